@@ -1,0 +1,39 @@
+"""What every command line of the project shares: one-line errors, exit statuses, JSON output."""
+
+import json
+import os
+import sys
+import traceback
+
+
+def run(parser, argv=None) -> int:
+    """Parse ``argv``, run the chosen sub-command and return the exit status.
+
+    Every sub-parser sets ``handler`` (a function of the parsed arguments that returns None or an exit status).
+    A user's mistake (``ValueError`` raised as ``InputError``, or any error that carries ``exit_status``) is printed as
+    one line. ``MEDSEG_TRACEBACK=1`` shows the traceback as well.
+    """
+    args = parser.parse_args(argv)
+    try:
+        return args.handler(args) or 0
+    except KeyboardInterrupt:
+        print("stopped", file=sys.stderr)
+        return 130
+    except Exception as error:
+        status = getattr(error, "exit_status", None)
+        if status is None and not isinstance(error, OSError):
+            raise
+        if os.environ.get("MEDSEG_TRACEBACK"):
+            traceback.print_exc()
+        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        return status or 1
+
+
+def emit_json(data) -> None:
+    """Print ``data`` (plain JSON types) for a script to read."""
+    print(json.dumps(data, indent=1, allow_nan=True))
+
+
+def next_command(command: str) -> None:
+    """Tell the user what to type next."""
+    print(f"\nNext: {command}")

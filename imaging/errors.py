@@ -1,0 +1,13 @@
+"""The errors that stand for a user's mistake; the command lines print them as one line, without a traceback."""
+
+
+class InputError(ValueError):
+    """Something the user gave cannot be used: the message names it, what was found, what is accepted and the mend."""
+
+    exit_status = 1
+
+
+class UsageError(InputError):
+    """The user asked wrongly: an unknown name or option, or two that exclude each other."""
+
+    exit_status = 2

@@ -1,0 +1,113 @@
+"""Frozen dataclasses to JSON and back: plan, recipe, manifest. Unknown and missing fields are errors, never dropped."""
+
+import dataclasses
+import json
+import os
+import types
+import typing
+from pathlib import Path
+
+from imaging.errors import InputError
+
+
+def to_dict(record) -> dict:
+    """A (nested) dataclass as plain JSON types."""
+    return dataclasses.asdict(record)
+
+
+def from_dict(kind, data, where: str = ""):
+    """Build dataclass ``kind`` from the plain JSON types in ``data``.
+
+    Args:
+        kind: the dataclass (or, in recursion, any annotated type made of dataclasses, tuples, dicts and scalars).
+        data: what ``json.load`` returned.
+        where: name of the field, for messages.
+
+    Raises:
+        InputError: for an unknown field, a missing one or a value of the wrong type; the message names the field.
+    """
+    here = where or getattr(kind, "__name__", str(kind))
+    if dataclasses.is_dataclass(kind):
+        return _dataclass_from(kind, data, here)
+    origin = typing.get_origin(kind)
+    if origin in (types.UnionType, typing.Union):
+        if data is None and type(None) in typing.get_args(kind):
+            return None
+        (inner,) = [a for a in typing.get_args(kind) if a is not type(None)]
+        return from_dict(inner, data, here)
+    if origin is tuple:
+        if not isinstance(data, list | tuple):
+            raise InputError(f"{here}: found {data!r}, a list is accepted")
+        inner = typing.get_args(kind)[0]
+        return tuple(from_dict(inner, value, f"{here}[{i}]") for i, value in enumerate(data))
+    if origin is dict or kind is dict:
+        if not isinstance(data, dict):
+            raise InputError(f"{here}: found {data!r}, an object is accepted")
+        if origin is None:
+            return dict(data)
+        inner = typing.get_args(kind)[1]
+        return {key: from_dict(inner, value, f"{here}.{key}") for key, value in data.items()}
+    if kind is float and isinstance(data, int) and not isinstance(data, bool):
+        return float(data)
+    if kind in (int, float, str, bool) and (not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool)):
+        raise InputError(f"{here}: found {data!r}, {kind.__name__} is accepted")
+    return data
+
+
+def _dataclass_from(kind, data, here):
+    if not isinstance(data, dict):
+        raise InputError(f"{here}: found {data!r}, an object is accepted")
+    hints = typing.get_type_hints(kind)
+    fields = {f.name: f for f in dataclasses.fields(kind)}
+    unknown = sorted(set(data) - set(fields))
+    if unknown:
+        raise InputError(f"{here}: unknown field {', '.join(unknown)}; accepted are {', '.join(fields)}")
+    missing = [
+        name
+        for name, f in fields.items()
+        if name not in data and f.default is dataclasses.MISSING and f.default_factory is dataclasses.MISSING
+    ]
+    if missing:
+        raise InputError(f"{here}: field {', '.join(missing)} is missing")
+    return kind(**{name: from_dict(hints[name], value, f"{here}.{name}") for name, value in data.items()})
+
+
+def save(path, record) -> None:
+    """Write a dataclass as JSON to ``path``, by a temporary name and a rename."""
+    write_text(path, json.dumps(to_dict(record), indent=1) + "\n")
+
+
+def load(path, kind):
+    """Read dataclass ``kind`` from the JSON file ``path``.
+
+    Raises:
+        InputError: if the file is missing, is not JSON or does not fit ``kind``.
+    """
+    path = Path(path)
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; a {kind.__name__.lower()} JSON file is accepted") from None
+    except (UnicodeDecodeError, json.JSONDecodeError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    try:
+        return from_dict(kind, data)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+
+
+def write_text(path, text: str) -> None:
+    """Write ``text`` to ``path`` whole or not at all.
+
+    Raises:
+        InputError: if the place cannot be written.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        temporary.write_text(text, encoding="utf-8")
+        os.replace(temporary, path)
+    except OSError as error:
+        temporary.unlink(missing_ok=True)
+        raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can") from None
