@@ -1,1 +1,67 @@
+"""A scan and what one does to it: read, write, reorient, resample, prepare, tile, clean up, measure. No TensorFlow.
 
+Names are loaded when first used, so that ``import imaging`` costs next to nothing.
+"""
+
+import importlib
+
+_NAMES = {
+    "Clip": "recipe",
+    "InputError": "errors",
+    "Label": "labels",
+    "Normalise": "recipe",
+    "Recipe": "recipe",
+    "Scan": "scan",
+    "UsageError": "errors",
+    "axis_codes": "orientation",
+    "check_same_grid": "affine",
+    "onto": "resampling",
+    "prepare": "recipe",
+    "prepare_labels": "recipe",
+    "read": "files",
+    "read_labels": "files",
+    "reorient": "orientation",
+    "resample": "resampling",
+    "restore": "recipe",
+    "score_case": "scoring",
+    "write": "files",
+}
+_MODULES = (
+    "affine",
+    "atomic",
+    "calibration",
+    "command",
+    "components",
+    "detection",
+    "errors",
+    "files",
+    "image",
+    "intensity",
+    "interpolation",
+    "labels",
+    "nifti",
+    "orientation",
+    "overlap",
+    "recipe",
+    "record",
+    "resampling",
+    "scan",
+    "scoring",
+    "surface",
+    "tiling",
+    "volume",
+)
+
+__all__ = sorted([*_NAMES, *_MODULES])
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"imaging.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"imaging.{name}")
+    raise AttributeError(f"module 'imaging' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

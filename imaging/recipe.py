@@ -1,6 +1,15 @@
-"""The preprocessing of a scan, as data, and the one function that applies it."""
+"""The preprocessing of a scan, as data, and the one function that applies it; and the way back."""
 
 from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.affine import moved
+from imaging.errors import InputError, UsageError
+from imaging.intensity import clip, normalise
+from imaging.orientation import reorient
+from imaging.resampling import onto, resample
+from imaging.scan import Scan
 
 
 @dataclass(frozen=True)
@@ -46,3 +55,126 @@ class Recipe:
     crop_nonzero: bool = False
     clip: Clip | None = None
     normalise: Normalise = Normalise()
+
+
+def prepare(scan: Scan, recipe: Recipe) -> Scan:
+    """Apply a recipe: orientation, crop, clip, normalisation, then the new grid.
+
+    Intensities are measured on the scan's own voxels, before resampling. An image without contrast becomes all 0.
+
+    Args:
+        scan: voxels (*spatial, C), any real type; it is not changed.
+        recipe: what to do.
+
+    Returns:
+        A scan of contiguous float32 voxels whose affine says where they lie, so that ``restore`` finds the way back.
+
+    Raises:
+        InputError: if the scan does not have the recipe's axes or channels, or holds NaN or infinite voxels.
+    """
+    check(recipe)
+    if scan.rank != recipe.rank:
+        raise InputError(
+            f"scan of shape {scan.shape} has {scan.rank} spatial axes; the recipe takes {recipe.rank}: give a "
+            f"{recipe.rank}D scan, or a network made for {scan.rank}D"
+        )
+    if scan.channels != recipe.channels:
+        raise InputError(
+            f"scan of shape {scan.shape} has {scan.channels} channels; the recipe takes {recipe.channels}: give one "
+            "file for each, in the order of training"
+        )
+    if recipe.orientation is not None:
+        scan = reorient(scan, recipe.orientation)
+    if recipe.crop_nonzero:
+        scan = crop_nonzero(scan)
+    voxels = np.array(scan.voxels, np.float32, order="C")
+    if not np.isfinite(voxels.sum(dtype=np.float64)):
+        bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+        raise InputError(f"scan of shape {scan.shape}: {bad} voxels are NaN or infinite; replace them by numbers")
+    foreground = (voxels != 0).any(axis=-1) if recipe.normalise.kind == "zscore_foreground" else None
+    if recipe.clip is not None:
+        clip(voxels, recipe.clip.kind, recipe.clip.low, recipe.clip.high)
+    normalise(voxels, recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, foreground)
+    scan = Scan(voxels, scan.affine)
+    if recipe.spacing is not None or recipe.size is not None:
+        scan = resample(scan, recipe.spacing, recipe.size)
+    return Scan(np.ascontiguousarray(scan.voxels), scan.affine)
+
+
+def prepare_labels(labels: Scan, prepared: Scan, recipe: Recipe) -> Scan:
+    """A label map on the grid of the prepared image.
+
+    Args:
+        labels: integer voxels (*spatial, 1), in the geometry of the source image.
+        prepared: what ``prepare`` made of the image.
+        recipe: the same recipe.
+
+    Returns:
+        A scan of (*prepared.shape, 1) in the labels' type, with no value that ``labels`` lacks except 0 outside it.
+
+    Raises:
+        InputError: if the labels have other axes or more than one channel.
+    """
+    if labels.rank != recipe.rank or labels.channels != 1:
+        raise InputError(
+            f"label map of shape {labels.voxels.shape}: accepted are {recipe.rank} spatial axes and one channel"
+        )
+    resized = recipe.spacing is not None or recipe.size is not None
+    return Scan(onto(labels.voxels, labels.affine, prepared, 0, is_label=True, antialias=resized), prepared.affine)
+
+
+def restore(scores: np.ndarray, prepared: Scan, source: Scan) -> np.ndarray:
+    """Scores of a prepared scan in the geometry of the scan that it was made from.
+
+    Exact where preparing only flipped, permuted and cropped; linear interpolation where it resampled. Source voxels
+    outside the prepared grid (cropped away) are background for certain: class 0 gets the largest score that occurs
+    anywhere, the other classes the smallest.
+
+    Args:
+        scores: (*prepared.shape, K), probabilities or logits, class 0 the background.
+        prepared: what ``prepare`` made of ``source``.
+        source: the scan as read.
+
+    Returns:
+        float32 (*source.shape, K).
+
+    Raises:
+        InputError: if the scores are not on the grid of ``prepared``.
+    """
+    scores = np.asarray(scores, np.float32)
+    if scores.shape[:-1] != prepared.shape:
+        raise InputError(f"scores of shape {scores.shape}: accepted is {prepared.shape} and a class axis")
+    fill = np.full(scores.shape[-1], scores.min())
+    if len(fill) > 1:
+        fill[0] = scores.max()
+    return onto(scores, prepared.affine, source, fill)
+
+
+def crop_nonzero(scan: Scan) -> Scan:
+    """Cut a scan to the bounding box of voxels that differ from zero in any channel; all zero stays whole."""
+    used = (scan.voxels != 0).any(axis=-1)
+    box = []
+    for axis in range(scan.rank):
+        hit = np.flatnonzero(used.any(axis=tuple(a for a in range(scan.rank) if a != axis)))
+        if not len(hit):
+            return scan
+        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
+    return Scan(scan.voxels[tuple(box)], moved(scan.affine, [b.start for b in box]))
+
+
+def check(recipe: Recipe) -> None:
+    """Require a recipe to make sense in itself.
+
+    Raises:
+        UsageError: naming the field that does not.
+    """
+    if recipe.rank not in (2, 3):
+        raise UsageError(f"recipe rank {recipe.rank}: accepted are 2 and 3")
+    if recipe.orientation is not None and recipe.rank != 3:
+        raise UsageError(f"recipe orientation {recipe.orientation!r}: accepted for rank 3 only, use None")
+    if recipe.spacing is not None and recipe.size is not None:
+        raise UsageError("recipe: spacing and size exclude each other; leave one None")
+    for name in ("spacing", "size"):
+        value = getattr(recipe, name)
+        if value is not None and (len(value) != recipe.rank or not all(v > 0 for v in value)):
+            raise UsageError(f"recipe {name} {tuple(value)}: accepted are {recipe.rank} positive numbers")

@@ -2,11 +2,11 @@
 
 import dataclasses
 import json
-import os
 import types
 import typing
 from pathlib import Path
 
+from imaging.atomic import write_bytes
 from imaging.errors import InputError
 
 
@@ -49,7 +49,9 @@ def from_dict(kind, data, where: str = ""):
         return {key: from_dict(inner, value, f"{here}.{key}") for key, value in data.items()}
     if kind is float and isinstance(data, int) and not isinstance(data, bool):
         return float(data)
-    if kind in (int, float, str, bool) and (not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool)):
+    if kind in (int, float, str, bool) and (
+        not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool)
+    ):
         raise InputError(f"{here}: found {data!r}, {kind.__name__} is accepted")
     return data
 
@@ -102,12 +104,4 @@ def write_text(path, text: str) -> None:
     Raises:
         InputError: if the place cannot be written.
     """
-    path = Path(path)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        temporary.write_text(text, encoding="utf-8")
-        os.replace(temporary, path)
-    except OSError as error:
-        temporary.unlink(missing_ok=True)
-        raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can") from None
+    write_bytes(path, text.encode("utf-8"))

@@ -1,0 +1,127 @@
+"""Scans from files and to files, by suffix."""
+
+from pathlib import Path
+
+import numpy as np
+
+from imaging.affine import check_same_grid
+from imaging.atomic import write_bytes
+from imaging.errors import InputError
+from imaging.image import image_bytes, read_image
+from imaging.nifti import nifti_bytes, read_nifti, smallest
+from imaging.scan import Scan
+
+NIFTI = (".nii", ".nii.gz")
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = NIFTI + IMAGES
+
+
+def suffix(path) -> str:
+    """The suffix of a scan file in lower case, ".nii.gz" as one.
+
+    Raises:
+        InputError: if it is none that can be read.
+    """
+    name = Path(path).name.lower()
+    for known in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(known):
+            return known
+    raise InputError(f"{path}: its suffix is not one of {', '.join(SUFFIXES)}; convert it to one of them")
+
+
+def read(paths, channels: int | None = None) -> Scan:
+    """Read a scan.
+
+    Args:
+        paths: a file, or a sequence of files that hold one channel each on the same voxel grid. NIfTI may be 2D or
+            3D; a flat image has axes row and column and counts as 1 mm a pixel.
+        channels: how many channels are expected. It allows a NIfTI's fourth axis to be the channels, and takes a grey
+            image that is stored as colour (three equal channels) as one. Without it, the file decides.
+
+    Returns:
+        A scan with float32 voxels (*spatial, C).
+
+    Raises:
+        InputError: if a file is missing, damaged or of unknown suffix, holds NaN or infinite voxels, has other
+            channels than expected or lies on another grid than the first.
+    """
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not files:
+        raise InputError("no file given; accepted are one, or one per channel")
+    scans = [_read_one(path, channels if len(files) == 1 else 1) for path in files]
+    for path, scan in zip(files[1:], scans[1:], strict=True):
+        check_same_grid(scans[0], scan, str(files[0]), str(path))
+    scan = scans[0] if len(scans) == 1 else Scan(np.concatenate([s.voxels for s in scans], axis=-1), scans[0].affine)
+    if channels is not None and scan.channels != channels:
+        names = ", ".join(str(path) for path in files)
+        raise InputError(f"{names}: {scan.channels} channels found, {channels} expected; give one file per channel")
+    return scan
+
+
+def read_labels(path) -> Scan:
+    """Read a label map.
+
+    Args:
+        path: NIfTI or image. A colour image is taken as grey if its three channels are equal.
+
+    Returns:
+        A scan with voxels (*spatial, 1) in the smallest of uint8, int16 and int32 that holds them.
+
+    Raises:
+        InputError: as ``read`` does, and for voxels that are not integers or more than one channel.
+    """
+    scan = _read_one(path, 1)
+    if scan.channels != 1:
+        raise InputError(f"{path}: {scan.channels} different channels found; a label map has one, or three equal ones")
+    voxels = np.rint(scan.voxels)
+    broken = int(np.count_nonzero(voxels != scan.voxels))
+    if broken:
+        odd = float(scan.voxels[voxels != scan.voxels][0])
+        raise InputError(
+            f"{path}: {broken} voxels are not integers ({odd:g} for one); a label map holds class values, give the "
+            "labels, not the image"
+        )
+    if voxels.size and np.abs(voxels).max() > 2**24:
+        raise InputError(f"{path}: label values up to {np.abs(voxels).max():.0f}; accepted are at most {2**24}")
+    return Scan(smallest(voxels.astype(np.int32)), scan.affine)
+
+
+def write(path, scan: Scan) -> None:
+    """Write a scan, whole or not at all; missing folders are made.
+
+    NIfTI keeps integers in the smallest of uint8, int16 and int32 and real numbers in float32. PNG and TIFF take 2D
+    scans of whole numbers, 8 bit, or 16 where a value needs it. JPEG is refused because it alters values.
+
+    Args:
+        path: where to.
+        scan: what.
+
+    Raises:
+        InputError: if the format cannot hold the scan or the place cannot be written.
+    """
+    kind = suffix(path)
+    if kind in (".jpg", ".jpeg"):
+        raise InputError(f"{path}: JPEG alters values and is not written; use .png, .tif or .nii.gz")
+    try:
+        content = nifti_bytes(scan, kind == ".nii.gz") if kind in NIFTI else image_bytes(scan, kind)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    write_bytes(path, content)
+
+
+def _read_one(path, channels):
+    kind = suffix(path)
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; give a file ({', '.join(SUFFIXES)})")
+    scan = read_nifti(path, channels) if kind in NIFTI else read_image(path)
+    if scan.voxels.size == 0:
+        raise InputError(f"{path}: shape {scan.shape} holds no voxel")
+    # A NaN or infinity anywhere makes the sum one too, so the common case needs no array of flags.
+    if not np.isfinite(scan.voxels.sum(dtype=np.float64)):
+        bad = int(scan.voxels.size - np.count_nonzero(np.isfinite(scan.voxels)))
+        raise InputError(f"{path}: {bad} of {scan.voxels.size} voxels are NaN or infinite; replace them by numbers")
+    if channels == 1 and scan.channels == 3 and scan.rank == 2:
+        first = scan.voxels[..., :1]
+        if (scan.voxels == first).all():
+            scan = Scan(np.ascontiguousarray(first), scan.affine)
+    return scan

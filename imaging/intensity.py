@@ -1,0 +1,102 @@
+"""Intensity limits and normalisation of float32 voxels, in place and without float64 copies."""
+
+import numpy as np
+
+from imaging.errors import InputError
+
+# A deviation this small against the mean is rounding of a constant image, not contrast.
+CONSTANT = 1e-7
+
+
+def clip(voxels: np.ndarray, kind: str, low: float, high: float) -> np.ndarray:
+    """Limit the intensities of every channel, in place.
+
+    Args:
+        voxels: float32 (*spatial, C).
+        kind: "value" (the limits are intensities) or "percentile" (of all voxels of the channel).
+        low: lower limit.
+        high: upper limit.
+
+    Returns:
+        The same array.
+
+    Raises:
+        InputError: for an unknown kind or limits out of order.
+    """
+    if kind not in ("value", "percentile"):
+        raise InputError(f"clip kind {kind!r}: accepted are 'percentile' and 'value'")
+    if not low < high or (kind == "percentile" and not 0 <= low < high <= 100):
+        raise InputError(f"clip limits {low} and {high}: accepted is low < high, percentiles from 0 to 100")
+    for c in range(voxels.shape[-1]):
+        channel = voxels[..., c]
+        limits = np.percentile(channel, (low, high)) if kind == "percentile" else (low, high)
+        np.clip(channel, *(np.float32(limit) for limit in limits), out=channel)
+    return voxels
+
+
+def normalise(voxels: np.ndarray, kind: str, mean=(), std=(), foreground: np.ndarray | None = None) -> np.ndarray:
+    """Bring the intensities of every channel to a common scale, in place.
+
+    "zscore": (x - mean) / deviation of the channel. "zscore_foreground": the same over ``foreground``, and 0 outside
+    it. "fixed": with the given ``mean`` and ``std``. "unit": minimum to 0, maximum to 1. A channel without contrast
+    (a constant image) becomes all 0, "fixed" excepted.
+
+    Args:
+        voxels: float32 (*spatial, C).
+        kind: one of the above.
+        mean: per channel, for "fixed".
+        std: per channel, for "fixed".
+        foreground: bool (*spatial), for "zscore_foreground".
+
+    Returns:
+        The same array.
+
+    Raises:
+        InputError: for an unknown kind, or for "fixed" without a mean and a positive deviation for every channel.
+    """
+    channels = voxels.shape[-1]
+    if kind == "fixed" and (len(mean) != channels or len(std) != channels or not all(s > 0 for s in std)):
+        raise InputError(
+            f"normalise 'fixed' with mean {tuple(mean)} and std {tuple(std)} for {channels} channels: accepted are one "
+            "mean and one positive deviation per channel"
+        )
+    for c in range(channels):
+        channel = voxels[..., c]
+        if kind == "zscore":
+            _standardise(channel, *moments(channel))
+        elif kind == "zscore_foreground":
+            _standardise(channel, *moments(channel, foreground))
+            channel[~foreground] = 0
+        elif kind == "fixed":
+            channel -= np.float32(mean[c])
+            channel *= np.float32(1 / std[c])
+        elif kind == "unit":
+            low, high = float(channel.min()), float(channel.max())
+            channel -= np.float32(low)
+            channel *= np.float32(1 / (high - low)) if high > low else 0
+        else:
+            raise InputError(f"normalise kind {kind!r}: accepted are 'zscore', 'zscore_foreground', 'fixed' and 'unit'")
+    return voxels
+
+
+def moments(channel: np.ndarray, where: np.ndarray | None = None) -> tuple[float, float]:
+    """Mean and standard deviation, added up in float64 slab by slab; of nothing, 0 and 0.
+
+    Args:
+        channel: float32 (*spatial).
+        where: bool (*spatial) that limits which voxels count.
+    """
+    slabs = max(1, len(channel) * 1_000_000 // max(1, channel.size))
+    parts = [slice(i, i + slabs) for i in range(0, len(channel), slabs)]
+    chosen = [channel[p] if where is None else channel[p][where[p]] for p in parts]
+    count = sum(v.size for v in chosen)
+    if not count:
+        return 0.0, 0.0
+    mean = sum(float(v.sum(dtype=np.float64)) for v in chosen) / count
+    squares = sum(float(np.square(v - mean, dtype=np.float64).sum()) for v in chosen)
+    return mean, float(np.sqrt(squares / count))
+
+
+def _standardise(channel, mean, std):
+    channel -= np.float32(mean)
+    channel *= np.float32(1 / std) if std > CONSTANT * abs(mean) else 0

@@ -1,0 +1,95 @@
+"""Linear interpolation axis by axis, in float32, without coordinate arrays."""
+
+import numpy as np
+
+
+def axis_weights(count: int, length: int, scale: float, offset: float, antialias: bool):
+    """What every target position along one axis takes from the source.
+
+    Source position of target index j is ``scale * j + offset``. The kernel is the triangle: plain linear
+    interpolation, widened to the target's step when it is larger than a source voxel and ``antialias`` is set (the
+    filter of Pillow's BILINEAR and of ``tf.image.resize(antialias=True)``). Beyond the ends the end voxel repeats.
+
+    Args:
+        count: target positions.
+        length: source positions.
+        scale: source voxels a target voxel, negative for a flip.
+        offset: source position of target index 0.
+        antialias: widen the kernel when scaling down.
+
+    Returns:
+        index (taps, count) of int and weight (taps, count) of float32 that sums to 1 over taps.
+    """
+    centre = scale * np.arange(count) + offset
+    width = max(1.0, abs(scale)) if antialias else 1.0
+    first = np.floor(centre - width).astype(np.int64) + 1
+    index = first + np.arange(int(np.ceil(2 * width)))[:, None]
+    weight = np.maximum(0.0, 1.0 - np.abs(index - centre) / width)
+    weight /= weight.sum(axis=0)
+    used = weight.any(axis=1)
+    return np.clip(index[used], 0, length - 1), weight[used].astype(np.float32)
+
+
+def apply_axis(array: np.ndarray, axis: int, index: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Weighted sum of ``array`` taken at ``index`` along ``axis``.
+
+    Args:
+        array: any shape, float32 (another type is kept when there is one tap, which only picks).
+        axis: the axis that changes.
+        index: (taps, count).
+        weight: (taps, count).
+    """
+    if len(index) == 1:
+        return np.take(array, index[0], axis=axis)
+    along = [1] * array.ndim
+    along[axis] = -1
+    total = None
+    for taken, share in zip(index, weight, strict=True):
+        part = np.take(array, taken, axis=axis)
+        part *= share.reshape(along)
+        if total is None:
+            total = part
+        else:
+            total += part
+    return total
+
+
+def interpolate(array: np.ndarray, shape, scale, offset, antialias: bool = False) -> np.ndarray:
+    """Linear interpolation at the positions ``scale * index + offset`` along the leading axes.
+
+    Args:
+        array: (*spatial, K).
+        shape: target spatial shape.
+        scale: source voxels a target voxel, per axis.
+        offset: source position of target index 0, per axis.
+        antialias: filter where scaling down.
+
+    Returns:
+        float32 (*shape, K).
+    """
+    array = np.asarray(array, np.float32)
+    if len(shape) == 2 and not antialias and _is_resize(array, shape, scale, offset):
+        return _resize(array, shape)
+    # The axis that shrinks most goes first, so that the others have less to do.
+    for axis in sorted(range(len(shape)), key=lambda a: shape[a] / array.shape[a]):
+        if shape[axis] == array.shape[axis] and scale[axis] == 1 and offset[axis] == 0:
+            continue
+        index, weight = axis_weights(shape[axis], array.shape[axis], scale[axis], offset[axis], antialias)
+        array = apply_axis(array, axis, index, weight)
+    return array
+
+
+def _is_resize(array, shape, scale, offset) -> bool:
+    """Both grids cover the same extent: the half-pixel-centre geometry of ``cv2.resize``."""
+    tolerance = 1e-4
+    return all(
+        abs(s * n - length) < tolerance and abs(o - (s - 1) / 2) < tolerance
+        for s, o, n, length in zip(scale, offset, shape, array.shape, strict=False)
+    )
+
+
+def _resize(array, shape):
+    import cv2
+
+    out = cv2.resize(np.ascontiguousarray(array), (shape[1], shape[0]), interpolation=cv2.INTER_LINEAR)
+    return out.reshape(*shape, array.shape[-1])

@@ -1,0 +1,162 @@
+"""Values of one voxel grid at the voxel centres of another."""
+
+import numpy as np
+
+from imaging.affine import AxisMap, axis_map, index_map, moved
+from imaging.errors import UsageError
+from imaging.interpolation import interpolate
+from imaging.scan import Scan
+
+# An axis whose spacing is this close to the wanted one is left as it is, so that header noise blurs nothing.
+SPACING_TOLERANCE = 1e-3
+# A target voxel this far (in source voxels) beyond the last source centre still lies in the last source voxel.
+REACH = 0.5 + 1e-3
+
+
+def resample(scan: Scan, spacing=None, size=None, is_label: bool = False) -> Scan:
+    """Change the voxel size of a scan; the new grid is centred on the old one and the affine says exactly where it is.
+
+    Images are interpolated linearly, with a triangle filter of the new voxel's width where it is larger than the old.
+    Label maps take at each voxel the value that has the largest weight under the same filter (ties: the smaller
+    value), so no new value appears and nothing shifts.
+
+    Args:
+        scan: voxels (*spatial, C).
+        spacing: new voxel size in mm per axis; the grid then covers at least the old extent. An axis within 0.1 % of
+            it is left alone.
+        size: new spatial shape instead; the extent is kept exactly.
+        is_label: the voxels are class values, not intensities.
+
+    Returns:
+        A scan, float32 for an image, the given type for labels.
+
+    Raises:
+        UsageError: if not exactly one of ``spacing`` and ``size`` is given, or it does not fit the scan.
+    """
+    if (spacing is None) == (size is None):
+        raise UsageError("resample: give either a spacing in mm or a size in voxels, not both or neither")
+    wanted = tuple(spacing if size is None else size)
+    if len(wanted) != scan.rank or not all(np.isfinite(w) and w > 0 for w in wanted):
+        raise UsageError(f"resample to {wanted}: accepted are {scan.rank} positive numbers, one per spatial axis")
+    if size is None:
+        ratio = np.array(wanted) / scan.spacing
+        ratio[np.abs(ratio - 1) < SPACING_TOLERANCE] = 1.0
+        # Rounded up, so that no part of the scan is left uncovered; the small term forgives rounding of the ratio.
+        shape = tuple(int(n) for n in np.maximum(1, np.ceil(np.array(scan.shape) / ratio - 0.01)))
+    else:
+        shape = tuple(int(n) for n in wanted)
+        ratio = np.array(scan.shape) / np.array(shape)
+    offset = ((np.array(scan.shape) - 1) - (np.array(shape) - 1) * ratio) / 2
+    if shape == scan.shape and np.all(ratio == 1):
+        return scan
+    aligned = AxisMap(tuple(range(scan.rank)), tuple(ratio.tolist()), tuple(offset.tolist()))
+    sample = majority if is_label else interpolated
+    return Scan(sample(scan.voxels, aligned, shape, antialias=True), moved(scan.affine, offset, ratio))
+
+
+def onto(
+    array: np.ndarray, affine: np.ndarray, like: Scan, fill=0.0, is_label: bool = False, antialias: bool = False
+) -> np.ndarray:
+    """The values of ``array`` at the voxel centres of ``like``.
+
+    Pure index operations (exact, any type) when the grids differ by flips, permutations and whole voxels; linear
+    interpolation otherwise, nearest for labels. Voxels of ``like`` that lie in no voxel of the array get ``fill``.
+
+    Args:
+        array: (*spatial, K).
+        affine: (4, 4) of the array's grid.
+        like: the scan that gives the grid.
+        fill: a number or (K,) numbers.
+        is_label: the values are classes and must not be mixed.
+        antialias: filter where ``like`` is coarser than the array, as ``resample`` does.
+
+    Returns:
+        (*like.shape, K), the array's type if no interpolation was needed or for labels, else float32.
+    """
+    matrix, offset = index_map(affine, like.affine, like.rank)
+    aligned = axis_map(matrix, offset, like.shape)
+    if aligned is None:
+        return _oblique(array, matrix, offset, like.shape, fill, is_label)
+    inside = _inside(aligned, array.shape, like.shape)
+    shape = tuple(s.stop - s.start for s in inside)
+    part = AxisMap(
+        aligned.axes,
+        aligned.scale,
+        tuple(o + a * s.start for o, a, s in zip(aligned.offset, aligned.scale, inside, strict=True)),
+    )
+    values = _picked(array, part, shape) if aligned.exact else None
+    if values is None and 0 not in shape:
+        values = (majority if is_label else interpolated)(array, part, shape, antialias)
+    if shape == like.shape:
+        return np.ascontiguousarray(values)
+    dtype = array.dtype if is_label or aligned.exact else np.float32
+    out = np.empty((*like.shape, array.shape[-1]), dtype)
+    out[...] = fill
+    if values is not None:
+        out[inside] = values
+    return out
+
+
+def interpolated(array: np.ndarray, aligned: AxisMap, shape, antialias: bool = False) -> np.ndarray:
+    """Linear interpolation of (*spatial, K) at an axis-aligned grid of spatial ``shape``, float32."""
+    array = array.transpose(*aligned.axes, array.ndim - 1)
+    return interpolate(array, shape, aligned.scale, aligned.offset, antialias)
+
+
+def majority(array: np.ndarray, aligned: AxisMap, shape, antialias: bool = False) -> np.ndarray:
+    """The value with the largest interpolation weight at an axis-aligned grid; ties go to the smaller value."""
+    best = np.full((*shape, array.shape[-1]), -1.0, np.float32)
+    out = np.zeros(best.shape, array.dtype)
+    for value in distinct(array):
+        share = interpolated(array == value, aligned, shape, antialias)
+        # float32 weights of equal classes differ in the last digit; without the margin ties would fall at random
+        wins = share > best + 1e-5
+        out[wins] = value
+        np.copyto(best, share, where=wins)
+    return out
+
+
+def distinct(array: np.ndarray) -> np.ndarray:
+    """The values that occur, ascending, found slab by slab so that a large volume is never sorted whole."""
+    found = [np.unique(slab) for slab in array]
+    return np.unique(np.concatenate(found)) if found else np.unique(array)
+
+
+def _inside(aligned, source, target) -> tuple[slice, ...]:
+    """Target indices along each axis whose centre lies in a source voxel; one run, as the map is monotonic."""
+    slices = []
+    for axis, scale, offset, count in zip(aligned.axes, aligned.scale, aligned.offset, target, strict=True):
+        position = scale * np.arange(count) + offset
+        hit = np.flatnonzero((position >= -REACH) & (position <= source[axis] - 1 + REACH))
+        slices.append(slice(int(hit[0]), int(hit[-1]) + 1) if len(hit) else slice(0, 0))
+    return tuple(slices)
+
+
+def _picked(array, aligned, shape):
+    """The array read by steps of plus or minus one; a view."""
+    slices = []
+    for scale, offset, count in zip(aligned.scale, aligned.offset, shape, strict=True):
+        first, step = round(offset), int(scale)
+        stop = first + step * count
+        slices.append(slice(first, stop if stop >= 0 else None, step) if count else slice(0, 0))
+    return array.transpose(*aligned.axes, array.ndim - 1)[tuple(slices)]
+
+
+def _oblique(array, matrix, offset, shape, fill, is_label):
+    """Any affine map: order 1 (labels: 0) at each voxel centre, slab by slab."""
+    from scipy.ndimage import map_coordinates
+
+    out = np.empty((*shape, array.shape[-1]), array.dtype if is_label else np.float32)
+    fills = np.broadcast_to(fill, array.shape[-1:])
+    limit = np.array(array.shape[:-1]).reshape(-1, *[1] * len(shape)) - 1
+    plane = np.indices((1, *shape[1:]), dtype=np.float64)
+    fixed = np.tensordot(matrix, plane, axes=1) + offset.reshape(-1, *[1] * len(shape))
+    for i in range(shape[0]):
+        position = fixed + matrix[:, 0].reshape(-1, *[1] * len(shape)) * i
+        outside = ((position < -REACH) | (position > limit + REACH)).any(axis=0)[0]
+        for k in range(array.shape[-1]):
+            out[i, ..., k] = map_coordinates(
+                array[..., k], position, order=0 if is_label else 1, mode="nearest", output=out.dtype
+            )[0]
+            out[i, outside, k] = fills[k]
+    return out

@@ -1,0 +1,141 @@
+"""A large scan through a network that takes a fixed patch: tiles that overlap, blended with Gaussian weights."""
+
+import itertools
+import math
+
+import numpy as np
+
+from imaging.errors import InputError
+
+# Deviation of the Gaussian as a share of the patch (Isensee et al. 2021, nnU-Net, doi:10.1038/s41592-020-01008-z).
+SIGMA = 0.125
+
+
+def tiles(shape, patch, overlap: float) -> list[tuple[slice, ...]]:
+    """Where the patches of a scan lie: as few as the overlap allows, evenly spread, every voxel covered.
+
+    Args:
+        shape: spatial shape of the scan, at least ``patch`` along every axis.
+        patch: spatial shape of a patch.
+        overlap: share of a patch that neighbours overlap by at least, 0 to 0.9.
+
+    Returns:
+        Slices per spatial axis, first axis slowest.
+
+    Raises:
+        InputError: for a scan smaller than the patch (``pad_to`` mends that), or an overlap out of range.
+    """
+    return [
+        tuple(slice(s, s + p) for s, p in zip(start, patch, strict=True))
+        for start in itertools.product(*starts(shape, patch, overlap))
+    ]
+
+
+def starts(shape, patch, overlap: float) -> list[list[int]]:
+    """First index of every tile along each axis; arguments and errors as for ``tiles``."""
+    if not 0 <= overlap <= 0.9:
+        raise InputError(f"overlap {overlap}: accepted is 0 to 0.9")
+    if len(shape) != len(patch) or any(n < p or p < 1 for n, p in zip(shape, patch, strict=True)):
+        raise InputError(f"scan of shape {tuple(shape)} is smaller than the patch {tuple(patch)}; pad it first")
+    found = []
+    for n, p in zip(shape, patch, strict=True):
+        step = max(1, math.floor(p * (1 - overlap)))
+        count = math.ceil((n - p) / step) + 1
+        found.append([round(i * (n - p) / max(1, count - 1)) for i in range(count)])
+    return found
+
+
+def gaussian_weights(patch) -> np.ndarray:
+    """How much each voxel of a patch counts: a Gaussian, 1 at the centre, an eighth of the patch its deviation.
+
+    Args:
+        patch: spatial shape.
+
+    Returns:
+        float32 (*patch), positive everywhere.
+    """
+    weights = np.ones((), np.float32)
+    for p in patch:
+        weights = weights[..., None] * _gaussian(p).astype(np.float32)
+    return weights
+
+
+def pad_to(voxels: np.ndarray, patch) -> tuple[np.ndarray, tuple[slice, ...]]:
+    """Surround a scan with zeros, the same on both sides, so that it is at least as large as a patch.
+
+    Args:
+        voxels: (*spatial, C).
+        patch: spatial shape.
+
+    Returns:
+        The padded voxels (the same array if none was needed) and the slices that cut the scan out again.
+    """
+    before = [max(0, p - n) // 2 for n, p in zip(voxels.shape, patch, strict=False)]
+    inner = tuple(slice(b, b + n) for b, n in zip(before, voxels.shape, strict=False))
+    full = tuple(max(n, p) for n, p in zip(voxels.shape, patch, strict=False))
+    if full == voxels.shape[:-1]:
+        return voxels, inner
+    padded = np.zeros((*full, voxels.shape[-1]), voxels.dtype)
+    padded[inner] = voxels
+    return padded, inner
+
+
+def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict) -> np.ndarray:
+    """Run ``predict`` over overlapping patches and blend what it returns.
+
+    Weights are Gaussian and sum to 1 at every voxel. A scan smaller than the patch is padded with zeros on both sides
+    and cut back; a scan that fits one patch is not blended at all.
+
+    Args:
+        voxels: (*spatial, C).
+        patch: spatial shape that ``predict`` takes.
+        overlap: share of a patch that neighbours overlap by, 0 to 0.9.
+        predict: function of contiguous float32 (*patch, C) to (*patch, K).
+
+    Returns:
+        float32 (*spatial, K).
+
+    Raises:
+        InputError: if the patch does not fit the scan's axes or ``predict`` returns another spatial shape.
+    """
+    patch = tuple(int(p) for p in patch)
+    if voxels.ndim != len(patch) + 1:
+        raise InputError(f"voxels of shape {voxels.shape}: accepted are {len(patch)} spatial axes and a channel axis")
+    padded, inner = pad_to(voxels, patch)
+    shape = padded.shape[:-1]
+    shares = [_shares(n, p, first) for n, p, first in zip(shape, patch, starts(shape, patch, overlap), strict=True)]
+    if all(len(axis) == 1 for axis in shares):
+        return _run(predict, padded, patch)[inner]
+    total = None
+    for tile in itertools.product(*shares):
+        place = tuple(slice(start, start + p) for (start, _), p in zip(tile, patch, strict=True))
+        scores = _run(predict, padded[place], patch)
+        weight = np.ones((), np.float32)
+        for _, share in tile:
+            weight = weight[..., None] * share
+        if total is None:
+            total = np.zeros((*shape, scores.shape[-1]), np.float32)
+        total[place] += scores * weight[..., None]
+    return total[inner]
+
+
+def _gaussian(p):
+    return np.exp(-0.5 * ((np.arange(p) - (p - 1) / 2) / (SIGMA * p)) ** 2)
+
+
+def _shares(n, p, first):
+    """Along one axis: (start, float32 (p,) weight) of each tile, weights summing to 1 at every index.
+
+    The tiles form a grid and the Gaussian is a product over axes, so sums over tiles are products of these.
+    """
+    total = np.zeros(n)
+    for start in first:
+        total[start : start + p] += _gaussian(p)
+    return [(start, (_gaussian(p) / total[start : start + p]).astype(np.float32)) for start in first]
+
+
+def _run(predict, block, patch):
+    scores = np.asarray(predict(np.ascontiguousarray(block, np.float32)), np.float32)
+    if scores.ndim != len(patch) + 1 or scores.shape[:-1] != patch:
+        raise InputError(f"the network returned shape {scores.shape}; accepted is {patch} and a class axis")
+    return scores
