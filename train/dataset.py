@@ -1,0 +1,123 @@
+"""A folder of labelled scans: MSD, nnU-Net v2 or plain ``images/`` and ``labels/``, read into one list of cases."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging.errors import InputError
+from imaging.labels import Label
+from train import layouts
+from train.grouping import group_names
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan and its label.
+
+    Attributes:
+        name: unique in the dataset.
+        images: image files, one per channel, or a single file that holds all channels.
+        label: label file, or None.
+        group: cases of one patient share it; they never part in a split.
+    """
+
+    name: str
+    images: tuple[Path, ...]
+    label: Path | None
+    group: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a dataset folder holds.
+
+    Attributes:
+        name: from ``dataset.json``, else the folder's name.
+        folder: where it lies.
+        cases: sorted by name.
+        labels: classes in order of class index, background first.
+        channels: names of the image channels.
+        labels_folder: the folder of labels that was chosen (plain layout).
+        grouping: the rule that made the groups.
+        notes: what the user should know, for example which images were left out.
+    """
+
+    name: str
+    folder: Path
+    cases: tuple[Case, ...]
+    labels: tuple[Label, ...]
+    channels: tuple[str, ...]
+    labels_folder: str = "labels"
+    grouping: str = ""
+    notes: tuple[str, ...] = ()
+
+    def case(self, name: str) -> Case:
+        """The case called ``name``.
+
+        Raises:
+            InputError: if there is none.
+        """
+        for case in self.cases:
+            if case.name == name:
+                return case
+        raise InputError(f"{self.folder}: no case {name!r} among {len(self.cases)}; was the plan made for this folder?")
+
+
+def open_dataset(
+    folder,
+    labels_folder: str | None = None,
+    group_pattern: str | None = None,
+    labels: Sequence[Label] | None = None,
+) -> Dataset:
+    """Read the layout of a dataset folder; no image is opened.
+
+    Accepted layouts:
+
+    - MSD: ``dataset.json`` with a ``training`` list of ``{"image": ..., "label": ...}``;
+    - nnU-Net v2: ``dataset.json`` has ``channel_names``; ``imagesTr/<case>_0000<ending>``, ``labelsTr/<case><ending>``;
+    - plain: ``images/`` and ``labels/``. A label belongs to the image of equal stem, or to the longest image stem that
+      its own stem begins with before a separator (``001_HC.png`` and ``001_HC_Mask.png``). Classes come from an
+      optional ``dataset.json`` (``labels``), else from the values found in the label files.
+
+    Args:
+        folder: the dataset.
+        labels_folder: folder of labels in the plain layout. None takes ``labels``, or the only folder that begins so.
+            Images without a label are left out, with a note, only when a folder other than ``labels`` is named.
+        group_pattern: regular expression for the patient in a case name; None applies the rules of ``train.grouping``.
+        labels: the classes, when they are known already (from a plan), so that plain label files need not be read.
+
+    Raises:
+        InputError: if the folder is none of these or files are missing: every problem is listed.
+        UsageError: for a labels folder or group pattern that does not fit.
+    """
+    listing = layouts.read(Path(folder), labels_folder, tuple(labels) if labels else None)
+    if listing.problems:
+        raise InputError(problems_text(folder, listing.problems))
+    return from_listing(listing, group_pattern)
+
+
+def from_listing(listing: layouts.Listing, group_pattern: str | None = None) -> Dataset:
+    """The dataset of a listing, whose ``problems`` the caller has dealt with."""
+    entries = sorted(listing.entries, key=lambda entry: entry.name)
+    grouping = group_names([entry.name for entry in entries], group_pattern)
+    cases = tuple(
+        Case(entry.name, entry.images, entry.label, group)
+        for entry, group in zip(entries, grouping.groups, strict=True)
+    )
+    return Dataset(
+        name=listing.name,
+        folder=listing.folder,
+        cases=cases,
+        labels=listing.labels,
+        channels=listing.channels,
+        labels_folder=listing.labels_folder,
+        grouping=grouping.rule,
+        notes=listing.notes,
+    )
+
+
+def problems_text(folder, problems: Sequence[str]) -> str:
+    """One line for one problem, a list for several."""
+    if len(problems) == 1:
+        return f"{folder}: {problems[0]}"
+    return f"{folder}: {len(problems)} problems\n" + "\n".join(f"  {problem}" for problem in problems)
