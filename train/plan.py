@@ -15,8 +15,58 @@ class Network:
 
 
 @dataclass(frozen=True)
+class Augmentation:
+    """Random changes to a training patch; a ``*_chance`` is the share of patches that get the change.
+
+    The defaults are nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128), elastic deformation off.
+
+    Attributes:
+        rotation: largest angle about each axis in degrees (one number stands for all axes; 2D: the first).
+        scale: smallest and largest magnification.
+        elastic: largest displacement in voxels; its field is drawn on a grid of ``elastic_grid`` points per axis.
+        noise: largest standard deviation of Gaussian noise, in units of the normalised intensity.
+        blur: smallest and largest sigma in voxels.
+        brightness, contrast: smallest and largest factor.
+        low_resolution: smallest and largest share of the resolution that is kept.
+        gamma: smallest and largest exponent; ``gamma_inverted_chance`` is for the negative image.
+    """
+
+    rotation_chance: float = 0.2
+    rotation: tuple[float, ...] = (30.0,)
+    scale_chance: float = 0.2
+    scale: tuple[float, ...] = (0.7, 1.4)
+    elastic_chance: float = 0.0
+    elastic: float = 3.0
+    elastic_grid: int = 4
+    noise_chance: float = 0.1
+    noise: float = 0.3
+    blur_chance: float = 0.2
+    blur: tuple[float, ...] = (0.5, 1.0)
+    brightness_chance: float = 0.15
+    brightness: tuple[float, ...] = (0.75, 1.25)
+    contrast_chance: float = 0.15
+    contrast: tuple[float, ...] = (0.75, 1.25)
+    low_resolution_chance: float = 0.25
+    low_resolution: tuple[float, ...] = (0.5, 1.0)
+    gamma_chance: float = 0.3
+    gamma_inverted_chance: float = 0.1
+    gamma: tuple[float, ...] = (0.7, 1.5)
+
+
+@dataclass(frozen=True)
 class Training:
-    """How the network is fitted."""
+    """How the network is fitted.
+
+    Attributes:
+        epochs: passes of ``steps_per_epoch`` batches; the learning rate falls to zero over all of them.
+        minutes: instead of ``epochs``, the time that training may take; the schedule follows the clock.
+        warmup: share of the training over which the learning rate rises from zero.
+        ema: decay of the moving average of the weights that is evaluated and saved; 0 for none.
+        clip_norm: largest norm of the whole gradient; 0 for no limit.
+        precision: Keras' dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
+        foreground: share of the patches that are centred on a voxel of a foreground class.
+        mirror: spatial axes that a patch may be flipped along.
+    """
 
     epochs: int = 60
     steps_per_epoch: int = 50
@@ -32,6 +82,8 @@ class Training:
     foreground: float = 0.33
     mirror: tuple[int, ...] = ()
     seed: int = 0
+    minutes: float | None = None
+    augmentation: Augmentation = Augmentation()
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,183 @@
+"""Preprocessed cases on disk: made once, kept by what they were made from, read through memory maps."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imaging.errors import InputError
+from imaging.labels import Label
+from imaging.recipe import Recipe
+
+VERSION = 1  # part of every key: raise it when preprocessing or the files below change
+POSITIONS = 10_000  # voxels remembered per class, to centre patches on
+
+
+@dataclass(frozen=True)
+class CachedCase:
+    """A preprocessed case on disk.
+
+    Attributes:
+        name: of the case.
+        folder: holds ``image.npy`` (*spatial, C) float32, ``label.npy`` (*spatial) uint8 or uint16 class indices,
+            ``positions.npy`` (N, rank) int32 voxels of the foreground classes, sorted by class, and
+            ``offsets.npy`` (classes + 1) where each class begins in them.
+        shape: spatial shape.
+    """
+
+    name: str
+    folder: Path
+    shape: tuple[int, ...]
+
+    def image(self) -> np.ndarray:
+        """The image, memory-mapped: (*spatial, C) float32."""
+        return np.load(self.folder / "image.npy", mmap_mode="r")
+
+    def label(self) -> np.ndarray:
+        """The class indices, memory-mapped: (*spatial)."""
+        return np.load(self.folder / "label.npy", mmap_mode="r")
+
+    def positions(self) -> tuple[np.ndarray, np.ndarray]:
+        """Foreground voxels (N, rank), memory-mapped, and where each class begins in them (classes + 1)."""
+        return np.load(self.folder / "positions.npy", mmap_mode="r"), np.load(self.folder / "offsets.npy")
+
+
+def cache_folder() -> Path:
+    """Where preprocessed cases are kept: ``MEDSEG_CACHE``, else ``medseg-zoo`` in the user's cache folder."""
+    if "MEDSEG_CACHE" in os.environ:
+        return Path(os.environ["MEDSEG_CACHE"])
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medseg-zoo"
+
+
+def case_key(case, recipe: Recipe, labels: Sequence[Label]) -> str:
+    """What a preprocessed case is kept under: a hash of recipe, label values and the content of the case's files."""
+    digest = hashlib.sha256()
+    settings = {"version": VERSION, "recipe": dataclasses.asdict(recipe), "values": [label.value for label in labels]}
+    digest.update(json.dumps(settings, sort_keys=True).encode())
+    for path in (*case.images, case.label):
+        digest.update(_content(path))
+    return digest.hexdigest()[:32]
+
+
+def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None) -> CachedCase:
+    """The preprocessed case, made if it is not there yet.
+
+    Args:
+        case: a labelled ``train.dataset.Case``.
+        recipe: its preprocessing.
+        labels: classes by class index.
+        folder: the cache, ``cache_folder()`` by default.
+
+    Raises:
+        InputError: if the case cannot be read, its label holds other values or the cache cannot be written.
+    """
+    if case.label is None:
+        raise InputError(f"{case.images[0]}: case {case.name} has no label; training needs one for every case")
+    root = Path(folder) if folder is not None else cache_folder()
+    place = root / case_key(case, recipe, labels)
+    try:
+        if not place.is_dir():
+            _make(case, recipe, labels, place)
+        shape = np.load(place / "label.npy", mmap_mode="r").shape
+    except OSError as error:
+        raise InputError(
+            f"{root}: the cache of preprocessed cases cannot be used ({error.strerror or error}); "
+            "set MEDSEG_CACHE to a folder with room that can be written"
+        ) from None
+    return CachedCase(case.name, place, tuple(shape))
+
+
+def cache_cases(cases, recipe: Recipe, labels: Sequence[Label], folder=None, progress: bool = False):
+    """All cases preprocessed, several at a time; what an interrupted call has made is used again.
+
+    Args:
+        cases: labelled cases.
+        recipe: their preprocessing.
+        labels: classes by class index.
+        folder: the cache, ``cache_folder()`` by default.
+        progress: show a bar.
+
+    Returns:
+        Tuple of ``CachedCase``, in the order of ``cases``.
+
+    Raises:
+        InputError: listing every case that cannot be used.
+    """
+    from tqdm import tqdm
+
+    def attempt(case):
+        try:
+            return cached(case, recipe, labels, folder)
+        except InputError as error:
+            return error
+
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        results = list(
+            tqdm(pool.map(attempt, cases), "preprocess", len(cases), unit="case", disable=not progress, leave=False)
+        )
+    problems = list(dict.fromkeys(str(r) for r in results if isinstance(r, InputError)))
+    if problems:
+        raise InputError("; ".join(problems))
+    return tuple(results)
+
+
+def class_positions(label: np.ndarray, classes: int, limit: int = POSITIONS):
+    """Voxels of every foreground class, at most ``limit`` of each, drawn without replacement by a fixed seed.
+
+    Args:
+        label: (*spatial) class indices.
+        classes: number of classes, background included.
+        limit: most voxels per class.
+
+    Returns:
+        positions (N, rank) int32 sorted by class, and offsets (classes + 1) int64: class k's positions are
+        ``positions[offsets[k]:offsets[k + 1]]``.
+    """
+    random = np.random.default_rng(0)
+    found = [np.zeros((0, label.ndim), np.int32)]
+    for index in range(1, classes):
+        flat = np.flatnonzero(label == index)
+        if len(flat) > limit:
+            flat = np.sort(random.choice(flat, limit, replace=False))
+        found.append(np.stack(np.unravel_index(flat, label.shape), axis=-1).astype(np.int32))
+    return np.concatenate(found), np.concatenate([[0], np.cumsum([len(f) for f in found])])
+
+
+def _make(case, recipe, labels, place):
+    """Preprocess ``case`` into a temporary folder beside ``place`` and rename it: whole or not there."""
+    import imaging
+    from train.reference import read_reference
+
+    image = imaging.prepare(imaging.read(list(case.images)), recipe)
+    reference = imaging.prepare_labels(read_reference(case, labels), image, recipe)
+    kind = np.uint8 if len(labels) <= 256 else np.uint16
+    label = reference.voxels[..., 0].astype(kind)
+    positions, offsets = class_positions(label, len(labels))
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
+    try:
+        np.save(temporary / "image.npy", np.ascontiguousarray(image.voxels, np.float32))
+        np.save(temporary / "label.npy", np.ascontiguousarray(label))
+        np.save(temporary / "positions.npy", positions)
+        np.save(temporary / "offsets.npy", offsets)
+        os.replace(temporary, place)
+    except OSError:
+        shutil.rmtree(temporary, ignore_errors=True)
+        if not place.is_dir():  # else another process was faster, and made the same
+            raise
+
+
+def _content(path) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            return hashlib.file_digest(file, "sha256").digest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None

@@ -1,0 +1,171 @@
+"""What happens beside the steps of ``keras.fit``: clock, schedule, guard, record, progress bar."""
+
+import math
+import sys
+import time
+
+import keras
+
+from imaging.errors import InputError
+from train.checkpoint import save_checkpoint
+
+
+def rate(progress: float, settings) -> float:
+    """The learning rate at ``progress`` (0 to 1) of a training: linear warm-up, then half a cosine down to zero.
+
+    Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983.
+    """
+    progress = min(max(progress, 0.0), 1.0)
+    if progress < settings.warmup:
+        return settings.learning_rate * max(progress / settings.warmup, 0.01)
+    fall = (progress - settings.warmup) / max(1.0 - settings.warmup, 1e-9)
+    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * fall))
+
+
+class Clock(keras.callbacks.Callback):
+    """How far the training has come: by steps, or by the time it may take; stops it when the time is over.
+
+    Args:
+        settings: ``plan.training``.
+        state: what earlier sessions have done.
+    """
+
+    def __init__(self, settings, state):
+        super().__init__()
+        self.settings = settings
+        self.state = state
+        self.step = state.epoch * settings.steps_per_epoch
+        self.began = None
+
+    @property
+    def seconds(self) -> float:
+        """Time spent training, earlier sessions included."""
+        return self.before + (time.monotonic() - self.began if self.began is not None else 0.0)
+
+    @property
+    def progress(self) -> float:
+        """From 0 to 1."""
+        if self.settings.minutes:
+            return self.seconds / (60.0 * self.settings.minutes)
+        return self.step / (self.settings.epochs * self.settings.steps_per_epoch)
+
+    def on_train_begin(self, logs=None):
+        self.before = self.state.seconds
+        self.began = time.monotonic()
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.step += 1
+
+    def on_epoch_end(self, epoch, logs=None):
+        """An epoch that would end after the time is not begun."""
+        epochs = epoch + 1
+        if self.settings.minutes and self.seconds * (epochs + 0.5) / epochs > 60.0 * self.settings.minutes:
+            self.model.stop_training = True
+
+
+class Schedule(keras.callbacks.Callback):
+    """Sets the learning rate before each step from the clock."""
+
+    def __init__(self, settings, clock):
+        super().__init__()
+        self.settings = settings
+        self.clock = clock
+
+    def on_train_batch_begin(self, batch, logs=None):
+        self.model.optimizer.learning_rate = rate(self.clock.progress, self.settings)
+
+
+class StopWithoutNumber(keras.callbacks.Callback):
+    """Stops a training whose loss is no longer a number, before anything of it is saved.
+
+    Args:
+        cases: function of the step that names the batch's cases.
+        folder: the run folder, for the message.
+        per_epoch: steps per epoch.
+    """
+
+    def __init__(self, cases, folder, per_epoch: int):
+        super().__init__()
+        self.cases = cases
+        self.folder = folder
+        self.per_epoch = per_epoch
+        self.epoch = 0
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.epoch = epoch
+
+    def on_train_batch_end(self, batch, logs=None):
+        if not math.isfinite(logs["loss"]):
+            names = ", ".join(self.cases(self.epoch * self.per_epoch + batch))
+            kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was complete"
+            raise InputError(
+                f"{self.folder}: the loss is {logs['loss']} in epoch {self.epoch + 1}, step {batch + 1} "
+                f"(cases {names}); {kept}; check these cases, or train with a smaller --learning-rate or "
+                "--precision float32"
+            )
+
+
+class Record(keras.callbacks.Callback):
+    """At the end of each epoch: checkpoint, ``history.csv``, ``progress.png``.
+
+    Args:
+        run: the run folder.
+        state: grows by an entry per epoch.
+        clock: for the time.
+    """
+
+    def __init__(self, run, state, clock):
+        super().__init__()
+        self.run = run
+        self.state = state
+        self.clock = clock
+
+    def on_epoch_end(self, epoch, logs=None):
+        from train.curves import save_curves, save_history
+
+        row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["seconds"] = round(self.clock.seconds, 1)
+        self.state.epoch = epoch + 1
+        self.state.seconds = self.clock.seconds
+        self.state.history.append(row)
+        save_checkpoint(self.run.folder / "checkpoints", self.model, self.state)
+        save_history(self.run.folder / "history.csv", self.state.history)
+        save_curves(self.run.folder / "progress.png", self.state.history)
+
+
+class Progress(keras.callbacks.Callback):
+    """A progress bar with the time left, of steps or, where time is the limit, of seconds."""
+
+    def __init__(self, settings, clock):
+        super().__init__()
+        self.settings = settings
+        self.clock = clock
+
+    def on_train_begin(self, logs=None):
+        from tqdm import tqdm
+
+        terminal = sys.stderr.isatty()
+        self.bar = tqdm(
+            total=100,
+            bar_format="train {percentage:5.1f}%|{bar:24}| {elapsed}<{remaining} {postfix}",
+            mininterval=0.5 if terminal else 30,
+            file=sys.stderr,
+        )
+        self.bar.update(100 * self.clock.progress)
+        self.bar.initial = self.bar.n
+
+    def on_train_batch_end(self, batch, logs=None):
+        self.bar.set_postfix_str(f"{self.title} loss {logs['loss']:.4f}{self.held}", refresh=False)
+        self.bar.update(max(0.0, min(100.0, 100 * self.clock.progress) - self.bar.n))
+
+    def on_epoch_begin(self, epoch, logs=None):
+        self.title = f"epoch {epoch + 1}" + ("" if self.settings.minutes else f"/{self.settings.epochs}")
+        self.held = getattr(self, "held", "")
+
+    def on_epoch_end(self, epoch, logs=None):
+        if "val_loss" in logs:
+            self.held = f" val {logs['val_loss']:.4f}"
+
+    def on_train_end(self, logs=None):
+        self.bar.close()

@@ -1,0 +1,1 @@
+"""The sub-commands of ``zoo train`` and its kin, one file each."""

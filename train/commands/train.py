@@ -1,0 +1,75 @@
+"""``zoo train``: from a dataset folder to a run folder."""
+
+import dataclasses
+from pathlib import Path
+
+from imaging import record
+from imaging.command import next_command
+from imaging.errors import UsageError
+from train.plan import Network, Plan
+
+
+def add_train(subparsers) -> None:
+    """Add the sub-command ``train`` to ``subparsers``."""
+    parser = subparsers.add_parser(
+        "train",
+        help="train a network on a dataset folder",
+        description="Train a network on a dataset folder. Without --plan it plans first. Interrupt it at any moment "
+        "and continue with --resume.",
+    )
+    parser.add_argument("folder", type=Path, help="dataset folder: MSD, nnU-Net v2, or images/ and labels/")
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument("--plan", type=Path, help="plan.json to follow; made from the dataset by default")
+    parser.add_argument("--model", help="network, see zoo models; the plan's by default")
+    parser.add_argument("--fold", type=int, default=0, help="fold whose cases are held back (default: 0)")
+    parser.add_argument("--labels", help="labels folder, or labels, for datasets with several (default: labels)")
+    parser.add_argument("--epochs", type=int, help="instead of the plan's")
+    parser.add_argument("--steps-per-epoch", type=int, help="instead of the plan's")
+    parser.add_argument("--minutes", type=float, help="train for this long; the learning rate falls with the clock")
+    parser.add_argument("--batch", type=int, help="patches per step, instead of the plan's")
+    parser.add_argument("--learning-rate", type=float, help="instead of the plan's")
+    parser.add_argument("--precision", help="float32, mixed_bfloat16 or mixed_float16, instead of the plan's")
+    parser.add_argument("--seed", type=int, help="instead of the plan's")
+    parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.set_defaults(handler=run_train)
+
+
+def run_train(args) -> int:
+    """Handle ``zoo train``."""
+    from train.dataset import open_dataset
+    from train.fit import fit
+    from train.run import open_run
+
+    dataset = open_dataset(args.folder, args.labels) if args.labels else open_dataset(args.folder)
+    if args.resume and (args.out / "plan.json").is_file():
+        # Whatever else was asked must agree with the run; fit says so if it does not.
+        plan = overridden(open_run(args.out).plan, args)
+    else:
+        plan = overridden(_plan(args, dataset), args)
+    run = fit(plan, dataset, args.out, args.fold, resume=args.resume, cache=args.cache)
+    print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
+    next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
+    return 0
+
+
+def overridden(plan: Plan, args) -> Plan:
+    """``plan`` with what the command line said."""
+    names = ("epochs", "steps_per_epoch", "minutes", "batch", "learning_rate", "precision", "seed")
+    changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    if "minutes" in changes and "epochs" in changes:
+        raise UsageError("--minutes and --epochs exclude each other; give one")
+    if "epochs" in changes:
+        changes["minutes"] = None
+    network = plan.network
+    if args.model is not None and args.model != network.name:
+        network = Network(args.model)
+    return dataclasses.replace(plan, network=network, training=dataclasses.replace(plan.training, **changes))
+
+
+def _plan(args, dataset):
+    if args.plan is not None:
+        return record.load(args.plan, Plan)
+    from train.planning import make_plan
+
+    return make_plan(dataset, model=args.model)

@@ -1,0 +1,139 @@
+"""Evaluation: whole scans through a sliding window, scored in their own geometry."""
+
+import itertools
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import imaging
+from imaging.labels import Label
+from imaging.record import write_text
+from imaging.tiling import predict_tiled
+from train.pipeline import fold_cases
+from train.plan import Plan
+from train.reference import read_reference
+from train.run import Run
+
+COLUMNS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
+
+
+def evaluate(
+    run_or_model,
+    dataset,
+    fold: int | None = None,
+    *,
+    plan: Plan | None = None,
+    mirror: bool = False,
+    progress: bool = False,
+) -> dict:
+    """Score a network on the validation cases of a fold; a run's result is also written to its ``metrics.json``.
+
+    Args:
+        run_or_model: a ``Run``, or a Keras model with ``plan``.
+        dataset: an open ``Dataset``, or the path of its folder.
+        fold: whose validation cases are scored; the run's own by default.
+        plan: needed for a bare model.
+        mirror: average over all flips along ``plan.training.mirror`` (test-time augmentation).
+        progress: show a bar.
+
+    Returns:
+        {"fold": number, "cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
+    """
+    run = run_or_model if isinstance(run_or_model, Run) else None
+    if isinstance(dataset, str | Path):
+        from train.dataset import open_dataset
+
+        dataset = open_dataset(dataset)
+    plan = plan or run.plan
+    fold = (run.fold if run else 0) if fold is None else fold
+    model = run.model() if run else run_or_model
+    cases = fold_cases(dataset, plan, fold)[1]
+    segment = segmenter(patch_predictor(model, plan.training.mirror if mirror else ()), plan)
+    metrics = {"fold": fold, **score_cases(segment, cases, plan.labels, progress)}
+    if run:
+        write_text(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    return metrics
+
+
+def patch_predictor(model, mirror: Sequence[int] = ()) -> Callable[[np.ndarray], np.ndarray]:
+    """A function from a patch (*patch, C) float32 to its scores (*patch, K).
+
+    Args:
+        model: Keras model, batch in, logits out.
+        mirror: average the probabilities over all flips along these axes; without any the scores are the logits.
+    """
+
+    def run(patch):
+        return np.asarray(model.predict_on_batch(patch[None])[0], np.float32)
+
+    if not mirror:
+        return run
+
+    def averaged(patch):
+        flips = [axes for n in range(len(mirror) + 1) for axes in itertools.combinations(mirror, n)]
+        return sum(np.flip(_softmax(run(np.ascontiguousarray(np.flip(patch, f)))), f) for f in flips) / len(flips)
+
+    return averaged
+
+
+def segmenter(predict, plan: Plan) -> Callable:
+    """A function from a scan as read to its class indices (*scan.shape), by the plan's recipe, patch and overlap."""
+
+    def segment(scan):
+        prepared = imaging.prepare(scan, plan.recipe)
+        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict)
+        return np.argmax(imaging.restore(scores, prepared, scan), -1)
+
+    return segment
+
+
+def score_cases(segment: Callable, cases: Sequence, labels: Sequence[Label], progress: bool = False) -> dict:
+    """Score a segmentation function on labelled cases, each in its own geometry.
+
+    Args:
+        segment: from a scan as read to class indices (*scan.shape).
+        cases: labelled ``train.dataset.Case`` records.
+        labels: classes by class index, background first.
+        progress: show a bar.
+
+    Returns:
+        {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
+
+    Raises:
+        imaging.InputError: if image and label of a case differ in geometry.
+    """
+    from tqdm import tqdm
+
+    scores = {}
+    for case in tqdm(cases, "evaluate", unit="case", disable=not progress, leave=False):
+        scan, reference = imaging.read(list(case.images)), read_reference(case, labels)
+        imaging.check_same_grid(scan, reference, case.images[0], case.label)
+        scores[case.name] = imaging.score_case(segment(scan), reference.voxels[..., 0], labels, scan.spacing)
+    return {"cases": scores, "mean": mean_scores(scores)}
+
+
+def mean_scores(cases: dict) -> dict:
+    """The mean of each metric of each label over the cases; a case without a surface makes a distance infinite."""
+    first = next(iter(cases.values()))
+    return {
+        label: {metric: float(np.mean([case[label][metric] for case in cases.values()])) for metric in first[label]}
+        for label in first
+    }
+
+
+def table(metrics: dict) -> str:
+    """``metrics`` as text: a line per label with the means, then how many cases there were."""
+    mean = metrics["mean"]
+    width = max(len(name) for name in (*mean, "label"))
+    lines = [f"{'label':{width}}" + "".join(f"{c:>11}" for c in COLUMNS)]
+    lines += [f"{name:{width}}" + "".join(f"{row[c]:11.4f}" for c in COLUMNS) for name, row in mean.items()]
+    return "\n".join(
+        [*lines, f"mean over {len(metrics['cases'])} cases of fold {metrics['fold']}; hd95 and assd in mm"]
+    )
+
+
+def _softmax(logits):
+    shifted = np.exp(logits - logits.max(-1, keepdims=True))
+    return shifted / shifted.sum(-1, keepdims=True)

@@ -1,0 +1,180 @@
+"""Fitting: what a plan says, done with ``keras.fit``, interruptible at any moment."""
+
+import dataclasses
+import os
+from pathlib import Path
+
+from imaging.errors import InputError, UsageError
+from train.cache import cache_cases
+from train.pipeline import batches, cases_of_step, fold_cases, validation_steps
+from train.plan import Plan
+from train.run import Run, create_run, open_run
+
+PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+
+
+def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, cache=None, verbose: bool = True) -> Run:
+    """Train a plan's network on a dataset.
+
+    Interrupted at any moment, ``resume=True`` continues from the last complete epoch with the same batches and the same
+    schedule.
+
+    Args:
+        plan: what to train; with ``resume`` None takes the run folder's own.
+        dataset: an open ``Dataset`` with the plan's cases.
+        out: the run folder to write.
+        fold: whose validation cases are held back.
+        resume: continue the run in ``out``.
+        cache: folder of preprocessed cases, the user's cache by default.
+        verbose: show progress.
+
+    Returns:
+        The finished run.
+
+    Raises:
+        InputError: if the data cannot be used, ``out`` cannot be written, or the loss is not a number.
+        UsageError: if the plan names what does not exist.
+    """
+    out = Path(out)
+    if resume and (out / "plan.json").is_file():
+        run = open_run(out)
+        plan = run.plan if plan is None else plan
+        fold = run.fold
+    elif plan is None:
+        raise InputError(f"{out}: holds no run to resume, plan.json is missing")
+    else:
+        run = None
+    check(plan)
+    training, validation = fold_cases(dataset, plan, fold)
+    if run is None:
+        run = create_run(out, plan, fold, str(dataset.folder))
+    elif plan != run.plan:
+        raise UsageError(
+            f"{out}: the plan differs from the run's plan.json; resume without changes or give another --out"
+        )
+    if run.model_file.is_file():
+        return run
+    cases = cache_cases((*training, *validation), plan.recipe, plan.labels, cache, progress=verbose)
+    return _train(run, cases[: len(training)], cases[len(training) :], verbose)
+
+
+def check(plan: Plan) -> None:
+    """Raise what is wrong with a plan before any work is done.
+
+    Raises:
+        UsageError: naming the field, what it holds and what is accepted.
+    """
+    settings = plan.training
+    if settings.precision not in PRECISIONS:
+        raise UsageError(f"training.precision {settings.precision!r}: accepted are {', '.join(PRECISIONS)}")
+    if settings.optimizer not in ("adamw", "sgd"):
+        raise UsageError(f"training.optimizer {settings.optimizer!r}: accepted are adamw, sgd")
+    for name in ("epochs", "steps_per_epoch", "batch", "learning_rate"):
+        if not getattr(settings, name) > 0:
+            raise UsageError(f"training.{name} {getattr(settings, name)!r}: accepted is more than 0")
+    if settings.minutes is not None and not settings.minutes > 0:
+        raise UsageError(f"training.minutes {settings.minutes!r}: accepted is more than 0")
+    if len(plan.patch) != plan.recipe.rank:
+        raise UsageError(f"patch {plan.patch}: the recipe has {plan.recipe.rank} spatial axes")
+    strange = [axis for axis in settings.mirror if not 0 <= axis < plan.recipe.rank]
+    if strange:
+        raise UsageError(
+            f"training.mirror {settings.mirror}: axis {strange[0]}; accepted are 0 to {plan.recipe.rank - 1}"
+        )
+
+
+def network(plan: Plan, precision: str = "float32"):
+    """The plan's network with fresh weights, drawn by the plan's seed.
+
+    Args:
+        plan: names the network, its patch, channels and classes.
+        precision: Keras' dtype policy to build it under.
+    """
+    import keras
+
+    import zoo
+
+    before = keras.config.dtype_policy()
+    keras.config.set_dtype_policy(precision)
+    keras.utils.set_random_seed(plan.training.seed)
+    try:
+        shape = (*plan.patch, len(plan.channels))
+        return zoo.get(plan.network.name, shape, classes=len(plan.labels), **plan.network.options)
+    finally:
+        keras.config.set_dtype_policy(before)
+
+
+def optimizer(plan: Plan):
+    """The plan's optimizer; the learning rate is set before every step by the schedule."""
+    import keras
+
+    settings = plan.training
+    common = {"learning_rate": settings.learning_rate, "global_clipnorm": settings.clip_norm or None}
+    if settings.ema:
+        # The average must forget the first weights: a short training gets a shorter memory.
+        steps = settings.epochs * settings.steps_per_epoch
+        decay = settings.ema if settings.minutes else min(settings.ema, max(0.5, 1 - 10 / steps))
+        common |= {"use_ema": True, "ema_momentum": decay}
+    if settings.optimizer == "sgd":
+        return keras.optimizers.SGD(momentum=0.99, nesterov=True, weight_decay=settings.weight_decay, **common)
+    chosen = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
+    chosen.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "alpha"])
+    return chosen
+
+
+def _train(run, training, validation, verbose):
+    import keras
+
+    from train import callbacks
+    from train.checkpoint import restore_checkpoint
+    from train.fused import fuse
+    from zoo import losses
+
+    plan = run.plan
+    settings = plan.training
+    model = fuse(network(plan, settings.precision))
+    model.compile(optimizer=optimizer(plan), loss=losses.get(settings.loss), jit_compile=False)
+    model.optimizer.build(model.trainable_variables)
+    state = restore_checkpoint(run, model)
+    per_epoch = settings.steps_per_epoch
+    stream = batches(training, plan, training=True, first=state.epoch * per_epoch)
+    held = batches(validation, plan, training=False, steps=validation_steps(validation, plan)).cache()
+    clock = callbacks.Clock(settings, state)
+    try:
+        model.fit(
+            stream,
+            epochs=_most_epochs(settings),
+            initial_epoch=state.epoch,
+            steps_per_epoch=per_epoch,
+            validation_data=held,
+            shuffle=False,
+            verbose=0,
+            callbacks=[
+                clock,
+                callbacks.Schedule(settings, clock),
+                callbacks.StopWithoutNumber(lambda step: cases_of_step(training, plan, step), run.folder, per_epoch),
+                *([keras.callbacks.SwapEMAWeights()] if settings.ema else []),
+                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False, update_freq="epoch"),
+                callbacks.Record(run, state, clock),
+                *([callbacks.Progress(settings, clock)] if verbose else []),
+            ],
+        )
+    except OSError as error:
+        raise InputError(
+            f"{run.folder}: cannot be written ({error.strerror or error}); free some room and continue with --resume"
+        ) from None
+    _save_model(run, model)
+    return run
+
+
+def _most_epochs(settings):
+    return 1_000_000 if settings.minutes else settings.epochs
+
+
+def _save_model(run, trained):
+    """Write ``model.keras``: the plain float32 network with the trained weights."""
+    model = network(dataclasses.replace(run.plan))
+    model.set_weights(trained.get_weights())
+    temporary = run.folder / f".model.{os.getpid()}.keras"
+    model.save(temporary)
+    os.replace(temporary, run.model_file)

@@ -1,0 +1,196 @@
+"""The input pipeline: preprocessed cases to batches of augmented patches, decided by seed and step alone."""
+
+import functools
+import math
+from pathlib import Path
+
+import numpy as np
+
+from imaging.errors import UsageError
+from train.cache import CachedCase, cache_cases
+from train.plan import Plan
+
+
+def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = True, seed: int | None = None):
+    """Batches of patches for ``model.fit``, one epoch at a time; every epoch draws anew.
+
+    Args:
+        dataset: a ``Dataset`` or the path of a dataset folder.
+        plan: what to make of it; ``make_plan(dataset)`` by default.
+        fold: whose validation cases are left out of (``training``) or taken for the patches.
+        training: augmented patches of the training cases, else plain patches of the validation cases.
+        seed: ``plan.training.seed`` by default.
+
+    Returns:
+        ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)).
+    """
+    from train.dataset import open_dataset
+    from train.planning import make_plan
+
+    dataset = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
+    plan = plan or make_plan(dataset)
+    chosen = fold_cases(dataset, plan, fold)[0 if training else 1]
+    cases = cache_cases(chosen, plan.recipe, plan.labels, progress=True)
+    steps = plan.training.steps_per_epoch if training else validation_steps(cases, plan)
+    return batches(cases, plan, training=training, seed=seed, steps=steps)
+
+
+def fold_cases(dataset, plan: Plan, fold: int):
+    """The training and the validation cases of a fold, as two tuples of ``Case``.
+
+    Raises:
+        UsageError: if there is no such fold, or the dataset lacks one of the plan's cases.
+    """
+    if not 0 <= fold < len(plan.folds):
+        raise UsageError(f"fold {fold}: the plan has folds 0 to {len(plan.folds) - 1}")
+    by_name = {case.name: case for case in dataset.cases}
+    names = [name for part in plan.folds for name in part]
+    missing = [name for name in names if name not in by_name]
+    if missing:
+        raise UsageError(
+            f"{dataset.folder}: {len(missing)} of the plan's cases are not in it, such as {missing[0]}; "
+            "give the folder that the plan was made of, or plan again"
+        )
+    held = set(plan.folds[fold])
+    return tuple(by_name[n] for n in names if n not in held), tuple(by_name[n] for n in plan.folds[fold])
+
+
+def validation_steps(cases, plan: Plan) -> int:
+    """Batches that show each validation case about once, at most 50."""
+    return min(50, math.ceil(len(cases) / plan.training.batch))
+
+
+def batches(cases, plan: Plan, *, training: bool, seed: int | None = None, steps: int | None = None, first: int = 0):
+    """Batches of patches of preprocessed cases.
+
+    Step ``n`` of a stream is the same whether the stream began at 0 or at ``n``: a training that is resumed sees what
+    it would have seen. With ``steps`` the dataset ends after so many and, in training, draws anew when iterated again.
+
+    Args:
+        cases: ``CachedCase`` records.
+        plan: patch, batch, classes and augmentation.
+        training: augment, and draw anew each time the dataset is iterated (if ``steps`` is given).
+        seed: ``plan.training.seed`` by default.
+        steps: length; None for an endless stream that begins at step ``first``.
+        first: step that an endless stream begins at.
+
+    Returns:
+        ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)).
+    """
+    import tensorflow as tf
+
+    seed = plan.training.seed if seed is None else seed
+    batch = plan.training.batch
+    make = functools.partial(_patch, cases=tuple(cases), plan=plan, training=training)
+    if steps is None:
+        numbers = tf.data.Dataset.range(first * batch, np.iinfo(np.int64).max)
+        numbered = numbers.map(lambda number: (tf.constant(seed, tf.int64), number))
+    else:
+        rounds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True) if training else _constant(tf, seed)
+        numbered = rounds.take(1).flat_map(
+            lambda drawn: tf.data.Dataset.range(steps * batch).map(lambda number: (drawn, number))
+        )
+    patches = numbered.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    ready = patches.batch(batch, drop_remainder=True).prefetch(4)
+    if steps is not None:
+        ready = ready.apply(tf.data.experimental.assert_cardinality(steps))
+    # More threads than this make the data's own parallel loops wait for those of the training step.
+    options = tf.data.Options()
+    options.deterministic = True
+    return ready.with_options(options)
+
+
+def case_indices(seed: int, number, count: int):
+    """Which case sample ``number`` of a stream shows: all cases once in random order, then again in another.
+
+    Args:
+        seed: int64 scalar.
+        number: int64 scalar.
+        count: cases there are.
+
+    Returns:
+        int32 scalar tensor.
+    """
+    import tensorflow as tf
+
+    turn = tf.stack([tf.cast(seed, tf.int64), number // count])
+    order = tf.argsort(tf.random.stateless_uniform((count,), turn))
+    return order[tf.cast(number % count, tf.int32)]
+
+
+def cases_of_step(cases, plan: Plan, step: int) -> list[str]:
+    """Names of the cases in batch ``step`` of the endless training stream."""
+    batch = plan.training.batch
+    numbers = range(step * batch, (step + 1) * batch)
+    return [cases[int(case_indices(plan.training.seed, np.int64(n), len(cases)))].name for n in numbers]
+
+
+def read_region(case: CachedCase, region, patch, draws, foreground: float):
+    """Read a random region of a case, zero where it reaches beyond the scan.
+
+    The patch in the region's middle is centred on a foreground voxel (class and voxel drawn uniformly) with chance
+    ``foreground``, else it lies anywhere. Where the scan is smaller than the patch, it is put in the middle.
+
+    Args:
+        case: the preprocessed case.
+        region: spatial size to read.
+        patch: spatial size of the patch in its middle.
+        draws: (3 + rank,) uniform draws from 0 to 1 that decide.
+        foreground: the chance.
+
+    Returns:
+        image (*region, C) float32 and label (*region) int32.
+    """
+    image, label = case.image(), case.label()
+    shape, rank = np.array(label.shape), label.ndim
+    patch = np.array(patch)
+    start = (draws[3 : 3 + rank] * np.maximum(shape - patch + 1, 1)).astype(int)
+    if draws[0] < foreground:
+        positions, offsets = case.positions()
+        present = np.flatnonzero(np.diff(offsets))
+        if len(present):
+            index = present[min(int(draws[1] * len(present)), len(present) - 1)]
+            low, high = offsets[index], offsets[index + 1]
+            start = positions[min(int(low + draws[2] * (high - low)), high - 1)] - patch // 2
+    start = np.where(shape > patch, np.clip(start, 0, np.maximum(shape - patch, 0)), -((patch - shape) // 2))
+    start = start - (np.array(region) - patch) // 2
+    stop = start + np.array(region)
+    source = tuple(slice(max(a, 0), max(min(b, n), 0)) for a, b, n in zip(start, stop, shape, strict=True))
+    target = tuple(slice(s.start - a, s.stop - a) for s, a in zip(source, start, strict=True))
+    image_region = np.zeros((*region, image.shape[-1]), np.float32)
+    label_region = np.zeros(region, np.int32)
+    image_region[target], label_region[target] = image[source], label[source]
+    return image_region, label_region
+
+
+def _constant(tf, seed):
+    return tf.data.Dataset.from_tensors(tf.constant(seed, tf.int64))
+
+
+def _patch(seed, number, *, cases, plan, training):
+    """One sample in graph operations; only the reading of the memory map is NumPy."""
+    import tensorflow as tf
+
+    from train import augment as augmentation
+
+    settings = plan.training.augmentation
+    rank, channels = len(plan.patch), len(plan.channels)
+    wider = training and augmentation.needs_margin(settings)
+    region = tuple(math.ceil(p * augmentation.MARGIN) for p in plan.patch) if wider else tuple(plan.patch)
+    index = case_indices(seed, number, len(cases))
+    # Two numbers name a sample; a third says what a draw is for.
+    key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 1)
+    draws = tf.random.stateless_uniform((3 + rank,), key)
+    read = functools.partial(_read, cases, region, plan.patch, plan.training.foreground)
+    image, label = tf.numpy_function(read, [index, draws], (tf.float32, tf.int32))
+    image.set_shape((*region, channels))
+    label.set_shape(region)
+    if not training:
+        return image, label
+    key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
+    mirror = plan.training.mirror
+    return augmentation.augment(image, label, key, plan.patch, len(plan.labels), settings, mirror)
+
+
+def _read(cases, region, patch, foreground, index, draws):
+    return read_region(cases[int(index)], region, patch, draws, foreground)

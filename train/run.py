@@ -1,0 +1,105 @@
+"""The run folder: what a training leaves behind and how to read it."""
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imaging import record
+from imaging.errors import InputError
+from train.plan import Plan
+
+
+@dataclass(frozen=True)
+class Origin:
+    """``run.json``: what a run was made from.
+
+    Attributes:
+        fold: whose validation cases were held back.
+        dataset: the folder as it was given.
+        versions: package name to version.
+    """
+
+    fold: int
+    dataset: str
+    versions: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Run:
+    """A run folder: ``plan.json``, ``run.json``, ``model.keras``, ``history.csv``, ``progress.png``, ``metrics.json``,
+    ``checkpoints/`` and ``tensorboard/``.
+
+    Attributes:
+        folder: where it lies.
+        plan: what was trained.
+        fold: whose validation cases were held back.
+        dataset: the dataset folder as it was given.
+    """
+
+    folder: Path
+    plan: Plan
+    fold: int
+    dataset: str = ""
+
+    @property
+    def model_file(self) -> Path:
+        """The trained network."""
+        return self.folder / "model.keras"
+
+    def model(self):
+        """The trained network, float32, logits out.
+
+        Raises:
+            InputError: if the training has not finished.
+        """
+        if not self.model_file.is_file():
+            raise InputError(
+                f"{self.folder}: holds no model.keras, so its training has not finished; "
+                f"continue it with zoo train {self.dataset} --out {self.folder} --resume"
+            )
+        import keras
+
+        import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)
+
+        return keras.saving.load_model(self.model_file, compile=False)
+
+
+def open_run(folder) -> Run:
+    """Read a run folder.
+
+    Raises:
+        InputError: if it is none.
+    """
+    folder = Path(folder)
+    if not (folder / "plan.json").is_file():
+        raise InputError(f"{folder}: not a run folder, plan.json is missing; give the --out of a zoo train")
+    origin = record.load(folder / "run.json", Origin)
+    return Run(folder, record.load(folder / "plan.json", Plan), origin.fold, origin.dataset)
+
+
+def create_run(folder, plan: Plan, fold: int, dataset: str) -> Run:
+    """Write ``plan.json`` and ``run.json`` into a new run folder.
+
+    Raises:
+        InputError: if it holds a run already or cannot be written.
+    """
+    folder = Path(folder)
+    if (folder / "plan.json").exists():
+        raise InputError(f"{folder}: holds a run already; continue it with --resume or give another --out")
+    record.save(folder / "run.json", Origin(fold, dataset, versions()))
+    record.save(folder / "plan.json", plan)
+    return Run(folder, plan, fold, dataset)
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides a training's result."""
+    import platform
+    from importlib import metadata
+
+    found = {"python": platform.python_version(), "cpus": str(os.cpu_count())}
+    for name in ("medseg-zoo", "tensorflow", "keras", "numpy", "nibabel", "scipy"):
+        try:
+            found[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
