@@ -23,6 +23,7 @@ _NAMES = {
     "reorient": "orientation",
     "resample": "resampling",
     "restore": "recipe",
+    "restore_classes": "recipe",
     "score_case": "scoring",
     "write": "files",
 }

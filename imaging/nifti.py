@@ -1,7 +1,6 @@
 """NIfTI-1 and NIfTI-2 files, by nibabel."""
 
 import gzip
-import zlib
 
 import numpy as np
 
@@ -30,10 +29,12 @@ def read_nifti(path, channels: int | None = None) -> Scan:
         dtype = image.get_data_dtype()
         if dtype.fields is not None or dtype.kind not in "iuf":
             raise InputError(f"{path}: voxels of type {dtype}; accepted are integers and real numbers")
-        voxels = _to_channels(path, image.shape, channels)(image.get_fdata(dtype=np.float32, caching="unchanged"))
-    except (EOFError, OSError, ValueError, zlib.error) as error:
-        if isinstance(error, InputError):
-            raise
+        reshape = _to_channels(path, image.shape, channels)
+        with np.errstate(over="ignore"):  # what float32 cannot hold becomes infinite, which the caller reports
+            voxels = reshape(image.get_fdata(dtype=np.float32, caching="unchanged"))
+    except InputError:
+        raise
+    except Exception as error:  # what a damaged file makes nibabel raise is of many types
         raise _damaged(path, error) from None
     return Scan(voxels, _affine(path, image))
 
@@ -87,9 +88,6 @@ def smallest(voxels: np.ndarray) -> np.ndarray:
 
 
 def _open(path):
-    from nibabel.filebasedimages import ImageFileError
-    from nibabel.spatialimages import HeaderDataError
-
     try:
         with open(path, "rb") as file:
             start = file.read(4)
@@ -103,7 +101,7 @@ def _open(path):
         raise
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give the path of a NIfTI file") from None
-    except (ImageFileError, HeaderDataError, EOFError, OSError, ValueError, zlib.error) as error:
+    except Exception as error:
         raise _damaged(path, error) from None
 
 
@@ -117,6 +115,10 @@ def _kind(path, start):
 
 
 def _damaged(path, error):
+    if isinstance(error, MemoryError):
+        return InputError(f"{path}: is too large for this machine's memory ({error}); resample it or crop it first")
+    if isinstance(error, PermissionError):
+        return InputError(f"{path}: cannot be read ({error.strerror})")
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     return InputError(f"{path}: cannot be read as NIfTI, it is truncated or damaged ({reason}); copy it again")
 

@@ -36,8 +36,10 @@ def resample(scan: Scan, spacing=None, size=None, is_label: bool = False) -> Sca
     if (spacing is None) == (size is None):
         raise UsageError("resample: give either a spacing in mm or a size in voxels, not both or neither")
     wanted = tuple(spacing if size is None else size)
-    if len(wanted) != scan.rank or not all(np.isfinite(w) and w > 0 for w in wanted):
-        raise UsageError(f"resample to {wanted}: accepted are {scan.rank} positive numbers, one per spatial axis")
+    whole = size is None or all(float(w).is_integer() for w in wanted)
+    if len(wanted) != scan.rank or not whole or not all(np.isfinite(w) and w > 0 for w in wanted):
+        kind = "numbers of mm" if size is None else "whole numbers of voxels"
+        raise UsageError(f"resample to {wanted}: accepted are {scan.rank} positive {kind}, one per spatial axis")
     if size is None:
         ratio = np.array(wanted) / scan.spacing
         ratio[np.abs(ratio - 1) < SPACING_TOLERANCE] = 1.0
@@ -71,7 +73,8 @@ def onto(
         antialias: filter where ``like`` is coarser than the array, as ``resample`` does.
 
     Returns:
-        (*like.shape, K), the array's type if no interpolation was needed or for labels, else float32.
+        (*like.shape, K), the array's type if no interpolation was needed or for labels, else float32. It may share
+        memory with the array where the grids are the same.
     """
     matrix, offset = index_map(affine, like.affine, like.rank)
     aligned = axis_map(matrix, offset, like.shape)
@@ -95,6 +98,12 @@ def onto(
     if values is not None:
         out[inside] = values
     return out
+
+
+def maps_exactly(affine: np.ndarray, like: Scan) -> bool:
+    """Whether ``onto`` needs index operations only: the grids differ by flips, permutations and whole voxels."""
+    aligned = axis_map(*index_map(affine, like.affine, like.rank), like.shape)
+    return aligned is not None and aligned.exact
 
 
 def interpolated(array: np.ndarray, aligned: AxisMap, shape, antialias: bool = False) -> np.ndarray:
