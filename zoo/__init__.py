@@ -1,1 +1,20 @@
+"""Segmentation networks, losses, metrics and weights for Keras 3; nothing heavy is imported before it is used."""
 
+import importlib
+
+_REGISTRY = ("Entry", "Info", "get", "info", "list_models", "register", "unregister")
+_MODULES = ("blocks", "cost", "errors", "losses", "metrics", "models", "registry", "weights")
+
+__all__ = [*_REGISTRY, *_MODULES]
+
+
+def __getattr__(name):
+    if name in _REGISTRY:
+        return getattr(importlib.import_module("zoo.registry"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"zoo.{name}")
+    raise AttributeError(f"module 'zoo' has no attribute {name!r}; it has {', '.join(__all__)}")
+
+
+def __dir__():
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""The pieces that the networks share; each serves 2D and 3D by its ``Style``."""

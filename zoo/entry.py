@@ -1,0 +1,31 @@
+"""An entry of the registry."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A network that the registry knows, as data.
+
+    Attributes:
+        name: what it is called.
+        builder: "module:function", imported when first used, or the function itself.
+        rank: spatial axes, 2 or 3.
+        tags: "2d" or "3d"; "cnn" or "transformer"; "edge" (int8 on the device); "light" (few operations).
+        summary: one line for people.
+        paper: citation.
+        edge: "int8", "partial" or "float", see ``zoo.Info``.
+        options: values for options of the builder.
+        shipped: one of the zoo's own, with committed figures.
+    """
+
+    name: str
+    builder: str | Callable
+    rank: int
+    tags: tuple[str, ...]
+    summary: str
+    paper: str
+    edge: str = "int8"
+    options: Mapping = field(default_factory=dict)
+    shipped: bool = True

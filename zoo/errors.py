@@ -1,0 +1,26 @@
+"""The error that stands for a wrong request to the zoo."""
+
+import difflib
+
+
+class ZooError(ValueError):
+    """An unknown name, option or combination: the message says what was found, what is accepted and the mend."""
+
+    exit_status = 2
+
+
+def unknown(kind: str, found, accepted) -> ZooError:
+    """The error for ``found`` not being one of ``accepted``, with the nearest spelling.
+
+    Args:
+        kind: what was asked for, for example "model".
+        found: the name given.
+        accepted: the names known.
+
+    Returns:
+        The error, to be raised by the caller.
+    """
+    accepted = [str(a) for a in accepted]
+    near = difflib.get_close_matches(str(found), accepted, n=1, cutoff=0.5)
+    meant = f" Did you mean {near[0]!r}?" if near else ""
+    return ZooError(f"unknown {kind} {found!r}.{meant} Accepted: {', '.join(accepted)}")

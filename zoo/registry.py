@@ -1,0 +1,275 @@
+"""The registry: what networks there are, as data that imports no framework, and how to get one."""
+
+import dataclasses
+import fnmatch
+import importlib
+import inspect
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from zoo.entries import ENTRIES
+from zoo.entry import Entry
+from zoo.errors import ZooError, unknown
+
+_FIGURES = Path(__file__).with_name("figures.json")
+_entries: dict[str, Entry] = {entry.name: entry for entry in ENTRIES}
+
+
+@dataclass(frozen=True)
+class Info:
+    """What is known of an entry.
+
+    Attributes:
+        name: the entry.
+        rank: spatial axes, 2 or 3.
+        tags: see ``zoo.list_models``.
+        summary: one line for people.
+        paper: citation.
+        edge: "int8" (every multiplication runs in int8 on the device), "partial" (convolutions only) or "float".
+        options: the entry's own values for options of its builder.
+        input_shape: (*spatial, channels) that the figures below are for.
+        classes: number of classes that they are for.
+        multiple: what each spatial size divides by; other fixed sizes are padded inside the network.
+        parameters: number of weights, moving statistics included.
+        macs: multiply-accumulate operations of one pass.
+        peak_activation_bytes: largest sum of float32 activations alive at once, batch of one, nothing done in place.
+    """
+
+    name: str
+    rank: int
+    tags: tuple[str, ...]
+    summary: str
+    paper: str
+    edge: str
+    options: Mapping = field(default_factory=dict)
+    input_shape: tuple[int, ...] | None = None
+    classes: int | None = None
+    multiple: tuple[int, ...] | None = None
+    parameters: int | None = None
+    macs: int | None = None
+    peak_activation_bytes: int | None = None
+
+
+def list_models(pattern: str = "*", tag=None) -> list[str]:
+    """Names of the entries.
+
+    Args:
+        pattern: wildcard on the name, for example ``"*3d*"``.
+        tag: one tag or several that an entry must carry, for example ``"edge"``; see ``Entry.tags``.
+
+    Returns:
+        Sorted names; empty if none fits.
+    """
+    wanted = {tag} if isinstance(tag, str) else set(tag or ())
+    known = {t for entry in _entries.values() for t in entry.tags}
+    for name in sorted(wanted - known):
+        raise unknown("tag", name, sorted(known))
+    return sorted(n for n, e in _entries.items() if fnmatch.fnmatchcase(n, pattern) and wanted <= set(e.tags))
+
+
+def entry(name: str) -> Entry:
+    """The entry called ``name``.
+
+    Raises:
+        ZooError: if there is none; the message names the nearest.
+    """
+    if name not in _entries:
+        raise unknown("model", name, sorted(_entries))
+    return _entries[name]
+
+
+def get(
+    name: str,
+    input_shape=None,
+    *,
+    classes: int | None = None,
+    channels: int | None = None,
+    weights=None,
+    **options,
+):
+    """Build the network called ``name``.
+
+    Args:
+        name: an entry of ``zoo.list_models()``.
+        input_shape: (*spatial, channels); sizes may be None. Default: every size None and ``channels`` channels.
+        classes: number of classes, background included; by default 2, or those of a shipped set of weights.
+        channels: number of input channels if ``input_shape`` does not say; by default 1, or those of a shipped set.
+        weights: None for fresh ones, the name of a shipped set (``zoo.weights.list_weights()``) or the path of a
+            ``.keras``, ``.weights.h5`` or ``.npz`` file.
+        **options: overrides of the builder's options, for example ``width=32``.
+
+    Returns:
+        A ``keras.Model`` from (batch, *spatial, channels) to float32 logits (batch, *spatial, classes).
+
+    Raises:
+        ZooError: for an unknown name or option, or a shape that does not fit.
+    """
+    found = entry(name)
+    card = _card(name, weights)
+    if card is not None:
+        classes = len(card.classes) if classes is None else classes
+        channels = len(card.channels) if channels is None and input_shape is None else channels
+    classes = 2 if classes is None else classes
+    shape = _input_shape(found, input_shape, channels)
+    if not isinstance(classes, int) or classes < 2:
+        raise ZooError(f"{name}: classes={classes!r}; at least 2 are accepted, background is one of them")
+    builder = _builder(found)
+    _check_options(found, builder, options)
+    trained_with = card.options if card is not None else {}
+    model = builder(shape, classes=classes, **{**found.options, **trained_with, **options, "name": name})
+    if weights is not None:
+        from zoo.weights import load_weights
+
+        load_weights(model, weights, entry=name, classes=classes)
+    return model
+
+
+def info(name: str, input_shape=None, *, classes: int = 2, **options) -> Info:
+    """What is known of an entry.
+
+    With only a name the answer is committed data and imports no framework; with a shape or options the network is
+    built and counted.
+
+    Args:
+        name: an entry of ``zoo.list_models()``.
+        input_shape: (*spatial, channels), all sizes given, or None for the entry's reference input.
+        classes: number of classes, background included.
+        **options: as for ``zoo.get``.
+
+    Returns:
+        An ``Info``; its figures are None for a registered entry of the user's own asked for by name only.
+    """
+    found = entry(name)
+    facts = {
+        "name": name,
+        "rank": found.rank,
+        "tags": found.tags,
+        "summary": found.summary,
+        "paper": found.paper,
+        "edge": found.edge,
+        "options": dict(found.options),
+    }
+    if input_shape is None and not options and classes == 2:
+        figures = json.loads(_FIGURES.read_text(encoding="utf-8")).get(name, {}) if found.shipped else {}
+        return Info(**facts, **{k: tuple(v) if isinstance(v, list) else v for k, v in figures.items()})
+    from zoo.cost import count
+
+    shape = input_shape or reference_shape(found.rank)
+    figures = count(get(name, shape, classes=classes, **options))
+    facts["options"] = {**found.options, **options}
+    return Info(**facts, input_shape=tuple(shape), classes=classes, **dataclasses.asdict(figures))
+
+
+def reference_shape(rank: int) -> tuple[int, ...]:
+    """The (*spatial, channels) that figures are given for: 256x256 or 64x64x64, one channel."""
+    return (256, 256, 1) if rank == 2 else (64, 64, 64, 1)
+
+
+def register(
+    name: str,
+    builder: str | Callable,
+    *,
+    rank: int,
+    tags=(),
+    summary: str = "",
+    paper: str = "",
+    edge: str = "float",
+    options: Mapping | None = None,
+    replace: bool = False,
+) -> Entry:
+    """Add a builder of your own to the registry.
+
+    Args:
+        name: what it is called from now on.
+        builder: ``builder(input_shape, classes=..., name=..., **options) -> keras.Model`` giving logits, or
+            "module:function" to be imported when first used.
+        rank: spatial axes, 2 or 3.
+        tags: for ``zoo.list_models(tag=...)``; "2d" or "3d" is added.
+        summary: one line for people.
+        paper: citation.
+        edge: "int8", "partial" or "float", see ``Info``.
+        options: values for options of the builder.
+        replace: accept that an entry of that name is replaced.
+
+    Returns:
+        The new entry.
+
+    Raises:
+        ZooError: if the name is taken or the rank is not 2 or 3.
+    """
+    if name in _entries and not replace:
+        raise ZooError(f"model {name!r} is registered already; choose another name or pass replace=True")
+    if rank not in (2, 3):
+        raise ZooError(f"model {name!r}: rank {rank!r}; 2 and 3 are accepted")
+    if edge not in ("int8", "partial", "float"):
+        raise unknown("edge readiness", edge, ("int8", "partial", "float"))
+    tags = tuple(dict.fromkeys([f"{rank}d", *tags]))
+    _entries[name] = Entry(name, builder, rank, tags, summary, paper, edge, dict(options or {}), shipped=False)
+    return _entries[name]
+
+
+def unregister(name: str) -> None:
+    """Take an entry of the user's own out again.
+
+    Raises:
+        ZooError: if there is none of that name or it is one of the zoo's.
+    """
+    if entry(name).shipped:
+        raise ZooError(f"model {name!r} belongs to the zoo and stays; only registered ones can be taken out")
+    del _entries[name]
+
+
+def option_names(name: str) -> tuple[str, ...]:
+    """Options that the builder of an entry takes (this imports Keras)."""
+    return tuple(_accepted(_builder(entry(name))) or ())
+
+
+def _card(name, weights):
+    """The card of a shipped set, or None for no weights or a file."""
+    if weights is None:
+        return None
+    from zoo.weights import find_card
+
+    return find_card(name, weights)
+
+
+def _builder(found: Entry) -> Callable:
+    if callable(found.builder):
+        return found.builder
+    module, _, function = found.builder.partition(":")
+    return getattr(importlib.import_module(module), function)
+
+
+def _accepted(builder):
+    """Keyword options of a builder, or None if it takes any."""
+    parameters = inspect.signature(builder).parameters.values()
+    if any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return None
+    return [p.name for p in parameters if p.name not in ("input_shape", "classes", "name")]
+
+
+def _check_options(found, builder, options):
+    accepted = _accepted(builder)
+    for option in options:
+        if accepted is not None and option not in accepted:
+            raise unknown(f"option of {found.name}", option, accepted)
+
+
+def _input_shape(found, input_shape, channels):
+    if input_shape is None:
+        return (None,) * found.rank + (1 if channels is None else channels,)
+    shape = tuple(input_shape)
+    if len(shape) != found.rank + 1:
+        twin = next((n for n, e in _entries.items() if e.builder == found.builder and e.rank == len(shape) - 1), None)
+        mend = f"; {twin!r} takes it" if twin else ""
+        raise ZooError(
+            f"{found.name}: input_shape {shape} has {len(shape) - 1} spatial sizes and channels; "
+            f"{found.rank} spatial sizes and channels are accepted{mend}"
+        )
+    if channels is not None and shape[-1] != channels:
+        raise ZooError(f"{found.name}: input_shape {shape} says {shape[-1]} channels, channels={channels}; give one")
+    if not isinstance(shape[-1], int) or shape[-1] < 1:
+        raise ZooError(f"{found.name}: input_shape {shape} has {shape[-1]!r} channels; 1 or more are accepted")
+    return shape
