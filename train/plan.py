@@ -102,6 +102,7 @@ class Plan:
         folds: for each fold the names of its validation cases.
         fingerprint: what was measured of the dataset.
         reasons: field name to the rule that decided it, for ``zoo plan --explain``.
+        labels_folder: the folder of labels that was planned for (plain dataset layout).
     """
 
     dataset: str
@@ -116,3 +117,4 @@ class Plan:
     fingerprint: dict = field(default_factory=dict)
     reasons: dict = field(default_factory=dict)
     schema: int = 1
+    labels_folder: str = "labels"

@@ -1,0 +1,121 @@
+"""Whether a plan, edited by hand perhaps, can work: every field that cannot is named, with what would do."""
+
+import math
+from collections import Counter
+
+from imaging.errors import UsageError
+from imaging.recipe import check as check_recipe
+from train.plan import Plan
+from train.shape_rules import total_stride
+
+
+def check_plan(plan: Plan, dataset=None) -> None:
+    """Require a plan to make sense in itself, and for a dataset when one is given.
+
+    Raises:
+        UsageError: listing every field that does not, in one message.
+    """
+    problems = [*_fields(plan), *_patch(plan), *_folds(plan)]
+    if dataset is not None:
+        problems += _against(plan, dataset)
+    if problems:
+        raise UsageError("plan: " + "; ".join(problems))
+
+
+def _fields(plan):
+    problems = []
+    try:
+        check_recipe(plan.recipe)
+    except UsageError as error:
+        problems.append(str(error))
+    training = plan.training
+    for name, value, accepted, good in (
+        ("labels", len(plan.labels), "at least 2, background first", len(plan.labels) >= 2),
+        ("channels", len(plan.channels), f"recipe.channels = {plan.recipe.channels}", None),
+        ("overlap", plan.overlap, "from 0 to 0.9", 0 <= plan.overlap <= 0.9),
+        ("training.epochs", training.epochs, "at least 1", training.epochs >= 1),
+        ("training.steps_per_epoch", training.steps_per_epoch, "at least 1", training.steps_per_epoch >= 1),
+        ("training.batch", training.batch, "at least 1", training.batch >= 1),
+        ("training.learning_rate", training.learning_rate, "more than 0", training.learning_rate > 0),
+        ("training.weight_decay", training.weight_decay, "at least 0", training.weight_decay >= 0),
+        ("training.warmup", training.warmup, "from 0 to 1", 0 <= training.warmup <= 1),
+        ("training.ema", training.ema, "from 0 to below 1", 0 <= training.ema < 1),
+        ("training.foreground", training.foreground, "from 0 to 1", 0 <= training.foreground <= 1),
+    ):
+        if not (good if good is not None else value == plan.recipe.channels):
+            problems.append(f"{name} is {value}, accepted is {accepted}")
+    values = Counter(label.value for label in plan.labels)
+    twice = [value for value, count in values.items() if count > 1]
+    if twice:
+        problems.append(f"labels: value {twice[0]} belongs to several; give each its own")
+    strange = [axis for axis in training.mirror if not 0 <= axis < plan.recipe.rank]
+    if strange:
+        problems.append(f"training.mirror holds axis {strange[0]}, accepted are 0 to {plan.recipe.rank - 1}")
+    return problems
+
+
+def _patch(plan):
+    from zoo.registry import entry
+
+    problems = []
+    rank = plan.recipe.rank
+    if entry(plan.network.name).rank != rank:
+        problems.append(f"network {plan.network.name!r} takes {entry(plan.network.name).rank}D, recipe.rank is {rank}")
+    if len(plan.patch) != rank or not all(size >= 1 for size in plan.patch):
+        problems.append(f"patch {plan.patch}: accepted are {rank} sizes of at least 1")
+    if problems:
+        return problems
+    stride = total_stride(plan.network, rank)
+    if any(size % step for size, step in zip(plan.patch, stride, strict=True)):
+        fixed = tuple(math.ceil(size / step) * step for size, step in zip(plan.patch, stride, strict=True))
+        problems.append(f"patch {plan.patch} must divide by the network's strides {stride}; use {fixed}")
+    return problems
+
+
+def _folds(plan):
+    problems = []
+    if len(plan.folds) < 2:
+        problems.append(f"folds: {len(plan.folds)} given, at least 2 are accepted")
+    empty = [str(number) for number, names in enumerate(plan.folds) if not names]
+    if empty:
+        problems.append(f"folds: fold {', '.join(empty)} holds no case")
+    places = Counter(name for names in plan.folds for name in names)
+    twice = [name for name, count in places.items() if count > 1]
+    if twice:
+        problems.append(f"folds: {len(twice)} cases are in more than one fold, such as {twice[0]}")
+    return problems
+
+
+def _against(plan, dataset):
+    problems = [f"folds: {leak}" for leak in leaks(plan.folds, dataset.cases)]
+    known = {case.name for case in dataset.cases}
+    missing = [name for names in plan.folds for name in names if name not in known]
+    if missing:
+        problems.append(f"folds: {len(missing)} cases are not in {dataset.folder}, such as {missing[0]}; plan again")
+    if plan.labels != dataset.labels:
+        problems.append(
+            f"labels are {_listed(plan.labels)}, those of {dataset.folder} {_listed(dataset.labels)}; plan again"
+        )
+    if len(plan.channels) != len(dataset.channels):
+        problems.append(f"channels: {len(plan.channels)}, the images of {dataset.folder} have {len(dataset.channels)}")
+    return problems
+
+
+def leaks(folds, cases) -> tuple[str, ...]:
+    """Groups (patients) that have cases in more than one fold, a line each."""
+    group_of = {case.name: case.group for case in cases}
+    places = {}
+    for number, names in enumerate(folds):
+        for name in names:
+            if name in group_of:
+                places.setdefault(group_of[name], {}).setdefault(number, name)
+    return tuple(
+        f"group {group!r} is in folds {', '.join(map(str, sorted(found)))} ({', '.join(found.values())}); "
+        "keep its cases together"
+        for group, found in places.items()
+        if len(found) > 1
+    )
+
+
+def _listed(labels):
+    return ", ".join(f"{label.value} {label.name}" for label in labels)

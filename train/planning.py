@@ -1,0 +1,131 @@
+"""The plan of a dataset, by published rules (nnU-Net, Isensee et al., Nature Methods 2021, arXiv:1904.08128) and a few
+of our own; every decision leaves its reason in ``plan.reasons``."""
+
+import dataclasses
+from collections.abc import Sequence
+
+from imaging.errors import InputError, UsageError
+from train.dataset import problems_text
+from train.fingerprint import fingerprint
+from train.inspection import Inspection, inspect
+from train.plan import Network, Plan, Training
+from train.plan_check import check_plan
+from train.recipe_rules import plan_recipe, prepared_shape
+from train.shape_rules import plan_batch, plan_patch, plan_strides
+from train.split import split
+
+NETWORKS = {2: "unet", 3: "unet3d"}
+OVERLAP = 0.5
+_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "options")
+_TRAINING = tuple(field.name for field in dataclasses.fields(Training))
+
+
+def make_plan(
+    dataset,
+    model: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    inspection: Inspection | None = None,
+    progress: bool = False,
+    **overrides,
+) -> Plan:
+    """Plan the training of a dataset.
+
+    Args:
+        dataset: a ``train.dataset.Dataset``.
+        model: registry entry; by default ``unet`` for 2D and ``unet3d`` for 3D.
+        folds: of the cross-validation.
+        seed: of the split and of the training.
+        inspection: of the dataset, if it was made already.
+        progress: show a bar while the cases are read.
+        **overrides: fields that the user decides: ``patch``, ``overlap``, ``spacing`` (mm), ``size`` (2D pixels),
+            ``options`` (of the network) and every field of ``train.plan.Training``. None means: by the rule.
+
+    Returns:
+        The plan, ready to be saved with ``imaging.record.save``.
+
+    Raises:
+        InputError: listing every problem of the dataset that forbids training, or for fewer groups than folds.
+        UsageError: for an unknown override, or values that cannot work together.
+    """
+    decided = _decided(overrides)
+    inspection = inspection or inspect(dataset, progress)
+    if inspection.fatal:
+        raise InputError(problems_text(dataset.folder, inspection.fatal))
+    if not inspection.facts:
+        raise InputError(f"{dataset.folder}: no labelled case; training needs images with labels")
+    measured = fingerprint(dataset, inspection.facts)
+    reasons = {"folds": f"{folds} folds by group, seed {seed}; group: {dataset.grouping}"}
+
+    network = _network(model, measured["rank"], reasons)
+    recipe = plan_recipe(measured, reasons, spacing=decided.pop("spacing", None), size=decided.pop("size", None))
+    shape = prepared_shape(measured, recipe)
+    network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
+    patch = plan_patch(shape, stride, reasons, patch=decided.pop("patch", None))
+    overlap = decided.pop("overlap", OVERLAP)
+    reasons["overlap"] = "half a patch, as nnU-Net" if overlap == OVERLAP else "given by the user"
+    training = _training(measured, shape, patch, seed, decided, reasons)
+    plan = Plan(
+        dataset=dataset.name,
+        labels=dataset.labels,
+        channels=dataset.channels,
+        recipe=recipe,
+        network=network,
+        patch=patch,
+        overlap=overlap,
+        training=training,
+        folds=split(dataset.cases, folds, seed),
+        fingerprint=measured,
+        reasons=reasons,
+        labels_folder=dataset.labels_folder,
+    )
+    check_plan(plan)
+    return plan
+
+
+def _decided(overrides):
+    unknown = sorted(set(overrides) - {*_PLAN_OVERRIDES, *_TRAINING})
+    if unknown:
+        accepted = ", ".join((*_PLAN_OVERRIDES, *_TRAINING))
+        raise UsageError(f"plan override {', '.join(unknown)}: unknown; accepted are {accepted}")
+    return {name: value for name, value in overrides.items() if value is not None}
+
+
+def _network(model, rank, reasons):
+    from zoo.registry import entry
+
+    name = model or NETWORKS[rank]
+    found = entry(name)
+    if found.rank != rank:
+        raise UsageError(f"model {name!r} takes {found.rank}D scans, these are {rank}D; ask for {NETWORKS[rank]!r}")
+    reasons["network"] = "given by the user" if model else f"the default for {rank}D"
+    return Network(name)
+
+
+def _training(measured, shape, patch, seed, decided, reasons):
+    values = {
+        "batch": plan_batch(measured["cases"], shape, patch, reasons),
+        "mirror": mirror_axes(measured["rank"], measured["ordered"], reasons),
+        "seed": seed,
+    }
+    for name, value in decided.items():
+        values[name] = value
+        reasons[name] = "given by the user"
+    return Training(**values)
+
+
+def mirror_axes(rank: int, ordered: dict[str, Sequence], reasons: dict) -> tuple[int, ...]:
+    """Axes along which a patch may be flipped: all but those along which classes are ordered.
+
+    Args:
+        rank: spatial axes.
+        ordered: see ``train.fingerprint.ordered_classes``.
+        reasons: takes the reason.
+    """
+    axes = tuple(axis for axis in range(rank) if str(axis) not in ordered)
+    told = [
+        f"not axis {axis}, where {pairs[0][0]} always lies before {pairs[0][1]} and a flip would swap them"
+        for axis, pairs in ordered.items()
+    ]
+    reasons["mirror"] = "; ".join(told) if told else "every axis: no two classes keep an order along any"
+    return axes

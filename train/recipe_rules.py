@@ -1,0 +1,131 @@
+"""The preprocessing that a fingerprint asks for."""
+
+import math
+
+from imaging.recipe import Clip, Normalise, Recipe
+
+ANISOTROPY = 3.0  # nnU-Net: an axis this much coarser than the others, and this much shorter in voxels, is anisotropic
+CROP_SHARE = 0.75  # nnU-Net: cropping that takes away more than a quarter also limits the z-score to what is left
+SMALL_2D = 256  # pixels per axis that a flat image without pixel size may keep
+THIN = 10.0  # pixels that the thinnest class must keep on average for an image to be made smaller
+
+
+def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None) -> Recipe:
+    """Decide the recipe.
+
+    - Orientation: RAS in 3D; the file's own axes in 2D.
+    - Spacing: the median of each axis. If one axis is more than 3 times coarser than the next and its scans are more
+      than 3 times shorter in voxels, the 10th percentile of that axis, as nnU-Net does.
+    - Size: flat image files have no pixel size. If one side is longer than 256 pixels and every class, background
+      included, would still be 10 pixels thick on average after the change, they are resized to 256×256; thin
+      structures (vessels, membranes) keep the full resolution and are seen in patches.
+    - Crop (3D): to the non-zero voxels if that takes away more than a quarter of the median scan; the z-score then
+      runs over the non-zero voxels only.
+    - Intensity: CT (by channel name) is limited to the 0.5 and 99.5 percentiles of the foreground and normalised by the
+      foreground's mean and deviation in the whole dataset. Other 3D scans are limited to their own 0.5 and 99.5
+      percentiles, which keeps a few bright voxels from taking up the range of an int8 network, and z-scored one by one;
+      flat images are z-scored per image and channel.
+
+    Args:
+        measured: the fingerprint.
+        reasons: takes the reason of every decision.
+        spacing: decided by the user, mm per axis.
+        size: decided by the user, pixels per axis.
+    """
+    rank, flat = measured["rank"], not measured["has_spacing"]
+    reasons["recipe.orientation"] = "RAS, so that axes mean the same in every scan" if rank == 3 else "2D: kept"
+    if size is not None:
+        reasons["recipe.size"] = "given by the user"
+    elif flat and spacing is None:
+        size = _size(measured, reasons)
+    if spacing is not None:
+        reasons["recipe.spacing"] = "given by the user"
+    elif flat or size is not None:
+        reasons["recipe.spacing"] = "kept: flat images have no pixel size" if flat else "kept: a fixed size was given"
+    else:
+        spacing = _spacing(measured, reasons)
+    crop = rank == 3 and measured["nonzero_share"] < CROP_SHARE
+    kept = f"{measured['nonzero_share']:.0%} of the median scan lies in the box of its non-zero voxels"
+    reasons["recipe.crop_nonzero"] = f"{kept}; cropped below {CROP_SHARE:.0%} in 3D"
+    clip, normalise = _intensity(measured, crop, flat, reasons)
+    return Recipe(
+        rank=rank,
+        channels=len(measured["channels"]),
+        orientation="RAS" if rank == 3 else None,
+        spacing=tuple(float(s) for s in spacing) if spacing is not None else None,
+        size=tuple(int(s) for s in size) if size is not None else None,
+        crop_nonzero=crop,
+        clip=clip,
+        normalise=normalise,
+    )
+
+
+def prepared_shape(measured: dict, recipe: Recipe) -> tuple[int, ...]:
+    """The median spatial shape, in voxels, of scans that went through the recipe."""
+    if recipe.size is not None:
+        return recipe.size
+    extent = measured["nonzero_extent_mm" if recipe.crop_nonzero else "extent_mm"]
+    spacing = recipe.spacing or measured["spacing"]["median"]
+    return tuple(max(1, round(e / s)) for e, s in zip(extent, spacing, strict=True))
+
+
+def _spacing(measured, reasons):
+    spacing = list(measured["spacing"]["median"])
+    shape = [e / s for e, s in zip(measured["extent_mm"], spacing, strict=True)]
+    worst = max(range(len(spacing)), key=spacing.__getitem__)
+    others = [axis for axis in range(len(spacing)) if axis != worst]
+    reason = "the median of every axis"
+    if spacing[worst] > ANISOTROPY * max(spacing[a] for a in others) and shape[worst] * ANISOTROPY < min(
+        shape[a] for a in others
+    ):
+        finest_other = max(spacing[a] for a in others)
+        spacing[worst] = max(measured["spacing"]["percentile_10"][worst], finest_other)
+        reason = f"the median, but the 10th percentile of axis {worst}, which is more than 3 times coarser"
+    reasons["recipe.spacing"] = reason
+    return spacing
+
+
+def _size(measured, reasons):
+    longest = max(measured["shape"]["maximum"])
+    if longest <= SMALL_2D:
+        reasons["recipe.size"] = f"kept: no side is longer than {SMALL_2D} pixels"
+        return None
+    shrink = max(math.ceil(side) / SMALL_2D for side in measured["shape"]["median"])
+    known = {name: c["thickness"] for name, c in measured["classes"].items() if c["thickness"] is not None}
+    name, thickness = min(known.items(), key=lambda item: item[1])
+    left = thickness / shrink
+    if left < THIN:
+        reasons["recipe.size"] = (
+            f"kept: {name} is {thickness:.1f} pixels thick on average, but {left:.1f} at {SMALL_2D}×{SMALL_2D}, "
+            f"less than {THIN:.0f}; seen in patches"
+        )
+        return None
+    reasons["recipe.size"] = (
+        f"{SMALL_2D}×{SMALL_2D}: the thinnest class, {name}, is {thickness:.0f} pixels thick on average and {left:.0f} "
+        f"after it, at least {THIN:.0f}"
+    )
+    return (SMALL_2D, SMALL_2D)
+
+
+def _intensity(measured, crop, flat, reasons):
+    names = [name.lower() for name in measured["channels"]]
+    ct = [name in ("ct", "cbct") or name.startswith("ct ") for name in names]
+    intensity = measured["intensity"]
+    if all(ct):
+        low = min(c["percentile_00_5"] for c in intensity)
+        high = max(c["percentile_99_5"] for c in intensity)
+        deviations = tuple(max(c["std"], 1e-6) for c in intensity)
+        reasons["recipe.clip"] = "CT: 0.5 and 99.5 percentiles of the foreground in the whole dataset"
+        reasons["recipe.normalise"] = "CT: mean and deviation of the foreground in the whole dataset"
+        window = Clip("value", low, high) if low < high else None
+        return window, Normalise("fixed", tuple(c["mean"] for c in intensity), deviations)
+    kind = "zscore_foreground" if crop else "zscore"
+    where = "its non-zero voxels" if crop else "the whole scan"
+    reasons["recipe.normalise"] = f"z-score of each scan and channel over {where}; no channel is called CT"
+    if any(ct):
+        reasons["recipe.normalise"] = f"z-score of each scan and channel over {where}; CT is mixed with other channels"
+    if flat:
+        reasons["recipe.clip"] = "none: image files are bounded"
+        return None, Normalise(kind)
+    reasons["recipe.clip"] = "0.5 and 99.5 percentiles of each scan, against single bright voxels"
+    return Clip("percentile", 0.5, 99.5), Normalise(kind)
