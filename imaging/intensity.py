@@ -93,7 +93,7 @@ def moments(channel: np.ndarray, where: np.ndarray | None = None) -> tuple[float
     if not count:
         return 0.0, 0.0
     mean = sum(float(v.sum(dtype=np.float64)) for v in chosen) / count
-    squares = sum(float(np.square(v - mean, dtype=np.float64).sum()) for v in chosen)
+    squares = sum(float(np.square(np.subtract(v, mean, dtype=np.float64)).sum()) for v in chosen)
     return mean, float(np.sqrt(squares / count))
 
 

@@ -6,28 +6,39 @@ import numpy as np
 def axis_weights(count: int, length: int, scale: float, offset: float, antialias: bool):
     """What every target position along one axis takes from the source.
 
-    Source position of target index j is ``scale * j + offset``. The kernel is the triangle: plain linear
-    interpolation, widened to the target's step when it is larger than a source voxel and ``antialias`` is set (the
-    filter of Pillow's BILINEAR and of ``tf.image.resize(antialias=True)``). Beyond the ends the end voxel repeats.
+    Source position of target index j is ``scale * j + offset``. The value is that of linear interpolation; with
+    ``antialias`` and a step r beyond one source voxel it is averaged over a box of width sqrt(r^2 - 1) around that
+    place. So nothing is blurred at r = 1, a much larger voxel holds the mean over its extent, and, unlike with a
+    sampled triangle filter, a linear ramp comes out exact at every ratio: nothing shifts. Beyond the ends the end
+    voxel repeats.
 
     Args:
         count: target positions.
         length: source positions.
         scale: source voxels a target voxel, negative for a flip.
         offset: source position of target index 0.
-        antialias: widen the kernel when scaling down.
+        antialias: average when scaling down.
 
     Returns:
         index (taps, count) of int and weight (taps, count) of float32 that sums to 1 over taps.
     """
     centre = scale * np.arange(count) + offset
-    width = max(1.0, abs(scale)) if antialias else 1.0
-    first = np.floor(centre - width).astype(np.int64) + 1
-    index = first + np.arange(int(np.ceil(2 * width)))[:, None]
-    weight = np.maximum(0.0, 1.0 - np.abs(index - centre) / width)
-    weight /= weight.sum(axis=0)
+    half = np.sqrt(max(0.0, scale * scale - 1)) / 2 if antialias else 0.0
+    first = np.floor(centre - half).astype(np.int64)
+    index = first + np.arange(int(np.ceil(2 * half)) + 2)[:, None]
+    distance = index - centre
+    if half > 1e-3:
+        weight = (_hat_integral(distance + half) - _hat_integral(distance - half)) / (2 * half)
+    else:
+        weight = np.maximum(0.0, 1.0 - np.abs(distance))
     used = weight.any(axis=1)
     return np.clip(index[used], 0, length - 1), weight[used].astype(np.float32)
+
+
+def _hat_integral(x):
+    """Integral of the hat function max(0, 1 - |t|) up to ``x``."""
+    x = np.clip(x, -1.0, 1.0)
+    return 0.5 + x - np.sign(x) * x * x / 2
 
 
 def apply_axis(array: np.ndarray, axis: int, index: np.ndarray, weight: np.ndarray) -> np.ndarray:
@@ -62,7 +73,7 @@ def interpolate(array: np.ndarray, shape, scale, offset, antialias: bool = False
         shape: target spatial shape.
         scale: source voxels a target voxel, per axis.
         offset: source position of target index 0, per axis.
-        antialias: filter where scaling down.
+        antialias: average where scaling down.
 
     Returns:
         float32 (*shape, K).

@@ -16,9 +16,9 @@ REACH = 0.5 + 1e-3
 def resample(scan: Scan, spacing=None, size=None, is_label: bool = False) -> Scan:
     """Change the voxel size of a scan; the new grid is centred on the old one and the affine says exactly where it is.
 
-    Images are interpolated linearly, with a triangle filter of the new voxel's width where it is larger than the old.
-    Label maps take at each voxel the value that has the largest weight under the same filter (ties: the smaller
-    value), so no new value appears and nothing shifts.
+    Images are interpolated linearly, and averaged where the new voxel is larger than the old
+    (``interpolation.axis_weights``). Label maps take at each voxel the value that has the largest weight in the same
+    interpolation (ties: the smaller value), so no new value appears and nothing shifts.
 
     Args:
         scan: voxels (*spatial, C).
@@ -70,7 +70,7 @@ def onto(
         like: the scan that gives the grid.
         fill: a number or (K,) numbers.
         is_label: the values are classes and must not be mixed.
-        antialias: filter where ``like`` is coarser than the array, as ``resample`` does.
+        antialias: average where ``like`` is coarser than the array, as ``resample`` does.
 
     Returns:
         (*like.shape, K), the array's type if no interpolation was needed or for labels, else float32. It may share

@@ -44,15 +44,17 @@ def test_opencv_route_is_the_same_interpolation(source, target, channels):
     np.testing.assert_allclose(found, reference(array, target, scale, (scale - 1) / 2), atol=1e-5)
 
 
-@pytest.mark.parametrize("factor", [2, 3, 4])
-def test_antialiased_kernel_is_a_triangle_of_the_target_step(factor):
-    index, weight = axis_weights(5, 5 * factor, factor, (factor - 1) / 2, antialias=True)
-    j = 2
-    centre = factor * j + (factor - 1) / 2
-    triangle = np.maximum(0, 1 - np.abs(np.arange(5 * factor) - centre) / factor)
-    found = np.zeros(5 * factor)
-    np.add.at(found, index[:, j], weight[:, j])
-    np.testing.assert_allclose(found, triangle / triangle.sum(), atol=1e-6)
+@pytest.mark.parametrize("scale", [-3.3, 1.01, 1.5, 2, 2.7, 5])
+def test_antialiased_value_is_the_mean_of_the_interpolant_over_a_box(scale):
+    rng = np.random.default_rng(0)
+    values = rng.random(40)
+    offset = 20 - 3 * scale + 0.37
+    index, weight = axis_weights(7, 40, scale, offset, antialias=True)
+    found = (values[index] * weight).sum(axis=0)
+    half = np.sqrt(scale**2 - 1) / 2
+    fine = (np.arange(20000) + 0.5) / 20000 * 2 - 1
+    places = scale * np.arange(7)[:, None] + offset + half * fine
+    np.testing.assert_allclose(found, np.interp(places, np.arange(40), values).mean(axis=1), atol=1e-5)
 
 
 def test_antialias_changes_nothing_when_enlarging():
@@ -72,13 +74,16 @@ def test_weights_sum_to_one_and_stay_inside(scale, antialias):
     assert 0 <= index.min() <= index.max() < 7
 
 
-def test_linear_ramps_survive_downscaling():
+@pytest.mark.parametrize("scale", [1.1, 1.47, 2, 3.3, 4])
+def test_linear_ramps_survive_downscaling(scale):
     ramp = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 3, 1), np.float32)
-    found = interpolate(ramp, (10, 3), (4, 1), (1.5, 0), antialias=True)
-    np.testing.assert_allclose(found[1:-1, 0, 0], 4 * np.arange(1, 9) + 1.5, rtol=1e-6)
+    count = int(40 / scale)
+    found = interpolate(ramp, (count, 3), (scale, 1), (1.5, 0), antialias=True)
+    inner = slice(2, count - 2)
+    np.testing.assert_allclose(found[inner, 0, 0], (scale * np.arange(count) + 1.5)[inner], rtol=1e-5)
 
 
 def test_blocks_downscale_without_aliasing():
     stripes = np.tile(np.float32([0, 1]), 32)[:, None, None]
     found = interpolate(stripes, (16, 1), (4, 1), (1.5, 0), antialias=True)
-    np.testing.assert_allclose(found[1:-1], 0.5, atol=1e-6)
+    np.testing.assert_allclose(found[1:-1], 0.5, atol=0.01)

@@ -1,0 +1,43 @@
+"""Calibration of probabilities: closed forms and a slow loop."""
+
+import numpy as np
+import pytest
+
+from imaging import InputError
+from imaging.calibration import expected_calibration_error, reliability
+
+
+def test_certain_and_right_or_wrong():
+    hot = np.eye(3)[np.array([0, 1, 2, 0])]
+    assert expected_calibration_error(hot, np.array([0, 1, 2, 0])) == 0
+    assert expected_calibration_error(hot, np.array([1, 2, 0, 1])) == 1
+    assert expected_calibration_error(hot, np.array([0, 1, 0, 1])) == pytest.approx(0.5)
+
+
+def test_known_bin():
+    probabilities = np.tile([0.2, 0.8], (10, 1))
+    reference = np.array([1] * 6 + [0] * 4)
+    assert expected_calibration_error(probabilities, reference, bins=10) == pytest.approx(0.2)
+    table = reliability(probabilities, reference, bins=10)
+    assert table.shape == (10, 3)
+    np.testing.assert_allclose(table[7], [10, 0.8, 0.6])  # a bin holds its upper limit
+    assert (np.delete(table, 7, axis=0) == 0).all()
+
+
+@pytest.mark.parametrize("bins", [1, 7, 15])
+def test_loop(bins):
+    rng = np.random.default_rng(bins)
+    probabilities = rng.dirichlet((1, 1, 1), (4, 5, 6))
+    reference = rng.integers(0, 3, (4, 5, 6))
+    error, flat = 0.0, probabilities.reshape(-1, 3)
+    for b in range(bins):
+        chosen = [i for i, p in enumerate(flat) if b / bins < p.max() <= (b + 1) / bins]
+        if chosen:
+            right = np.mean([flat[i].argmax() == reference.ravel()[i] for i in chosen])
+            error += len(chosen) / len(flat) * abs(right - np.mean([flat[i].max() for i in chosen]))
+    assert expected_calibration_error(probabilities, reference, bins) == pytest.approx(error)
+
+
+def test_shapes():
+    with pytest.raises(InputError, match="accepted is that and"):
+        expected_calibration_error(np.ones((3, 2)), np.ones(4, int))

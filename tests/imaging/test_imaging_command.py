@@ -1,0 +1,63 @@
+"""What the command lines share: one line for a user's mistake, the exit status, a traceback only when asked for."""
+
+import argparse
+
+import pytest
+
+from imaging import InputError, UsageError
+from imaging.command import emit_json, next_command, run
+
+
+def parser(action):
+    found = argparse.ArgumentParser(prog="zoo")
+    found.add_argument("--name", default="x")
+    found.set_defaults(handler=action)
+    return found
+
+
+def raising(error):
+    def action(args):
+        raise error
+
+    return action
+
+
+def test_status_of_the_handler():
+    assert run(parser(lambda args: None), []) == 0
+    assert run(parser(lambda args: 3), []) == 3
+    assert run(parser(lambda args: args.name == "y"), ["--name", "y"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [(InputError("a.nii: bad"), 1), (UsageError("a.nii: bad"), 2), (FileNotFoundError("a.nii: bad"), 1)],
+)
+def test_a_mistake_is_one_line(error, status, capsys):
+    assert run(parser(raising(error)), []) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err == "zoo: error: a.nii: bad\n"
+
+
+def test_traceback_when_asked_for(monkeypatch, capsys):
+    monkeypatch.setenv("MEDSEG_TRACEBACK", "1")
+    assert run(parser(raising(InputError("bad"))), []) == 1
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_fault_of_the_program_is_not_hidden():
+    with pytest.raises(ZeroDivisionError):
+        run(parser(raising(ZeroDivisionError())), [])
+
+
+def test_stopped(capsys):
+    assert run(parser(raising(KeyboardInterrupt())), []) == 130
+    assert capsys.readouterr().err == "stopped\n"
+
+
+def test_output(capsys):
+    emit_json({"hd95": float("inf")})
+    next_command("zoo train x")
+    out = capsys.readouterr().out
+    assert '"hd95": Infinity' in out
+    assert out.endswith("\nNext: zoo train x\n")

@@ -1,0 +1,72 @@
+"""Dataclasses to JSON and back."""
+
+import json
+from dataclasses import dataclass, field
+
+import pytest
+
+from imaging import Clip, InputError, Normalise, Recipe
+from imaging.labels import Label
+from imaging.record import from_dict, load, save, to_dict, write_text
+
+
+@dataclass(frozen=True)
+class Thing:
+    name: str
+    size: float
+    labels: tuple[Label, ...]
+    counts: dict[str, int] = field(default_factory=dict)
+    clip: Clip | None = None
+
+
+THING = Thing("a", 1.5, (Label("b", 0), Label("c", 3)), {"x": 1}, Clip("value", -1.0, 2.0))
+
+
+def test_round_trip(tmp_path):
+    save(tmp_path / "x" / "thing.json", THING)
+    assert load(tmp_path / "x" / "thing.json", Thing) == THING
+    assert json.loads((tmp_path / "x" / "thing.json").read_text())["labels"][1] == {"name": "c", "value": 3}
+    recipe = Recipe(2, size=(256, 256), normalise=Normalise("fixed", (1.0,), (2.0,)))
+    assert from_dict(Recipe, json.loads(json.dumps(to_dict(recipe)))) == recipe
+
+
+@pytest.mark.parametrize(
+    ("change", "match"),
+    [
+        ({"colour": 1}, "unknown field colour; accepted are name, size, labels, counts, clip"),
+        ({"size": "big"}, r"Thing\.size: found 'big', float is accepted"),
+        ({"name": 3}, r"Thing\.name: found 3, str is accepted"),
+        ({"size": True}, r"Thing\.size: found True"),
+        ({"labels": 4}, r"Thing\.labels: found 4, a list is accepted"),
+        ({"labels": [{"name": "x"}]}, r"Thing\.labels\[0\]: field value is missing"),
+        ({"counts": {"x": "y"}}, r"Thing\.counts\.x: found 'y', int is accepted"),
+        ({"counts": []}, r"Thing\.counts: found \[\], an object is accepted"),
+        ({"clip": 5}, r"Thing\.clip: found 5, an object is accepted"),
+    ],
+)
+def test_what_does_not_fit_is_named(change, match):
+    with pytest.raises(InputError, match=match):
+        from_dict(Thing, to_dict(THING) | change)
+
+
+def test_whole_numbers_are_real_ones_too():
+    assert from_dict(Thing, to_dict(THING) | {"size": 2}).size == 2.0
+    assert from_dict(Thing, to_dict(THING) | {"clip": None}).clip is None
+
+
+def test_files_that_cannot_be_loaded(tmp_path):
+    with pytest.raises(InputError, match=r"none\.json: no such file; a thing JSON file is accepted"):
+        load(tmp_path / "none.json", Thing)
+    (tmp_path / "bad.json").write_text("{")
+    with pytest.raises(InputError, match=r"bad\.json: not readable as JSON"):
+        load(tmp_path / "bad.json", Thing)
+    (tmp_path / "empty.json").write_text("{}")
+    with pytest.raises(InputError, match=r"empty\.json: Thing: field name, size, labels is missing"):
+        load(tmp_path / "empty.json", Thing)
+
+
+def test_place_that_cannot_be_written(tmp_path):
+    (tmp_path / "file").write_text("x")
+    with pytest.raises(InputError, match="cannot be written"):
+        write_text(tmp_path / "file" / "a.json", "{}")
+    assert [p.name for p in tmp_path.iterdir()] == ["file"]
