@@ -1,1 +1,25 @@
+"""Export: a trained Keras segmentation network to verified TFLite and ONNX artifacts."""
 
+import importlib
+
+_NAMES = {
+    "FORMATS": "formats",
+    "convert": "convert",
+    "export_run": "artifact",
+    "open_source": "source",
+    "rewrite": "rewrite",
+    "rule": "rewrite",
+    "write_artifact": "artifact",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"export.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'export' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

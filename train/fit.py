@@ -47,7 +47,7 @@ def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, ca
     check(plan)
     training, validation = fold_cases(dataset, plan, fold)
     if run is None:
-        run = create_run(out, plan, fold, str(dataset.folder))
+        run = create_run(out, plan, fold, str(dataset.folder), training, validation)
     elif plan != run.plan:
         raise UsageError(
             f"{out}: the plan differs from the run's plan.json; resume without changes or give another --out"

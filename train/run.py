@@ -1,10 +1,12 @@
 """The run folder: what a training leaves behind and how to read it."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging import record
+from imaging.cases import CaseFiles, Cases
 from imaging.errors import InputError
 from train.plan import Plan
 
@@ -26,7 +28,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder: ``plan.json``, ``run.json``, ``model.keras``, ``history.csv``, ``progress.png``, ``metrics.json``,
+    """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``model.keras``, ``history.csv``, ``progress.png``, ``metrics.json``,
     ``checkpoints/`` and ``tensorboard/``.
 
     Attributes:
@@ -77,8 +79,16 @@ def open_run(folder) -> Run:
     return Run(folder, record.load(folder / "plan.json", Plan), origin.fold, origin.dataset)
 
 
-def create_run(folder, plan: Plan, fold: int, dataset: str) -> Run:
-    """Write ``plan.json`` and ``run.json`` into a new run folder.
+def create_run(folder, plan: Plan, fold: int, dataset: str, training: Sequence, validation: Sequence) -> Run:
+    """Write ``plan.json``, ``run.json`` and ``cases.json`` into a new run folder.
+
+    Args:
+        folder: the run folder.
+        plan: what will be trained.
+        fold: whose validation cases are held back.
+        dataset: the dataset folder as it was given.
+        training: the ``Case`` records trained on.
+        validation: those held back.
 
     Raises:
         InputError: if it holds a run already or cannot be written.
@@ -87,8 +97,20 @@ def create_run(folder, plan: Plan, fold: int, dataset: str) -> Run:
     if (folder / "plan.json").exists():
         raise InputError(f"{folder}: holds a run already; continue it with --resume or give another --out")
     record.save(folder / "run.json", Origin(fold, dataset, versions()))
+    record.save(folder / "cases.json", Cases(_files(training), _files(validation)))
     record.save(folder / "plan.json", plan)
     return Run(folder, plan, fold, dataset)
+
+
+def _files(cases) -> tuple[CaseFiles, ...]:
+    return tuple(
+        CaseFiles(
+            case.name,
+            tuple(str(Path(image).resolve()) for image in case.images),
+            None if case.label is None else str(Path(case.label).resolve()),
+        )
+        for case in cases
+    )
 
 
 def versions() -> dict[str, str]:

@@ -1,0 +1,15 @@
+"""Errors of the export."""
+
+from imaging.errors import InputError, UsageError
+
+
+class PrecisionError(InputError):
+    """An artifact does not have the precision that was asked for."""
+
+
+class FidelityError(InputError):
+    """An artifact is not as accurate as the network that it was made from."""
+
+
+class FormatError(UsageError):
+    """A format name that does not exist, or that a network cannot have."""

@@ -1,0 +1,60 @@
+"""The formats that an artifact can have, what each is for, and how to name one."""
+
+import difflib
+from dataclasses import dataclass
+
+from export.errors import FormatError
+
+
+@dataclass(frozen=True)
+class Format:
+    """An export format.
+
+    Attributes:
+        name: as given to ``--format``.
+        runtime: "tflite" (LiteRT) or "onnx" (ONNX Runtime).
+        weights: precision of the weights.
+        activations: precision of the activations.
+        purpose: what it is for, one line.
+    """
+
+    name: str
+    runtime: str
+    weights: str
+    activations: str
+    purpose: str
+
+    @property
+    def quantized(self) -> bool:
+        """Whether calibration cases are needed."""
+        return self.activations == "int8"
+
+    @property
+    def file(self) -> str:
+        """File name of the model in the artifact folder."""
+        return f"model.{self.runtime}"
+
+
+FORMATS = {
+    f.name: f
+    for f in (
+        Format("tflite-float32", "tflite", "float32", "float32", "LiteRT, the reference on a device"),
+        Format("tflite-float16", "tflite", "float16", "float32", "LiteRT, half the file, float arithmetic"),
+        Format("tflite-int8", "tflite", "int8", "int8", "LiteRT, all integer: the fastest and smallest; NPUs"),
+        Format("onnx-float32", "onnx", "float32", "float32", "ONNX Runtime and other ONNX tools, the reference"),
+        Format("onnx-int8", "onnx", "int8", "int8", "ONNX Runtime, QDQ, int8 weights and uint8 activations"),
+    )
+}
+
+
+def find_format(name: str) -> Format:
+    """The format called ``name``.
+
+    Raises:
+        FormatError: for an unknown name, with the nearest known one.
+    """
+    if name in FORMATS:
+        return FORMATS[name]
+    near = difflib.get_close_matches(name, FORMATS, n=1)
+    hint = f"did you mean {near[0]}? " if near else ""
+    raise FormatError(f"format {name!r} is unknown: {hint}accepted are {', '.join(FORMATS)}")

@@ -1,0 +1,5 @@
+"""The exact rewrite of a Keras segmentation network into 2D layers with depth folded into the batch axis."""
+
+from export.rewrite.graph import Form, RewriteError, rewrite, rule
+
+__all__ = ["Form", "RewriteError", "rewrite", "rule"]

@@ -1,0 +1,103 @@
+"""What an artifact is made from: a trained network with its recipe, classes and cases."""
+
+import json
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imaging import record
+from imaging.cases import CaseFiles, Cases
+from imaging.errors import InputError
+from imaging.labels import Label
+from imaging.recipe import Recipe
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained network and what must travel with it.
+
+    Attributes:
+        name: what the artifact will be called.
+        recipe: preprocessing of a scan.
+        patch: spatial size of the network's input, voxels.
+        overlap: share of a patch that neighbouring tiles overlap by.
+        labels: classes by class index.
+        channels: names of the input channels.
+        training: labelled cases that the network was trained on; calibration draws from these only.
+        validation: labelled cases that it never saw; fidelity is measured on these.
+        model_file: the ``.keras`` file.
+        provenance: network, run, fold and versions, for the manifest.
+    """
+
+    name: str
+    recipe: Recipe
+    patch: tuple[int, ...]
+    overlap: float
+    labels: tuple[Label, ...]
+    channels: tuple[str, ...]
+    training: tuple[CaseFiles, ...]
+    validation: tuple[CaseFiles, ...]
+    model_file: Path
+    provenance: dict = field(default_factory=dict)
+
+
+def open_source(run) -> Source:
+    """Read what an export needs from a finished run folder.
+
+    Raises:
+        InputError: if the folder is no finished run.
+    """
+    run = Path(run)
+    missing = [name for name in ("plan.json", "cases.json", "model.keras") if not (run / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{run}: not a finished run folder, {', '.join(missing)} is missing; give the --out of a zoo train that ended"
+        )
+    plan = _json(run / "plan.json")
+    origin = _json(run / "run.json") if (run / "run.json").is_file() else {}
+    cases = record.load(run / "cases.json", Cases)
+    try:
+        return Source(
+            name=f"{plan['dataset']}-{plan['network']['name']}",
+            recipe=record.from_dict(Recipe, plan["recipe"], "recipe"),
+            patch=tuple(plan["patch"]),
+            overlap=float(plan["overlap"]),
+            labels=record.from_dict(tuple[Label, ...], plan["labels"], "labels"),
+            channels=tuple(plan["channels"]),
+            training=cases.training,
+            validation=cases.validation,
+            model_file=run / "model.keras",
+            provenance={
+                "dataset": plan["dataset"],
+                "network": plan["network"]["name"],
+                "options": plan["network"]["options"],
+                "fold": origin.get("fold"),
+                "seed": plan["training"]["seed"],
+                "versions": origin.get("versions", {}),
+            },
+        )
+    except KeyError as error:
+        raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
+
+
+def _json(path):
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+
+
+def load_network(path):
+    """Load a ``.keras`` file without its optimizer.
+
+    Raises:
+        InputError: if it cannot be read as a Keras model.
+    """
+    import keras
+
+    import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)
+
+    try:
+        return keras.saving.load_model(path, compile=False)
+    except (OSError, ValueError, TypeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise InputError(f"{path}: not a Keras model ({first}); accepted is a .keras file") from None
