@@ -1,19 +1,39 @@
 """Losses from logits, for sparse or one-hot labels, in 2D and 3D, registered with Keras for saving."""
 
 from zoo.errors import unknown
+from zoo.losses.boundary import Boundary, Hausdorff
 from zoo.losses.compound import DiceCE, DiceFocal
-from zoo.losses.distribution import CrossEntropy, Focal
-from zoo.losses.region import Dice
+from zoo.losses.distribution import CrossEntropy, Focal, TopKCrossEntropy
+from zoo.losses.region import Dice, FocalTversky, GeneralisedDice, Jaccard, Tversky
+from zoo.losses.skeleton import ClDice, DiceClDice
+from zoo.losses.supervision import DeepSupervision, deep_supervision
+from zoo.losses.unified_focal import UnifiedFocal
 
 _BY_NAME = {
     "dice": Dice,
+    "generalised_dice": GeneralisedDice,
+    "jaccard": Jaccard,
+    "tversky": Tversky,
+    "focal_tversky": FocalTversky,
     "cross_entropy": CrossEntropy,
     "focal": Focal,
+    "top_k_cross_entropy": TopKCrossEntropy,
     "dice_ce": DiceCE,
     "dice_focal": DiceFocal,
+    "unified_focal": UnifiedFocal,
+    "boundary": Boundary,
+    "hausdorff": Hausdorff,
+    "cl_dice": ClDice,
+    "dice_cl_dice": DiceClDice,
 }
 
-__all__ = [*(kind.__name__ for kind in _BY_NAME.values()), "get", "list_losses"]
+__all__ = [
+    *(kind.__name__ for kind in _BY_NAME.values()),
+    "DeepSupervision",
+    "deep_supervision",
+    "get",
+    "list_losses",
+]
 
 
 def list_losses() -> list[str]:

@@ -93,3 +93,32 @@ class Focal(VoxelLoss):
 
     def get_config(self):
         return {**super().get_config(), "gamma": self.gamma, "alpha": self.alpha}
+
+
+@keras.saving.register_keras_serializable(package="medseg", name="TopKCrossEntropyLoss")
+class TopKCrossEntropy(CrossEntropy):
+    """Cross-entropy of the hardest voxels of each sample.
+
+    Wu et al. 2016, arXiv:1605.06885; as nnU-Net's ``TopKLoss``, which takes them over the batch.
+
+    Args:
+        share: of the voxels, above 0 to 1.
+        **options: see ``CrossEntropy``.
+    """
+
+    def __init__(self, share=0.1, name="top_k_cross_entropy", **options):
+        super().__init__(name=name, **options)
+        require(0 < share <= 1, self.name, "share", share, "above 0 to 1")
+        self.share = share
+
+    def per_sample(self, targets):
+        loss, _ = self.per_voxel(targets)
+        loss = ops.reshape(loss, (ops.shape(loss)[0], -1))
+        hardest = ops.flip(ops.sort(loss, axis=-1), axis=-1)
+        size = ops.cast(ops.shape(loss)[1], "float32")
+        count = ops.maximum(ops.floor(size * self.share + 1e-3), 1.0)
+        taken = ops.cast(ops.arange(ops.shape(loss)[1], dtype="float32") < count, loss.dtype)
+        return ops.sum(hardest * taken, axis=-1) / count
+
+    def get_config(self):
+        return {**super().get_config(), "share": self.share}
