@@ -3,14 +3,16 @@
 import importlib
 
 _REGISTRY = ("Entry", "Info", "get", "info", "list_models", "register", "unregister")
-_MODULES = ("blocks", "cost", "errors", "losses", "metrics", "models", "registry", "weights")
+_MODULES = ("averaging", "blocks", "cost", "errors", "legacy", "losses", "metrics", "models", "registry", "weights")
 
-__all__ = [*_REGISTRY, *_MODULES]
+__all__ = [*_REGISTRY, *_MODULES, "load"]
 
 
 def __getattr__(name):
     if name in _REGISTRY:
         return getattr(importlib.import_module("zoo.registry"), name)
+    if name == "load":
+        return importlib.import_module("zoo.legacy").load
     if name in _MODULES:
         return importlib.import_module(f"zoo.{name}")
     raise AttributeError(f"module 'zoo' has no attribute {name!r}; it has {', '.join(__all__)}")

@@ -1,0 +1,9 @@
+"""The error of opening a saved model."""
+
+from zoo.errors import ZooError
+
+
+class LoadError(ZooError):
+    """A model file cannot be opened: the message names the file, what was found, what is accepted and the mend."""
+
+    exit_status = 1
