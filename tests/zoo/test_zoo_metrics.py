@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from sklearn import metrics as reference
 
-from zoo import metrics
+from zoo import losses, metrics
 from zoo.errors import ZooError
 
 NAMES = ("dice", "iou", "precision", "recall", "specificity", "f1", "accuracy")
@@ -99,7 +99,7 @@ def test_saving(name):
 
 def test_in_compile():
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Activation("linear")])
-    model.compile(metrics=[metrics.Dice(3, per_class=True), metrics.IoU(3)], loss=None)
+    model.compile(metrics=[metrics.Dice(3, per_class=True), metrics.IoU(3)], loss=losses.DiceCE())
     labels = np.arange(32).reshape(2, 4, 4) % 3
     found = model.evaluate(np.eye(3)[labels], labels, verbose=0, return_dict=True)
     assert found["dice"] == found["dice_2"] == found["iou"] == 1
