@@ -54,14 +54,13 @@ def apply_axis(array: np.ndarray, axis: int, index: np.ndarray, weight: np.ndarr
         return np.take(array, index[0], axis=axis)
     along = [1] * array.ndim
     along[axis] = -1
-    total = None
-    for taken, share in zip(index, weight, strict=True):
-        part = np.take(array, taken, axis=axis)
+    total = np.take(array, index[0], axis=axis)
+    total *= weight[0].reshape(along)
+    part = np.empty_like(total)
+    for taken, share in zip(index[1:], weight[1:], strict=True):
+        np.take(array, taken, axis=axis, out=part, mode="clip")  # "raise" would copy once more
         part *= share.reshape(along)
-        if total is None:
-            total = part
-        else:
-            total += part
+        total += part
     return total
 
 

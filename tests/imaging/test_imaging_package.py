@@ -8,7 +8,7 @@ import imaging
 HEAVY = ("nibabel", "scipy.ndimage", "scipy.spatial", "cv2", "tensorflow", "keras")
 
 DEVICE = """
-import sys, resource
+import os, sys
 import numpy as np
 import imaging
 from imaging import Recipe, Scan
@@ -19,7 +19,8 @@ scores = imaging.tiling.predict_tiled(prepared.voxels, (16, 16, 16), 0.5, lambda
 classes = imaging.restore_classes(scores, prepared, scan)
 imaging.write({out!r}, Scan(classes[..., None], scan.affine))
 assert not ({heavy} - {{"nibabel"}}) & set(sys.modules), sorted({heavy} & set(sys.modules))
-print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)
+status = open("/proc/self/status").read() if os.path.exists("/proc/self/status") else ""
+print(int(status.partition("VmHWM:")[2].split()[0]) // 1024 if "VmHWM:" in status else 0)
 """
 
 
