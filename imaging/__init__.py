@@ -31,6 +31,7 @@ _MODULES = (
     "affine",
     "atomic",
     "calibration",
+    "cases",
     "command",
     "components",
     "detection",
