@@ -5,6 +5,7 @@ import sys
 import time
 
 import keras
+import numpy as np
 
 from imaging.errors import InputError
 from train.checkpoint import save_checkpoint
@@ -97,12 +98,20 @@ class StopWithoutNumber(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         if not math.isfinite(logs["loss"]):
             names = ", ".join(self.cases(self.epoch * self.per_epoch + batch))
-            kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was complete"
-            raise InputError(
-                f"{self.folder}: the loss is {logs['loss']} in epoch {self.epoch + 1}, step {batch + 1} "
-                f"(cases {names}); {kept}; check these cases, or train with a smaller --learning-rate or "
-                "--precision float32"
-            )
+            self._stop(f"the loss is {logs['loss']} in epoch {self.epoch + 1}, step {batch + 1} (cases {names})")
+
+    def on_epoch_end(self, epoch, logs=None):
+        # A weight can be lost without the loss showing it at once, and must not reach the checkpoint.
+        lost = [v.path for v in self.model.weights if not np.isfinite(np.asarray(v)).all()]
+        if lost:
+            self._stop(f"weights of {lost[0]} are no numbers after epoch {epoch + 1}")
+
+    def _stop(self, what):
+        kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was complete"
+        raise InputError(
+            f"{self.folder}: {what}; {kept}; check the cases, or train with a smaller --learning-rate or "
+            "--precision float32"
+        )
 
 
 class Record(keras.callbacks.Callback):

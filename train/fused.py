@@ -1,7 +1,9 @@
-"""Batch normalisation by TensorFlow's fused kernel while training: the same mathematics in less time.
+"""Layers that stand in for Keras' own while training with TensorFlow: the same mathematics in less time.
 
-Keras computes the moments and the scaling with separate operations, each a pass over a tensor of the size of a feature
-map; TensorFlow differentiates every one of them. The fused kernel (oneDNN on a CPU, cuDNN on a GPU) does it in one.
+Keras computes the moments and the scaling of batch normalisation with separate operations, each a pass over a tensor of
+the size of a feature map, and TensorFlow differentiates every one of them; the fused kernel (oneDNN on a CPU, cuDNN on a
+GPU) does it in one. TensorFlow's ReLU of bfloat16 on a CPU converts to float32 and back; on the bits it is a maximum of
+integers.
 """
 
 import keras
@@ -41,20 +43,54 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
         return tf.reshape(result, shape)
 
 
-def fuse(model):
-    """A copy of ``model`` for training whose batch normalisations are fused, with weights of its own.
+@keras.saving.register_keras_serializable(package="medseg")
+class IntegerRelu(keras.layers.Layer):
+    """ReLU of bfloat16 as a maximum of 16-bit integers: equal to ``tf.nn.relu`` for every number.
 
-    The weights have the order of the model's, so that ``get_weights`` of one is ``set_weights`` of the other. Backends
-    other than TensorFlow get the model itself.
+    The sign bit of a float is that of the integer with the same bits, and non-negative floats are ordered as theirs.
+    A NaN may become 0, so whoever trains with this checks the weights as well as the loss.
+    """
+
+    def call(self, inputs):
+        import tensorflow as tf
+
+        if inputs.dtype != tf.bfloat16:
+            return tf.nn.relu(inputs)
+
+        @tf.custom_gradient
+        def relu(x):
+            y = tf.bitcast(tf.maximum(tf.bitcast(x, tf.int16), tf.zeros((), tf.int16)), tf.bfloat16)
+            return y, lambda upstream: tf.raw_ops.ReluGrad(gradients=upstream, features=y)
+
+        return relu(inputs)
+
+
+def fuse(model):
+    """A copy of ``model`` for training, its batch normalisations and (in bfloat16, without a GPU) ReLUs replaced.
+
+    Its weights are its own and have the order of the model's, so that ``get_weights`` of one is ``set_weights`` of the
+    other. Backends other than TensorFlow get the model itself.
     """
     if keras.backend.backend() != "tensorflow":
         return model
+    import tensorflow as tf
+
+    on_cpu = not tf.config.list_physical_devices("GPU")
 
     def swap(layer):
-        if type(layer) is not keras.layers.BatchNormalization or layer.axis not in (-1, len(layer.input.shape) - 1):
-            return layer.__class__.from_config(layer.get_config())
-        return FusedBatchNormalization.from_config(layer.get_config())
+        config = layer.get_config()
+        if type(layer) is keras.layers.BatchNormalization and layer.axis in (-1, len(layer.input.shape) - 1):
+            return FusedBatchNormalization.from_config(config)
+        if on_cpu and layer.compute_dtype == "bfloat16" and _is_relu(layer):
+            return IntegerRelu(name=layer.name, dtype=layer.dtype_policy)
+        return layer.__class__.from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=swap)
     copy.set_weights(model.get_weights())
     return copy
+
+
+def _is_relu(layer):
+    if type(layer) is keras.layers.ReLU:
+        return layer.max_value is None and not layer.negative_slope and not layer.threshold
+    return type(layer) is keras.layers.Activation and layer.activation is keras.activations.relu
