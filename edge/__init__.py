@@ -1,1 +1,37 @@
+"""The device: artifact folder and scan in, segmentation in the scan's own geometry out. No TensorFlow, no Keras.
 
+    segmenter = edge.load("artifacts/hippo/tflite-int8")
+    segmentation = segmenter.predict(imaging.read("scan.nii.gz"))
+
+Names are loaded when first used, so that ``import edge`` costs next to nothing.
+"""
+
+import importlib
+
+_NAMES = {
+    "Manifest": "manifest",
+    "Segmentation": "segmenter",
+    "Segmenter": "segmenter",
+    "Tensor": "manifest",
+    "compare": "benchmark",
+    "interleave": "benchmark",
+    "load": "segmenter",
+    "load_manifest": "manifest",
+    "open_runner": "interpreter",
+    "volumes_ml": "measure",
+}
+_MODULES = ("benchmark", "cases", "interpreter", "manifest", "measure", "progress", "segmenter")
+
+__all__ = sorted([*_NAMES, *_MODULES])
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"edge.{_NAMES[name]}"), name)
+    if name in _MODULES:
+        return importlib.import_module(f"edge.{name}")
+    raise AttributeError(f"module 'edge' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__

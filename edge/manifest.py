@@ -1,11 +1,21 @@
 """The manifest: what a device must know of an artifact before it runs it."""
 
+import hashlib
+import json
+import math
 from dataclasses import dataclass, field
+from pathlib import Path
 
+import numpy as np
+
+from imaging import record
+from imaging.errors import InputError
 from imaging.labels import Label
-from imaging.recipe import Recipe
+from imaging.recipe import Recipe, check
 
 SCHEMA = 1
+MANIFEST = "manifest.json"
+FORMATS = ("tflite-float32", "tflite-float16", "tflite-int8", "onnx-float32", "onnx-int8")
 
 
 @dataclass(frozen=True)
@@ -67,3 +77,117 @@ class Manifest:
     operators: dict = field(default_factory=dict)
     fidelity: dict = field(default_factory=dict)
     schema: int = SCHEMA
+
+
+def load_manifest(folder, verify: bool = True) -> Manifest:
+    """Read the manifest of an artifact folder and check that it and the model file fit together.
+
+    Args:
+        folder: the artifact folder, as ``zoo export`` wrote it.
+        verify: compare the model file with the manifest's sha256.
+
+    Returns:
+        The manifest.
+
+    Raises:
+        InputError: if a file is missing or altered, the schema is another, a field is unknown, missing or
+            contradicts another; the message names the file and the field.
+    """
+    folder = Path(folder)
+    path = folder / MANIFEST
+    if not path.is_file():
+        raise InputError(_no_manifest(folder))
+    _check_schema(path)
+    manifest = record.load(path, Manifest)
+    try:
+        check(manifest.recipe)
+        _check_fields(manifest)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    if verify:
+        _check_model(folder / manifest.model, manifest.sha256)
+    return manifest
+
+
+def sha256(path) -> str:
+    """The SHA-256 of a file, hexadecimal."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _no_manifest(folder):
+    if folder.is_file():
+        return f"{folder}: is a file; give the artifact folder that holds {MANIFEST}, {folder.parent} for example"
+    if not folder.exists():
+        return f"{folder}: no such folder; give an artifact folder, as zoo export writes it"
+    inside = sorted(p.parent.name for p in folder.glob(f"*/{MANIFEST}"))
+    mend = f"give one of the artifacts in it: {', '.join(inside)}" if inside else "give a folder that zoo export wrote"
+    return f"{folder}: holds no {MANIFEST}; {mend}"
+
+
+def _check_schema(path):
+    """First of all: a manifest of another schema has other fields, and naming those would not help."""
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError:
+        return  # record.load says what is wrong
+    found = data.get("schema") if isinstance(data, dict) else None
+    if found != SCHEMA:
+        raise InputError(
+            f"{path}: schema {found!r}, accepted is {SCHEMA}; export it again with this version of medseg-zoo, or "
+            "install the version that wrote it"
+        )
+
+
+def _check_fields(manifest):
+    """Require the fields to agree with each other."""
+    if manifest.format not in FORMATS:
+        raise InputError(f"format {manifest.format!r}: accepted are {', '.join(FORMATS)}")
+    if not manifest.model or Path(manifest.model).name != manifest.model:
+        raise InputError(f"model {manifest.model!r}: accepted is the name of a file beside the manifest")
+    rank, channels = manifest.recipe.rank, manifest.recipe.channels
+    if len(manifest.patch) != rank or min(manifest.patch) < 1:
+        raise InputError(f"patch {manifest.patch}: accepted are {rank} positive numbers, as the recipe has rank {rank}")
+    if not 0 <= manifest.overlap <= 0.9:
+        raise InputError(f"overlap {manifest.overlap}: accepted is 0 to 0.9")
+    if manifest.folded and rank != 3:
+        raise InputError(f"folded: accepted for networks of rank 3 only, the recipe has rank {rank}")
+    if len(manifest.channels) != channels:
+        raise InputError(f"channels {', '.join(manifest.channels)}: the recipe takes {channels}")
+    for name in ("name", "value"):
+        found = [getattr(label, name) for label in manifest.labels]
+        if len(found) < 2 or len(set(found)) != len(found):
+            raise InputError(f"labels with {name}s {found}: accepted are two or more, all different")
+    for label in manifest.labels:
+        if abs(label.value) >= 2**31:
+            raise InputError(f"label {label.name} has value {label.value}: accepted are 32-bit integers")
+    for which, last in (("input", channels), ("output", len(manifest.labels))):
+        _check_tensor(which, getattr(manifest, which), manifest.patch, manifest.folded, last)
+
+
+def _check_tensor(which, tensor, patch, folded, last):
+    expected = (*patch, last) if folded else (1, *patch, last)
+    if tensor.shape != expected:
+        raise InputError(f"{which}.shape {tensor.shape}: by patch, folded and classes or channels it is {expected}")
+    try:
+        dtype = np.dtype(tensor.dtype)
+    except TypeError:
+        dtype = None
+    if dtype is None or dtype.kind not in "iuf":
+        raise InputError(f"{which}.dtype {tensor.dtype!r}: accepted are NumPy names such as int8, uint8 and float32")
+    if dtype.kind != "f" and not 0 < tensor.scale < math.inf:
+        raise InputError(f"{which}.scale {tensor.scale}: a tensor of {tensor.dtype} needs a positive one")
+
+
+def _check_model(path, expected):
+    try:
+        found = sha256(path)
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file, though the manifest names it; copy the whole artifact again") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if found != expected.lower():
+        raise InputError(
+            f"{path}: altered since it was exported (sha256 {found[:12]}..., the manifest says {expected[:12]}...); "
+            "copy the artifact again or export it anew"
+        )

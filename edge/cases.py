@@ -1,0 +1,123 @@
+"""Which scans a command line names, and where their segmentations go."""
+
+import os
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging.errors import InputError, UsageError
+from imaging.files import NIFTI, SUFFIXES, suffix
+
+
+@dataclass(frozen=True)
+class Case:
+    """A scan to segment: its files, one or one per channel, and the file its segmentation goes to."""
+
+    scan: tuple[Path, ...]
+    output: Path
+
+    @property
+    def name(self) -> str:
+        """The scan's files as the user would write them."""
+        return ",".join(str(path) for path in self.scan)
+
+
+def find_cases(scans: Sequence[str], output: str, channels: int) -> tuple[Case, ...]:
+    """The scans that are named and where each result goes.
+
+    Args:
+        scans: each a file, the files of the channels joined by commas, or a folder. In a folder where all files are
+            named ``case_0000.ext``, ``case_0001.ext``, ... these are the channels of one case (nnU-Net's naming).
+        output: a file if ``scans`` is one scan, else a folder; for one scan an existing folder will do too.
+        channels: channels that the network takes.
+
+    Returns:
+        A case per scan. In a folder, an output has the name of its case; NIfTI stays NIfTI, flat images become PNG.
+
+    Raises:
+        InputError: if a folder holds no scan, a channel is missing, or the output cannot be written.
+        UsageError: if two outputs would have the same name, or an output is one of the inputs.
+    """
+    found = []
+    for given in scans:
+        found += _in_folder(Path(given), channels) if Path(given).is_dir() else [_named(given)]
+    into = Path(output)
+    if len(scans) > 1 or Path(scans[0]).is_dir() or into.is_dir() or output.endswith(os.sep):
+        if into.is_file():
+            raise UsageError(f"--out {output}: is a file; {len(found)} scans need a folder")
+        cases = tuple(Case(files, into / name) for files, name in found)
+    else:
+        kind = suffix(into)
+        if kind in (".jpg", ".jpeg"):
+            raise UsageError(f"--out {output}: JPEG alters values; use .png, .tif or .nii.gz")
+        cases = (Case(found[0][0], into),)
+    _check_outputs(cases)
+    return cases
+
+
+def _named(given):
+    """One scan given by its file, or its files joined by commas."""
+    files = tuple(Path(part) for part in given.split(",")) if not Path(given).is_file() else (Path(given),)
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{file}: no such file; give a scan ({', '.join(SUFFIXES)}) or a folder of scans")
+    return files, _output_name(files[0], _channel(files[0])[0] if len(files) > 1 else None)
+
+
+def _in_folder(folder, channels):
+    """All scans of a folder, in order of their names: (files, output name) of each."""
+    files = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith("."))
+    if not files:
+        raise InputError(f"{folder}: holds no scan; accepted are {', '.join(SUFFIXES)}")
+    grouped = {}
+    for file in files:
+        name, number = _channel(file)
+        grouped.setdefault(name, {})[number] = file
+    if all(set(parts) == set(range(channels)) for parts in grouped.values()) or all(
+        set(parts) == {0} for parts in grouped.values()
+    ):
+        return [(tuple(f for _, f in sorted(p.items())), _output_name(p[0], name)) for name, p in grouped.items()]
+    if channels > 1 and all(None not in parts and parts.keys() & range(channels) for parts in grouped.values()):
+        name, parts = next((n, p) for n, p in grouped.items() if set(p) != set(range(channels)))
+        found = ", ".join(f"{number:04d}" for number in sorted(parts))
+        raise InputError(f"{folder}: case {name} has channels {found}; accepted are 0000 to {channels - 1:04d}, all")
+    return [((file,), _output_name(file)) for file in files]
+
+
+def _channel(file):
+    """Case name and channel number of a file named ``case_0000.ext``; otherwise its stem and None."""
+    stem = file.name[: -len(suffix(file))]
+    match = re.fullmatch(r"(.+)_(\d{4})", stem)
+    return (match[1], int(match[2])) if match else (stem, None)
+
+
+def _output_name(file, stem=None):
+    kind = suffix(file)
+    stem = file.name[: -len(kind)] if stem is None else stem
+    return stem + (kind if kind in NIFTI else ".png")
+
+
+def _check_outputs(cases):
+    inputs = {path.resolve() for case in cases for path in case.scan}
+    seen = {}
+    for case in cases:
+        place = case.output.resolve()
+        if place in inputs:
+            raise UsageError(f"--out {case.output}: is an input and would be overwritten; choose another place")
+        if place in seen:
+            raise UsageError(f"{seen[place]} and {case.name}: both would be written to {case.output}; rename one")
+        if case.output.is_dir():
+            raise UsageError(f"--out {case.output}: is a folder; choose another name")
+        seen[place] = case.name
+        _check_writable(case.output)
+
+
+def _check_writable(output):
+    """Before the work, not after it; what this misses the writing itself reports."""
+    above = output.parent
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        what = "may not be written to" if above.is_dir() else "is not a folder"
+        raise InputError(f"--out {output}: cannot be written, {above} {what}; choose another place")

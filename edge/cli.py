@@ -1,0 +1,226 @@
+"""The command line of the device: ``zoo-edge info``, ``predict`` and ``bench``."""
+
+import argparse
+import contextlib
+import dataclasses
+import os
+import sys
+
+from imaging import command
+from imaging.errors import InputError
+
+
+def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
+    """The parser, with a sub-command each."""
+    parser = argparse.ArgumentParser(
+        prog=prog, description="Segment scans with an exported network, without TensorFlow."
+    )
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_info(commands)
+    add_predict(commands)
+    add_bench(commands)
+    return parser
+
+
+def add_info(commands) -> None:
+    """Add ``info``."""
+    parser = commands.add_parser(
+        "info", help="what an artifact is", description="Check an artifact and say what it is."
+    )
+    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder")
+    parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
+    parser.set_defaults(handler=info)
+
+
+def add_predict(commands) -> None:
+    """Add ``predict``."""
+    parser = commands.add_parser(
+        "predict",
+        help="segment scans",
+        description="Segment scans. The result lies in the scan's own geometry, voxel for voxel.",
+    )
+    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder")
+    parser.add_argument(
+        "scans", metavar="SCAN", nargs="+", help="a file, the files of several channels joined by commas, or a folder"
+    )
+    parser.add_argument("-o", "--out", required=True, help="file for one scan, folder for several")
+    _add_threads(parser)
+    parser.add_argument("--json", action="store_true", help="print volumes and times as JSON")
+    parser.set_defaults(handler=predict)
+
+
+def add_bench(commands) -> None:
+    """Add ``bench``."""
+    parser = commands.add_parser(
+        "bench",
+        help="time artifacts beside each other",
+        description="Time the networks of artifacts on one patch each, in turn, so that all meet the same machine.",
+    )
+    parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="artifact folder")
+    parser.add_argument("--rounds", type=_positive, default=20, help="timed runs of each (default 20)")
+    parser.add_argument("--warmup", type=_positive, default=3, help="runs before those, not counted (default 3)")
+    _add_threads(parser)
+    parser.add_argument("--json", action="store_true", help="print the timings as JSON")
+    parser.set_defaults(handler=bench)
+
+
+def info(args) -> None:
+    """Print what an artifact is."""
+    from edge.manifest import load_manifest
+
+    manifest = load_manifest(args.artifact)
+    if args.json:
+        return command.emit_json(dataclasses.asdict(manifest))
+    recipe = manifest.recipe
+    grid = ("spacing " + _mm(recipe.spacing)) if recipe.spacing else ("size " + _by(recipe.size)) if recipe.size else ""
+    lines = {
+        "name": manifest.name,
+        "format": f"{manifest.format}, {os.path.getsize(os.path.join(args.artifact, manifest.model)) / 1e6:.2f} MB",
+        "sha256": f"{manifest.sha256} (matches)",
+        "channels": ", ".join(manifest.channels),
+        "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
+        "scan": ", ".join(filter(None, [f"{recipe.rank}D", recipe.orientation, grid, recipe.normalise.kind])),
+        "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
+        **{f"source {key}": value for key, value in manifest.source.items()},
+        **{f"verified {key}": value for key, value in manifest.fidelity.items()},
+    }
+    width = max(len(key) for key in lines)
+    for key, value in lines.items():
+        print(f"{key:{width}}  {value}")
+    command.next_command(f"zoo-edge predict {args.artifact} SCAN -o OUT")
+    return None
+
+
+def predict(args) -> None:
+    """Segment scans and print the volumes."""
+    from edge.cases import find_cases
+    from edge.progress import Bar
+    from edge.segmenter import load
+
+    with _quiet():
+        segmenter = load(args.artifact, args.threads)
+    cases = find_cases(args.scans, args.out, segmenter.manifest.recipe.channels)
+    reports, bar = [], Bar("scans")
+    for case in cases:
+        try:
+            reports.append(_segment(segmenter, case, Bar(case.scan[0].name) if len(cases) == 1 else None))
+        except InputError as error:
+            if len(cases) == 1:
+                raise
+            bar.close()
+            print(f"error: {error}", file=sys.stderr)
+            reports.append({"scan": case.name, "error": str(error)})
+        if len(cases) > 1:
+            bar(len(reports), len(cases))
+    bar.close()
+    if args.json:
+        command.emit_json({"artifact": str(args.artifact), "format": segmenter.manifest.format, "scans": reports})
+    else:
+        _print_reports(reports, segmenter.manifest)
+    failed = sum("error" in report for report in reports)
+    if failed:
+        raise InputError(f"{failed} of {len(reports)} scans could not be segmented, as said above")
+
+
+def bench(args) -> None:
+    """Time artifacts and print the table."""
+    from edge.benchmark import compare, table
+    from edge.progress import Bar
+
+    with _quiet() as terminal:
+        bar = Bar("rounds", terminal)
+        timings = compare(args.artifacts, args.threads, args.rounds, args.warmup, bar)
+        bar.close()
+    if args.json:
+        return command.emit_json({"threads": args.threads, "artifacts": [dataclasses.asdict(t) for t in timings]})
+    print(table(timings))
+    print(
+        f"{args.rounds} rounds after {args.warmup} of warm-up, in turn; {args.threads} threads; speed against the first"
+    )
+    return None
+
+
+def main(argv=None, prog: str = "zoo-edge") -> int:
+    """Run the command line and return the exit status."""
+    return command.run(build_parser(prog), argv)
+
+
+def _segment(segmenter, case, bar):
+    """Segment one case, write the result and report it."""
+    from edge.measure import voxel_counts
+    from imaging.files import read, write
+
+    manifest = segmenter.manifest
+    scan = read(case.scan[0] if len(case.scan) == 1 else case.scan, manifest.recipe.channels)
+    if scan.rank != manifest.recipe.rank:
+        raise InputError(
+            f"{case.name}: shape {scan.shape} has {scan.rank} spatial axes, {manifest.name} takes "
+            f"{manifest.recipe.rank}; give a {manifest.recipe.rank}D scan"
+        )
+    try:
+        segmentation = segmenter.predict(scan, bar)
+    except InputError as error:
+        raise InputError(f"{case.name}: {error}") from None
+    finally:
+        if bar is not None:
+            bar.close()
+    write(case.output, segmentation.labels)
+    return {
+        "scan": case.name,
+        "output": str(case.output),
+        "voxels": voxel_counts(segmentation.labels, manifest.labels),
+        "volumes_ml": segmentation.volumes_ml,
+        "seconds": segmentation.seconds,
+        "stages": segmentation.stages,
+    }
+
+
+def _print_reports(reports, manifest):
+    done = [report for report in reports if "error" not in report]
+    named = len(reports) > 1
+    names = [label.name for label in manifest.labels[1:]]
+    scan_width = 2 + max([4, *(len(report["scan"]) for report in done)]) if named else 0
+    width = 2 + max(5, *(len(name) for name in names))
+    volume = manifest.recipe.rank == 3
+    if done:
+        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{'voxels':>10}" + f"{'ml':>12}" * volume)
+    for report in done:
+        for name in names:
+            line = f"{report['scan']:{scan_width}}" * named + f"{name:{width}}{report['voxels'][name]:10d}"
+            print(line + (f"{report['volumes_ml'][name]:12.3f}" if volume else ""))
+    for report in done:
+        print(f"{report['output']} written, {report['seconds']:.2f} s")
+
+
+@contextlib.contextmanager
+def _quiet():
+    """Keep what LiteRT's native code says on opening a model off standard error; its errors come as exceptions.
+
+    Yields:
+        Standard error as it was, for what is meant to be seen meanwhile.
+    """
+    sys.stderr.flush()
+    with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+        try:
+            yield kept
+        finally:
+            os.dup2(kept.fileno(), 2)
+
+
+def _add_threads(parser):
+    parser.add_argument("--threads", type=_positive, default=2, help="processor threads (default 2)")
+
+
+def _positive(text):
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return int(text)
+
+
+def _mm(spacing):
+    return " x ".join(f"{s:g}" for s in spacing) + " mm"
+
+
+def _by(sizes):
+    return " x ".join(str(n) for n in sizes)

@@ -1,0 +1,125 @@
+"""From a scan to its segmentation: recipe, tiles, network, and back to the scan's own geometry."""
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from edge.interpreter import Runner, open_runner
+from edge.manifest import Manifest, load_manifest
+from edge.measure import volumes_ml
+from imaging.nifti import smallest
+from imaging.recipe import prepare, restore_classes
+from imaging.scan import Scan
+from imaging.tiling import predict_tiled, starts
+
+
+@dataclass(frozen=True)
+class Segmentation:
+    """What a segmenter makes of a scan.
+
+    Attributes:
+        labels: label values (*spatial, 1) in the geometry of the source, the smallest integer type that holds them.
+        volumes_ml: label name to volume in ml, without the background; empty in 2D.
+        seconds: time that it took.
+        stages: the same by stage: "prepare", "network", "restore".
+    """
+
+    labels: Scan
+    volumes_ml: dict[str, float]
+    seconds: float
+    stages: dict[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Segmenter:
+    """An opened artifact.
+
+    Attributes:
+        manifest: what is known of it.
+        runner: its network, patch by patch.
+    """
+
+    manifest: Manifest
+    runner: Runner
+
+    def logits(self, voxels: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+        """Run the network over a prepared scan, tile by tile.
+
+        Args:
+            voxels: float32 (*spatial, C), as ``imaging.prepare`` makes them; may be smaller than the patch.
+            progress: called after each tile with the number of tiles done and of all.
+
+        Returns:
+            float32 (*spatial, K).
+        """
+        predict, patch = self.runner.run, self.manifest.patch
+        if progress is not None:
+            padded = [max(n, p) for n, p in zip(voxels.shape, patch, strict=False)]
+            total = math.prod(len(axis) for axis in starts(padded, patch, self.manifest.overlap))
+            predict = _counted(predict, total, progress)
+        return predict_tiled(voxels, patch, self.manifest.overlap, predict)
+
+    def predict(self, scan: Scan, progress: Callable[[int, int], None] | None = None) -> Segmentation:
+        """Segment a scan.
+
+        Args:
+            scan: as ``imaging.read`` returns it; any size, spacing and orientation.
+            progress: called after each tile with the number of tiles done and of all.
+
+        Returns:
+            The segmentation, in the scan's own geometry.
+
+        Raises:
+            InputError: if the scan's axes or channels are not the network's, or it holds NaN or infinite voxels.
+        """
+        began = time.perf_counter()
+        prepared = prepare(scan, self.manifest.recipe)
+        ready = time.perf_counter()
+        scores = self.logits(prepared.voxels, progress)
+        scored = time.perf_counter()
+        classes = restore_classes(scores, prepared, scan)
+        values = smallest(np.array([label.value for label in self.manifest.labels]))
+        labels = Scan(values[classes][..., None], scan.affine)
+        volumes = volumes_ml(labels, self.manifest.labels)
+        ended = time.perf_counter()
+        stages = {"prepare": ready - began, "network": scored - ready, "restore": ended - scored}
+        return Segmentation(labels, volumes, ended - began, stages)
+
+
+def load(folder, threads: int = 2) -> Segmenter:
+    """Open an artifact folder.
+
+    Args:
+        folder: as ``zoo export`` wrote it.
+        threads: processor threads that the runtime may use.
+
+    Returns:
+        A segmenter.
+
+    Raises:
+        InputError: if the folder is no artifact, its model file was altered, or its runtime is not installed.
+
+    Example:
+        >>> segmenter = edge.load("artifacts/hippo/tflite-int8")
+        >>> segmentation = segmenter.predict(imaging.read("scan.nii.gz"))
+        >>> imaging.write("segmentation.nii.gz", segmentation.labels)
+    """
+    manifest = load_manifest(folder)
+    return Segmenter(manifest, open_runner(Path(folder) / manifest.model, manifest, threads))
+
+
+def _counted(predict, total, progress):
+    done = 0
+
+    def counted(patch):
+        nonlocal done
+        scores = predict(patch)
+        done += 1
+        progress(done, total)
+        return scores
+
+    return counted

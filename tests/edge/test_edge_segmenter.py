@@ -1,0 +1,135 @@
+"""Whole scans through networks of known answer, back in the scan's own geometry."""
+
+import dataclasses
+
+import nibabel
+import numpy as np
+import pytest
+from edge_artifacts import LABELS, graded_scan, values_of
+
+import edge
+import imaging
+from imaging import InputError, Scan
+
+VOLUMES = ("folded-int8", "folded-uint8", "native-float", "onnx-folded-uint8", "onnx-native-float")
+OBLIQUE = nibabel.affines.from_matvec(
+    nibabel.eulerangles.euler2mat(0.2, -0.1, 0.3) @ np.diag([0.8, 1.2, 2.5]), [-31.5, 12.25, 7.0]
+)
+NAMED = {label.name: label.value for label in LABELS[1:]}
+PERMUTED = np.array([[0, 0, -2.0, 40], [1.5, 0, 0, -9], [0, -1.0, 0, 3], [0, 0, 0, 1]])
+
+
+def with_recipe(segmenter, **changes):
+    recipe = dataclasses.replace(segmenter.manifest.recipe, **changes)
+    return dataclasses.replace(segmenter, manifest=dataclasses.replace(segmenter.manifest, recipe=recipe))
+
+
+@pytest.mark.parametrize("name", VOLUMES)
+@pytest.mark.parametrize(
+    ("shape", "affine"),
+    [((8, 16, 12), np.eye(4)), ((20, 18, 31), PERMUTED), ((5, 9, 3), OBLIQUE), ((4, 40, 13), OBLIQUE)],
+    ids=["one patch", "flipped and permuted", "smaller than the patch", "tiles and padding"],
+)
+def test_every_voxel_is_where_it_was(artifacts, name, shape, affine):
+    intensity = graded_scan(shape)
+    segmentation = edge.load(artifacts[name]).predict(Scan(intensity[..., None], affine))
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], values_of(intensity))
+    np.testing.assert_array_equal(segmentation.labels.affine, affine)
+    assert segmentation.labels.voxels.dtype == np.int16
+
+
+def test_folded_axis_runs_in_the_order_of_the_slices(artifacts):
+    intensity = graded_scan((8, 16, 12))
+    found = edge.load(artifacts["next-slice"]).predict(Scan(intensity[..., None], np.eye(4))).labels.voxels[..., 0]
+    expected = np.zeros_like(found)
+    expected[:-1] = np.where(intensity[1:] > 0.5, LABELS[1].value, 0)
+    np.testing.assert_array_equal(found, expected)
+
+
+def test_cropped_margin_is_background(artifacts):
+    intensity = np.zeros((14, 30, 17), np.float32)
+    intensity[3:9, 5:25, 2:16] = 3
+    segmenter = with_recipe(edge.load(artifacts["folded-int8"]), crop_nonzero=True)
+    found = segmenter.predict(Scan(intensity[..., None], PERMUTED)).labels.voxels[..., 0]
+    np.testing.assert_array_equal(found, values_of(intensity))
+
+
+@pytest.mark.parametrize("affine", [PERMUTED, OBLIQUE], ids=["axis aligned", "oblique"])
+def test_resampled_scan_agrees_with_its_stages(artifacts, affine):
+    scan = Scan(graded_scan((15, 22, 18))[..., None], affine)
+    segmenter = with_recipe(edge.load(artifacts["native-float"]), spacing=(1.1, 0.9, 1.7))
+    prepared = imaging.prepare(scan, segmenter.manifest.recipe)
+    # the network in closed form, instead of tiles through the runtime
+    scores = np.concatenate([0 * prepared.voxels, 4 * prepared.voxels - 2, 8 * prepared.voxels - 10], -1)
+    best = imaging.restore(scores, prepared, scan).argmax(-1)
+    expected = np.array([label.value for label in LABELS])[best]
+    found = segmenter.predict(scan).labels.voxels[..., 0]
+    assert found.shape == scan.shape
+    assert (found != expected).mean() < 1e-3  # ties within rounding
+
+
+def test_flat_image_resized_and_back(artifacts):
+    intensity = np.zeros((50, 60), np.float32)
+    intensity[10:40, 20:50] = 3
+    segmenter = with_recipe(edge.load(artifacts["flat-int8"]), size=(32, 48))
+    segmentation = segmenter.predict(Scan(intensity[..., None], np.eye(4)))
+    expected = values_of(intensity)
+    assert segmentation.volumes_ml == {}
+    inner = np.s_[12:38, 22:48]
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0][inner], expected[inner])
+    assert (segmentation.labels.voxels[..., 0] != expected).mean() < 0.08  # the blurred edge only
+
+
+def test_two_channels(artifacts):
+    voxels = np.stack([graded_scan((30, 40), 1), graded_scan((30, 40), 2)], -1)
+    found = edge.load(artifacts["two-channels"]).predict(Scan(voxels, np.eye(4))).labels.voxels[..., 0]
+    np.testing.assert_array_equal(found, np.where(voxels[..., 1] > voxels[..., 0], LABELS[1].value, 0))
+    assert found.dtype == np.uint8
+
+
+def test_volumes_are_counted_in_the_source_geometry(artifacts):
+    intensity = graded_scan((20, 18, 31))
+    segmentation = edge.load(artifacts["folded-int8"]).predict(Scan(intensity[..., None], OBLIQUE))
+    voxel_ml = 0.8 * 1.2 * 2.5 / 1000
+    expected = {name: np.count_nonzero(values_of(intensity) == value) * voxel_ml for name, value in NAMED.items()}
+    assert segmentation.volumes_ml == pytest.approx(expected)
+
+
+def test_logits_are_real_numbers_on_the_prepared_grid(artifacts):
+    voxels = graded_scan((11, 16, 12))[..., None]
+    logits = edge.load(artifacts["folded-int8"]).logits(voxels)
+    assert logits.dtype == np.float32
+    output = edge.load_manifest(artifacts["folded-int8"]).output
+    expected = np.concatenate([0 * voxels, 4 * voxels - 2, 8 * voxels - 10], -1)
+    np.testing.assert_allclose(logits, expected, atol=2 * output.scale + 0.1)
+
+
+def test_progress_counts_the_tiles(artifacts):
+    seen = []
+    segmenter = edge.load(artifacts["folded-int8"])
+    segmentation = segmenter.predict(
+        Scan(graded_scan((20, 16, 12))[..., None], np.eye(4)), lambda *now: seen.append(now)
+    )
+    assert seen == [(done, 4) for done in (1, 2, 3, 4)]  # 20 slices in patches of 8, half overlapping
+    assert set(segmentation.stages) == {"prepare", "network", "restore"}
+    assert sum(segmentation.stages.values()) == pytest.approx(segmentation.seconds)
+
+
+def test_the_scan_is_not_changed(artifacts):
+    scan = Scan(graded_scan((9, 17, 12))[..., None], PERMUTED)
+    before = scan.voxels.copy()
+    edge.load(artifacts["folded-int8"]).predict(scan)
+    np.testing.assert_array_equal(scan.voxels, before)
+
+
+@pytest.mark.parametrize(
+    ("voxels", "message"),
+    [
+        (np.zeros((8, 8, 1), np.float32), "2 spatial axes; the recipe takes 3"),
+        (np.zeros((8, 8, 8, 2), np.float32), "2 channels; the recipe takes 1"),
+        (np.full((8, 8, 8, 1), np.nan, np.float32), "512 voxels are NaN or infinite"),
+    ],
+)
+def test_unfit_scans(artifacts, voxels, message):
+    with pytest.raises(InputError, match=message):
+        edge.load(artifacts["folded-int8"]).predict(Scan(voxels, np.eye(4)))
