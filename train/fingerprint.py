@@ -65,7 +65,7 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
     """Pairs of foreground classes that a flip would confuse.
 
     Two classes are ordered along an axis if, in at least 90 % of the cases that hold both, their centres lie in the
-    same order and further apart than the sum of their standard deviations along that axis. A flipped patch then shows
+    same order and further apart than the mean of their standard deviations along that axis. A flipped patch then shows
     an arrangement that no scan has: left and right kidney, head and tail of the hippocampus.
 
     Args:
@@ -84,12 +84,11 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
             both = ~np.isnan(centres[:, a, axis]) & ~np.isnan(centres[:, b, axis])
             if not both.any():
                 continue
-            apart = (centres[both, b, axis] - centres[both, a, axis]) / np.maximum(
-                spreads[both, a, axis] + spreads[both, b, axis], 1e-9
-            )
-            if (apart > 1).mean() >= SAME_ORDER:
+            apart = centres[both, b, axis] - centres[both, a, axis]
+            spread = (spreads[both, a, axis] + spreads[both, b, axis]) / 2
+            if (apart > spread).mean() >= SAME_ORDER:
                 pairs.append([names[a], names[b]])
-            elif (apart < -1).mean() >= SAME_ORDER:
+            elif (apart < -spread).mean() >= SAME_ORDER:
                 pairs.append([names[b], names[a]])
         if pairs:
             found[str(axis)] = pairs

@@ -1,0 +1,24 @@
+"""Plan, get data, train and evaluate: ``python -m train``, also reached as ``zoo plan``, ``zoo data``, ..."""
+
+import argparse
+import importlib
+
+from imaging.command import run
+
+COMMANDS = ("plan", "data", "train", "evaluate")
+"""Sub-commands; ``train/commands/<name>.py`` holds ``add_<name>(subparsers)``."""
+
+
+def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
+    """The parser of all sub-commands; nothing heavy is imported before one of them runs."""
+    parser = argparse.ArgumentParser(prog=prog or "python -m train", description="Plan, get data, train and evaluate.")
+    subparsers = parser.add_subparsers(dest="command", required=True, metavar="|".join(COMMANDS))
+    for name in COMMANDS:
+        module = importlib.import_module(f"train.commands.{name}")
+        getattr(module, f"add_{name}")(subparsers)
+    return parser
+
+
+def main(argv=None, prog: str | None = None) -> int:
+    """Run a sub-command and return the exit status."""
+    return run(build_parser(prog), argv)

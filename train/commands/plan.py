@@ -1,0 +1,169 @@
+"""``zoo plan``: look at a dataset folder and decide how to train on it."""
+
+import argparse
+from pathlib import Path
+
+from imaging import record
+from imaging.command import emit_json, next_command
+from imaging.errors import UsageError
+from train.plan import Plan
+
+
+def add_plan(subparsers) -> None:
+    """Add the sub-command ``plan`` to ``subparsers``."""
+    parser = subparsers.add_parser(
+        "plan",
+        help="look at a dataset and decide how to train on it",
+        description="Read every case of a dataset folder once, decide preprocessing, network, patch and split by rules "
+        "and write them to a readable, editable plan.json.",
+    )
+    parser.add_argument(
+        "folder", type=Path, help="dataset folder (MSD, nnU-Net v2, or images/ and labels/), or a plan.json to explain"
+    )
+    parser.add_argument("-o", "--out", type=Path, help="where to write the plan (default: plan.json)")
+    parser.add_argument("--check", action="store_true", help="verify the dataset instead: print every problem at once")
+    parser.add_argument("--plan", type=Path, help="with --check: also verify this plan against the dataset")
+    parser.add_argument("--explain", action="store_true", help="say for each decision which rule made it")
+    parser.add_argument("--labels", help="folder of labels where there are several, such as labels_endo")
+    parser.add_argument("--group-pattern", help="regular expression for the patient in a case name")
+    parser.add_argument("--model", help="network, see zoo models (default: unet or unet3d)")
+    parser.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: 5)")
+    parser.add_argument("--seed", type=int, default=0, help="of split and training (default: 0)")
+    parser.add_argument("--patch", type=_sizes, help="voxels per axis, such as 64x64x32")
+    parser.add_argument("--spacing", type=_spacing, help="target spacing in mm, such as 1x1x2.5")
+    parser.add_argument("--size", type=_sizes, help="resize flat images to this many pixels, such as 256x256")
+    parser.add_argument("--overlap", type=float, help="of neighbouring tiles, 0 to 0.9 (default: 0.5)")
+    parser.add_argument("--batch", type=int, help="patches per step")
+    parser.add_argument("--epochs", type=int, help="of training")
+    parser.add_argument("--no-mirror", action="store_true", help="never flip a patch while training")
+    parser.add_argument("--json", action="store_true", help="print the plan, or the problems, as JSON")
+    parser.set_defaults(handler=run_plan)
+
+
+def run_plan(args) -> int:
+    """Handle ``zoo plan``."""
+    if args.folder.is_file():
+        return _explain_file(args)
+    if args.plan is not None and not args.check:
+        raise UsageError("--plan goes with --check; to plan anew leave it out, to train by it use zoo train --plan")
+    if args.check:
+        return _check(args)
+    from train.dataset import open_dataset
+    from train.inspection import inspect
+    from train.planning import make_plan
+
+    out = args.out or Path("plan.json")
+    dataset = open_dataset(args.folder, args.labels, args.group_pattern)
+    inspection = inspect(dataset, progress=not args.json)
+    plan = make_plan(
+        dataset,
+        model=args.model,
+        folds=args.folds,
+        seed=args.seed,
+        inspection=inspection,
+        patch=args.patch,
+        spacing=args.spacing,
+        size=args.size,
+        overlap=args.overlap,
+        batch=args.batch,
+        epochs=args.epochs,
+        mirror=() if args.no_mirror else None,
+    )
+    record.save(out, plan)
+    if args.json:
+        emit_json(record.to_dict(plan))
+        return 0
+    for note in (*dataset.notes, *inspection.warnings):
+        print(f"note: {note}")
+    print(summary(plan))
+    if args.explain:
+        print(explanation(plan))
+    print(f"\nwritten to {out}" + ("" if args.explain else "; --explain tells why"))
+    labels = f" --labels {args.labels}" if args.labels else ""
+    next_command(f"zoo train {args.folder}{labels} --plan {out} --fold 0 --out runs/{args.folder.resolve().name}")
+    return 0
+
+
+def summary(plan: Plan) -> str:
+    """The plan in a few lines."""
+    found, recipe, training = plan.fingerprint, plan.recipe, plan.training
+    steps = [recipe.orientation, recipe.spacing and f"{_x(recipe.spacing)} mm", recipe.size and f"{_x(recipe.size)} px"]
+    steps += [recipe.crop_nonzero and "cropped to non-zero"]
+    if recipe.clip:
+        unit = "percentiles" if recipe.clip.kind == "percentile" else "values"
+        steps.append(f"clipped to {unit} {recipe.clip.low:g} to {recipe.clip.high:g}")
+    steps.append(recipe.normalise.kind)
+    options = "".join(f", {name} {value}" for name, value in plan.network.options.items())
+    lines = (
+        ("dataset", f"{plan.dataset}: {found['cases']} labelled cases, median {_x(found['shape']['median'])}"),
+        ("classes", ", ".join(label.name for label in plan.labels)),
+        ("recipe", ", ".join(step for step in steps if step)),
+        ("network", plan.network.name + options),
+        ("patch", f"{_x(plan.patch)}, batch {training.batch}, overlap {plan.overlap:g}"),
+        (
+            "training",
+            f"{training.epochs} epochs of {training.steps_per_epoch} steps, {training.optimizer}, {training.loss}",
+        ),
+        ("mirror", f"axes {', '.join(map(str, training.mirror))}" if training.mirror else "no axis"),
+        ("folds", ", ".join(str(len(names)) for names in plan.folds) + " cases"),
+    )
+    return "\n".join(f"{name:9} {text}" for name, text in lines)
+
+
+def explanation(plan: Plan) -> str:
+    """The reason of each decision, a line each."""
+    return "\nwhy\n" + "\n".join(f"  {name:20} {reason}" for name, reason in plan.reasons.items())
+
+
+def _explain_file(args):
+    plan = record.load(args.folder, Plan)
+    print(summary(plan))
+    print(explanation(plan))
+    return 0
+
+
+def _check(args):
+    from train.check import check_dataset
+
+    plan = record.load(args.plan, Plan) if args.plan else None
+    labels = args.labels or (plan.labels_folder if plan else None)
+    report = check_dataset(args.folder, labels, args.group_pattern, plan, args.folds, args.seed, progress=not args.json)
+    if args.json:
+        found = [{"message": problem.message, "fatal": problem.fatal} for problem in report.problems]
+        emit_json({"cases": len(report.dataset.cases), "grouping": report.dataset.grouping, "problems": found})
+        return 1 if report.problems else 0
+    for note in report.dataset.notes:
+        print(f"note: {note}")
+    groups = len({case.group for case in report.dataset.cases})
+    print(f"{len(report.dataset.cases)} cases in {groups} groups, by {report.dataset.grouping}")
+    for problem in report.problems:
+        print(f"problem: {problem}")
+    if report.problems:
+        count = len(report.problems)
+        print(f"{count} problem{'s' * (count > 1)} found in {args.folder}")
+        return 1
+    print("no problem found")
+    next_command(f"zoo plan {args.folder}" + (f" --labels {args.labels}" if args.labels else "") + " -o plan.json")
+    return 0
+
+
+def _numbers(text, kind):
+    try:
+        values = tuple(kind(part) for part in text.lower().replace(",", "x").split("x"))
+    except ValueError:
+        values = ()
+    if len(values) not in (2, 3) or not all(value > 0 for value in values):
+        raise argparse.ArgumentTypeError(f"{text!r}: two or three positive numbers joined by x are accepted")
+    return values
+
+
+def _sizes(text):
+    return _numbers(text, int)
+
+
+def _spacing(text):
+    return _numbers(text, float)
+
+
+def _x(values):
+    return "×".join(f"{value:g}" for value in values)

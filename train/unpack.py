@@ -1,0 +1,107 @@
+"""A downloaded dataset archive: unpacked without trusting it, and verified by its own list of cases."""
+
+import gzip
+import json
+import shutil
+import tarfile
+import zlib
+from pathlib import Path, PurePosixPath
+
+from imaging.errors import InputError
+
+
+def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
+    """Unpack a tar archive (compressed or not) that holds one dataset.
+
+    Only plain files and folders are accepted, and only below ``folder``: an archive that reaches elsewhere, by ``..``,
+    an absolute path or a link, is refused whole. Files that macOS adds (``._name``) are left out.
+
+    Args:
+        archive: the file.
+        folder: where to; what an interrupted call left there is removed first.
+        progress: show a bar.
+
+    Returns:
+        The folder that holds ``dataset.json``.
+
+    Raises:
+        InputError: if the archive is damaged, reaches elsewhere or holds no ``dataset.json``.
+    """
+    from tqdm import tqdm
+
+    shutil.rmtree(folder, ignore_errors=True)
+    folder.mkdir(parents=True)
+    try:
+        with tarfile.open(archive) as tar:
+            members = [member for member in tar if not PurePosixPath(member.name).name.startswith("._")]
+            for member in members:
+                _require_safe(archive, member)
+            for member in tqdm(members, "unpack", unit="file", delay=1, disable=not progress, leave=False):
+                place = folder / member.name
+                if member.isdir():
+                    place.mkdir(parents=True, exist_ok=True)
+                    continue
+                place.parent.mkdir(parents=True, exist_ok=True)
+                with tar.extractfile(member) as source, open(place, "wb") as target:
+                    shutil.copyfileobj(source, target, 1 << 20)
+                if place.stat().st_size != member.size:
+                    raise tarfile.ReadError(f"{member.name} is cut short")
+    except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
+        raise InputError(f"{archive}: not a whole tar archive ({error}); fetch it again") from None
+    found = sorted(folder.rglob("dataset.json"), key=lambda path: len(path.parts))
+    if not found:
+        raise InputError(f"{archive}: holds no dataset.json, so it is no dataset in the MSD layout; check the address")
+    return found[0].parent
+
+
+def verify_members(folder: Path, cases: int | None, read_all: bool = False, progress: bool = False) -> int:
+    """Require an unpacked dataset to hold what its ``dataset.json`` lists.
+
+    Args:
+        folder: the unpacked dataset.
+        cases: how many labelled cases it must have, if that is known; ``numTraining`` is required too where it is told.
+        read_all: decompress every scan, which verifies the checksum inside it.
+        progress: show a bar.
+
+    Returns:
+        The number of labelled cases.
+
+    Raises:
+        InputError: if cases are missing, damaged or fewer or more than told.
+    """
+    from tqdm import tqdm
+
+    from train import layouts
+
+    listing = layouts.read(folder)
+    problems = list(listing.problems)
+    told = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("numTraining")
+    for wanted in dict.fromkeys(n for n in (cases, told) if n is not None):
+        if len(listing.entries) != wanted:
+            problems.append(f"{len(listing.entries)} labelled cases, {wanted} are expected")
+    if read_all and not problems:
+        files = [path for entry in listing.entries for path in (*entry.images, entry.label)]
+        for path in tqdm(files, "verify", unit="file", delay=1, disable=not progress, leave=False):
+            if path.suffix == ".gz" and not _whole(path):
+                problems.append(f"{path.name} is damaged")
+    if problems:
+        raise InputError(f"archive of {listing.name}: {'; '.join(problems)}; fetch it again or elsewhere")
+    return len(listing.entries)
+
+
+def _require_safe(archive, member):
+    path = PurePosixPath(member.name)
+    if path.is_absolute() or ".." in path.parts or "\\" in member.name or ":" in member.name:
+        raise InputError(f"{archive}: member {member.name!r} reaches outside the folder; nothing was unpacked")
+    if not (member.isfile() or member.isdir()):
+        raise InputError(f"{archive}: member {member.name!r} is a link or device; nothing was unpacked")
+
+
+def _whole(path):
+    try:
+        with gzip.open(path) as file:
+            while file.read(1 << 20):
+                pass
+    except (OSError, EOFError, zlib.error):
+        return False
+    return True
