@@ -50,7 +50,7 @@ def open_source(run) -> Source:
     missing = [name for name in ("plan.json", "cases.json", "model.keras") if not (run / name).is_file()]
     if missing:
         raise InputError(
-            f"{run}: not a finished run folder, {', '.join(missing)} is missing; give the --out of a zoo train that ended"
+            f"{run}: not a finished run folder, {', '.join(missing)} missing; give the --out of a zoo train that ended"
         )
     plan = _json(run / "plan.json")
     origin = _json(run / "run.json") if (run / "run.json").is_file() else {}

@@ -103,9 +103,7 @@ def rewrite(model: keras.Model, patch: tuple[int, ...], form: Form | None = None
 
     form = form or Form()
     if not isinstance(model, keras.src.models.functional.Functional):
-        raise RewriteError(
-            f"{model.name}: found a {type(model).__name__}; accepted is a functional model (keras.Model(inputs, outputs))"
-        )
+        raise RewriteError(f"{model.name}: found a {type(model).__name__}; accepted is a functional keras.Model")
     if len(model.inputs) != 1:
         raise RewriteError(f"{model.name}: found {len(model.inputs)} inputs; accepted is one image")
     source = model.inputs[0]
@@ -147,7 +145,7 @@ def _unsupported(model):
         if _is_model(operation):
             yield from _unsupported(_inner(operation))
         elif find_rule(operation) is None and _touches_volume(node):
-            yield f"layer {operation.name} ({type(operation).__name__}) has no rule; register one with export.rewrite.rule"
+            yield f"layer {operation.name} ({type(operation).__name__}) has no rule; register one with export.rule"
 
 
 def _touches_volume(node) -> bool:

@@ -2,7 +2,6 @@
 
 from keras import layers, ops
 
-
 from export.rewrite.graph import RewriteError, rule
 
 

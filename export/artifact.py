@@ -1,0 +1,217 @@
+"""A finished run to artifact folders, each verified before it is put in place."""
+
+import contextlib
+import dataclasses
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+import edge
+from edge.manifest import Manifest
+from edge.segmenter import Segmenter
+from export import calibrate
+from export.card import card
+from export.convert import Converted, convert
+from export.errors import FidelityError
+from export.fidelity import Fidelity, compare
+from export.formats import find_format
+from export.operators import count, integer_share
+from export.source import Source, load_network, open_source
+from imaging import record
+from imaging.errors import InputError
+
+MAX_DROP = 0.01
+
+
+class NetworkRunner:
+    """The float Keras network behind the device runtime's interface, so that both take the same path to a scan."""
+
+    def __init__(self, model):
+        self.model = model
+
+    def run(self, patch: np.ndarray) -> np.ndarray:
+        """Logits float32 (*patch, K) of a prepared patch float32 (*patch, C)."""
+        return np.asarray(self.model.predict_on_batch(patch[None])[0], np.float32)
+
+
+def export_run(
+    run,
+    formats: Sequence[str],
+    out,
+    *,
+    patch: Sequence[int] | None = None,
+    max_drop: float = MAX_DROP,
+    verify: bool = True,
+    threads: int = 2,
+    tell: Callable[[str], None] = print,
+) -> list[Path]:
+    """Convert, verify and write a run's network in each of ``formats``.
+
+    Args:
+        run: run folder, as ``zoo train`` leaves it.
+        formats: names from ``export.FORMATS``.
+        out: folder that gets one sub-folder a format.
+        patch: spatial size of the artifact's input instead of the plan's, voxels.
+        max_drop: the largest drop in mean Dice of any class that is accepted.
+        verify: compare the artifact with the network on the run's validation cases.
+        threads: processor threads for that.
+        tell: takes a line of progress.
+
+    Returns:
+        The artifact folders.
+
+    Raises:
+        InputError: the run is not finished, a case cannot be read, ``out`` cannot be written.
+        FormatError: unknown format, known before any work is done.
+        PrecisionError: an int8 format would not be int8.
+        FidelityError: the artifact loses more than ``max_drop``; nothing is written for it.
+    """
+    chosen = [find_format(name) for name in formats]
+    source = open_source(run)
+    if patch is not None:
+        source = dataclasses.replace(source, patch=tuple(patch))
+    check_writable(out)
+    model = load_network(source.model_file)
+    cases = calibrate.choose(source.training) if any(f.quantized for f in chosen) else ()
+    patches = calibrate.patches(source, cases) if cases else []
+    folders = []
+    for form in chosen:
+        tell(f"{form.name}: converting" + (f", calibrated with {len(cases)} training cases" if form.quantized else ""))
+        used = cases if form.quantized else ()
+        converted = convert(model, form.name, source.patch, patches if form.quantized else ())
+        checker = _verifier(model, source, max_drop, threads, tell) if verify else None
+        folder = write_artifact(converted, source, Path(out) / form.name, [c.name for c in used], checker)
+        folders.append(folder)
+        tell(f"{form.name}: {folder} ({(folder / form.file).stat().st_size / 1e6:.2f} MB)")
+    return folders
+
+
+def write_artifact(
+    converted: Converted,
+    source: Source,
+    folder,
+    calibration: Sequence[str] = (),
+    verify: Callable[[Path], Fidelity] | None = None,
+) -> Path:
+    """Write an artifact folder whole or not at all.
+
+    Args:
+        converted: the model file.
+        source: what it was made from.
+        folder: the artifact folder; an artifact that is there already is replaced once the new one is verified.
+        calibration: names of the cases that it was calibrated with.
+        verify: called with the finished temporary folder; its result goes into the manifest.
+
+    Raises:
+        InputError: if the place cannot be written.
+    """
+    folder = Path(folder)
+    check_writable(folder.parent)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    try:
+        model_file = temporary / converted.format.file
+        model_file.write_bytes(converted.data)
+        manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file))
+        record.save(temporary / "manifest.json", manifest)
+        if verify is not None:
+            manifest = dataclasses.replace(manifest, fidelity=verify(temporary).to_dict())
+            record.save(temporary / "manifest.json", manifest)
+        record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
+        temporary.chmod(0o755)
+        _put_in_place(temporary, folder)
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose a folder with room") from None
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def _put_in_place(temporary, folder):
+    if folder.exists():
+        if not (folder / "manifest.json").is_file():
+            raise InputError(f"{folder}: exists and is no artifact folder; give another --out")
+        old = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
+        os.replace(folder, old)
+        os.replace(temporary, folder)
+        shutil.rmtree(old, ignore_errors=True)
+    else:
+        os.replace(temporary, folder)
+
+
+def check_writable(folder) -> None:
+    """Make ``folder`` if need be and require that files can be written in it.
+
+    Raises:
+        InputError: if it cannot.
+    """
+    folder = Path(folder)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
+
+
+def _manifest(converted, source, calibration, sha256) -> Manifest:
+    provenance = dict(source.provenance)
+    provenance |= {
+        "macs": sum(op.macs for op in converted.operators),
+        "int8_share": integer_share(converted.operators),
+        "exporter": _versions(),
+    }
+    return Manifest(
+        name=source.name,
+        format=converted.format.name,
+        model=converted.format.file,
+        sha256=sha256,
+        recipe=source.recipe,
+        patch=source.patch,
+        overlap=source.overlap,
+        labels=source.labels,
+        channels=source.channels,
+        folded=converted.folded,
+        input=converted.input,
+        output=converted.output,
+        source=provenance,
+        calibration=tuple(calibration),
+        operators=count(converted.operators),
+    )
+
+
+def _versions() -> dict[str, str]:
+    found = {}
+    for name in ("medseg-zoo", "tensorflow", "keras", "tf2onnx", "onnxruntime", "ai-edge-litert"):
+        with contextlib.suppress(metadata.PackageNotFoundError):
+            found[name] = metadata.version(name)
+    return found
+
+
+def _verifier(model, source, max_drop, threads, tell):
+    labelled = [case for case in source.validation if case.label is not None]
+
+    def verify(folder) -> Fidelity:
+        artifact = edge.load(folder, threads)
+        network = Segmenter(artifact.manifest, NetworkRunner(model))
+        what = artifact.manifest.format
+        tell(f"{what}: verifying on {len(labelled)} validation cases")
+        fidelity = compare(
+            lambda scan: network.predict(scan).labels.voxels[..., 0],
+            lambda scan: artifact.predict(scan).labels.voxels[..., 0],
+            tuple(labelled),
+            source.labels,
+        )
+        tell(f"{what}: verdict {fidelity.verdict}, largest drop in mean Dice {fidelity.drop:+.4f}")
+        if fidelity.drop > max_drop:
+            raise FidelityError(
+                f"{what}: verdict {fidelity.verdict}, mean Dice drops by {fidelity.drop:.4f}, "
+                f"accepted is {max_drop:g}; train longer, calibrate with more cases, or export float16"
+            )
+        return fidelity
+
+    return verify

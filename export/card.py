@@ -1,0 +1,69 @@
+"""``CARD.md`` of an artifact: what the manifest says, for people."""
+
+from edge.manifest import Manifest
+
+
+def card(manifest: Manifest, size: int) -> str:
+    """The card as Markdown.
+
+    Args:
+        manifest: what the artifact holds.
+        size: of the model file, bytes.
+    """
+    source = manifest.source
+    lines = [
+        f"# {manifest.name} ({manifest.format})",
+        "",
+        f"- Model file: `{manifest.model}`, {size / 1e6:.2f} MB, sha256 `{manifest.sha256}`",
+        f"- Network: {source.get('network')}, {source.get('parameters', 0):,} parameters, "
+        f"{source.get('macs', 0) / 1e9:.2f} GMAC a patch, {source.get('int8_share', 0.0):.1%} of them int8",
+        f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
+        f"- Input: {manifest.input.dtype} {manifest.input.shape}",
+        f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits",
+        f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
+        f"- Trained on: {source.get('dataset')}, fold {source.get('fold')}, seed {source.get('seed')}",
+        f"- Calibrated with {len(manifest.calibration)} training cases" if manifest.calibration else "- Not quantized",
+        "",
+        *_fidelity(manifest),
+        "",
+        "## Operators",
+        "",
+        "| operator | precision | count |",
+        "|---|---|---|",
+        *(
+            f"| {kind} | {precision} | {number} |"
+            for kind, counts in manifest.operators.items()
+            for precision, number in counts.items()
+        ),
+        "",
+        "## Run it",
+        "",
+        "```",
+        "zoo-edge predict THIS_FOLDER scan.nii.gz -o segmentation.nii.gz",
+        "```",
+        "",
+        "Not a medical device. Results must be checked by a qualified person before any clinical use.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _fidelity(manifest) -> list[str]:
+    found = manifest.fidelity
+    if not found:
+        return ["## Fidelity", "", "Not verified: the export was asked to skip it."]
+    rows = [
+        f"| {name} | {f['dice_network']:.4f} | {f['dice_artifact']:.4f} | {f['dice_drop']:+.4f} "
+        f"| {f['worst_drop']:+.4f} ({f['worst_case']}) | {f['volume_change']:.2%} |"
+        for name, f in found["labels"].items()
+    ]
+    return [
+        "## Fidelity",
+        "",
+        f"On {len(found['cases'])} cases that the network was not trained on, through the device runtime: "
+        f"verdict {found['verdict']}, {found['argmax_changed']:.3%} of voxels change class.",
+        "",
+        "| class | Dice of the network | Dice of the artifact | drop | worst drop | volume change |",
+        "|---|---|---|---|---|---|",
+        *rows,
+    ]

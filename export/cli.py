@@ -1,0 +1,19 @@
+"""The command line of the export: ``python -m export``; ``zoo export`` is the same."""
+
+import argparse
+
+from imaging import command
+
+
+def build_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
+    """The parser with its sub-commands, each of which sets ``handler``."""
+    from export.commands.export import add_export
+
+    parser = argparse.ArgumentParser(prog=prog, description="Trained networks to verified artifacts.")
+    add_export(parser.add_subparsers(required=True, metavar="COMMAND"))
+    return parser
+
+
+def main(argv=None, prog: str = "python -m export") -> int:
+    """Run a sub-command; returns the exit status."""
+    return command.run(build_parser(prog), argv)

@@ -1,0 +1,79 @@
+"""``zoo export``: from a run folder to verified artifact folders."""
+
+from pathlib import Path
+
+from imaging.command import next_command
+from imaging.errors import UsageError
+
+
+def add_export(subparsers) -> None:
+    """Add the sub-command ``export`` to ``subparsers``."""
+    parser = subparsers.add_parser(
+        "export",
+        help="turn a run into verified TFLite and ONNX artifacts",
+        description="Convert a run's network, read the file back, verify it against the network on the run's "
+        "validation cases through the device runtime, and write an artifact folder for each format.",
+    )
+    parser.add_argument("run", type=Path, nargs="?", help="run folder, as zoo train leaves it")
+    parser.add_argument("--format", action="append", metavar="NAME", help="may be repeated; see --list")
+    parser.add_argument("--out", type=Path, help="folder that gets one sub-folder a format")
+    parser.add_argument("--patch", type=int, nargs="+", metavar="N", help="input size in voxels instead of the plan's")
+    parser.add_argument("--max-drop", type=float, help="largest drop in mean Dice that is accepted (default: 0.01)")
+    parser.add_argument("--no-verify", action="store_true", help="do not compare with the network; the card says so")
+    parser.add_argument("--threads", type=int, default=2, help="threads for verification (default: 2)")
+    parser.add_argument("--list", action="store_true", help="print the formats and what each is for")
+    parser.add_argument("--json", action="store_true", help="print the artifact folders and their fidelity as JSON")
+    parser.set_defaults(handler=run_export)
+
+
+def run_export(args) -> int:
+    """Handle ``zoo export``."""
+    if args.list:
+        return _list(args)
+    missing = [name for name in ("run", "format", "out") if getattr(args, name) is None]
+    if missing:
+        named = ", ".join(name if name == "run" else f"--{name}" for name in missing)
+        raise UsageError(
+            f"missing {named}; for example: zoo export runs/hippo --format tflite-int8 --out artifacts/hippo"
+        )
+
+    import sys
+
+    from edge.manifest import load_manifest
+    from export.artifact import MAX_DROP, export_run
+    from imaging.command import emit_json
+
+    folders = export_run(
+        args.run,
+        args.format,
+        args.out,
+        patch=args.patch,
+        max_drop=MAX_DROP if args.max_drop is None else args.max_drop,
+        verify=not args.no_verify,
+        threads=args.threads,
+        tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
+    )
+    if args.json:
+        emit_json({str(folder): load_manifest(folder).fidelity for folder in folders})
+    else:
+        next_command(f"zoo-edge predict {folders[0]} SCAN -o SEGMENTATION")
+    return 0
+
+
+def _list(args) -> int:
+    import dataclasses
+
+    from export.formats import FORMATS
+    from imaging.command import emit_json
+
+    if args.json:
+        emit_json(
+            {
+                f.name: {"weights": f.weights, "activations": f.activations, "purpose": f.purpose}
+                for f in FORMATS.values()
+            }
+        )
+        return 0
+    for form in FORMATS.values():
+        print(f"{form.name:16} weights {form.weights:8} activations {form.activations:8} {form.purpose}")
+    return 0

@@ -1,0 +1,56 @@
+"""The front door: ``zoo COMMAND``. A sub-command's package is imported when that sub-command runs, and not before."""
+
+import importlib
+import sys
+
+COMMANDS = {
+    "models": ("zoo.commands.catalogue", "list the networks, by wildcard, tag or shipped weights"),
+    "info": ("zoo.commands.catalogue", "what is known of a network: parameters, MACs, memory, edge readiness"),
+    "data": ("train.cli", "download and check a public dataset, or make phantoms"),
+    "plan": ("train.cli", "look at a dataset and decide how to train on it"),
+    "train": ("train.cli", "train a network on a dataset"),
+    "evaluate": ("train.cli", "score a run on the cases that it was not trained on"),
+    "export": ("export.cli", "turn a run into verified TFLite and ONNX artifacts"),
+    "predict": ("edge.cli", "segment a scan with an artifact, without TensorFlow"),
+    "bench": ("edge.cli", "time artifacts side by side"),
+    "demo": ("zoo.commands.demo", "all of the above on phantoms, ending in a report"),
+}
+
+
+def usage() -> str:
+    """The help text."""
+    rows = "\n".join(f"  {name:9} {text}" for name, (_, text) in COMMANDS.items())
+    return f"usage: zoo COMMAND ...\n\n{rows}\n\nzoo COMMAND --help tells more."
+
+
+def main(argv=None) -> int:
+    """Run ``zoo``; returns the exit status: 0, 1 (it failed) or 2 (asked wrongly)."""
+    argv = sys.argv[1:] if argv is None else list(argv)
+    if not argv or argv[0] in ("-h", "--help"):
+        print(usage())
+        return 0 if argv else 2
+    if argv[0] == "--version":
+        from importlib.metadata import version
+
+        print(version("medseg-zoo"))
+        return 0
+    if argv[0] not in COMMANDS:
+        import difflib
+
+        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        print(f"zoo: error: unknown command {argv[0]!r}: {hint}accepted are {', '.join(COMMANDS)}", file=sys.stderr)
+        return 2
+    try:
+        module = importlib.import_module(COMMANDS[argv[0]][0])
+    except ModuleNotFoundError as error:
+        print(
+            f'zoo: error: zoo {argv[0]} needs {error.name}, which is not installed; pip install "medseg-zoo[all]"',
+            file=sys.stderr,
+        )
+        return 1
+    return module.main(argv, prog="zoo")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,83 @@
+"""``zoo models`` and ``zoo info``: the registry on the command line, without importing a framework."""
+
+import argparse
+import dataclasses
+
+import zoo
+from imaging import command
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``models`` or ``info``; returns the exit status."""
+    parser = argparse.ArgumentParser(prog=prog)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    _add_models(subparsers)
+    _add_info(subparsers)
+    return command.run(parser, argv)
+
+
+def _add_models(subparsers):
+    parser = subparsers.add_parser("models", help="list the networks")
+    parser.add_argument("pattern", nargs="?", default="*", help="wildcard on the name, for example '*3d*'")
+    parser.add_argument("--tag", action="append", help="tag that an entry must carry, for example edge; repeatable")
+    parser.add_argument("--weights", action="store_true", help="list the shipped weights instead")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(handler=run_models)
+
+
+def run_models(args) -> int:
+    """Handle ``zoo models``."""
+    if args.weights:
+        return _list_weights(args)
+    infos = [zoo.info(name) for name in zoo.list_models(args.pattern, args.tag)]
+    if args.json:
+        command.emit_json([_plain(info) for info in infos])
+        return 0
+    if not infos:
+        print(f"no network is called {args.pattern}" + (f" with tag {', '.join(args.tag)}" if args.tag else ""))
+        return 1
+    print(f"{'name':24} {'rank':4} {'parameters':>11} {'GMAC':>8}  {'edge':8} summary")
+    for info in infos:
+        macs = f"{info.macs / 1e9:8.2f}" if info.macs else " " * 8
+        parameters = f"{info.parameters:11,}" if info.parameters else " " * 11
+        print(f"{info.name:24} {info.rank}D   {parameters} {macs}  {info.edge:8} {info.summary}")
+    command.next_command(f"zoo info {infos[0].name}")
+    return 0
+
+
+def _list_weights(args) -> int:
+    from zoo.weights import list_weights
+
+    found = list_weights()
+    if args.json:
+        command.emit_json([dataclasses.asdict(item) if dataclasses.is_dataclass(item) else item for item in found])
+        return 0
+    for item in found:
+        print(item)
+    if not found:
+        print("no weights are shipped")
+    return 0
+
+
+def _add_info(subparsers):
+    parser = subparsers.add_parser("info", help="what is known of a network")
+    parser.add_argument("name", help="see zoo models")
+    parser.add_argument("--json", action="store_true", help="print JSON")
+    parser.set_defaults(handler=run_info)
+
+
+def run_info(args) -> int:
+    """Handle ``zoo info``."""
+    info = zoo.info(args.name)
+    if args.json:
+        command.emit_json(_plain(info))
+        return 0
+    for name, value in _plain(info).items():
+        if value is not None:
+            print(f"{name:22} {value:,}" if isinstance(value, int) else f"{name:22} {value}")
+    command.next_command(f"zoo train DATASET --model {info.name} --out RUN")
+    return 0
+
+
+def _plain(info) -> dict:
+    return {**{f.name: getattr(info, f.name) for f in dataclasses.fields(info)}, "options": dict(info.options)}
