@@ -57,11 +57,14 @@ class Clock(keras.callbacks.Callback):
     def on_train_batch_end(self, batch, logs=None):
         self.step += 1
 
+    def finished(self, epoch: int) -> bool:
+        """Whether ``epoch`` (from 0) was the last: another would end nearer after the time than before it."""
+        if not self.settings.minutes:
+            return epoch + 1 >= self.settings.epochs
+        return self.seconds * (epoch + 1.5) / (epoch + 1) > 60.0 * self.settings.minutes
+
     def on_epoch_end(self, epoch, logs=None):
-        """An epoch that would end after the time is not begun."""
-        epochs = epoch + 1
-        if self.settings.minutes and self.seconds * (epochs + 0.5) / epochs > 60.0 * self.settings.minutes:
-            self.model.stop_training = True
+        self.model.stop_training = self.finished(epoch)
 
 
 class Schedule(keras.callbacks.Callback):
@@ -137,6 +140,7 @@ class Record(keras.callbacks.Callback):
         row["seconds"] = round(self.clock.seconds, 1)
         self.state.epoch = epoch + 1
         self.state.seconds = self.clock.seconds
+        self.state.finished = self.clock.finished(epoch)
         self.state.history.append(row)
         save_checkpoint(self.run.folder / "checkpoints", self.model, self.state)
         save_history(self.run.folder / "history.csv", self.state.history)

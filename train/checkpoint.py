@@ -1,5 +1,6 @@
 """Checkpoints: weights, optimizer and history of the last complete epoch, in one file."""
 
+import dataclasses
 import json
 import os
 from dataclasses import dataclass, field
@@ -18,11 +19,13 @@ class State:
     Attributes:
         epoch: complete epochs.
         seconds: time spent in them.
+        finished: no epoch is left to do.
         history: one dictionary per epoch.
     """
 
     epoch: int = 0
     seconds: float = 0.0
+    finished: bool = False
     history: list = field(default_factory=list)
 
 
@@ -31,7 +34,7 @@ def save_checkpoint(folder, model, state: State) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     arrays = {f"model_{i}": np.asarray(v) for i, v in enumerate(model.variables)}
     arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
-    text = json.dumps({"epoch": state.epoch, "seconds": state.seconds, "history": state.history})
+    text = json.dumps(dataclasses.asdict(state))
     temporary = folder / f".{NAME}.{os.getpid()}.tmp"
     try:
         with open(temporary, "wb") as file:

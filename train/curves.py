@@ -27,8 +27,8 @@ def load_history(path) -> list[dict[str, float]]:
         return [{key: float(value) for key, value in row.items() if value} for row in csv.DictReader(file)]
 
 
-def save_curves(path, history) -> None:
-    """Draw losses and learning rate over the epochs to the PNG file ``path``."""
+def draw_curves(history):
+    """Losses and learning rate over the epochs, as a matplotlib ``Figure``."""
     from matplotlib.figure import Figure  # without pyplot there is no window system to choose
 
     figure = Figure(figsize=(8, 4.5), layout="constrained")
@@ -45,7 +45,12 @@ def save_curves(path, history) -> None:
     other.set_ylabel("learning rate")
     handles = [*axes.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
     axes.legend(handles, [handle.get_label() for handle in handles], loc="upper right")
+    return figure
+
+
+def save_curves(path, history) -> None:
+    """Write ``draw_curves(history)`` to the PNG file ``path``."""
     path = Path(path)
     temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    figure.savefig(temporary, dpi=100)
+    draw_curves(history).savefig(temporary, dpi=100)
     os.replace(temporary, path)

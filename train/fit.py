@@ -1,6 +1,5 @@
 """Fitting: what a plan says, done with ``keras.fit``, interruptible at any moment."""
 
-import dataclasses
 import os
 from pathlib import Path
 
@@ -11,6 +10,8 @@ from train.plan import Plan
 from train.run import Run, create_run, open_run
 
 PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
+OPTIMIZERS = ("adamw", "sgd")
+NO_END = 1_000_000  # epochs
 
 
 def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, cache=None, verbose: bool = True) -> Run:
@@ -44,7 +45,7 @@ def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, ca
         raise InputError(f"{out}: holds no run to resume, plan.json is missing")
     else:
         run = None
-    check(plan)
+    check(plan, dataset)
     training, validation = fold_cases(dataset, plan, fold)
     if run is None:
         run = create_run(out, plan, fold, str(dataset.folder), training, validation)
@@ -58,29 +59,26 @@ def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, ca
     return _train(run, cases[: len(training)], cases[len(training) :], verbose)
 
 
-def check(plan: Plan) -> None:
+def check(plan: Plan, dataset=None) -> None:
     """Raise what is wrong with a plan before any work is done.
+
+    Args:
+        plan: perhaps edited by hand.
+        dataset: that it must fit, or None.
 
     Raises:
         UsageError: naming the field, what it holds and what is accepted.
     """
+    from train.plan_check import check_plan
+    from zoo import losses
+
     settings = plan.training
-    if settings.precision not in PRECISIONS:
-        raise UsageError(f"training.precision {settings.precision!r}: accepted are {', '.join(PRECISIONS)}")
-    if settings.optimizer not in ("adamw", "sgd"):
-        raise UsageError(f"training.optimizer {settings.optimizer!r}: accepted are adamw, sgd")
-    for name in ("epochs", "steps_per_epoch", "batch", "learning_rate"):
-        if not getattr(settings, name) > 0:
-            raise UsageError(f"training.{name} {getattr(settings, name)!r}: accepted is more than 0")
+    for name, accepted in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("loss", losses.list_losses())):
+        if getattr(settings, name) not in accepted:
+            raise UsageError(f"training.{name} {getattr(settings, name)!r}: accepted are {', '.join(accepted)}")
     if settings.minutes is not None and not settings.minutes > 0:
         raise UsageError(f"training.minutes {settings.minutes!r}: accepted is more than 0")
-    if len(plan.patch) != plan.recipe.rank:
-        raise UsageError(f"patch {plan.patch}: the recipe has {plan.recipe.rank} spatial axes")
-    strange = [axis for axis in settings.mirror if not 0 <= axis < plan.recipe.rank]
-    if strange:
-        raise UsageError(
-            f"training.mirror {settings.mirror}: axis {strange[0]}; accepted are 0 to {plan.recipe.rank - 1}"
-        )
+    check_plan(plan, dataset)
 
 
 def network(plan: Plan, precision: str = "float32"):
@@ -138,12 +136,13 @@ def _train(run, training, validation, verbose):
     state = restore_checkpoint(run, model)
     per_epoch = settings.steps_per_epoch
     stream = batches(training, plan, training=True, first=state.epoch * per_epoch)
-    held = batches(validation, plan, training=False, steps=validation_steps(validation, plan)).cache()
+    held = batches(validation, plan, training=False, steps=validation_steps(validation, plan))
     clock = callbacks.Clock(settings, state)
     try:
         model.fit(
             stream,
-            epochs=_most_epochs(settings),
+            # Time alone ends a training by the clock. A finished one runs no epoch, which still puts the average in.
+            epochs=state.epoch if state.finished else NO_END if settings.minutes else settings.epochs,
             initial_epoch=state.epoch,
             steps_per_epoch=per_epoch,
             validation_data=held,
@@ -167,13 +166,9 @@ def _train(run, training, validation, verbose):
     return run
 
 
-def _most_epochs(settings):
-    return 1_000_000 if settings.minutes else settings.epochs
-
-
 def _save_model(run, trained):
     """Write ``model.keras``: the plain float32 network with the trained weights."""
-    model = network(dataclasses.replace(run.plan))
+    model = network(run.plan)
     model.set_weights(trained.get_weights())
     temporary = run.folder / f".model.{os.getpid()}.keras"
     model.save(temporary)

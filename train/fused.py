@@ -1,9 +1,9 @@
 """Layers that stand in for Keras' own while training with TensorFlow: the same mathematics in less time.
 
-Keras computes the moments and the scaling of batch normalisation with separate operations, each a pass over a tensor of
-the size of a feature map, and TensorFlow differentiates every one of them; the fused kernel (oneDNN on a CPU, cuDNN on a
-GPU) does it in one. TensorFlow's ReLU of bfloat16 on a CPU converts to float32 and back; on the bits it is a maximum of
-integers.
+Keras computes the moments and the scaling of batch normalisation with separate operations, each a pass over a tensor
+of the size of a feature map, and TensorFlow differentiates every one; the fused kernel (oneDNN on a CPU, cuDNN on a
+GPU) does it in one. TensorFlow's ReLU of bfloat16 on a CPU converts to float32 and back; on the bits it is a maximum
+of integers.
 """
 
 import keras

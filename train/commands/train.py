@@ -22,7 +22,8 @@ def add_train(subparsers) -> None:
     parser.add_argument("--plan", type=Path, help="plan.json to follow; made from the dataset by default")
     parser.add_argument("--model", help="network, see zoo models; the plan's by default")
     parser.add_argument("--fold", type=int, default=0, help="fold whose cases are held back (default: 0)")
-    parser.add_argument("--labels", help="labels folder, or labels, for datasets with several (default: labels)")
+    parser.add_argument("--labels", help="folder of labels where there are several, such as labels_endo")
+    parser.add_argument("--group-pattern", help="regular expression for the patient in a case name")
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
     parser.add_argument("--steps-per-epoch", type=int, help="instead of the plan's")
     parser.add_argument("--minutes", type=float, help="train for this long; the learning rate falls with the clock")
@@ -39,14 +40,18 @@ def run_train(args) -> int:
     """Handle ``zoo train``."""
     from train.dataset import open_dataset
     from train.fit import fit
+    from train.planning import make_plan
     from train.run import open_run
 
-    dataset = open_dataset(args.folder, args.labels) if args.labels else open_dataset(args.folder)
+    known = None
     if args.resume and (args.out / "plan.json").is_file():
         # Whatever else was asked must agree with the run; fit says so if it does not.
-        plan = overridden(open_run(args.out).plan, args)
-    else:
-        plan = overridden(_plan(args, dataset), args)
+        known = overridden(open_run(args.out).plan, args)
+    elif args.plan is not None:
+        known = overridden(record.load(args.plan, Plan), args)
+    labels = args.labels or (known.labels_folder if known else None)
+    dataset = open_dataset(args.folder, labels, args.group_pattern, known.labels if known else None)
+    plan = known or overridden(make_plan(dataset, args.model, progress=True), args)
     run = fit(plan, dataset, args.out, args.fold, resume=args.resume, cache=args.cache)
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
     next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
@@ -65,11 +70,3 @@ def overridden(plan: Plan, args) -> Plan:
     if args.model is not None and args.model != network.name:
         network = Network(args.model)
     return dataclasses.replace(plan, network=network, training=dataclasses.replace(plan.training, **changes))
-
-
-def _plan(args, dataset):
-    if args.plan is not None:
-        return record.load(args.plan, Plan)
-    from train.planning import make_plan
-
-    return make_plan(dataset, model=args.model)
