@@ -7,7 +7,7 @@ import os
 import sys
 
 from imaging import command
-from imaging.errors import InputError
+from imaging.errors import InputError, UsageError
 
 
 def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
@@ -81,8 +81,8 @@ def info(args) -> None:
         "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
         "scan": ", ".join(filter(None, [f"{recipe.rank}D", recipe.orientation, grid, recipe.normalise.kind])),
         "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
-        **{f"source {key}": value for key, value in manifest.source.items()},
-        **{f"verified {key}": value for key, value in manifest.fidelity.items()},
+        **_flat("source", manifest.source),
+        **_flat("verified", manifest.fidelity),
     }
     width = max(len(key) for key in lines)
     for key, value in lines.items():
@@ -148,7 +148,7 @@ def main(argv=None, prog: str = "zoo-edge") -> int:
 def _segment(segmenter, case, bar):
     """Segment one case, write the result and report it."""
     from edge.measure import voxel_counts
-    from imaging.files import read, write
+    from imaging.files import NIFTI, read, suffix, write
 
     manifest = segmenter.manifest
     scan = read(case.scan[0] if len(case.scan) == 1 else case.scan, manifest.recipe.channels)
@@ -157,6 +157,8 @@ def _segment(segmenter, case, bar):
             f"{case.name}: shape {scan.shape} has {scan.rank} spatial axes, {manifest.name} takes "
             f"{manifest.recipe.rank}; give a {manifest.recipe.rank}D scan"
         )
+    if scan.rank == 3 and suffix(case.output) not in NIFTI:
+        raise UsageError(f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them")
     try:
         segmentation = segmenter.predict(scan, bar)
     except InputError as error:
@@ -216,6 +218,13 @@ def _positive(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
+
+
+def _flat(name, data):
+    """Nested objects as one line each: "verified dice drop": 0.0004."""
+    if not isinstance(data, dict):
+        return {name: f"{data:g}" if isinstance(data, float) else data}
+    return {key: value for inner in data for key, value in _flat(f"{name} {inner}", data[inner]).items()}
 
 
 def _mm(spacing):

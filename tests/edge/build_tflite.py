@@ -40,7 +40,7 @@ def larger_channel(shape):
     """Two classes: whether the second of two channels is the larger."""
 
     def network(x):
-        return tf.concat([x[..., :1], x[..., 1:]], axis=-1) * 1.0
+        return x + 1.0
 
     return network, shape
 

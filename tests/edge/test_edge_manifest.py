@@ -1,0 +1,127 @@
+"""Manifests: round trip, and every way in which one can be wrong."""
+
+import json
+import re
+import shutil
+
+import pytest
+
+from edge import load_manifest
+from edge.manifest import sha256
+from imaging import InputError, record
+
+
+@pytest.fixture
+def artifact(artifacts, tmp_path):
+    return shutil.copytree(artifacts["folded-int8"], tmp_path / "artifact")
+
+
+def change(artifact, **fields):
+    """Rewrite fields of a manifest; a name such as ``input__scale`` reaches inside, None removes the field."""
+    path = artifact / "manifest.json"
+    data = json.loads(path.read_text())
+    for name, value in fields.items():
+        *outer, last = name.split("__")
+        inner = data
+        for part in outer:
+            inner = inner[int(part) if part.isdecimal() else part]
+        if value is None:
+            del inner[last]
+        else:
+            inner[last] = value
+    path.write_text(json.dumps(data))
+
+
+def test_round_trip(artifact, tmp_path):
+    manifest = load_manifest(artifact)
+    record.save(artifact / "manifest.json", manifest)
+    assert load_manifest(artifact) == manifest
+    assert manifest.patch == (8, 16, 12)
+    assert manifest.labels[2].value == 300
+
+
+def test_sha256_of_known_bytes(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")  # FIPS 180-2, appendix B.1
+    assert sha256(tmp_path / "abc") == "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"schema": 2}, "schema 2, accepted is 1; export it again"),
+        ({"schema": None}, "schema None, accepted is 1"),
+        ({"colour": "blue"}, "unknown field colour; accepted are name, format"),
+        ({"overlap": None}, "field overlap is missing"),
+        ({"patch": "big"}, "patch: found 'big', a list is accepted"),
+        ({"format": "tflite-int4"}, "format 'tflite-int4': accepted are tflite-float32, "),
+        ({"model": "../model.tflite"}, "model '../model.tflite': accepted is the name of a file beside"),
+        ({"model": ""}, "model '': accepted is the name of a file beside"),
+        ({"model": "other.tflite"}, "other.tflite: no such file, though the manifest names it"),
+        ({"patch": [8, 16]}, r"patch \(8, 16\): accepted are 3 positive numbers"),
+        ({"patch": [8, 16, 0]}, "accepted are 3 positive numbers"),
+        ({"patch": [8, 16, 16]}, r"input.shape \(8, 16, 12, 1\): .* it is \(8, 16, 16, 1\)"),
+        ({"folded": False}, r"input.shape \(8, 16, 12, 1\): .* it is \(1, 8, 16, 12, 1\)"),
+        ({"overlap": 1.5}, "overlap 1.5: accepted is 0 to 0.9"),
+        ({"channels": ["a", "b"]}, "channels a, b: the recipe takes 1"),
+        ({"labels": [{"name": "background", "value": 0}]}, "accepted are two or more, all different"),
+        ({"labels__1__value": 0}, r"values \[0, 0, 300\]: accepted are two or more, all different"),
+        ({"labels__1__value": 2**40}, "label core has value 1099511627776: accepted are 32-bit"),
+        ({"labels__1__colour": 3}, r"labels\[1\]: unknown field colour"),
+        ({"output__shape": [8, 16, 12, 4]}, "output.shape"),
+        ({"input__dtype": "int9"}, "input.dtype 'int9': accepted are NumPy names"),
+        ({"input__dtype": "object"}, "input.dtype 'object'"),
+        ({"input__scale": 0.0}, "input.scale 0.0: a tensor of int8 needs a positive one"),
+        ({"recipe__rank": 4}, "recipe rank 4"),
+        ({"recipe__spacing": [1.0, -1.0, 1.0]}, "recipe spacing"),
+        ({"recipe__blur": 2}, "recipe: unknown field blur"),
+    ],
+)
+def test_wrong_manifests(artifact, fields, message):
+    change(artifact, **fields)
+    with pytest.raises(InputError, match=message) as caught:
+        load_manifest(artifact)
+    assert str(artifact) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_folded_network_is_three_dimensional(artifacts, tmp_path):
+    artifact = shutil.copytree(artifacts["flat-int8"], tmp_path / "flat")
+    change(artifact, folded=True)
+    with pytest.raises(InputError, match="folded: accepted for networks of rank 3 only"):
+        load_manifest(artifact)
+
+
+def test_altered_model_file(artifact):
+    model = artifact / "model.tflite"
+    content = bytearray(model.read_bytes())
+    content[len(content) // 2] ^= 1
+    model.write_bytes(content)
+    with pytest.raises(InputError, match=r"model.tflite: altered since it was exported \(sha256 [0-9a-f]{12}"):
+        load_manifest(artifact)
+    assert load_manifest(artifact, verify=False).name == "folded-int8"
+
+
+def test_not_json(artifact):
+    (artifact / "manifest.json").write_text('{"name": ')
+    with pytest.raises(InputError, match=r"manifest.json: not readable as JSON"):
+        load_manifest(artifact)
+    (artifact / "manifest.json").write_bytes(b"\xff\xfe")
+    with pytest.raises(InputError, match=r"manifest.json: not readable as JSON"):
+        load_manifest(artifact)
+    (artifact / "manifest.json").write_text("[]")
+    with pytest.raises(InputError, match="schema None"):
+        load_manifest(artifact)
+
+
+def test_not_an_artifact_folder(artifact, tmp_path):
+    with pytest.raises(InputError, match="no such folder; give an artifact folder"):
+        load_manifest(tmp_path / "absent")
+    with pytest.raises(
+        InputError, match=re.escape(f"is a file; give the artifact folder that holds manifest.json, {artifact}")
+    ):
+        load_manifest(artifact / "model.tflite")
+    with pytest.raises(InputError, match=r"holds no manifest.json; give one of the artifacts in it: artifact$"):
+        load_manifest(tmp_path)
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(InputError, match=r"holds no manifest.json; give a folder that zoo export wrote"):
+        load_manifest(tmp_path / "empty")
