@@ -77,6 +77,7 @@ def export_run(
         source = dataclasses.replace(source, patch=tuple(patch))
     check_writable(out)
     model = load_network(source.model_file)
+    source.provenance["parameters"] = model.count_params()
     cases = calibrate.choose(source.training) if any(f.quantized for f in chosen) else ()
     patches = calibrate.patches(source, cases) if cases else []
     folders = []

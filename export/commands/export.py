@@ -39,6 +39,13 @@ def run_export(args) -> int:
 
     import sys
 
+    from export.formats import find_format
+    from export.source import open_source
+
+    for name in args.format:
+        find_format(name)
+    open_source(args.run)  # before TensorFlow is imported, so that a mistake is told at once
+
     from edge.manifest import load_manifest
     from export.artifact import MAX_DROP, export_run
     from imaging.command import emit_json

@@ -1,0 +1,135 @@
+"""``zoo demo``: the whole job on phantoms, by the same commands that a user types on real scans."""
+
+import argparse
+import dataclasses
+import json
+import shutil
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from imaging import command
+from imaging.errors import InputError
+
+FORMATS = ("onnx-float32", "tflite-int8", "onnx-int8")
+CASES, UNSEEN = 40, 1
+
+# A process in which TensorFlow and Keras cannot be imported, as on the device.
+DEVICE = """
+import sys
+
+class Blocked:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in ("tensorflow", "keras"):
+            raise ImportError(f"{name} is blocked: this is the device")
+
+sys.meta_path.insert(0, Blocked())
+from edge.cli import main
+sys.exit(main())
+"""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A line of the final table: mean Dice by class, megabytes and milliseconds a patch, None where there is none."""
+
+    what: str
+    dice: dict[str, float]
+    megabytes: float | None = None
+    milliseconds: float | None = None
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``zoo demo``; returns the exit status."""
+    parser = argparse.ArgumentParser(prog=prog)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    demo = subparsers.add_parser("demo", help="train, export, verify and predict on phantoms")
+    demo.add_argument("--out", type=Path, default=Path("demo"), help="folder for all of it (default: demo)")
+    demo.add_argument("--minutes", type=float, default=4.0, help="training time (default: 4)")
+    demo.add_argument("--cases", type=int, default=CASES, help=f"labelled phantoms (default: {CASES})")
+    demo.set_defaults(handler=run_demo)
+    return command.run(parser, argv)
+
+
+def run_demo(args) -> int:
+    """Handle ``zoo demo``."""
+    from zoo.commands.demo_report import overview, report
+
+    began = time.perf_counter()
+    out = args.out
+    if out.exists() and any(out.iterdir()) and not (out / "phantoms").is_dir():
+        raise InputError(f"{out}: exists and holds something else; give another --out")
+    shutil.rmtree(out, ignore_errors=True)
+    data, run, artifacts = out / "phantoms", out / "run", out / "artifacts"
+    _zoo("data", "phantom", "-o", data, "--cases", args.cases, "--unseen", UNSEEN)
+    _zoo("plan", data, "-o", out / "plan.json")
+    _zoo("train", data, "--plan", out / "plan.json", "--fold", 0, "--minutes", args.minutes, "--out", run)
+    _zoo("evaluate", run, data, "--fold", 0)
+    _zoo("export", run, *(word for name in FORMATS for word in ("--format", name)), "--out", artifacts)
+    scan, reference = _unseen(data)
+    segmentations = {name: _on_device(artifacts / name, scan, out / f"{name}.nii.gz") for name in FORMATS}
+    rows = table_rows(data, run, artifacts)
+    seconds = time.perf_counter() - began
+    print(f"\n{format_table(rows)}\n")
+    picture = overview(scan, reference, segmentations, out / "overview.png")
+    page = report(rows, picture, run, artifacts, seconds, out / "report.html")
+    print(f"{seconds / 60:.1f} minutes; the report: {page.resolve()}")
+    command.next_command("zoo plan YOUR_DATASET -o plan.json")
+    return 0
+
+
+def table_rows(data, run, artifacts) -> list[Row]:
+    """The rows of the final table: best threshold, float network, artifacts, all on the validation cases of fold 0."""
+    import edge
+    from train.dataset import open_dataset
+    from train.phantom import best_threshold_dice
+
+    manifests = {name: edge.manifest.load_manifest(artifacts / name) for name in FORMATS}
+    verified = set(manifests["tflite-int8"].fidelity["cases"])
+    dataset = open_dataset(data)
+    held = dataclasses.replace(dataset, cases=tuple(case for case in dataset.cases if case.name in verified))
+    timings = {Path(t.name).name: t for t in edge.compare([artifacts / name for name in FORMATS])}
+    rows = [Row("best single threshold", best_threshold_dice(held))]
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["mean"]
+    rows.append(Row("network, Keras float32", {name: scores["dice"] for name, scores in metrics.items()}))
+    for name, manifest in manifests.items():
+        dice = {label: f["dice_artifact"] for label, f in manifest.fidelity["labels"].items()}
+        rows.append(Row(name, dice, timings[name].size_bytes / 1e6, timings[name].median_ms))
+    return rows
+
+
+def format_table(rows: list[Row]) -> str:
+    """The rows as text."""
+    labels = list(rows[0].dice)
+    head = f"{'':24}" + "".join(f"{'Dice ' + name:>12}" for name in labels) + f"{'MB':>8}{'ms':>8}"
+    lines = [head]
+    for row in rows:
+        dice = "".join(f"{row.dice[name]:12.4f}" for name in labels)
+        size = f"{row.megabytes:8.2f}" if row.megabytes is not None else f"{'':8}"
+        spent = f"{row.milliseconds:8.1f}" if row.milliseconds is not None else f"{'':8}"
+        lines.append(f"{row.what:24}{dice}{size}{spent}")
+    return "\n".join(lines)
+
+
+def _zoo(*words):
+    words = [str(word) for word in words]
+    print(f"\n$ zoo {' '.join(words)}", flush=True)
+    ended = subprocess.run([sys.executable, "-m", "zoo", *words], check=False)
+    if ended.returncode:
+        raise InputError(f"zoo {words[0]} ended with status {ended.returncode}; what it said stands above")
+
+
+def _on_device(artifact, scan, out) -> Path:
+    print(f"\n$ zoo-edge predict {artifact} {scan} -o {out}", flush=True)
+    words = ["predict", str(artifact), str(scan), "-o", str(out)]
+    ended = subprocess.run([sys.executable, "-c", DEVICE, *words], check=False)
+    if ended.returncode:
+        raise InputError(f"zoo-edge predict ended with status {ended.returncode}; what it said stands above")
+    return out
+
+
+def _unseen(data) -> tuple[Path, Path]:
+    scan = sorted((data / "imagesTs").iterdir())[0]
+    return scan, data / "labelsTs" / scan.name
