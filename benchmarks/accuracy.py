@@ -1,7 +1,9 @@
 """Train on a fold, score whole scans, export to int8, and score the artifacts through the device runtime.
 
     python benchmarks/accuracy.py --data DATA --set hippocampus --minutes 40
-    python benchmarks/accuracy.py --data DATA --set hc18 --minutes 28 --run runs/hc18   (an existing run: not trained again)
+    python benchmarks/accuracy.py --data DATA --set hc18 --minutes 28 --run runs/hc18
+
+A --run that holds a trained network is not trained again.
 
 Prints one Markdown table a dataset: mean Dice by class of the Keras network and of every artifact on the validation
 cases, the largest drop in a single case, the size of the file, and how long the training took.

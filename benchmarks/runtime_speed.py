@@ -30,8 +30,8 @@ def main():
     print("| artifact | MB | median ms | min ms | speed |\n|---|---|---|---|---|")
     for timing in timings:
         print(
-            f"| {Path(timing.name).name} | {timing.size_bytes / 1e6:.2f} | {timing.median_ms:.1f} | {timing.min_ms:.1f} "
-            f"| {timings[0].median_ms / timing.median_ms:.2f} |"
+            f"| {Path(timing.name).name} | {timing.size_bytes / 1e6:.2f} | {timing.median_ms:.1f} "
+            f"| {timing.min_ms:.1f} | {timings[0].median_ms / timing.median_ms:.2f} |"
         )
 
 

@@ -74,12 +74,7 @@ def _list(args) -> int:
     from imaging.command import emit_json
 
     if args.json:
-        emit_json(
-            {
-                f.name: {"weights": f.weights, "activations": f.activations, "purpose": f.purpose}
-                for f in FORMATS.values()
-            }
-        )
+        emit_json([dataclasses.asdict(form) for form in FORMATS.values()])
         return 0
     for form in FORMATS.values():
         print(f"{form.name:16} weights {form.weights:8} activations {form.activations:8} {form.purpose}")
