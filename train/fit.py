@@ -7,9 +7,9 @@ from imaging.errors import InputError, UsageError
 from train.cache import cache_cases
 from train.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.plan import Plan
+from train.precision import PRECISIONS, resolved
 from train.run import Run, create_run, open_run
 
-PRECISIONS = ("float32", "mixed_bfloat16", "mixed_float16")
 OPTIMIZERS = ("adamw", "sgd")
 NO_END = 1_000_000  # epochs
 
@@ -46,6 +46,7 @@ def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, ca
     else:
         run = None
     check(plan, dataset)
+    plan = resolved(plan)
     training, validation = fold_cases(dataset, plan, fold)
     if run is None:
         run = create_run(out, plan, fold, str(dataset.folder), training, validation)

@@ -63,7 +63,8 @@ class Training:
         warmup: share of the training over which the learning rate rises from zero.
         ema: decay of the moving average of the weights that is evaluated and saved; 0 for none.
         clip_norm: largest norm of the whole gradient; 0 for no limit.
-        precision: Keras' dtype policy: "float32", "mixed_bfloat16" or "mixed_float16".
+        precision: Keras' dtype policy: "float32", "mixed_bfloat16", "mixed_float16", or "auto": the run's plan then
+            holds what the machine it started on is fastest with.
         foreground: share of the patches that are centred on a voxel of a foreground class.
         mirror: spatial axes that a patch may be flipped along.
     """
@@ -78,7 +79,7 @@ class Training:
     ema: float = 0.99
     clip_norm: float = 12.0
     loss: str = "dice_ce"
-    precision: str = "float32"
+    precision: str = "auto"
     foreground: float = 0.33
     mirror: tuple[int, ...] = ()
     seed: int = 0

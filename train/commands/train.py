@@ -29,7 +29,7 @@ def add_train(subparsers) -> None:
     parser.add_argument("--minutes", type=float, help="train for this long; the learning rate falls with the clock")
     parser.add_argument("--batch", type=int, help="patches per step, instead of the plan's")
     parser.add_argument("--learning-rate", type=float, help="instead of the plan's")
-    parser.add_argument("--precision", help="float32, mixed_bfloat16 or mixed_float16, instead of the plan's")
+    parser.add_argument("--precision", help="auto, float32, mixed_bfloat16 or mixed_float16, instead of the plan's")
     parser.add_argument("--seed", type=int, help="instead of the plan's")
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
