@@ -104,7 +104,7 @@ def _labels_from_files(entries, chosen, problems):
             )
             break
     found = sorted(values | {0})
-    if len(found) == 1:
+    if len(found) == 1 and entries:
         problems.append(f"{chosen}/: every label file is empty; at least one structure must be marked")
     # A folder such as labels_endo names its only structure.
     only = re.sub(r"^labels[_-]?", "", chosen) or "foreground"
