@@ -78,6 +78,16 @@ def test_logits(artifacts, name, threads):
         np.testing.assert_allclose(logits, expected, atol=tolerance)
 
 
+def test_threads_reach_onnx_runtime(artifacts, monkeypatch):
+    import onnxruntime
+
+    seen = []
+    session = onnxruntime.InferenceSession
+    monkeypatch.setattr(onnxruntime, "InferenceSession", lambda *a, **k: seen.append(a[1]) or session(*a, **k))
+    open_runner(artifacts["onnx-native-float"] / "model.onnx", load_manifest(artifacts["onnx-native-float"]), 3)
+    assert seen[0].intra_op_num_threads == 3
+
+
 @pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2"])
 def test_threads(artifacts, threads):
     manifest = load_manifest(artifacts["folded-int8"])
