@@ -4,10 +4,9 @@ import importlib
 
 _NAMES = {
     "FORMATS": "formats",
-    "convert": "convert",
+    "convert": "conversion",
     "export_run": "artifact",
     "open_source": "source",
-    "rewrite": "rewrite",
     "rule": "rewrite",
     "write_artifact": "artifact",
 }

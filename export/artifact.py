@@ -16,7 +16,7 @@ from edge.manifest import Manifest
 from edge.segmenter import Segmenter
 from export import calibrate
 from export.card import card
-from export.convert import Converted, convert
+from export.conversion import Converted, convert
 from export.errors import FidelityError
 from export.fidelity import Fidelity, compare
 from export.formats import find_format
