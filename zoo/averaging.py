@@ -75,7 +75,7 @@ class Lookahead(_StepCallback):
     def act(self, variables):
         for i, variable in enumerate(variables):
             self.slow[i] = self.slow[i] + self.slow_step_size * (ops.convert_to_tensor(variable) - self.slow[i])
-            variable.assign(self.slow[i])
+            variable.assign(ops.copy(self.slow[i]))  # a copy: JAX gives the memory of weights back at the next step
 
 
 class SWA(_StepCallback):
@@ -113,11 +113,11 @@ class SWA(_StepCallback):
         return since >= 0 and since % self.average_period == 0
 
     def act(self, variables):
-        self.averages = self.averages or [ops.zeros_like(variable) for variable in variables]
+        weights = [ops.convert_to_tensor(variable) for variable in variables]
+        averages = self.averages or [ops.zeros_like(weight) for weight in weights]
         count = self.averaged
         self.averages = [
-            (average * count + ops.convert_to_tensor(variable)) / (count + 1)
-            for average, variable in zip(self.averages, variables, strict=True)
+            (average * count + weight) / (count + 1) for average, weight in zip(averages, weights, strict=True)
         ]
         self.averaged += 1
 

@@ -31,7 +31,7 @@ def test_unknown_layer_is_named_and_can_be_given(tmp_path):
             {"config": {"groups": 2}},
             "'conv2d_transpose' of class 'Conv2DTranspose' has groups=2",
         ),
-        ("unet_plain.h5", "conv2d_1", {"config": {"kernel_size": [3, 3]}}, "'conv2d_1' .* weights of shapes"),
+        ("unet_plain.h5", "conv2d_1", {"config": {"kernel_size": [3, 3]}}, "'conv2d_1' .* has a kernel of shape"),
         ("unet_plain.h5", "conv2d_1", {"config": {"use_bias": False}}, "'conv2d_1' .* has 2 weights in the file"),
         ("unet_plain.h5", "conv2d_1", {"config": {"activation": "ours"}}, "'conv2d_1' .* cannot be built .*ours"),
         ("unet_plain.h5", "p_re_lu", {"inbound_nodes": [[["nowhere", 0, 0, {}]]]}, "graph of the model is broken"),

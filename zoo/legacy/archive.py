@@ -62,20 +62,16 @@ def _values(group, node: Node):
 
 def _layer_values(layers, key, node: Node):
     places = slots(node)
-    if key not in layers:
-        raise LoadError(f"layer '{node.name}' of class '{node.kind}' has no weights in the file")
-    arrays = [layers[key]["vars"][str(i)][()] for i in range(len(layers[key]["vars"]))]
     if node.weight_normalised:  # the wrapper's own first; its layer keeps the bias alone
         places = [Slot(node, name) for name in ("g", "kernel", "initialized")]
-        if node.layer.use_bias:
-            places.append(Slot(node, "bias"))
-            arrays.append(layers[key]["layer"]["vars"]["0"][()])
-    if len(arrays) != len(places):
-        raise LoadError(
-            f"layer '{node.name}' of class '{node.kind}' has {len(arrays)} weights in the file, "
-            f"its configuration asks for {len(places)}"
-        )
-    yield from zip(places, arrays, strict=True)
+        places += [Slot(node, "bias", ("layer",))] if node.layer.use_bias else []
+    counts = {}
+    for slot in places:
+        where = "/".join([key, *slot.path, "vars"])
+        index = counts[where] = counts.get(where, -1) + 1
+        if where not in layers or str(index) not in layers[where]:
+            raise LoadError(f"layer '{node.name}' of class '{node.kind}' has no {slot.name} in the file")
+        yield slot, layers[where][str(index)][()]
 
 
 def _snake_case(name: str) -> str:

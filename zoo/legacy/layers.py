@@ -24,6 +24,9 @@ _WITHOUT_EFFECT = {
     "ragged": (False, None),
     "implementation": None,
     "time_major": (False,),
+    "query_shape": None,  # of attention: what it was built for
+    "key_shape": None,
+    "value_shape": None,
 }
 _RENAMED = {("LeakyReLU", "alpha"): "negative_slope"}
 _NORMALISATIONS = ("Addons>InstanceNormalization", "Addons>GroupNormalization")

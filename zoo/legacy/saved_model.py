@@ -13,6 +13,7 @@ _WEIGHT_NORMALIZATION_PATHS = {
     "bias": ("layer", "bias"),
     "initialized": ("_initialized",),
 }
+_FORMER_NAMES = {"kernel": ("depthwise_kernel",)}  # of depthwise convolutions
 
 
 def read_saved_model(folder, custom_objects: dict) -> tuple[Node, dict | None]:
@@ -44,8 +45,13 @@ class _Checkpoint:
     """A TensorFlow checkpoint, read by the attribute names of the objects that were saved."""
 
     def __init__(self, prefix: Path):
-        import tensorflow as tf
-        from tensorflow.core.protobuf import trackable_object_graph_pb2
+        try:
+            import tensorflow as tf
+            from tensorflow.core.protobuf import trackable_object_graph_pb2
+        except ModuleNotFoundError:
+            raise LoadError(
+                'a SavedModel needs TensorFlow, to read its weights: pip install "medseg-zoo[workstation]"'
+            ) from None
 
         try:
             self._reader = tf.train.load_checkpoint(str(prefix))
@@ -80,16 +86,16 @@ def _values(checkpoint: _Checkpoint, node: Node, index: int = 0):
 
 
 def _slot_value(checkpoint: _Checkpoint, index: int | None, slot: Slot):
-    names = (slot.name,)
+    if slot.name.startswith("data_dep_init"):
+        return
     if slot.node.weight_normalised:
-        if slot.name.startswith("data_dep_init"):
-            return
-        names = _WEIGHT_NORMALIZATION_PATHS[slot.name]
-    value = None if index is None else checkpoint.value(index, names)
+        ways = [_WEIGHT_NORMALIZATION_PATHS[slot.name]]
+    else:
+        ways = [(*slot.path, name) for name in (slot.name, *_FORMER_NAMES.get(slot.name, ()))]
+    values = [] if index is None else [checkpoint.value(index, way) for way in ways]
+    value = next((value for value in values if value is not None), None)
     if value is None:
-        raise LoadError(
-            f"layer '{slot.node.name}' of class '{slot.node.kind}' has no weight '{slot.name}' in the checkpoint"
-        )
+        raise LoadError(f"layer '{slot.node.name}' of class '{slot.node.kind}' has no {slot.name} in the checkpoint")
     yield slot, value
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+import keras
 import numpy as np
 
 from zoo.legacy.errors import LoadError
@@ -10,81 +11,101 @@ from zoo.legacy.graph import Node, leaves
 
 @dataclass(frozen=True)
 class Slot:
-    """A place for one saved array: the layer it belongs to and the name that Keras 2 gave it there."""
+    """A place for one saved array.
+
+    Attributes:
+        node: the layer that Keras 2 saved it with.
+        name: its name there, such as "kernel".
+        path: in a layer made of layers, the attributes that lead to the one that owns it, such as ("layer",).
+        variable: the variable that takes it as it is; None for the parts of a weight normalisation.
+    """
 
     node: Node
     name: str
+    path: tuple[str, ...] = ()
+    variable: object = None
 
 
 def slots(node: Node) -> list[Slot]:
     """What Keras 2 saved for a layer or a nested model, in its order: trainable weights first, then the others."""
-    found = [(_trainable(leaf), _frozen(leaf)) for leaf in leaves(node)]
+    found = [_normalised(leaf) if leaf.weight_normalised else _plain(leaf) for leaf in leaves(node)]
     return [slot for first, _ in found for slot in first] + [slot for _, second in found for slot in second]
 
 
-def assign(values: list[tuple[Slot, np.ndarray]]) -> None:
+def assign(values) -> None:
     """Put saved arrays into the layers.
 
     Args:
-        values: an array for every slot of a layer, layers in any order.
+        values: pairs of slot and array; all slots of a layer with weight normalisation, but for those of its clone.
 
     Raises:
         LoadError: if a shape does not fit, or a weight normalisation was saved before its scale was known.
     """
-    grouped = {}
+    normalised, layers = {}, {}
     for slot, value in values:
-        grouped.setdefault(id(slot.node), (slot.node, []))[1].append((slot.name, np.asarray(value)))
-    for node, named in grouped.values():
-        arrays = _folded(node, dict(named)) if node.weight_normalised else [value for _, value in named]
-        expected = [tuple(variable.shape) for variable in _variables(node)]
-        if [array.shape for array in arrays] != expected:
-            raise LoadError(
-                f"layer '{node.name}' of class '{node.kind}' has weights of shapes {[a.shape for a in arrays]} in the "
-                f"file; its configuration asks for {expected}"
-            )
-        for variable, array in zip(_variables(node), arrays, strict=True):
-            variable.assign(array)
+        layers[id(slot.node.layer)] = slot.node.layer
+        if slot.variable is None:
+            normalised.setdefault(id(slot.node), (slot.node, {}))[1][slot.name] = np.asarray(value)
+        else:
+            _set(slot.node, slot.variable, np.asarray(value))
+    for node, parts in normalised.values():
+        _set(node, node.layer.kernel, _folded(node, parts))
+        if "bias" in parts:
+            _set(node, node.layer.bias, parts["bias"])
+    for layer in layers.values():
+        if hasattr(layer, "finalize_state"):  # a Normalization computes with what it derives from its weights
+            layer.finalize_state()
 
 
-def _variables(node: Node) -> list:
-    return [*node.layer.trainable_weights, *node.layer.non_trainable_weights]
+def _set(node: Node, variable, value: np.ndarray) -> None:
+    if value.shape != tuple(variable.shape):
+        raise LoadError(
+            f"layer '{node.name}' of class '{node.kind}' has a {variable.name} of shape {value.shape} in the file; its "
+            f"configuration asks for {tuple(variable.shape)}"
+        )
+    variable.assign(value)
 
 
-def _trainable(node: Node) -> list[Slot]:
-    if not node.weight_normalised:
-        return [Slot(node, variable.name) for variable in node.layer.trainable_weights]
-    if not node.layer.trainable:
-        return []
-    return [Slot(node, name) for name in ("g", *_own(node))]
+def _plain(node: Node) -> tuple[list[Slot], list[Slot]]:
+    paths = _paths(node.layer, set())
+    return tuple(
+        [Slot(node, variable.name, paths[id(variable)], variable) for variable in variables]
+        for variables in (node.layer.trainable_weights, node.layer.non_trainable_weights)
+    )
 
 
-def _frozen(node: Node) -> list[Slot]:
-    if not node.weight_normalised:
-        return [Slot(node, variable.name) for variable in node.layer.non_trainable_weights]
-    own = _own(node)
+def _paths(layer, seen: set, path: tuple[str, ...] = ()) -> dict:
+    """By the identity of each variable of a layer, the attributes that lead to the layer that owns it."""
+    seen.add(id(layer))
+    found = {id(variable): path for variable in layer.weights}
+    for attribute, part in vars(layer).items():
+        if isinstance(part, keras.layers.Layer) and id(part) not in seen:
+            found |= _paths(part, seen, (*path, attribute))
+    return found
+
+
+def _normalised(node: Node) -> tuple[list[Slot], list[Slot]]:
+    own = ["kernel", "bias"] if node.layer.use_bias else ["kernel"]
     clone = [f"data_dep_init/{name}" for name in own] if node.data_init else []
-    names = ["initialized", *clone] if node.layer.trainable else ["g", "kernel", "initialized", *own[1:], *clone]
-    return [Slot(node, name) for name in names]
+    if node.layer.trainable:
+        names = ["g", *own], ["initialized", *clone]
+    else:  # the wrapper's own first, then those of the layer inside
+        names = [], ["g", "kernel", "initialized", *own[1:], *clone]
+    return tuple([Slot(node, name) for name in part] for part in names)
 
 
-def _own(node: Node) -> list[str]:
-    return ["kernel", "bias"] if node.layer.use_bias else ["kernel"]
-
-
-def _folded(node: Node, values: dict) -> list[np.ndarray]:
-    """Kernel and bias of a weight-normalised layer: kernel = g v / |v|, the norm over all axes but the last.
+def _folded(node: Node, parts: dict) -> np.ndarray:
+    """The kernel of a weight-normalised layer: g v / |v|, the norm over all axes but the last.
 
     Salimans and Kingma, "Weight normalization", arXiv:1602.07868, equation 2, as tensorflow-addons computes it.
     """
-    v = values["kernel"].astype("float32")
-    if values["initialized"]:
+    v = parts["kernel"].astype("float32")
+    if parts["initialized"]:
         norm = np.sqrt(np.maximum(np.square(v, dtype="float64").sum(axis=tuple(range(v.ndim - 1))), 1e-12))
-        kernel = (v * (values["g"] / norm)).astype("float32")
-    elif node.data_init:
+        return (v * (parts["g"] / norm)).astype("float32")
+    if node.data_init:
         raise LoadError(
             f"layer '{node.name}' is weight-normalised and was saved before its first batch, which sets its scale; "
             "call the model once on data in the environment that made it and save it again"
         )
-    else:
-        kernel = v  # the first call would set g = |v|
-    return [kernel, *([values["bias"]] if "bias" in values else [])]
+    return v  # the first call would set g = |v|

@@ -16,14 +16,16 @@ L2 = tf.keras.regularizers.L2(1e-5)
 
 
 def _plain():
-    """What a 2D U-Net of 2021 looks like: batch normalisation, dropout, a nested encoder block, a scaled head."""
+    """What a 2D U-Net of 2021 looks like: adapted input, batch normalisation, dropout, a nested encoder block."""
     block_in = tf.keras.Input((16, 16, 1))
     y = layers.Conv2D(4, 3, padding="same", use_bias=False, kernel_initializer="he_normal")(block_in)
     y = layers.BatchNormalization()(y)
     y = layers.LeakyReLU(alpha=0.2)(y)
     block = tf.keras.Model(block_in, y, name="stem")
     x = tf.keras.Input((16, 16, 1))
-    a = block(x)
+    adapted = layers.Normalization()
+    adapted.adapt(np.random.default_rng(3).normal(0.4, 1.7, (32, 16, 16, 1)).astype("float32"))
+    a = block(adapted(layers.Rescaling(1.5)(x)))
     b = layers.MaxPooling2D()(a)
     b = layers.SeparableConv2D(8, 3, padding="same", activation="relu")(b)
     b = layers.BatchNormalization(momentum=0.9)(b)
@@ -48,7 +50,7 @@ def _instance3d():
 
 
 def _group():
-    """A 2D U-Net of any size with ``Addons>GroupNormalization`` and operators on tensors (``TFOpLambda`` layers)."""
+    """A 2D U-Net of any size with ``Addons>GroupNormalization``, ``Addons>mish`` and operators on tensors."""
     x = tf.keras.Input((None, None, 1))
     a = layers.Conv2D(4, 3, padding="same")(x / 2.0)
     a = tf.nn.relu(tfa.layers.GroupNormalization(groups=2, axis=3)(a))
@@ -80,7 +82,7 @@ def _weightnorm():
 
 
 def _saved():
-    """The one that is saved as a SavedModel: every Addons layer, a nested encoder and a shared layer."""
+    """The one that is saved as a SavedModel: every Addons layer, nested and shared layers, a wrapper, attention."""
     wrap = tfa.layers.WeightNormalization
     block_in = tf.keras.Input((16, 16, 1))
     y = wrap(layers.Conv2D(4, 3, padding="same"), data_init=False)(block_in)
@@ -91,7 +93,9 @@ def _saved():
     shared = layers.Conv2D(4, 3, padding="same", activation="relu", name="shared")
     b = layers.BatchNormalization()(shared(shared(layers.MaxPooling2D()(a))))
     b = tfa.layers.GroupNormalization(groups=2)(layers.SeparableConv2D(4, 3, padding="same")(b))
-    c = layers.Conv2DTranspose(4, 2, strides=2)(b)
+    tokens = layers.Reshape((64, 4))(layers.DepthwiseConv2D(3, padding="same")(b))
+    tokens = layers.MultiHeadAttention(2, 4)(tokens, layers.TimeDistributed(layers.Dense(4))(tokens))
+    c = layers.Conv2DTranspose(4, 2, strides=2)(layers.Reshape((8, 8, 4))(tokens))
     c = layers.Concatenate()([a, c])
     return tf.keras.Model(x, layers.Conv2D(2, 1, activation="softmax")(c), name="unet_saved")
 
