@@ -13,7 +13,7 @@ from imaging.errors import InputError
 from train.reference import class_indices
 
 SAMPLES = 10_000  # foreground voxels kept per case for the intensity statistics, as nnU-Net does
-THREADS = 4  # at most, because each holds a whole case in memory
+THREADS = 2  # at most, because each holds a whole case in memory
 
 
 @dataclass(frozen=True)
@@ -116,14 +116,15 @@ def inspect_case(case, labels, channels: int) -> tuple[CaseFacts | None, tuple[P
         Its facts, None if it cannot be used, and its problems.
     """
     problems = []
-    image = _attempt(problems, lambda: imaging.read(list(case.images), channels=channels))
+    # The label map comes first: telling its values apart takes more memory than the image, which is not there yet.
     reference = _attempt(problems, lambda: imaging.read_labels(case.label))
-    if image is not None and reference is not None:
-        _attempt(problems, lambda: imaging.check_same_grid(image, reference, str(case.images[0]), str(case.label)))
     if reference is not None:
         indices = _attempt(problems, lambda: class_indices(reference.voxels, labels, case.label))
         if indices is not None and not indices.any():
             problems.append(Problem(f"{case.label}: marks nothing, every voxel is {labels[0].name}", fatal=False))
+    image = _attempt(problems, lambda: imaging.read(list(case.images), channels=channels))
+    if image is not None and reference is not None:
+        _attempt(problems, lambda: imaging.check_same_grid(image, reference, str(case.images[0]), str(case.label)))
     if image is not None and all(channel.min() == channel.max() for channel in np.moveaxis(image.voxels, -1, 0)):
         problems.append(Problem(f"{case.images[0]}: is constant, every voxel is {image.voxels.flat[0]:g}; replace it"))
     if any(problem.fatal for problem in problems):
@@ -140,15 +141,13 @@ def measure_case(name: str, image, reference, classes: int) -> CaseFacts:
         reference: Scan (*spatial, 1) of class indices on the same grid.
         classes: number of classes.
     """
-    digest = hashlib.blake2b(np.ascontiguousarray(image.voxels), digest_size=16)
-    digest.update(repr(image.voxels.shape).encode())
+    digest = hashlib.blake2b(repr(image.voxels.shape).encode(), digest_size=16)
+    for slab in image.voxels:  # slab by slab, here and below, so that a large scan is not copied
+        digest.update(np.ascontiguousarray(slab))
     if image.rank == 3:
         image, reference = imaging.reorient(image, "RAS"), imaging.reorient(reference, "RAS")
     indices = reference.voxels[..., 0]
-    counts = np.bincount(indices.ravel(), minlength=classes)
-    foreground = np.flatnonzero(indices)
-    if len(foreground) > SAMPLES:
-        foreground = np.random.default_rng(0).choice(foreground, SAMPLES, replace=False)
+    counts = sum(np.bincount(slab.ravel(), minlength=classes) for slab in indices)
     centres, spreads = _positions(indices, counts)
     return CaseFacts(
         name=name,
@@ -156,7 +155,7 @@ def measure_case(name: str, image, reference, classes: int) -> CaseFacts:
         cropped=_cropped_shape(image.voxels),
         spacing=image.spacing,
         minimum=tuple(float(m) for m in image.voxels.min(axis=tuple(range(image.rank)))),
-        samples=image.voxels.reshape(-1, image.channels)[foreground],
+        samples=_samples(image.voxels, indices),
         counts=counts,
         centres=centres,
         spreads=spreads,
@@ -171,6 +170,21 @@ def _attempt(problems, action):
     except InputError as error:
         problems.append(Problem(str(error)))
         return None
+
+
+def _samples(voxels, indices):
+    """Intensities (N, C) of foreground voxels, at most ``SAMPLES``, drawn without replacement."""
+    ends = np.cumsum([np.count_nonzero(slab) for slab in indices])
+    drawn = np.arange(ends[-1])
+    if len(drawn) > SAMPLES:
+        drawn = np.sort(np.random.default_rng(0).choice(int(ends[-1]), SAMPLES, replace=False))
+    parts = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
+    found = [np.zeros((0, voxels.shape[-1]), voxels.dtype)]
+    for number, (part, end) in enumerate(zip(parts, ends, strict=True)):
+        if len(part):
+            places = np.argwhere(indices[number])
+            found.append(voxels[number][tuple(places[part - end].T)])  # the slab's own count is what ends it
+    return np.concatenate(found)
 
 
 def _cropped_shape(voxels):

@@ -70,8 +70,8 @@ def _list(args):
     if args.json:
         emit_json({name: {"about": s.about, "url": s.url, "licence": s.licence} for name, s in PUBLIC_SETS.items()})
         return 0
-    print(f"{'phantom':12} made by code: an ellipsoid cut into body and cap, among distractors")
+    print(f"{'phantom':14} made by code: an ellipsoid cut into body and cap, among distractors")
     for name, public in PUBLIC_SETS.items():
-        print(f"{name:12} {public.about} ({public.licence})")
+        print(f"{name:14} {public.about} ({public.licence})")
     next_command("zoo data phantom")
     return 0
