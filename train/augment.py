@@ -79,10 +79,7 @@ def spatial(image, label, seed, patch, classes: int, settings: Augmentation):
             tf.where(rotate, uniform(s, -1.0, 1.0) * math.radians(limit), 0.0)
             for s, limit in zip(tf.unstack(tf.random.split(seeds[3], 3)), limits, strict=False)
         ]
-        # Drawn so that shrinking and growing are equally likely, whatever the ends of the range.
-        shrink, value = tf.unstack(tf.random.split(seeds[4], 2))
-        low, high = settings.scale
-        draw = tf.where(uniform(shrink) < 0.5, uniform(value, low, 1.0), uniform(value, 1.0, high))
+        draw = intensity.two_sided(seeds[4], settings.scale)
         matrix = rotation(angles[: 1 if rank == 2 else 3]) / tf.where(scale, draw, 1.0)
         points = affine_points(matrix, patch, tf.shape(image)[:rank])
         if settings.elastic_chance > 0:

@@ -105,7 +105,7 @@ class StopWithoutNumber(keras.callbacks.Callback):
 
     def on_epoch_end(self, epoch, logs=None):
         # A weight can be lost without the loss showing it at once, and must not reach the checkpoint.
-        lost = [v.path for v in self.model.weights if not np.isfinite(np.asarray(v)).all()]
+        lost = [v.path for v in self.model.weights if not np.isfinite(v.numpy()).all()]
         if lost:
             self._stop(f"weights of {lost[0]} are no numbers after epoch {epoch + 1}")
 

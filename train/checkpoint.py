@@ -32,8 +32,8 @@ class State:
 def save_checkpoint(folder, model, state: State) -> None:
     """Write the checkpoint of ``model`` (network, optimizer, random state) and ``state`` into ``folder``."""
     folder.mkdir(parents=True, exist_ok=True)
-    arrays = {f"model_{i}": np.asarray(v) for i, v in enumerate(model.variables)}
-    arrays |= {f"optimizer_{i}": np.asarray(v) for i, v in enumerate(model.optimizer.variables)}
+    arrays = {f"model_{i}": v.numpy() for i, v in enumerate(model.variables)}
+    arrays |= {f"optimizer_{i}": v.numpy() for i, v in enumerate(model.optimizer.variables)}
     text = json.dumps(dataclasses.asdict(state))
     temporary = folder / f".{NAME}.{os.getpid()}.tmp"
     try:

@@ -58,7 +58,7 @@ def overlay(scan, reference: np.ndarray, prediction: np.ndarray, names) -> str:
         axes.set_aspect(size[1] / size[0])
         axes.set_axis_off()
     handles = [_line(COLOURS[(i - 1) % len(COLOURS)], name) for i, name in enumerate(names) if i]
-    figure.legend(handles=handles, loc="lower center", ncols=min(len(handles), 6), frameon=False)
+    figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
     return _address(figure)
 
 

@@ -45,7 +45,7 @@ class FusedBatchNormalization(keras.layers.BatchNormalization):
 
 @keras.saving.register_keras_serializable(package="medseg")
 class IntegerRelu(keras.layers.Layer):
-    """ReLU of bfloat16 as a maximum of 16-bit integers: equal to ``tf.nn.relu`` for every number.
+    """ReLU of bfloat16 as a maximum of 16-bit integers: equal to ``tf.nn.relu`` for every normal number.
 
     The sign bit of a float is that of the integer with the same bits, and non-negative floats are ordered as theirs.
     A NaN may become 0, so whoever trains with this checks the weights as well as the loss.

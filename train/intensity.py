@@ -9,6 +9,15 @@ def _draw(seed, limits, shape=()):
     return tf.random.stateless_uniform(shape, seed, *map(float, limits))
 
 
+def two_sided(seed, limits):
+    """A factor that is below 1 as often as above, uniform on either side; uniform if the limits do not hold 1."""
+    low, high = map(float, limits)
+    if not low < 1.0 < high:
+        return _draw(seed, (low, high))
+    side, value = tf.unstack(tf.random.split(seed, 2))
+    return tf.where(_draw(side, (0.0, 1.0)) < 0.5, _draw(value, (low, 1.0)), _draw(value, (1.0, high)))
+
+
 def _spatial_axes(image):
     return list(range(image.shape.rank - 1))
 
@@ -37,11 +46,7 @@ def gamma(image, seed, limits):
 
     The exponent is below 1 as often as above.
     """
-    side, value = tf.unstack(tf.random.split(seed, 2))
-    low, high = map(float, limits)
-    exponent = tf.where(
-        _draw(side, (0.0, 1.0)) < 0.5, _draw(value, (low, max(low, 1.0))), _draw(value, (min(high, 1.0), high))
-    )
+    exponent = two_sided(seed, limits)
     axes = _spatial_axes(image)
     minimum, maximum = tf.reduce_min(image, axes), tf.reduce_max(image, axes)
     mean, deviation = tf.reduce_mean(image, axes), tf.math.reduce_std(image, axes)

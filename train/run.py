@@ -28,8 +28,8 @@ class Origin:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``model.keras``, ``history.csv``, ``progress.png``, ``metrics.json``,
-    ``checkpoints/`` and ``tensorboard/``.
+    """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``model.keras``, ``history.csv``, ``progress.png``,
+    ``metrics.json``, ``checkpoints/`` and ``tensorboard/``.
 
     Attributes:
         folder: where it lies.
@@ -73,8 +73,9 @@ def open_run(folder) -> Run:
         InputError: if it is none.
     """
     folder = Path(folder)
-    if not (folder / "plan.json").is_file():
-        raise InputError(f"{folder}: not a run folder, plan.json is missing; give the --out of a zoo train")
+    for name in ("plan.json", "run.json"):
+        if not (folder / name).is_file():
+            raise InputError(f"{folder}: not a run folder, {name} is missing; give the --out of a zoo train")
     origin = record.load(folder / "run.json", Origin)
     return Run(folder, record.load(folder / "plan.json", Plan), origin.fold, origin.dataset)
 
