@@ -9,6 +9,7 @@ import h5py
 
 from zoo.legacy.errors import LoadError
 from zoo.legacy.graph import Node, build
+from zoo.legacy.layers import WEIGHT_NORMALIZATION
 from zoo.legacy.weights import Slot, assign, slots
 
 
@@ -62,7 +63,7 @@ def _values(group, node: Node):
 
 def _layer_values(layers, key, node: Node):
     places = slots(node)
-    if node.weight_normalised:  # the wrapper's own first; its layer keeps the bias alone
+    if node.folded and node.kind == WEIGHT_NORMALIZATION:  # the wrapper's own first; its layer keeps the bias alone
         places = [Slot(node, name) for name in ("g", "kernel", "initialized")]
         places += [Slot(node, "bias", ("layer",))] if node.layer.use_bias else []
     counts = {}

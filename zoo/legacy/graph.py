@@ -23,10 +23,10 @@ class Node:
     Attributes:
         name: its name, in both.
         kind: its Keras 2 class name, such as "Conv2D" or "Addons>WeightNormalization".
-        layer: the Keras 3 layer (None for an operator, the tensor for an input); for a weight-normalised layer the
-            plain one, into whose kernel the scale is folded.
+        layer: the Keras 3 layer (None for an operator, the tensor for an input).
         children: of a nested model, its layers in the order of the configuration, which is that of the saved weights.
-        weight_normalised: whether it was wrapped in ``Addons>WeightNormalization``.
+        folded: whether ``layer`` is a simpler one, into which the saved weights are folded: the layer that
+            ``Addons>WeightNormalization`` wrapped, or a ``Rescaling`` for a ``Normalization``.
         data_init: of a weight-normalised layer, whether its first batch set the scale.
     """
 
@@ -34,7 +34,7 @@ class Node:
     kind: str
     layer: object
     children: tuple["Node", ...] = ()
-    weight_normalised: bool = False
+    folded: bool = False
     data_init: bool = False
 
 
@@ -79,6 +79,8 @@ def _make(entry: dict, custom_objects: dict) -> Node:
         config = plain(config)
         shape = config.get("batch_input_shape") or config.get("batch_shape")
         return Node(name, kind, keras.Input(batch_shape=shape, dtype=config.get("dtype"), name=name))
+    if kind == "Normalization" and config.get("axis", -1) in (-1, [-1], None) and config.get("mean") is None:
+        return Node(name, kind, keras.layers.Rescaling(1.0, name=name), folded=True)
     if kind != WEIGHT_NORMALIZATION or keras.saving.get_registered_object(kind, custom_objects):
         return Node(name, kind, make_layer(kind, config, custom_objects))
     wrapped = kind_of(config["layer"])
@@ -89,7 +91,7 @@ def _make(entry: dict, custom_objects: dict) -> Node:
         )
     inner = dict(config["layer"]["config"], name=name, trainable=config.get("trainable", True))
     layer = make_layer(wrapped, inner, custom_objects)
-    return Node(name, kind, layer, weight_normalised=True, data_init=bool(config.get("data_init", True)))
+    return Node(name, kind, layer, folded=True, data_init=bool(config.get("data_init", True)))
 
 
 def _sequential(config, custom_objects: dict) -> Node:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from zoo.legacy.errors import LoadError
 from zoo.legacy.graph import Node, build
+from zoo.legacy.layers import WEIGHT_NORMALIZATION
 from zoo.legacy.weights import Slot, assign, slots
 
 _WEIGHT_NORMALIZATION_PATHS = {
@@ -88,7 +89,7 @@ def _values(checkpoint: _Checkpoint, node: Node, index: int = 0):
 def _slot_value(checkpoint: _Checkpoint, index: int | None, slot: Slot):
     if slot.name.startswith("data_dep_init"):
         return
-    if slot.node.weight_normalised:
+    if slot.node.folded and slot.node.kind == WEIGHT_NORMALIZATION:
         ways = [_WEIGHT_NORMALIZATION_PATHS[slot.name]]
     else:
         ways = [(*slot.path, name) for name in (slot.name, *_FORMER_NAMES.get(slot.name, ()))]
