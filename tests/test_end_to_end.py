@@ -1,0 +1,105 @@
+"""The whole job on small scans of known geometry: plan, train, evaluate, export, predict without TensorFlow, bench."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import edge
+import imaging
+from zoo.cli import main
+from zoo.commands.demo import DEVICE
+
+sys.path.insert(0, str(Path(__file__).parent / "train"))
+from dataset_folders import write_flat, write_msd
+
+ROOT = Path(__file__).parent.parent
+FORMATS = ("tflite-int8", "onnx-int8", "tflite-float16", "onnx-float32")
+
+
+def zoo(*words):
+    assert main([str(word) for word in words]) == 0
+
+
+@pytest.fixture(scope="module", params=["3d", "2d"])
+def made(request, tmp_path_factory):
+    """(dataset folder, run folder, artifacts folder) of a short training."""
+    here = tmp_path_factory.mktemp(request.param)
+    data = here / "data"
+    if request.param == "3d":
+        write_msd(data, cases=6)
+    else:
+        write_flat(data, [f"{n:03d}_a" for n in range(6)])
+    plan = here / "plan.json"
+    zoo("plan", data, "-o", plan)
+    content = json.loads(plan.read_text(encoding="utf-8"))
+    content["network"]["options"] = {**content["network"]["options"], "width": 4}
+    plan.write_text(json.dumps(content), encoding="utf-8")
+    run = here / "run"
+    zoo(
+        "train", data, "--plan", plan, "--fold", 0, "--epochs", 5, "--steps-per-epoch", 20, "--batch", 2,
+        "--learning-rate", 0.01, "--out", run, "--cache", here / "cache",
+    )  # fmt: skip
+    zoo("evaluate", run, data, "--fold", 0)
+    formats = [word for name in FORMATS for word in ("--format", name)]
+    zoo("export", run, *formats, "--out", here / "artifacts", "--max-drop", 0.05)
+    return data, run, here / "artifacts"
+
+
+def test_it_learnt(made):
+    mean = json.loads((made[1] / "metrics.json").read_text(encoding="utf-8"))["mean"]
+    assert max(scores["dice"] for scores in mean.values()) > 0.6
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_manifest_tells_the_truth(made, name):
+    manifest = edge.manifest.load_manifest(made[2] / name)
+    cases = json.loads((made[1] / "cases.json").read_text(encoding="utf-8"))
+    training = {case["name"] for case in cases["training"]}
+    validation = {case["name"] for case in cases["validation"]}
+    assert not training & validation
+    assert set(manifest.fidelity["cases"]) == validation
+    arithmetic = [kind for kind in manifest.operators if "CONV" in kind.upper()]
+    assert arithmetic
+    if name.endswith("int8"):
+        assert set(manifest.calibration) <= training
+        assert manifest.calibration
+        assert all(set(manifest.operators[kind]) == {"int8"} for kind in arithmetic)
+        assert manifest.source["int8_share"] == 1.0
+    else:
+        assert manifest.calibration == ()
+    mean = json.loads((made[1] / "metrics.json").read_text(encoding="utf-8"))["mean"]
+    for label, scores in mean.items():
+        assert manifest.fidelity["labels"][label]["dice_network"] == pytest.approx(scores["dice"], abs=1e-6)
+
+
+@pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
+def test_predict_in_a_process_without_tensorflow(made, tmp_path, name):
+    case = json.loads((made[1] / "cases.json").read_text(encoding="utf-8"))["validation"][0]
+    out = tmp_path / ("segmentation" + ("".join(Path(case["images"][0]).suffixes[-2:])))
+    words = ["predict", str(made[2] / name), case["images"][0], "-o", str(out), "--json"]
+    ended = subprocess.run(
+        [sys.executable, "-c", DEVICE, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    found, reference = imaging.read_labels(out), imaging.read_labels(case["label"])
+    imaging.check_same_grid(found, reference, out, case["label"])
+    np.testing.assert_allclose(found.affine, reference.affine, atol=1e-5)
+    fidelity = edge.manifest.load_manifest(made[2] / name).fidelity
+    assert fidelity["cases"][0] == case["name"] or case["name"] in fidelity["cases"]
+    assert set(np.unique(found.voxels)) <= set(np.unique(reference.voxels))
+
+
+def test_int8_is_small(made):
+    sizes = {name: sum(f.stat().st_size for f in (made[2] / name).glob("model.*")) for name in FORMATS}
+    assert sizes["tflite-int8"] < sizes["tflite-float16"] < sizes["onnx-float32"]
+
+
+def test_bench(made, capsys):
+    zoo("bench", *(made[2] / name for name in FORMATS), "--rounds", 2, "--json")
+    timings = json.loads(capsys.readouterr().out)["artifacts"]
+    assert [Path(t["name"]).name for t in timings] == list(FORMATS)
+    assert all(t["median_ms"] > 0 for t in timings)
