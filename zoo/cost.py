@@ -50,6 +50,9 @@ def _macs(node):
         return math.prod(result[1:-1]) * math.prod(layer.kernel.shape)
     if hasattr(layer, "macs"):
         return layer.macs(source)
+    if isinstance(layer, layers.MultiHeadAttention):
+        _, tokens, channels = source
+        return 4 * tokens * channels**2 + 2 * tokens**2 * channels
     if "Transpose" in type(layer).__name__:
         return math.prod(source[1:-1]) * math.prod(layer.kernel.shape)
     if isinstance(layer, layers.SeparableConv2D):

@@ -12,7 +12,8 @@ class Entry:
         name: what it is called.
         builder: "module:function", imported when first used, or the function itself.
         rank: spatial axes, 2 or 3.
-        tags: "2d" or "3d"; "cnn" or "transformer"; "edge" (int8 on the device); "light" (few operations).
+        tags: "2d" or "3d"; "cnn" or "transformer"; "edge" (int8 on the device); "light" (few operations); "residual";
+            "transfer" (pretrained encoder); "fixed_size" (every spatial size as a number).
         summary: one line for people.
         paper: citation.
         edge: "int8", "partial" or "float", see ``zoo.Info``.

@@ -71,3 +71,17 @@ def _padding(input_shape, multiple):
         total = 0 if size is None else -size % step
         padding.append((total // 2, total - total // 2))
     return tuple(padding)
+
+
+def require_sizes(input_shape, name: str) -> None:
+    """Refuse spatial sizes of None.
+
+    Raises:
+        ZooError: if there is one; the message shows a shape that works.
+    """
+    if any(size is None for size in input_shape[:-1]):
+        example = (*(size or 96 for size in input_shape[:-1]), input_shape[-1])
+        raise ZooError(
+            f"{name}: input_shape {tuple(input_shape)}; every spatial size as a number is accepted, "
+            f"for example input_shape={example}"
+        )

@@ -2,11 +2,10 @@
 
 from zoo.blocks.attention import attention_gate
 from zoo.blocks.conv import conv_stack
-from zoo.blocks.decoder import decode
-from zoo.blocks.frame import close_output, open_input
 from zoo.blocks.resample import reduce
 from zoo.blocks.stages import stages
 from zoo.blocks.style import Style
+from zoo.blocks.ushape import u_shape
 
 
 def unet(
@@ -59,7 +58,6 @@ def unet(
     Example:
         >>> model = unet((64, 64, 64, 1), classes=3)
     """
-    # Levels
     style = Style(len(input_shape) - 1, normalisation, activation, upsample, dropout)
     levels = stages(
         style.rank, width=width, depth=depth, kernels=kernels, strides=strides, widths=widths, max_width=max_width
@@ -69,26 +67,22 @@ def unet(
         kernel = levels.kernels[level]
         return conv_stack(x, levels.widths[level], style, count=convolutions, kernel=kernel, name=prefix)
 
+    def encode(x, level, prefix):
+        if level:
+            x = reduce(x, style, levels.strides[level - 1], kind=downsample, name=f"{prefix}_down")
+        return block(x, level, prefix)
+
     def gate(skip, signal, prefix):
         return attention_gate(skip, signal, style, name=prefix)
 
-    # Graph
-    inputs, x = open_input(input_shape, levels.multiple, style)
-    features = []
-    for level in range(levels.depth):
-        if level:
-            x = reduce(x, style, levels.strides[level - 1], kind=downsample, name=f"encoder{level}_down")
-        x = block(x, level, f"encoder{level}")
-        features.append(x)
-    decoded = decode(features, levels, style, block, gate=gate if attention else None)
-
-    # Heads
-    return close_output(
-        inputs,
-        decoded if deep_supervision else decoded[0],
+    return u_shape(
+        input_shape,
         classes,
+        levels,
         style,
-        input_shape=input_shape,
-        multiple=levels.multiple,
+        encode=encode,
+        block=block,
+        gate=gate if attention else None,
+        deep_supervision=deep_supervision,
         name=name,
     )
