@@ -156,7 +156,7 @@ def _make(case, recipe, labels, place):
     import imaging
     from train.reference import read_reference
 
-    image = imaging.prepare(imaging.read(list(case.images)), recipe)
+    image = imaging.prepare(imaging.read(list(case.images), channels=recipe.channels), recipe)
     reference = imaging.prepare_labels(read_reference(case, labels), image, recipe)
     kind = np.uint8 if len(labels) <= 256 else np.uint16
     label = reference.voxels[..., 0].astype(kind)

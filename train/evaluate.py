@@ -51,7 +51,7 @@ def evaluate(
     model = run.model() if run else run_or_model
     cases = fold_cases(dataset, plan, fold)[1]
     segment = segmenter(patch_predictor(model, plan.training.mirror if mirror else ()), plan)
-    metrics = {"fold": fold, **score_cases(segment, cases, plan.labels, progress)}
+    metrics = {"fold": fold, **score_cases(segment, cases, plan.labels, plan.recipe.channels, progress)}
     if run:
         write_text(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return metrics
@@ -84,18 +84,21 @@ def segmenter(predict, plan: Plan) -> Callable:
     def segment(scan):
         prepared = imaging.prepare(scan, plan.recipe)
         scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict)
-        return np.argmax(imaging.restore(scores, prepared, scan), -1)
+        return imaging.restore_classes(scores, prepared, scan)
 
     return segment
 
 
-def score_cases(segment: Callable, cases: Sequence, labels: Sequence[Label], progress: bool = False) -> dict:
+def score_cases(
+    segment: Callable, cases: Sequence, labels: Sequence[Label], channels: int | None = None, progress: bool = False
+) -> dict:
     """Score a segmentation function on labelled cases, each in its own geometry.
 
     Args:
         segment: from a scan as read to class indices (*scan.shape).
         cases: labelled ``train.dataset.Case`` records.
         labels: classes by class index, background first.
+        channels: that a scan must have; None takes what the files hold.
         progress: show a bar.
 
     Returns:
@@ -108,7 +111,7 @@ def score_cases(segment: Callable, cases: Sequence, labels: Sequence[Label], pro
 
     scores = {}
     for case in tqdm(cases, "evaluate", unit="case", disable=not progress, leave=False):
-        scan, reference = imaging.read(list(case.images)), read_reference(case, labels)
+        scan, reference = imaging.read(list(case.images), channels=channels), read_reference(case, labels)
         imaging.check_same_grid(scan, reference, case.images[0], case.label)
         scores[case.name] = imaging.score_case(segment(scan), reference.voxels[..., 0], labels, scan.spacing)
     return {"cases": scores, "mean": mean_scores(scores)}

@@ -105,7 +105,7 @@ def case_table(cases: dict) -> str:
 
 
 def _overlay(plan, segment, case):
-    scan, reference = imaging.read(list(case.images)), read_reference(case, plan.labels)
+    scan, reference = imaging.read(list(case.images), channels=plan.recipe.channels), read_reference(case, plan.labels)
     return figures.overlay(scan, reference.voxels[..., 0], segment(scan), [label.name for label in plan.labels])
 
 
