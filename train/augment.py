@@ -85,10 +85,7 @@ def spatial(image, label, seed, patch, classes: int, settings: Augmentation):
         if settings.elastic_chance > 0:
             size = tf.where(bend, settings.elastic, 0.0)
             points += displacement(seeds[5], patch, settings.elastic_grid) * size
-        shares = tf.one_hot(tf.cast(label, tf.int32), classes, dtype=tf.float32)
-        both = sample(tf.concat([image, shares], -1), points)
-        channels = image.shape[-1]
-        return both[..., :channels], tf.argmax(both[..., channels:], -1, tf.int32)
+        return resampled(image, label, points, classes)
 
     def cropped():
         start = (tf.shape(image)[:rank] - patch) // 2
@@ -148,6 +145,28 @@ def displacement(seed, patch, grid: int):
     return sample(coarse, tf.stack(tf.meshgrid(*axes, indexing="ij"), -1))
 
 
+# Compiled: one pass over the patch instead of one for every operation. There is no random draw inside, which XLA would
+# make differently.
+@tf.function(jit_compile=True)
+def resampled(image, label, points, classes: int):
+    """Image and label at ``points``: linear, the label by the class with the largest share; 0 outside.
+
+    Args:
+        image: (*region, C) float32.
+        label: (*region) integer class indices.
+        points: (*patch, rank) voxel coordinates in the region.
+        classes: number of classes.
+
+    Returns:
+        image (*patch, C) and label (*patch) int32.
+    """
+    shares = tf.one_hot(tf.cast(label, tf.int32), classes, dtype=tf.float32)
+    both = sample(tf.concat([image, shares], -1), points)
+    channels = image.shape[-1]
+    return both[..., :channels], tf.argmax(both[..., channels:], -1, tf.int32)
+
+
+@tf.function(jit_compile=True)
 def sample(values, points):
     """Linear interpolation; 0 outside.
 

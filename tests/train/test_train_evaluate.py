@@ -7,7 +7,7 @@ import keras
 import nibabel
 import numpy as np
 import pytest
-from tiny import make_plan, write_dataset
+from tiny import STILL, make_plan, write_dataset
 
 from imaging.errors import InputError
 from imaging.recipe import Normalise
@@ -147,7 +147,7 @@ def test_train_and_evaluate_from_the_command_line(dataset, tmp_path, monkeypatch
     monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
     from imaging import record
 
-    record.save(tmp_path / "plan.json", make_plan(dataset, epochs=9))
+    record.save(tmp_path / "plan.json", make_plan(dataset, epochs=9, augmentation=STILL))
     out = str(tmp_path / "run")
     common = ["train", str(dataset.folder), "--plan", str(tmp_path / "plan.json"), "--epochs", "1", "--out", out]
     assert main([*common, "--fold", "7"]) == 2

@@ -108,7 +108,7 @@ def test_a_killed_last_step_is_made_up_for(run, dataset, cache):
 
 
 def test_a_loss_without_number_stops_and_keeps_the_last_checkpoint(dataset, cache, tmp_path, monkeypatch):
-    plan = make_plan(dataset)
+    plan = make_plan(dataset, augmentation=STILL)
     whole = fitting.batches
 
     def spoilt(cases, plan, *, training, **options):
@@ -152,7 +152,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
 
 
 def test_minutes_end_a_training_and_lead_its_schedule(dataset, cache, tmp_path):
-    plan = make_plan(dataset, minutes=1e-3, precision="mixed_bfloat16")
+    plan = make_plan(dataset, minutes=1e-3, precision="mixed_bfloat16", augmentation=STILL)
     run = fit(plan, dataset, tmp_path / "run", cache=cache, verbose=False)
     history = load_history(run.folder / "history.csv")
     assert len(history) == 1
