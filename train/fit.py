@@ -126,13 +126,13 @@ def _train(run, training, validation, verbose):
 
     from train import callbacks
     from train.checkpoint import restore_checkpoint
-    from train.fused import fuse
+    from train.fused import compiled, fuse
     from zoo import losses
 
     plan = run.plan
     settings = plan.training
     model = fuse(network(plan, settings.precision))
-    model.compile(optimizer=optimizer(plan), loss=losses.get(settings.loss), jit_compile=False)
+    model.compile(optimizer=optimizer(plan), loss=compiled(losses.get(settings.loss)), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     state = restore_checkpoint(run, model)
     per_epoch = settings.steps_per_epoch

@@ -90,6 +90,25 @@ def fuse(model):
     return copy
 
 
+def compiled(loss):
+    """``loss`` as a function that XLA compiles: one pass over the logits instead of one for every operation.
+
+    Args:
+        loss: a Keras loss, of (labels, logits).
+
+    Returns:
+        A function of the same arguments and result; the loss itself on backends other than TensorFlow.
+    """
+    if keras.backend.backend() != "tensorflow":
+        return loss
+    import tensorflow as tf
+
+    def call(y_true, y_pred):
+        return loss(y_true, y_pred)
+
+    return tf.function(call, jit_compile=True)
+
+
 def _is_relu(layer):
     if type(layer) is keras.layers.ReLU:
         return layer.max_value is None and not layer.negative_slope and not layer.threshold

@@ -18,6 +18,7 @@ from train.fit import check, fit, network
 from train.plan import Network
 from train.planning import make_plan as plan_by_rules
 from train.run import open_run
+from zoo import losses
 
 fitting = importlib.import_module("train.fit")  # the module; train.fit is the function
 
@@ -239,6 +240,19 @@ def test_integer_relu_is_relu():
         results.append((result, tape.gradient(result, values, upstream)))
     for first, second in zip(*results, strict=True):
         np.testing.assert_array_equal(tf.cast(first, tf.float32), tf.cast(second, tf.float32))
+
+
+def test_a_compiled_loss_is_the_loss():
+    labels = np.random.default_rng(0).integers(0, 3, (2, 8, 8)).astype(np.int32)
+    logits = tf.random.stateless_normal((2, 8, 8, 3), (1, 2))
+    results = []
+    for loss in (losses.get("dice_ce"), fused.compiled(losses.get("dice_ce"))):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            value = loss(labels, logits)
+        results.append((value, tape.gradient(value, logits)))
+    np.testing.assert_allclose(results[0][0], results[1][0], rtol=1e-6)
+    np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-4, atol=1e-7)
 
 
 def test_relus_are_swapped_in_bfloat16_only(dataset):
