@@ -1,5 +1,6 @@
 """The exact rewrite of a Keras segmentation network into 2D layers with depth folded into the batch axis."""
 
-from export.rewrite.graph import Form, RewriteError, rewrite, rule
+from export.rewrite.graph import Form, RewriteError, rewrite
+from export.rewrite.registry import rule
 
 __all__ = ["Form", "RewriteError", "rewrite", "rule"]

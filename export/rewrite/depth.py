@@ -16,7 +16,7 @@ def take(x, start: int, stop: int, step: int = 1):
         return x
     if step == 1:
         return ops.slice(x, (start, 0, 0, 0), (stop - start, *x.shape[1:]))
-    return x[start:stop:step]
+    return x[(slice(start, stop, step),)]
 
 
 def pad(x, before: int, after: int, value: float = 0.0):
@@ -27,19 +27,16 @@ def pad(x, before: int, after: int, value: float = 0.0):
 
 
 def shifted(x, start: int, count: int, step: int = 1):
-    """Slices start, start + step, ... (``count`` of them); those outside the feature map are zero."""
-    last = start + (count - 1) * step
-    if step > 1 and (start < 0 or last >= x.shape[0]):
-        before, after = max(-start, 0), max(last + 1 - x.shape[0], 0)
-        return take(pad(x, before, after), start + before, last + before + 1, step)
-    lo, hi = max(start, 0), min(last + 1, x.shape[0])
-    if hi <= lo:
-        return ops.zeros((count, *x.shape[1:]))
-    return pad(take(x, lo, hi, step), lo - start, last + 1 - hi if step == 1 else 0)
+    """Slices start, start + step, ... (``count`` of them), zero outside the feature map; None if all are."""
+    inside = [i for i in range(count) if 0 <= start + i * step < x.shape[0]]
+    if not inside:
+        return None
+    lo, hi = start + inside[0] * step, start + inside[-1] * step + 1
+    return pad(take(x, lo, hi, step), inside[0], count - 1 - inside[-1])
 
 
 def windows(x, kernel: int, stride: int, dilation: int, padding: str) -> list:
-    """The ``kernel`` depth-shifted copies that a 3D window of that depth sees, each (out_depth, h, w, c)."""
+    """The ``kernel`` depth-shifted copies that a 3D window of that depth sees, each (out_depth, h, w, c) or None."""
     size = x.shape[0]
     if padding == "same":
         before, _ = same_padding(size, kernel, stride, dilation)

@@ -1,11 +1,15 @@
-"""Walks a Keras functional model and re-emits it layer by layer, one registered rule a layer type."""
+"""Walks a Keras functional model and re-emits it layer by layer, by the rule registered for each layer type."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 import keras
 from keras import tree
 
+from export.rewrite import naming
+from export.rewrite.folding import batch_norm_folds, nodes_in_order
+from export.rewrite.inline import InlineError, inlined, placeholders
+from export.rewrite.registry import find_rule
 from imaging.errors import InputError
 
 
@@ -26,69 +30,91 @@ class Form:
 
 
 @dataclass
+class Walk:
+    """What one rewrite gathers on its way through a network.
+
+    Attributes:
+        form: the form asked for.
+        shared: emitted layers by source layer, so that a shared layer is emitted once.
+        names: taken by emitted layers and operations.
+        problems: why layers could not be rewritten, each once.
+    """
+
+    form: Form
+    shared: dict = field(default_factory=dict)
+    names: set = field(default_factory=set)
+    problems: list = field(default_factory=list)
+
+    def problem(self, text: str) -> None:
+        """Remember why a layer cannot be rewritten."""
+        if text not in self.problems:
+            self.problems.append(text)
+
+
+@dataclass
 class Emission:
     """What a rule may know beside its layer and inputs.
 
     Attributes:
         form: the form asked for.
-        rank: rank of the layer's first input in the source network (5 for a 3D feature map).
+        rank: largest rank of the layer's inputs in the source network (5 for a 3D feature map).
         batch_norm: the batch normalisation to fold into this layer, or None.
-        shared: layers already emitted, by source layer, so that a shared layer is emitted with shared weights.
+        walk: the rewrite that is going on.
+        node: the layer's call in the source network.
+        tensors: id of a source tensor to its emitted one.
+        path: name of the layer, the nested models that it is in before it.
     """
 
     form: Form
     rank: int
     batch_norm: keras.Layer | None = None
-    shared: dict = field(default_factory=dict)
+    walk: Walk | None = None
+    node: object = None
+    tensors: dict = field(default_factory=dict)
+    path: str = ""
 
-    def once(self, key, make: Callable[[], keras.Layer]) -> keras.Layer:
-        """The emitted layer for ``key``, made on its first use."""
-        key = (*key, id(self.batch_norm))
-        if key not in self.shared:
-            self.shared[key] = make()
-        return self.shared[key]
+    def once(self, key: tuple, make: Callable[[], keras.Layer]) -> keras.Layer:
+        """The emitted layer for ``key``, made on its first use; a key begins with the source layer."""
+        key = (*key, self.batch_norm)
+        if key not in self.walk.shared:
+            self.walk.shared[key] = make()
+        return self.walk.shared[key]
 
+    def axis(self, axis: int) -> int:
+        """The axis of a folded tensor that ``axis`` of a source tensor of ``rank`` became.
 
-RULES: dict[type, Callable] = {}
-FOLDABLE: set[type] = set()
+        Raises:
+            ValueError: for the batch axis of a 3D feature map, which is gone.
+        """
+        found = axis % self.rank - (self.rank == 5)
+        if found < 0:
+            raise ValueError("acts along the batch axis, which a single patch does not have")
+        return found
 
+    def unfolded(self) -> tuple[tuple, dict]:
+        """The call arguments with every 3D feature map as (1, depth, height, width, channels)."""
+        carried = {
+            id(t): keras.ops.expand_dims(self.tensors[id(t)], 0) if len(t.shape) == 5 else self.tensors[id(t)]
+            for t in self.node.input_tensors
+        }
+        return self.node.arguments.fill_in(carried)
 
-def rule(*layer_types: type, folds_batch_norm: bool = False) -> Callable:
-    """Register a function ``rule(layer, args, kwargs, emission) -> tensor`` for layer types.
+    def folded(self, outputs):
+        """Outputs in the source's layout, each of rank 5 without its batch axis."""
+        return tree.map_structure(lambda t: keras.ops.squeeze(t, 0) if len(t.shape) == 5 else t, outputs)
 
-    ``args`` and ``kwargs`` are the layer's call arguments with every source tensor replaced by its emitted one. A 3D
-    feature map (1, depth, height, width, channels) arrives as (depth, height, width, channels), and must be returned
-    so; every other tensor keeps its axes, with batch 1. A sub-class uses its parent's rule only if it has none itself
-    and does not override ``call``.
-
-    Args:
-        layer_types: Keras layer or operation classes.
-        folds_batch_norm: the rule multiplies ``emission.batch_norm`` into the layer's weights.
-    """
-
-    def register(function):
-        for layer_type in layer_types:
-            RULES[layer_type] = function
-            if folds_batch_norm:
-                FOLDABLE.add(layer_type)
-        return function
-
-    return register
-
-
-def find_rule(operation) -> Callable | None:
-    """The rule for a layer or operation, or None."""
-    for kind in type(operation).__mro__:
-        if kind in RULES:
-            return RULES[kind] if kind.call is type(operation).call else None
-    return None
+    def inlined(self):
+        """The layer's outputs by the rules of the layers and operations that its ``call`` is made of."""
+        network = inlined(self.node, self.tensors)
+        inputs = [self.tensors[id(t)] for t in self.node.input_tensors]
+        return _emit(network, inputs, self.walk, f"{self.path}.")
 
 
-def rewrite(model: keras.Model, patch: tuple[int, ...], form: Form | None = None) -> keras.Model:
-    """Rewrite a functional Keras model for inference on one patch; equal to it up to float rounding.
+def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) -> keras.Model:
+    """Rewrite a Keras model for inference on one patch; equal to it up to float rounding.
 
     Args:
-        model: functional model with one input (batch, *spatial, channels), two or three spatial axes.
+        model: functional or sequential model with one input (batch, *spatial, channels), two or three spatial axes.
         patch: spatial size of the patch, voxels.
         form: which exact form to emit; default ``Form()``.
 
@@ -97,119 +123,135 @@ def rewrite(model: keras.Model, patch: tuple[int, ...], form: Form | None = None
         that layout; a 2D network takes (1, height, width, channels).
 
     Raises:
-        RewriteError: if the model is not functional, has other than one input, or holds layers without a rule.
+        RewriteError: if the model is not functional, has other than one input, or holds layers that no rule rewrites.
     """
     import export.rewrite.rules  # noqa: F401  (registers the rules on first use)
 
-    form = form or Form()
-    if not isinstance(model, keras.src.models.functional.Functional):
-        raise RewriteError(f"{model.name}: found a {type(model).__name__}; accepted is a functional keras.Model")
-    if len(model.inputs) != 1:
-        raise RewriteError(f"{model.name}: found {len(model.inputs)} inputs; accepted is one image")
-    source = model.inputs[0]
-    if len(source.shape) != len(patch) + 2:
+    patch = tuple(int(n) for n in patch)
+    if not _is_graph(model):
         raise RewriteError(
-            f"{model.name}: its input has {len(source.shape) - 2} spatial axes, patch {tuple(patch)} has {len(patch)}"
+            f"{model.name}: found a {type(model).__name__}; accepted is a functional keras.Model: with "
+            "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
-    problems = list(_unsupported(model))
-    if problems:
-        raise RewriteError(f"{model.name} cannot be rewritten: " + "; ".join(problems))
-
-    channels = source.shape[-1]
-    folded = len(patch) == 3
-    batch_shape = (*patch, channels) if folded else (1, *patch, channels)
+    network = _graph(model)
+    if len(network.inputs) != 1:
+        raise RewriteError(f"{model.name}: found {len(network.inputs)} inputs; accepted is one image")
+    source = network.inputs[0]
+    if len(source.shape) != len(patch) + 2 or len(patch) not in (2, 3):
+        raise RewriteError(
+            f"{model.name}: its input has {len(source.shape) - 2} spatial axes, patch {patch} has {len(patch)}; "
+            "accepted are 2 or 3, the same for both"
+        )
+    batch_shape = (*patch, source.shape[-1]) if len(patch) == 3 else (1, *patch, source.shape[-1])
     image = keras.Input(batch_shape=batch_shape, name="image", dtype="float32")
-    outputs = _emit(model, [image], form, {})
+    walk = Walk(form or Form(), names={"image"})
+    outputs = _emit(network, [image], walk, "")
+    if walk.problems:
+        raise RewriteError(f"{model.name} cannot be rewritten: " + "; ".join(walk.problems))
     return keras.Model(image, outputs, name=f"{model.name}_rewritten")
 
 
-def nodes_in_order(model) -> list:
-    """The graph nodes of a functional model, inputs first."""
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input]
-
-
-def _is_model(operation) -> bool:
+def _is_graph(operation) -> bool:
     return isinstance(operation, keras.src.models.functional.Functional) or (
         isinstance(operation, keras.Sequential) and operation._functional is not None
     )
 
 
-def _inner(operation):
+def _graph(operation):
     return operation._functional if isinstance(operation, keras.Sequential) else operation
 
 
-def _unsupported(model):
-    for node in nodes_in_order(model):
-        operation = node.operation
-        if _is_model(operation):
-            yield from _unsupported(_inner(operation))
-        elif find_rule(operation) is None and _touches_volume(node):
-            yield f"layer {operation.name} ({type(operation).__name__}) has no rule; register one with export.rule"
-
-
-def _touches_volume(node) -> bool:
-    tensors = [*node.input_tensors, *node.outputs]
-    return any(len(t.shape) >= 5 for t in tensors)
-
-
-def _emit(model, inputs, form, shared):
+def _emit(model, inputs, walk, path):
+    """Emit a functional model; its outputs, flat, or the only one."""
     tensors = {id(t): value for t, value in zip(model.inputs, inputs, strict=True)}
-    folds, folded_nodes = _batch_norm_folds(model)
+    folds, folded_nodes = batch_norm_folds(model)
     for node in nodes_in_order(model):
         operation = node.operation
-        args, kwargs = node.arguments.fill_in(tensors)
-        if _is_model(operation):
-            flat = tree.flatten(args[0] if len(args) == 1 else args)
-            outputs = _emit(_inner(operation), flat, form, shared)
-        elif id(node) in folded_nodes:
-            outputs = args[0]
+        if id(node) in folded_nodes:
+            outputs = tensors[id(node.input_tensors[0])]
+        elif _is_graph(operation):
+            given = [tensors[id(t)] for t in node.input_tensors]
+            outputs = _emit(_graph(operation), given, walk, f"{path}{operation.name}.")
         else:
-            rank = max((len(t.shape) for t in node.input_tensors), default=0)
-            emission = Emission(form, rank, folds.get(id(node)), shared)
-            emit = find_rule(operation) or keep
-            outputs = emit(operation, args, kwargs, emission)
+            outputs = _emit_one(node, tensors, folds.get(id(node)), walk, f"{path}{operation.name}")
         for source, value in zip(node.outputs, tree.flatten(outputs), strict=True):
             tensors[id(source)] = value
     results = [tensors[id(t)] for t in model.outputs]
     return results[0] if len(results) == 1 else results
 
 
-def _batch_norm_folds(model) -> tuple[dict, set]:
-    """Convolutions whose only consumer is a batch normalisation: {convolution node: layer}, and the nodes left out."""
-    consumers: dict[int, list] = {}
-    for node in nodes_in_order(model):
-        for tensor in node.input_tensors:
-            consumers.setdefault(id(tensor), []).append(node)
-    results = {id(t) for t in model.outputs}
-    folds, dropped = {}, set()
-    for node in nodes_in_order(model):
-        layer = node.operation
-        if type(layer) not in FOLDABLE or getattr(layer, "activation", None) not in (None, keras.activations.linear):
-            continue
-        output = node.outputs[0]
-        users = consumers.get(id(output), [])
-        if id(output) in results or len(users) != 1:
-            continue
-        follower = users[0].operation
-        if type(follower) is keras.layers.BatchNormalization and follower.axis in (-1, len(output.shape) - 1):
-            folds[id(node)] = follower
-            dropped.add(id(users[0]))
-    return folds, dropped
+def _emit_one(node, tensors, batch_norm, walk, path):
+    """Emit one layer or operation; what cannot be is noted, and its output stood in for to find the next."""
+    rank = max((len(t.shape) for t in node.input_tensors), default=0)
+    emission = Emission(walk.form, rank, batch_norm, walk, node, tensors, path)
+    operation = node.operation
+    try:
+        _check(operation)
+        args, kwargs = node.arguments.fill_in(tensors)
+        outputs = (find_rule(operation) or _without_rule)(operation, args, kwargs, emission)
+    except (ValueError, TypeError, InlineError) as error:
+        reason = str(error).strip().splitlines()[0]
+        walk.problem(reason if isinstance(error, RewriteError) else f"{describe(operation, path)}: {reason}")
+        return _stand_in(node, tensors, walk)
+    naming.name(outputs, [tensors[id(t)] for t in node.input_tensors], path, walk.names)
+    return outputs
+
+
+def _stand_in(node, tensors, walk):
+    try:
+        return placeholders(node, tensors)
+    except InlineError:
+        raise RewriteError("; ".join([*walk.problems, "and maybe more behind it"])) from None
+
+
+def describe(operation, path: str = "") -> str:
+    """A layer in words, for messages: its name and type."""
+    kind = "layer" if isinstance(operation, keras.Layer) else "operation"
+    return f"{kind} {path or operation.name} ({type(operation).__name__})"
+
+
+def _check(operation):
+    if getattr(operation, "data_format", None) == "channels_first":
+        raise ValueError("its data format is channels_first; accepted is channels_last")
+    if getattr(operation, "quantization_mode", None) is not None:
+        raise ValueError("Keras has quantized it; give the float network")
+
+
+def _without_rule(operation, args, kwargs, emission):
+    """A layer or operation without a rule: by what it is made of, or as it is where no 3D feature map is touched."""
+    volume = any(len(t.shape) >= 5 for t in [*emission.node.input_tensors, *emission.node.outputs])
+    if not isinstance(operation, keras.Layer):
+        return whole(operation, args, kwargs, emission) if volume else naming.again(operation)(*args, **kwargs)
+    if not volume and type(operation).__module__.startswith("keras."):
+        return keep(operation, args, kwargs, emission)
+    try:
+        return emission.inlined()
+    except InlineError as error:
+        if not volume:
+            return keep(operation, args, kwargs, emission)
+        raise ValueError(
+            f"has no rule, and its call cannot be followed ({error}); register one with export.rule"
+        ) from None
+
+
+def whole(operation, args, kwargs, emission):
+    """Emit an operation on tensors of the source's own rank: exact for any that is not of two spatial axes."""
+    args, kwargs = emission.unfolded()
+    return emission.folded(naming.again(operation)(*args, **kwargs))
 
 
 def keep(layer, args, kwargs, emission):
     """Emit a layer or operation as it is, with its own weights: for all that is the same on folded tensors."""
     if not isinstance(layer, keras.Layer):
-        return layer(*args, **kwargs)
-    kwargs = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
+        return naming.again(layer)(*args, **kwargs)
+    kwargs = {key: value for key, value in kwargs.items() if key != "training" and value is not None}
 
     def make():
         config = layer.get_config()
         config["dtype"] = "float32"
         return type(layer).from_config(config)
 
-    copy = emission.once((id(layer), "keep"), make)
+    copy = emission.once((layer, "keep"), make)
     outputs = copy(*args, **kwargs)
     copy.set_weights(layer.get_weights())
     return outputs

@@ -3,7 +3,7 @@
 from keras import layers, ops
 
 from export.rewrite import depth
-from export.rewrite.graph import RewriteError, rule
+from export.rewrite.registry import rule
 
 
 @rule(layers.UpSampling3D)
@@ -15,13 +15,27 @@ def up_sampling_3d(layer, args, kwargs, emission):
     return depth.interleave([y] * d)
 
 
+def stretch_linear(x, size):
+    """Trilinear enlargement of a folded feature map by whole factors, voxel centres aligned, edges repeated.
+
+    In the plane, then along depth as an image of depth rows and height × width columns.
+    """
+    d, h, w = size
+    if (h, w) != (1, 1):
+        x = layers.UpSampling2D((h, w), interpolation="bilinear", dtype="float32")(x)
+    if d == 1:
+        return x
+    size, height, width, channels = x.shape
+    rows = ops.reshape(x, (1, size, height * width, channels))
+    rows = layers.UpSampling2D((d, 1), interpolation="bilinear", dtype="float32")(rows)
+    return ops.reshape(rows, (size * d, height, width, channels))
+
+
 @rule(layers.Reshape)
 def reshape(layer, args, kwargs, emission):
     """Reshape to a feature map loses its batch axis, like every 3D feature map; other shapes keep it."""
     target = tuple(layer.target_shape)
-    if len(target) == 4:
-        return ops.reshape(args[0], target)
-    return ops.reshape(args[0], (1, *target))
+    return ops.reshape(args[0], target if len(target) == 4 else (1, *target))
 
 
 @rule(layers.Flatten)
@@ -32,7 +46,7 @@ def flatten(layer, args, kwargs, emission):
 
 @rule(layers.Permute)
 def permute(layer, args, kwargs, emission):
-    """Permute of a volume's axes is no longer one of depth, so it has no exact 2D form here."""
+    """Permute of all axes but the batch."""
     if emission.rank == 5:
-        raise RewriteError(f"layer {layer.name}: permutes a 3D feature map by {layer.dims}, which has no 2D form")
+        return ops.transpose(args[0], [axis - 1 for axis in layer.dims])
     return ops.transpose(args[0], (0, *layer.dims))
