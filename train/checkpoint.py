@@ -54,6 +54,8 @@ def restore_checkpoint(run, model) -> State:
         InputError: if the checkpoint does not fit the model.
     """
     path = run.folder / "checkpoints" / NAME
+    for unfinished in path.parent.glob(f".{NAME}.*.tmp"):  # left by a process that was killed while it wrote
+        unfinished.unlink(missing_ok=True)
     if not path.is_file():
         return State()
     with np.load(path) as arrays:

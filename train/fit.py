@@ -159,11 +159,11 @@ def _train(run, training, validation, verbose):
                 *([callbacks.Progress(settings, clock)] if verbose else []),
             ],
         )
+        _save_model(run, model)
     except OSError as error:
         raise InputError(
             f"{run.folder}: cannot be written ({error.strerror or error}); free some room and continue with --resume"
         ) from None
-    _save_model(run, model)
     return run
 
 

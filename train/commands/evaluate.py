@@ -1,5 +1,6 @@
 """``zoo evaluate``: the scores of a run on the cases of a fold."""
 
+import os
 from pathlib import Path
 
 from imaging.command import emit_json, next_command
@@ -25,6 +26,7 @@ def add_evaluate(subparsers) -> None:
 
 def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.dataset import open_dataset
     from train.evaluate import evaluate, table
     from train.run import open_run

@@ -1,6 +1,7 @@
 """``zoo train``: from a dataset folder to a run folder."""
 
 import dataclasses
+import os
 from pathlib import Path
 
 from imaging import record
@@ -38,6 +39,7 @@ def add_train(subparsers) -> None:
 
 def run_train(args) -> int:
     """Handle ``zoo train``."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.dataset import open_dataset
     from train.fit import fit
     from train.planning import make_plan
@@ -52,7 +54,11 @@ def run_train(args) -> int:
     labels = args.labels or (known.labels_folder if known else None)
     dataset = open_dataset(args.folder, labels, args.group_pattern, known.labels if known else None)
     plan = known or overridden(make_plan(dataset, args.model, progress=True), args)
-    run = fit(plan, dataset, args.out, args.fold, resume=args.resume, cache=args.cache)
+    try:
+        run = fit(plan, dataset, args.out, args.fold, resume=args.resume, cache=args.cache)
+    except KeyboardInterrupt:
+        next_command(f"zoo train {args.folder} --out {args.out} --resume")
+        raise
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
     next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
     return 0
