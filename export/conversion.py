@@ -49,12 +49,13 @@ def convert(
 
     Raises:
         FormatError: unknown format.
-        RewriteError: no patch is given and the model has none, the network does not take it, or it has a layer that
-            cannot be rewritten.
-        PrecisionError: int8 was asked for and some convolution is not.
+        RewriteError: no patch is given and the model has none, the network does not take it, it has several inputs or
+            outputs, or a layer that cannot be rewritten.
+        PrecisionError: int8 was asked for and some convolution is not, or the runtime lacks an operation.
         InputError: calibration patches of the wrong shape, or none.
     """
     chosen = find_format(format)
+    _check_ends(model)
     patch = _patch(model, patch)
     _check_fits(model, patch)
     channels = model.inputs[0].shape[-1]
@@ -120,3 +121,19 @@ def _check_fits(model, patch):
         raise RewriteError(
             f"{model.name} does not take patch {patch} ({first}); use sizes that its strides divide"
         ) from None
+
+
+def _check_ends(model):
+    inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
+    if not inputs:
+        raise RewriteError(
+            f"{model.name}: found a {type(model).__name__} without an input shape; accepted is a functional "
+            "keras.Model: with image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
+        )
+    if len(inputs) != 1:
+        raise RewriteError(f"{model.name}: found {len(inputs)} inputs; accepted is one, the image")
+    if len(outputs) != 1:
+        raise RewriteError(
+            f"{model.name}: found {len(outputs)} outputs; accepted is one, the logits: give "
+            "keras.Model(model.inputs, model.outputs[0])"
+        )

@@ -19,6 +19,9 @@ def to_onnx(model, opset: int = OPSET):
 
     Returns:
         ``onnx.ModelProto``.
+
+    Raises:
+        PrecisionError: if the model holds operations that ONNX does not have.
     """
     import tensorflow as tf
     import tf2onnx
@@ -26,8 +29,36 @@ def to_onnx(model, opset: int = OPSET):
     with quiet():
         spec = tf.TensorSpec(model.inputs[0].shape, tf.float32, name="image")
         function = tf.function(lambda image: model(image, training=False))
-        converted, _ = tf2onnx.convert.from_function(function, input_signature=(spec,), opset=opset)
+        converted, _ = tf2onnx.convert.from_function(
+            function, input_signature=(spec,), opset=opset, custom_op_handlers={"Erfc": (_erfc, [])}
+        )
+    _check_operators(converted)
     return converted
+
+
+def _erfc(context, node, name, arguments):
+    """TensorFlow's GELU is made of erfc, which ONNX lacks: 1 - erf(x)."""
+    shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
+    context.remove_node(node.name)
+    error = context.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[dtype])
+    one = context.make_const(f"{name}_one", np.ones((), np.float32))
+    context.make_node("Sub", [one.output[0], error.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype])
+
+
+def _check_operators(model):
+    """Refuse operations that tf2onnx left as TensorFlow's; it only logs them."""
+    import onnx
+
+    versions = {i.domain: i.version for i in model.opset_import}
+    foreign = sorted(
+        f"{node.op_type} ({node.name})"
+        for node in model.graph.node
+        if not onnx.defs.has(node.op_type, versions.get(node.domain, 1), node.domain)
+    )
+    if foreign:
+        raise PrecisionError(
+            f"operations that ONNX does not have: {', '.join(foreign[:8])}; replace these layers, or export TFLite"
+        )
 
 
 def quantize(model, calibration: Iterable[np.ndarray]):

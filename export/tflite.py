@@ -3,12 +3,14 @@
 import contextlib
 import logging
 import os
+import re
 import warnings
 from collections.abc import Iterable
 
 import numpy as np
 
 from edge.manifest import Tensor
+from export.errors import PrecisionError
 from export.formats import Format
 
 
@@ -22,8 +24,12 @@ def to_tflite(model, form: Format, calibration: Iterable[np.ndarray] = ()) -> by
 
     Returns:
         The TFLite flatbuffer; int8 input and output when quantized.
+
+    Raises:
+        PrecisionError: if the model holds operations that TFLite does not have.
     """
     import tensorflow as tf
+    from tensorflow.lite.python.convert_phase import ConverterError
 
     with quiet():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(model)])
@@ -36,7 +42,19 @@ def to_tflite(model, form: Format, calibration: Iterable[np.ndarray] = ()) -> by
             converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
             converter.inference_input_type = tf.int8
             converter.inference_output_type = tf.int8
-        return converter.convert()
+        try:
+            return converter.convert()
+        except ConverterError as error:
+            raise PrecisionError(f"{form.name}: {_reason(str(error))}") from None
+
+
+def _reason(message: str) -> str:
+    """The converter's pages of MLIR in one line: the operations that it has no kernel for, or its first error."""
+    foreign = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", message)))
+    if foreign:
+        return f"operations that TFLite does not have: {', '.join(foreign)}; replace these layers, or export ONNX"
+    first = re.search(r"error: (.*)", message)
+    return f"the TFLite converter failed ({first.group(1) if first else message.strip().splitlines()[0]})"
 
 
 def _frozen(model):

@@ -97,7 +97,7 @@ class Emission:
             id(t): keras.ops.expand_dims(self.tensors[id(t)], 0) if len(t.shape) == 5 else self.tensors[id(t)]
             for t in self.node.input_tensors
         }
-        return self.node.arguments.fill_in(carried)
+        return _filled(self.node, carried)
 
     def folded(self, outputs):
         """Outputs in the source's layout, each of rank 5 without its batch axis."""
@@ -187,7 +187,7 @@ def _emit_one(node, tensors, batch_norm, walk, path):
     operation = node.operation
     try:
         _check(operation)
-        args, kwargs = node.arguments.fill_in(tensors)
+        args, kwargs = _filled(node, tensors)
         outputs = (find_rule(operation) or _without_rule)(operation, args, kwargs, emission)
     except (ValueError, TypeError, InlineError) as error:
         reason = str(error).strip().splitlines()[0]
@@ -195,6 +195,19 @@ def _emit_one(node, tensors, batch_norm, walk, path):
         return _stand_in(node, tensors, walk)
     naming.name(outputs, [tensors[id(t)] for t in node.input_tensors], path, walk.names)
     return outputs
+
+
+def _filled(node, tensors):
+    """A call's arguments with emitted tensors for the source's, and arrays for the constants and weights among them.
+
+    A converter would take a constant that is a tensor for one more input.
+    """
+
+    def plain(value):
+        constant = keras.ops.is_tensor(value) or isinstance(value, keras.Variable)
+        return keras.ops.convert_to_numpy(value) if constant else value
+
+    return tree.map_structure(plain, node.arguments.fill_in(tensors))
 
 
 def _stand_in(node, tensors, walk):

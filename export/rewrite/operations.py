@@ -4,6 +4,7 @@ import keras
 from keras import ops, tree
 from keras.src.ops import core, nn, numpy
 
+from export.rewrite import axes
 from export.rewrite.graph import whole
 from export.rewrite.naming import again
 from export.rewrite.pool import pool
@@ -32,14 +33,14 @@ def elementwise(operation, args, kwargs, emission):
 @rule(numpy.Mean, numpy.Sum, numpy.Max, numpy.Min, numpy.Amax, numpy.Amin)
 def reduction(operation, args, kwargs, emission):
     """A reduction of a 3D feature map along chosen axes."""
-    axes = operation.axis
-    if emission.rank != 5 or axes is None or getattr(operation, "initial", None) is not None:
+    along = operation.axis
+    if emission.rank != 5 or along is None or getattr(operation, "initial", None) is not None:
         return whole(operation, args, kwargs, emission)
-    axes = [emission.axis(axis) for axis in ([axes] if isinstance(axes, int) else axes)]
+    along = [emission.axis(axis) for axis in ([along] if isinstance(along, int) else along)]
     reduce = {"Mean": ops.mean, "Sum": ops.sum}.get(type(operation).__name__)
     if reduce is None:
         reduce = ops.max if "max" in type(operation).__name__.lower() else ops.min
-    y = reduce(args[0], axis=axes, keepdims=operation.keepdims)
+    y = reduce(args[0], axis=along, keepdims=operation.keepdims)
     return y if operation.keepdims else ops.expand_dims(y, 0)
 
 
@@ -47,6 +48,30 @@ def reduction(operation, args, kwargs, emission):
 def concatenate(operation, args, kwargs, emission):
     """keras.ops.concatenate along any axis but the batch."""
     return ops.concatenate(args[0], axis=emission.axis(operation.axis))
+
+
+@rule(numpy.Transpose)
+def transpose(operation, args, kwargs, emission):
+    """keras.ops.transpose of any rank."""
+    order = operation.axes
+    if order is None:
+        order = tuple(reversed(range(emission.rank)))
+    if emission.rank < 5:
+        return ops.transpose(args[0], order)
+    (x, *_), _ = emission.unfolded()
+    return emission.folded(axes.transpose(x, order))
+
+
+@rule(numpy.GetItem)
+def get_item(operation, args, kwargs, emission):
+    """Slices ``x[key]`` of any rank."""
+    x, key = args
+    shape = (1, *x.shape) if emission.rank == 5 else tuple(x.shape)
+    found = axes.get_item(x, shape, key)
+    if found is None:
+        return whole(operation, args, kwargs, emission)
+    y, shape = found
+    return ops.reshape(y, shape[1:] if len(shape) == 5 else shape)
 
 
 @rule(core.Cast)
