@@ -37,7 +37,7 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
     each = max(1, most // len(cases))
     found = []
     for case in cases:
-        prepared = imaging.prepare(imaging.read(list(case.images)), source.recipe).voxels
+        prepared = imaging.prepare(imaging.read(list(case.images), len(source.channels)), source.recipe).voxels
         padded, _ = tiling.pad_to(prepared, source.patch)
         tiles = [padded[place] for place in tiling.tiles(padded.shape[:-1], source.patch, source.overlap)]
         tiles.sort(key=lambda tile: -float(np.var(tile)))

@@ -65,7 +65,14 @@ class _Outcome:
     values: np.ndarray
 
 
-def compare(network, artifact, cases: tuple[CaseFiles, ...], labels: tuple[Label, ...], progress=None) -> Fidelity:
+def compare(
+    network,
+    artifact,
+    cases: tuple[CaseFiles, ...],
+    labels: tuple[Label, ...],
+    progress=None,
+    channels: int | None = None,
+) -> Fidelity:
     """Run the network and the artifact on labelled cases and compare.
 
     Args:
@@ -74,6 +81,7 @@ def compare(network, artifact, cases: tuple[CaseFiles, ...], labels: tuple[Label
         cases: labelled cases.
         labels: classes by class index.
         progress: wraps the iteration over cases (``tqdm``), or None.
+        channels: that a scan must have; None takes what the files say.
 
     Raises:
         InputError: if a case has no label file or there are no cases.
@@ -86,7 +94,7 @@ def compare(network, artifact, cases: tuple[CaseFiles, ...], labels: tuple[Label
     changed = voxels = 0
     network_scores, artifact_scores = {}, {}
     for case in progress(labelled) if progress else labelled:
-        scan = imaging.read(list(case.images))
+        scan = imaging.read(list(case.images), channels)
         reference = imaging.read_labels(case.label).voxels[..., 0]
         one = _outcome(network(scan), reference, labels)
         other = _outcome(artifact(scan), reference, labels)

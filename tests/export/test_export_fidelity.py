@@ -1,0 +1,128 @@
+"""Fidelity on cases whose Dice is known in closed form."""
+
+import numpy as np
+import pytest
+
+import imaging
+from export.fidelity import compare
+from imaging.cases import CaseFiles
+from imaging.labels import Label
+from imaging.scan import Scan
+
+LABELS = (Label("background", 0), Label("one", 1), Label("five", 5))
+SIZE = 1000
+
+
+def write_case(folder, name, labels):
+    """A flat scan that holds its own label values, so that a "network" can read the reference off the scan."""
+    volume = np.asarray(labels, "uint8").reshape(10, 10, -1, 1)
+    paths = folder / f"{name}.nii.gz", folder / f"{name}_label.nii.gz"
+    imaging.write(paths[0], Scan(volume.astype("float32"), np.eye(4)))
+    imaging.write(paths[1], Scan(volume, np.eye(4)))
+    return CaseFiles(name, (str(paths[0]),), str(paths[1]))
+
+
+def values(one, five=0):
+    """Label values of SIZE voxels, the first ``one`` of class 1, the last ``five`` of class 5."""
+    found = np.zeros(SIZE, "uint8")
+    found[:one] = 1
+    found[SIZE - five :] = 5
+    return found
+
+
+def answer(*found):
+    """A network that gives these label values for one case after the other."""
+    rest = iter(found)
+    return lambda scan: next(rest).reshape(scan.shape)
+
+
+def dice(found, reference):
+    return 2 * min(found, reference) / (found + reference)
+
+
+@pytest.fixture
+def case(tmp_path):
+    return write_case(tmp_path, "a", values(400, 100))
+
+
+def test_the_same_answer(case):
+    fidelity = compare(answer(values(400, 100)), answer(values(400, 100)), (case,), LABELS)
+    assert fidelity.verdict == "99.9 %"
+    assert fidelity.drop == 0.0
+    assert fidelity.argmax_changed == 0.0
+    assert fidelity.cases == ("a",)
+    assert set(fidelity.labels) == {"one", "five"}
+    one = fidelity.labels["one"]
+    assert (one.dice_network, one.dice_artifact, one.volume_change) == (1.0, 1.0, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("found", "verdict"),
+    [(400, "99.9 %"), (399, "99 %"), (397, "99 %"), (393, "99 %"), (391, "fail"), (200, "fail"), (0, "fail")],
+)
+def test_the_verdict_is_the_share_of_dice_that_is_kept(case, found, verdict):
+    kept = dice(found, 400)
+    assert verdict == ("99.9 %" if kept >= 0.999 else "99 %" if kept >= 0.99 else "fail")
+    fidelity = compare(answer(values(400, 100)), answer(values(found, 100)), (case,), LABELS)
+    assert fidelity.verdict == verdict
+    assert fidelity.drop == pytest.approx(1 - kept)
+    assert fidelity.labels["one"].volume_change == pytest.approx((400 - found) / 400)
+    assert fidelity.argmax_changed == pytest.approx((400 - found) / SIZE)
+    assert fidelity.labels["five"].dice_drop == 0.0
+
+
+def test_the_worst_class_decides(case):
+    fidelity = compare(answer(values(400, 100)), answer(values(400, 90)), (case,), LABELS)
+    assert fidelity.verdict == "fail"
+    assert fidelity.drop == pytest.approx(1 - dice(90, 100))
+
+
+def test_a_better_artifact_does_not_fail(case):
+    fidelity = compare(answer(values(300, 100)), answer(values(400, 100)), (case,), LABELS)
+    assert fidelity.verdict == "99.9 %"
+    assert fidelity.labels["one"].dice_drop == pytest.approx(dice(300, 400) - 1)
+    assert fidelity.labels["one"].volume_change == pytest.approx(1 / 3)
+
+
+def test_means_and_the_worst_case(tmp_path):
+    cases = tuple(write_case(tmp_path, name, values(400)) for name in "abc")
+    network = answer(values(400), values(400), values(400))
+    artifact = answer(values(400), values(300), values(380))
+    one = compare(network, artifact, cases, LABELS).labels["one"]
+    assert one.dice_drop == pytest.approx(1 - (1 + dice(300, 400) + dice(380, 400)) / 3)
+    assert one.worst_drop == pytest.approx(1 - dice(300, 400))
+    assert one.worst_case == "b"
+    assert one.volume_change == pytest.approx((0.25 + 0.05) / 3)
+
+
+def test_a_class_that_is_nowhere(case):
+    # no reference, none found: Dice 1 for both; found by the artifact alone: 0, and no volume to change from
+    empty = compare(answer(values(400)), answer(values(400)), (case,), (*LABELS[:2], Label("two", 2)))
+    assert empty.verdict == "99.9 %"
+    assert empty.labels["two"].volume_change == 0.0
+    wrong = compare(answer(values(400)), answer(values(400) * 2), (case,), (*LABELS[:2], Label("two", 2)))
+    assert wrong.labels["two"].dice_drop == 1.0
+    assert wrong.verdict == "fail"
+
+
+def test_a_network_that_finds_nothing_keeps_all_it_has(case):
+    fidelity = compare(answer(values(0, 100)), answer(values(0, 100)), (case,), LABELS)
+    assert fidelity.labels["one"].dice_network == 0.0
+    assert fidelity.verdict == "99.9 %"
+
+
+def test_cases_without_labels_are_left_out(case):
+    bare = CaseFiles("bare", case.images)
+    fidelity = compare(answer(values(400, 100)), answer(values(400, 100)), (bare, case), LABELS)
+    assert fidelity.cases == ("a",)
+    with pytest.raises(imaging.InputError, match="no labelled cases held back from training; at least one is needed"):
+        compare(answer(), answer(), (bare,), LABELS)
+
+
+def test_as_plain_types_for_the_manifest(case):
+    import json
+
+    fidelity = compare(answer(values(400, 100)), answer(values(399, 100)), (case,), LABELS)
+    found = json.loads(json.dumps(fidelity.to_dict()))
+    assert found["labels"]["one"]["worst_case"] == "a"
+    assert found["verdict"] == "99 %"
