@@ -206,6 +206,7 @@ def _verifier(model, source, max_drop, threads, tell):
             lambda scan: artifact.predict(scan).labels.voxels[..., 0],
             tuple(labelled),
             source.labels,
+            channels=len(source.channels),
         )
         tell(f"{what}: verdict {fidelity.verdict}, largest drop in mean Dice {fidelity.drop:+.4f}")
         if fidelity.drop > max_drop:
