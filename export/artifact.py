@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import numpy as np
 import edge
 from edge.manifest import Manifest
 from edge.segmenter import Segmenter
-from export import calibrate
+from export import arena, calibrate, ethos, fitting
 from export.card import card
 from export.conversion import Converted, convert
 from export.errors import FidelityError
@@ -39,6 +40,19 @@ class NetworkRunner:
         return np.asarray(self.model.predict_on_batch(patch[None])[0], np.float32)
 
 
+@dataclass(frozen=True)
+class Extras:
+    """What an artifact folder holds for one kind of device beside the model file.
+
+    Attributes:
+        facts: entries of the manifest's ``source``.
+        files: contents by file name.
+    """
+
+    facts: dict = field(default_factory=dict)
+    files: dict[str, bytes] = field(default_factory=dict)
+
+
 def export_run(
     run,
     formats: Sequence[str],
@@ -48,6 +62,9 @@ def export_run(
     max_drop: float = MAX_DROP,
     verify: bool = True,
     threads: int = 2,
+    max_arena: int | None = None,
+    target: str | None = None,
+    allow_cpu: bool = False,
     tell: Callable[[str], None] = print,
 ) -> list[Path]:
     """Convert, verify and write a run's network in each of ``formats``.
@@ -60,6 +77,10 @@ def export_run(
         max_drop: the largest drop in mean Dice of any class that is accepted.
         verify: compare the artifact with the network on the run's validation cases.
         threads: processor threads for that.
+        max_arena: memory that the activations of a TFLite file may need, bytes; with a ``target`` the int8 file is
+            held to what Vela plans for it.
+        target: Arm NPU that the int8 TFLite file is compiled for as well, see ``export.ethos``.
+        allow_cpu: accept operators that the NPU does not have.
         tell: takes a line of progress.
 
     Returns:
@@ -70,13 +91,22 @@ def export_run(
         FormatError: unknown format, known before any work is done.
         PrecisionError: an int8 format would not be int8.
         FidelityError: the artifact loses more than ``max_drop``; nothing is written for it.
+        ArenaError: it needs more than ``max_arena``; the message says which patch and width would fit.
+        EthosError: operators fall to the processor; the message names them.
     """
     chosen = [find_format(name) for name in formats]
+    npu = None if target is None else ethos.find_target(target)
+    if npu is not None:
+        ethos.check_formats(formats)
+        ethos.require_vela()
+    if max_arena is not None:
+        arena.check_formats(formats)
     source = open_source(run)
     if patch is not None:
         source = dataclasses.replace(source, patch=tuple(patch))
     check_writable(out)
     model = load_network(source.model_file)
+    model = fitting.resized(model, source.patch, fitting.built_from(source.provenance))
     source.provenance["parameters"] = model.count_params()
     cases = calibrate.choose(source.training) if any(f.quantized for f in chosen) else ()
     patches = calibrate.patches(source, cases) if cases else []
@@ -85,11 +115,34 @@ def export_run(
         tell(f"{form.name}: converting" + (f", calibrated with {len(cases)} training cases" if form.quantized else ""))
         used = cases if form.quantized else ()
         converted = convert(model, form.name, source.patch, patches if form.quantized else ())
+        extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
         checker = _verifier(model, source, max_drop, threads, tell) if verify else None
-        folder = write_artifact(converted, source, Path(out) / form.name, [c.name for c in used], checker)
+        folder = write_artifact(converted, source, Path(out) / form.name, [c.name for c in used], checker, extras)
         folders.append(folder)
         tell(f"{form.name}: {folder} ({(folder / form.file).stat().st_size / 1e6:.2f} MB)")
     return folders
+
+
+def _device(model, converted, source, max_arena, npu, allow_cpu, tell) -> Extras:
+    """Memory of a TFLite file and its form for an NPU, each held to what was asked for."""
+    if converted.format.runtime != "tflite":
+        return Extras()
+    planned = arena.measure(converted.data)
+    facts, files, needs = {"arena": record.to_dict(planned)}, {}, fitting.activation_bytes
+    if npu is not None and converted.format.quantized:
+        tell(f"{converted.format.name}: compiling for {npu.accelerator}")
+        compiled = ethos.compile_tflite(converted.data, npu, allow_cpu)
+        facts["ethos"], files = record.to_dict(compiled.report), {compiled.report.file: compiled.data}
+        for operator in compiled.report.cpu:
+            tell(f"{npu.accelerator}: on the processor: {operator}")
+
+        def needs(candidate):
+            return ethos.compile_tflite(candidate.data, npu, allow_cpu).report.activation_bytes
+
+    if max_arena is not None:
+        origin = fitting.built_from(source.provenance)
+        fitting.check(model, converted, source.patch, max_arena, origin, memory=needs, tell=tell)
+    return Extras(facts, files)
 
 
 def write_artifact(
@@ -98,6 +151,7 @@ def write_artifact(
     folder,
     calibration: Sequence[str] = (),
     verify: Callable[[Path], Fidelity] | None = None,
+    extras: Extras | None = None,
 ) -> Path:
     """Write an artifact folder whole or not at all.
 
@@ -107,6 +161,7 @@ def write_artifact(
         folder: the artifact folder; an artifact that is there already is replaced once the new one is verified.
         calibration: names of the cases that it was calibrated with.
         verify: called with the finished temporary folder; its result goes into the manifest.
+        extras: what else the folder and the manifest hold.
 
     Raises:
         InputError: if the place cannot be written.
@@ -117,7 +172,10 @@ def write_artifact(
     try:
         model_file = temporary / converted.format.file
         model_file.write_bytes(converted.data)
-        manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file))
+        extras = extras or Extras()
+        for name, data in extras.files.items():
+            (temporary / name).write_bytes(data)
+        manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file), extras.facts)
         record.save(temporary / "manifest.json", manifest)
         if verify is not None:
             manifest = dataclasses.replace(manifest, fidelity=verify(temporary).to_dict())
@@ -159,8 +217,8 @@ def check_writable(folder) -> None:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
 
 
-def _manifest(converted, source, calibration, sha256) -> Manifest:
-    provenance = dict(source.provenance)
+def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
+    provenance = source.provenance | facts
     provenance |= {
         "macs": sum(op.macs for op in converted.operators),
         "int8_share": integer_share(converted.operators),

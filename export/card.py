@@ -1,6 +1,8 @@
 """``CARD.md`` of an artifact: what the manifest says, for people."""
 
 from edge.manifest import Manifest
+from export import ethos
+from export.arena import spell_size
 
 
 def card(manifest: Manifest, size: int) -> str:
@@ -18,6 +20,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Network: {source.get('network')}, {source.get('parameters', 0):,} parameters, "
         f"{source.get('macs', 0) / 1e9:.2f} GMAC a patch, {source.get('int8_share', 0.0):.1%} of them int8",
         f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
+        *_memory(source),
         f"- Input: {manifest.input.dtype} {manifest.input.shape}",
         f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits",
         f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
@@ -36,6 +39,7 @@ def card(manifest: Manifest, size: int) -> str:
             for precision, number in counts.items()
         ),
         "",
+        *_npu(source),
         "## Run it",
         "",
         "```",
@@ -46,6 +50,17 @@ def card(manifest: Manifest, size: int) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _memory(source) -> list[str]:
+    if "arena" not in source:
+        return []
+    found = source["arena"]
+    return [f"- Activations: {spell_size(found['size'])} without a delegate, most at `{found['operator']}`"]
+
+
+def _npu(source) -> list[str]:
+    return [*ethos.describe(source["ethos"]), ""] if "ethos" in source else []
 
 
 def _fidelity(manifest) -> list[str]:

@@ -21,6 +21,9 @@ def add_export(subparsers) -> None:
     parser.add_argument("--max-drop", type=float, help="largest drop in mean Dice that is accepted (default: 0.01)")
     parser.add_argument("--no-verify", action="store_true", help="do not compare with the network; the card says so")
     parser.add_argument("--threads", type=int, default=2, help="threads for verification (default: 2)")
+    parser.add_argument("--max-arena", metavar="SIZE", help="refuse a TFLite file whose activations need more: 256KB")
+    parser.add_argument("--target", metavar="NPU", help="compile the int8 TFLite file for ethos-u55, -u65 or -u85 too")
+    parser.add_argument("--allow-cpu", action="store_true", help="with --target: accept operators the NPU lacks")
     parser.add_argument("--list", action="store_true", help="print the formats and what each is for")
     parser.add_argument("--json", action="store_true", help="print the artifact folders and their fidelity as JSON")
     parser.set_defaults(handler=run_export)
@@ -39,11 +42,23 @@ def run_export(args) -> int:
 
     import sys
 
+    from export import ethos
+    from export.arena import check_formats, parse_size
     from export.formats import find_format
     from export.source import open_source
 
     for name in args.format:
         find_format(name)
+    max_arena = None
+    if args.max_arena is not None:
+        max_arena = parse_size(args.max_arena)
+        check_formats(args.format)
+    if args.target is not None:
+        ethos.find_target(args.target)
+        ethos.check_formats(args.format)
+        ethos.require_vela()
+    elif args.allow_cpu:
+        raise UsageError("--allow-cpu: goes with --target")
     open_source(args.run)  # before TensorFlow is imported, so that a mistake is told at once
 
     from edge.manifest import load_manifest
@@ -58,6 +73,9 @@ def run_export(args) -> int:
         max_drop=MAX_DROP if args.max_drop is None else args.max_drop,
         verify=not args.no_verify,
         threads=args.threads,
+        max_arena=max_arena,
+        target=args.target,
+        allow_cpu=args.allow_cpu,
         tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
     )
     if args.json:
