@@ -157,9 +157,10 @@ def compile_tflite(data: bytes, target: Target, allow_cpu: bool = False) -> Comp
     report = _report(target, summary, layers, said)
     if report.cpu and not allow_cpu:
         shown = "; ".join(report.cpu[:8]) + (f"; and {len(report.cpu) - 8} more" if len(report.cpu) > 8 else "")
+        number = f"{len(report.cpu)} operator{'s' * (len(report.cpu) > 1)}"
         raise EthosError(
-            f"{target.accelerator}: {len(report.cpu)} operator{'s' * (len(report.cpu) > 1)} would fall to the processor: "
-            f"{shown}; change these layers, or accept it with --allow-cpu"
+            f"{target.accelerator}: {number} would fall to the processor: {shown}; change these layers, or accept it "
+            "with --allow-cpu"
         )
     return Compiled(compiled, report)
 
