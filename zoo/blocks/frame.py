@@ -57,8 +57,8 @@ def close_output(inputs, features, classes: int, style, *, input_shape, multiple
     for level, x in enumerate(features if supervised else [features]):
         head = "logits" if level == 0 else f"logits_{level}"
         # Logits stay float32 under mixed precision: softmax and argmax of float16 lose classes.
-        x = ranked(style, "Conv")(classes, 1, dtype="float32", name="logits_padded" if padded else head)(x)
-        outputs.append(ranked(style, "Cropping")(padding, dtype="float32", name=head)(x) if padded else x)
+        x = ranked(style, "Conv")(classes, 1, dtype="float32", name=head)(x)
+        outputs.append(ranked(style, "Cropping")(padding, dtype="float32", name="crop")(x) if padded else x)
     model = keras.Model(inputs, outputs if supervised else outputs[0], name=name)
     model.multiple = tuple(multiple)
     return model

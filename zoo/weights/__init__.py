@@ -135,9 +135,9 @@ def _transfer(model, stored, path, classes):
     own = _named(model)
     head = {name for name in own if name.split("/")[0].startswith("logits")}
     differing = {name for name in own if name in stored and tuple(stored[name].shape) != tuple(own[name].shape)}
-    missing = set(own) - set(stored)
-    if (differing - head) or missing or (set(stored) - set(own)):
-        wrong = sorted((differing - head) | missing or set(stored) - set(own))[0]
+    misfits = (differing - head) | (set(own) ^ set(stored))
+    if misfits:
+        wrong = next(name for name in (*own, *stored) if name in misfits)
         found = tuple(stored[wrong].shape) if wrong in stored else "nothing"
         wanted = tuple(own[wrong].shape) if wrong in own else "nothing"
         raise ZooError(
