@@ -1,6 +1,7 @@
 """The exact rewrite of a Keras segmentation network into 2D layers with depth folded into the batch axis."""
 
+from export.rewrite.fit import check_fit
 from export.rewrite.graph import Form, RewriteError, rewrite
 from export.rewrite.registry import rule
 
-__all__ = ["Form", "RewriteError", "rewrite", "rule"]
+__all__ = ["Form", "RewriteError", "check_fit", "rewrite", "rule"]

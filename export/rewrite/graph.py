@@ -128,12 +128,12 @@ def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) 
     import export.rewrite.rules  # noqa: F401  (registers the rules on first use)
 
     patch = tuple(int(n) for n in patch)
-    if not _is_graph(model):
+    if not is_graph(model):
         raise RewriteError(
             f"{model.name}: found a {type(model).__name__}; accepted is a functional keras.Model: with "
             "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
-    network = _graph(model)
+    network = graph(model)
     if len(network.inputs) != 1:
         raise RewriteError(f"{model.name}: found {len(network.inputs)} inputs; accepted is one image")
     source = network.inputs[0]
@@ -151,13 +151,15 @@ def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) 
     return keras.Model(image, outputs, name=f"{model.name}_rewritten")
 
 
-def _is_graph(operation) -> bool:
+def is_graph(operation) -> bool:
+    """Whether a model or layer is a graph of layers."""
     return isinstance(operation, keras.src.models.functional.Functional) or (
         isinstance(operation, keras.Sequential) and operation._functional is not None
     )
 
 
-def _graph(operation):
+def graph(operation):
+    """The functional model of a functional or sequential one."""
     return operation._functional if isinstance(operation, keras.Sequential) else operation
 
 
@@ -169,9 +171,9 @@ def _emit(model, inputs, walk, path):
         operation = node.operation
         if id(node) in folded_nodes:
             outputs = tensors[id(node.input_tensors[0])]
-        elif _is_graph(operation):
+        elif is_graph(operation):
             given = [tensors[id(t)] for t in node.input_tensors]
-            outputs = _emit(_graph(operation), given, walk, f"{path}{operation.name}.")
+            outputs = _emit(graph(operation), given, walk, f"{path}{operation.name}.")
         else:
             outputs = _emit_one(node, tensors, folds.get(id(node)), walk, f"{path}{operation.name}")
         for source, value in zip(node.outputs, tree.flatten(outputs), strict=True):
