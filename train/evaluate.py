@@ -13,6 +13,7 @@ from imaging.record import write_text
 from imaging.tiling import predict_tiled
 from train.pipeline import fold_cases
 from train.plan import Plan
+from train.predictions import save_prediction
 from train.reference import read_reference
 from train.run import Run
 
@@ -26,6 +27,7 @@ def evaluate(
     *,
     plan: Plan | None = None,
     mirror: bool = False,
+    keep: bool = False,
     progress: bool = False,
 ) -> dict:
     """Score a network on the validation cases of a fold; a run's result is also written to its ``metrics.json``.
@@ -36,10 +38,11 @@ def evaluate(
         fold: whose validation cases are scored; the run's own by default.
         plan: needed for a bare model.
         mirror: average over all flips along ``plan.training.mirror`` (test-time augmentation).
+        keep: write a run's segmentations into its ``predictions/``.
         progress: show a bar.
 
     Returns:
-        {"fold": number, "cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
+        {"fold": number, "mirror": bool, "cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
     """
     run = run_or_model if isinstance(run_or_model, Run) else None
     if isinstance(dataset, str | Path):
@@ -51,7 +54,9 @@ def evaluate(
     model = run.model() if run else run_or_model
     cases = fold_cases(dataset, plan, fold)[1]
     segment = segmenter(patch_predictor(model, plan.training.mirror if mirror else ()), plan)
-    metrics = {"fold": fold, **score_cases(segment, cases, plan.labels, plan.recipe.channels, progress)}
+    then = (lambda case, scan, found: save_prediction(run, case.name, found, scan.affine)) if run and keep else None
+    scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then)
+    metrics = {"fold": fold, "mirror": mirror, **scores}
     if run:
         write_text(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return metrics
@@ -61,19 +66,27 @@ def patch_predictor(model, mirror: Sequence[int] = ()) -> Callable[[np.ndarray],
     """A function from a patch (*patch, C) float32 to its scores (*patch, K).
 
     Args:
-        model: Keras model, batch in, logits out.
-        mirror: average the probabilities over all flips along these axes; without any the scores are the logits.
-    """
+        model: Keras model, batch in, logits out; or several, whose probabilities are averaged.
+        mirror: average the probabilities over all flips along these axes too.
 
-    def run(patch):
+    Returns:
+        The function; its scores are the logits for one model without mirroring, else probabilities.
+    """
+    models = list(model) if isinstance(model, list | tuple) else [model]
+    flips = [axes for n in range(len(mirror) + 1) for axes in itertools.combinations(mirror, n)]
+
+    def run(model, patch):
         return np.asarray(model.predict_on_batch(patch[None])[0], np.float32)
 
-    if not mirror:
-        return run
+    if len(models) * len(flips) == 1:
+        return lambda patch: run(models[0], patch)
 
     def averaged(patch):
-        flips = [axes for n in range(len(mirror) + 1) for axes in itertools.combinations(mirror, n)]
-        return sum(np.flip(_softmax(run(np.ascontiguousarray(np.flip(patch, f)))), f) for f in flips) / len(flips)
+        total = 0.0
+        for axes in flips:
+            flipped = np.ascontiguousarray(np.flip(patch, axes))
+            total = total + np.flip(sum(_softmax(run(model, flipped)) for model in models), axes)
+        return total / (len(models) * len(flips))
 
     return averaged
 
@@ -90,7 +103,12 @@ def segmenter(predict, plan: Plan) -> Callable:
 
 
 def score_cases(
-    segment: Callable, cases: Sequence, labels: Sequence[Label], channels: int | None = None, progress: bool = False
+    segment: Callable,
+    cases: Sequence,
+    labels: Sequence[Label],
+    channels: int | None = None,
+    progress: bool = False,
+    then: Callable | None = None,
 ) -> dict:
     """Score a segmentation function on labelled cases, each in its own geometry.
 
@@ -100,6 +118,7 @@ def score_cases(
         labels: classes by class index, background first.
         channels: that a scan must have; None takes what the files hold.
         progress: show a bar.
+        then: called with each case, its scan and the class indices found.
 
     Returns:
         {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
@@ -113,7 +132,10 @@ def score_cases(
     for case in tqdm(cases, "evaluate", unit="case", disable=not progress, leave=False):
         scan, reference = imaging.read(list(case.images), channels=channels), read_reference(case, labels)
         imaging.check_same_grid(scan, reference, case.images[0], case.label)
-        scores[case.name] = imaging.score_case(segment(scan), reference.voxels[..., 0], labels, scan.spacing)
+        found = segment(scan)
+        scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing)
+        if then is not None:
+            then(case, scan, found)
     return {"cases": scores, "mean": mean_scores(scores)}
 
 
@@ -132,9 +154,11 @@ def table(metrics: dict) -> str:
     width = max(len(name) for name in (*mean, "label"))
     lines = [f"{'label':{width}}" + "".join(f"{c:>11}" for c in COLUMNS)]
     lines += [f"{name:{width}}" + "".join(f"{row[c]:11.4f}" for c in COLUMNS) for name, row in mean.items()]
-    return "\n".join(
-        [*lines, f"mean over {len(metrics['cases'])} cases of fold {metrics['fold']}; hd95 and assd in mm"]
-    )
+    if "folds" in metrics:
+        whose = f"by the ensemble of folds {', '.join(map(str, metrics['folds']))}"
+    else:
+        whose = f"of fold {metrics['fold']}"
+    return "\n".join([*lines, f"mean over {len(metrics['cases'])} cases {whose}; hd95 and assd in mm"])
 
 
 def _softmax(logits):

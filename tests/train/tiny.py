@@ -6,6 +6,7 @@ import json
 import nibabel
 import numpy as np
 
+import zoo
 from imaging.recipe import Normalise, Recipe
 from train.dataset import open_dataset
 from train.plan import Augmentation, Network, Plan, Training
@@ -22,6 +23,30 @@ STILL = Augmentation(
     gamma_chance=0.0,
     gamma_inverted_chance=0.0,
 )
+
+
+def tiny_network(input_shape, classes=2, *, width=4, deep_supervision=False, name="tiny"):
+    """Two levels of one convolution each: as small as a network with every kind of layer that training treats apart."""
+    import keras
+    from keras import layers
+
+    inputs = keras.Input(input_shape, name="image")
+    levels = []
+    x = inputs
+    for level in range(2):
+        x = layers.AveragePooling3D(2, name=f"encoder{level}_down")(x) if level else x
+        x = layers.Conv3D(width, 3, padding="same", use_bias=False, name=f"encoder{level}_conv")(x)
+        x = layers.BatchNormalization(name=f"encoder{level}_norm")(x)
+        x = layers.ReLU(name=f"encoder{level}_relu")(x)
+        levels.append(x)
+    x = layers.Concatenate(name="decoder0_join")([levels[0], layers.UpSampling3D(2, name="decoder0_up")(x)])
+    outputs = [layers.Conv3D(classes, 1, dtype="float32", name="logits")(x)]
+    if deep_supervision:
+        outputs.append(layers.Conv3D(classes, 1, dtype="float32", name="logits_1")(levels[1]))
+    return keras.Model(inputs, outputs if deep_supervision else outputs[0], name=name)
+
+
+zoo.register("tiny", tiny_network, rank=3, replace=True)
 
 
 def write_dataset(folder, cases: int = 6, shape=(14, 18, 13), flip: bool = False):
@@ -63,7 +88,7 @@ def make_plan(dataset, **training) -> Plan:
         labels=dataset.labels,
         channels=dataset.channels,
         recipe=Recipe(rank=3, orientation="RAS", normalise=Normalise("zscore")),
-        network=Network("unet3d", {"width": 4, "depth": 2}),
+        network=Network("tiny"),
         patch=(16, 16, 8),
         overlap=0.5,
         training=dataclasses.replace(settings, **training),

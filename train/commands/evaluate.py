@@ -1,9 +1,11 @@
-"""``zoo evaluate``: the scores of a run on the cases of a fold."""
+"""``zoo evaluate``: the scores of a run on the cases of a fold, of all folds, or of their ensemble."""
 
+import json
 import os
 from pathlib import Path
 
 from imaging.command import emit_json, next_command
+from imaging.errors import UsageError
 
 
 def add_evaluate(subparsers) -> None:
@@ -12,28 +14,41 @@ def add_evaluate(subparsers) -> None:
         "evaluate",
         help="score a run on held-back cases",
         description="Run a trained network over the validation cases of a fold and score them in their own geometry; "
-        "writes metrics.json and report.html into the run folder.",
+        "writes metrics.json and report.html into the run folder. With several folds: the scores of each case by the "
+        "network that was not trained on it, summed up in summary.json, or of the networks together (--ensemble).",
     )
-    parser.add_argument("run", type=Path, help="run folder of a zoo train")
-    parser.add_argument("folder", type=Path, help="the dataset folder")
-    parser.add_argument("--fold", type=int, help="fold to score (default: the run's)")
+    parser.add_argument("run", type=Path, help="the --out of a zoo train")
+    parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
+    parser.add_argument("--fold", help="fold to score (default: the run's), or of several runs all, or some as 0,1,2")
     parser.add_argument("--labels", help="folder of labels (default: the one trained with)")
     parser.add_argument("--mirror", action="store_true", help="average over flips along the plan's mirror axes")
+    parser.add_argument(
+        "--ensemble",
+        action="store_true",
+        help="average the probabilities of the folds, scored on the cases of the folder that trained none of them",
+    )
     parser.add_argument("--no-report", action="store_true", help="leave out report.html")
-    parser.add_argument("--json", action="store_true", help="print metrics.json instead of a table")
+    parser.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
     parser.set_defaults(handler=run_evaluate)
 
 
 def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
-    from train.dataset import open_dataset
     from train.evaluate import evaluate, table
+    from train.folds import fold_numbers, is_several
     from train.run import open_run
 
+    single = (args.run / "plan.json").is_file()
+    folder_of_folds = not single and any(args.run.glob("fold_*/plan.json"))
+    if is_several(args.fold) or args.ensemble or folder_of_folds:
+        if single:
+            raise UsageError(f"{args.run}: is a single run; --ensemble and several folds need a zoo train --fold all")
+        return _several(args)
     run = open_run(args.run)
-    dataset = open_dataset(args.folder, args.labels or run.plan.labels_folder, labels=run.plan.labels)
-    metrics = evaluate(run, dataset, args.fold, mirror=args.mirror, progress=not args.json)
+    dataset = _dataset(args, run)
+    fold = None if args.fold is None else fold_numbers(args.fold, run.plan)[0]
+    metrics = evaluate(run, dataset, fold, mirror=args.mirror, progress=not args.json)
     if not args.no_report:
         from train.report import write_report
 
@@ -46,3 +61,55 @@ def run_evaluate(args) -> int:
         print(f"report: {path}")
     next_command(f"zoo export {run.folder} --format tflite-int8 --format onnx-int8 --out artifacts/{run.folder.name}")
     return 0
+
+
+def _several(args):
+    from train.cross_validation import cross_validate, summary_table
+    from train.folds import fold_numbers, open_folds
+
+    runs = open_folds(args.run)
+    if args.fold not in (None, "all"):
+        runs = open_folds(args.run, fold_numbers(args.fold, runs[0].plan))
+    dataset = _dataset(args, runs[0])
+    if args.ensemble:
+        return _ensemble(args, runs, dataset)
+    summary = cross_validate(runs, dataset, args.run, mirror=args.mirror, progress=not args.json)
+    if not args.no_report:
+        from train.report import write_report
+
+        for run in runs:
+            write_report(run, dataset, json.loads((run.folder / "metrics.json").read_text(encoding="utf-8")))
+    if args.json:
+        emit_json(summary)
+        return 0
+    print(summary_table(summary))
+    next_command(f"zoo export {runs[0].folder} --format tflite-int8 --out artifacts/{args.run.name}")
+    return 0
+
+
+def _ensemble(args, runs, dataset):
+    from imaging.record import write_text
+    from train.cross_validation import load_decision
+    from train.ensemble import evaluate_ensemble
+    from train.evaluate import table
+
+    decision = load_decision(args.run)
+    metrics = evaluate_ensemble(
+        runs,
+        dataset,
+        mirror=args.mirror,
+        postprocessing=decision.chosen if decision else None,
+        progress=not args.json,
+    )
+    write_text(args.run / "ensemble.json", json.dumps(metrics, indent=1) + "\n")
+    if args.json:
+        emit_json(metrics)
+    else:
+        print(table(metrics))
+    return 0
+
+
+def _dataset(args, run):
+    from train.dataset import open_dataset
+
+    return open_dataset(args.folder or run.dataset, args.labels or run.plan.labels_folder, labels=run.plan.labels)

@@ -22,7 +22,12 @@ def add_train(subparsers) -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--plan", type=Path, help="plan.json to follow; made from the dataset by default")
     parser.add_argument("--model", help="network, see zoo models; the plan's by default")
-    parser.add_argument("--fold", type=int, default=0, help="fold whose cases are held back (default: 0)")
+    parser.add_argument(
+        "--fold",
+        default="0",
+        help="fold whose cases are held back (default: 0); all, or some as 0,1,2, are trained in turn into "
+        "OUT/fold_0, ... and summed up by cross-validation",
+    )
     parser.add_argument("--labels", help="folder of labels where there are several, such as labels_endo")
     parser.add_argument("--group-pattern", help="regular expression for the patient in a case name")
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
@@ -42,11 +47,15 @@ def run_train(args) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.dataset import open_dataset
     from train.fit import fit
+    from train.folds import fold_numbers, is_several, open_folds
     from train.planning import make_plan
     from train.run import open_run
 
     known = None
-    if args.resume and (args.out / "plan.json").is_file():
+    several = is_several(args.fold)
+    if args.resume and several and any(args.out.glob("fold_*/plan.json")):
+        known = overridden(open_folds(args.out)[0].plan, args)
+    elif args.resume and (args.out / "plan.json").is_file():
         # Whatever else was asked must agree with the run; fit says so if it does not.
         known = overridden(open_run(args.out).plan, args)
     elif args.plan is not None:
@@ -54,13 +63,32 @@ def run_train(args) -> int:
     labels = args.labels or (known.labels_folder if known else None)
     dataset = open_dataset(args.folder, labels, args.group_pattern, known.labels if known else None)
     plan = known or overridden(make_plan(dataset, args.model, progress=True), args)
+    folds = fold_numbers(args.fold, plan)
+    if several:
+        return _run_folds(args, plan, dataset, folds)
     try:
-        run = fit(plan, dataset, args.out, args.fold, resume=args.resume, cache=args.cache)
+        run = fit(plan, dataset, args.out, folds[0], resume=args.resume, cache=args.cache)
     except KeyboardInterrupt:
         next_command(f"zoo train {args.folder} --out {args.out} --resume")
         raise
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
     next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
+    return 0
+
+
+def _run_folds(args, plan, dataset, folds):
+    from train.cross_validation import cross_validate, summary_table
+    from train.folds import fit_folds
+
+    try:
+        runs = fit_folds(plan, dataset, args.out, folds, resume=args.resume, cache=args.cache)
+        summary = cross_validate(runs, dataset, args.out, reuse=True, progress=True)
+    except KeyboardInterrupt:
+        next_command(f"zoo train {args.folder} --out {args.out} --fold {args.fold} --resume")
+        raise
+    print(summary_table(summary))
+    print(f"{args.out}: summary.json holds the scores, each fold_N a trained network")
+    next_command(f"zoo evaluate {args.out} {args.folder} --fold {args.fold} --mirror")
     return 0
 
 

@@ -1,0 +1,134 @@
+"""Several folds: training in turn, cross-validated summary, ensemble."""
+
+import json
+
+import keras
+import nibabel
+import numpy as np
+import pytest
+from tiny import STILL, make_plan, write_dataset
+
+from imaging import record
+from imaging.errors import InputError, UsageError
+from train.cli import main
+from train.cross_validation import cross_validate, deviations, load_decision, summary_table
+from train.ensemble import ensemble_segmenter, evaluate_ensemble, unseen_cases
+from train.evaluate import patch_predictor
+from train.folds import fit_folds, fold_numbers, open_folds
+from train.run import create_run
+
+
+@pytest.fixture(scope="module")
+def dataset(tmp_path_factory):
+    return write_dataset(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def out(dataset, tmp_path_factory):
+    """All folds, trained and summed up from the command line."""
+    folder = tmp_path_factory.mktemp("runs")
+    plan = make_plan(dataset, epochs=1, steps_per_epoch=2, augmentation=STILL)
+    record.save(folder / "plan.json", plan)
+    cache = ["--cache", str(folder / "cache")]
+    command = ["train", str(dataset.folder), "--plan", str(folder / "plan.json"), "--out", str(folder / "all"), *cache]
+    assert main([*command, "--fold", "2,0"]) == 0
+    assert json.loads((folder / "all" / "summary.json").read_text())["folds"] == [2, 0]
+    before = (folder / "all" / "fold_0" / "model.keras").stat().st_mtime_ns
+    assert main([*command, "--fold", "all"]) == 1
+    assert main([*command, "--fold", "all", "--resume"]) == 0
+    assert (folder / "all" / "fold_0" / "model.keras").stat().st_mtime_ns == before
+    return folder / "all"
+
+
+def test_the_summary_covers_every_case_once(out, dataset):
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["folds"] == [0, 1, 2]
+    assert sorted(summary["cases"]) == [case.name for case in dataset.cases]
+    for run in open_folds(out):
+        metrics = json.loads((run.folder / "metrics.json").read_text())
+        assert {name for name, fold in summary["fold_of"].items() if fold == run.fold} == set(metrics["cases"])
+        assert summary["mean_of_fold"][str(run.fold)] == metrics["mean"]
+        assert all(summary["cases"][name] == scores for name, scores in metrics["cases"].items())
+    dice = [scores["far"]["dice"] for scores in summary["cases"].values()]
+    assert summary["mean"]["far"]["dice"] == pytest.approx(np.mean(dice))
+    assert summary["std"]["far"]["dice"] == pytest.approx(np.std(dice))
+    text = summary_table(summary)
+    assert f"{np.mean(dice):.4f} ± {np.std(dice):.4f}" in text
+    assert "over 6 cases of folds 0, 1, 2" in text
+    assert "postprocessing: " in text
+
+
+def test_the_postprocessing_that_was_chosen_gives_the_scores_in_the_summary(out, dataset):
+    decision = load_decision(out)
+    summary = json.loads((out / "summary.json").read_text())
+    for name in ("near", "far"):
+        assert decision.dice_before[name] == pytest.approx(summary["mean"][name]["dice"])
+        after = (summary["postprocessed"] or summary)["mean"][name]["dice"]
+        assert decision.dice_after[name] == pytest.approx(after)
+    run = open_folds(out, (0,))[0]
+    for name in run.plan.folds[0]:
+        found = nibabel.load(run.folder / "predictions" / f"{name}.nii.gz")
+        assert set(np.unique(found.dataobj)) <= {0, 1, 5}
+        np.testing.assert_allclose(found.affine, nibabel.load(dataset.case(name).images[0]).affine)
+
+
+def test_evaluate_from_the_command_line(out, capsys):
+    """Without a dataset folder: the one that was trained on."""
+    assert main(["evaluate", str(out), "--fold", "0,1", "--no-report", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out)["folds"] == [0, 1]
+    assert main(["evaluate", str(out), "--ensemble"]) == 1
+    assert "each of its labelled cases trained one of the folds 0, 1, 2" in capsys.readouterr().err
+    assert main(["evaluate", str(out / "fold_0"), "--fold", "all"]) == 2
+    assert "is a single run" in capsys.readouterr().err
+    assert main(["evaluate", str(out), "--fold", "x,y"]) == 2
+    assert "accepted are all, a number, or numbers" in capsys.readouterr().err
+
+
+def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(out, tmp_path, capsys):
+    other = write_dataset(tmp_path / "data", cases=2)  # cases of the same names, other files
+    assert main(["evaluate", str(out), str(other.folder), "--ensemble", "--fold", "0,1"]) == 0
+    assert "mean over 2 cases by the ensemble of folds 0, 1" in capsys.readouterr().out
+    runs = open_folds(out, (0, 1))
+    metrics = evaluate_ensemble(runs, other, postprocessing=load_decision(out).chosen)
+    assert json.loads((out / "ensemble.json").read_text()) == metrics
+    models = [run.model() for run in runs]
+    patch = np.random.default_rng(0).normal(size=(16, 16, 8, 1)).astype(np.float32)
+    expected = np.mean([keras.ops.softmax(model(patch[None]))[0] for model in models], axis=0)
+    np.testing.assert_allclose(patch_predictor(models)(patch), expected, atol=1e-5)
+    np.testing.assert_array_equal(patch_predictor(models[:1])(patch), patch_predictor(models[0])(patch))
+    import imaging
+
+    scan = imaging.read(list(other.cases[0].images))
+    assert ensemble_segmenter(runs)(scan).shape == scan.shape
+    assert unseen_cases(runs, other) == other.cases
+
+
+def test_two_runs_of_one_fold_are_refused(out, dataset):
+    run = open_folds(out, (0,))[0]
+    with pytest.raises(InputError, match="was held back by another run too"):
+        cross_validate([run, run], dataset, reuse=True)
+
+
+def test_deviation_of_an_infinite_distance():
+    cases = {"a": {"x": {"hd95": np.inf, "dice": 0.0}}, "b": {"x": {"hd95": 1.0, "dice": 1.0}}}
+    assert deviations(cases) == {"x": {"hd95": np.inf, "dice": 0.5}}
+
+
+def test_fold_numbers(dataset):
+    plan = make_plan(dataset)
+    assert fold_numbers("all", plan) == (0, 1, 2)
+    assert fold_numbers("2,0,2", plan) == (2, 0)
+    with pytest.raises(UsageError, match="fold 3: the plan has folds 0 to 2"):
+        fold_numbers("0,3", plan)
+
+
+def test_folders_that_do_not_fit(dataset, tmp_path):
+    with pytest.raises(InputError, match="holds no fold_0"):
+        open_folds(tmp_path)
+    plan = make_plan(dataset)
+    create_run(tmp_path / "fold_0", plan, 0, "data", (), ())
+    create_run(tmp_path / "fold_1", make_plan(dataset, epochs=9), 1, "data", (), ())
+    with pytest.raises(InputError, match="fold_1: its plan differs"):
+        open_folds(tmp_path)
+    with pytest.raises(InputError, match="holds a single run"):
+        fit_folds(plan, dataset, tmp_path / "fold_0", (0, 1))

@@ -1,0 +1,139 @@
+"""Cross-validation: every case scored by the network that was not trained on it."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import imaging
+from imaging.errors import InputError
+from imaging.record import from_dict, to_dict, write_text
+from train.evaluate import COLUMNS, evaluate, mean_scores
+from train.postprocess import Decision, apply, choose, decision_text
+from train.predictions import predicted_cases, prediction_file
+from train.run import Run
+
+NAME = "summary.json"
+
+
+def cross_validate(
+    runs: Sequence[Run], dataset, out=None, *, mirror: bool = False, reuse: bool = False, progress: bool = False
+) -> dict:
+    """Score each run on the cases that it held back, and sum up over all cases.
+
+    Args:
+        runs: finished runs of one plan, a fold each.
+        dataset: an open ``Dataset``.
+        out: folder that takes ``summary.json``; none is written by default.
+        mirror: average over all flips along the plan's mirror axes.
+        reuse: take the scores of a run that was scored since it was trained.
+        progress: show a bar per fold.
+
+    Returns:
+        {"folds": [numbers], "mirror": bool, "fold_of": {case: fold}, "cases": {case: {label: {metric: value}}},
+        "mean": {label: {metric: value}}, "std": the same, "mean_of_fold": {fold: the same},
+        "postprocessing": a ``train.postprocess.Decision`` as a dictionary, "postprocessed": cases, mean and std with
+        what was chosen, or None if that is nothing}.
+
+    Raises:
+        InputError: if two runs hold back the same case, or one has not finished.
+    """
+    cases, fold_of, mean_of_fold = {}, {}, {}
+    for run in runs:
+        metrics = (_kept(run, mirror) if reuse else None) or evaluate(
+            run, dataset, mirror=mirror, keep=True, progress=progress
+        )
+        twice = sorted(set(cases) & set(metrics["cases"]))
+        if twice:
+            raise InputError(f"{run.folder}: case {twice[0]} was held back by another run too; give each fold once")
+        cases |= metrics["cases"]
+        fold_of |= dict.fromkeys(metrics["cases"], run.fold)
+        mean_of_fold[str(run.fold)] = metrics["mean"]
+    decision = choose(lambda: (found[1:] for found in predicted_cases(runs, dataset)), runs[0].plan.labels)
+    summary = {
+        "folds": [run.fold for run in runs],
+        "mirror": mirror,
+        "fold_of": fold_of,
+        "cases": cases,
+        "mean": mean_scores(cases),
+        "std": deviations(cases),
+        "mean_of_fold": mean_of_fold,
+        "postprocessing": to_dict(decision),
+        "postprocessed": _rescored(runs, dataset, decision.chosen) if decision.chosen.classes else None,
+    }
+    if out is not None:
+        write_text(Path(out) / NAME, json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def load_decision(out) -> Decision | None:
+    """The postprocessing that ``cross_validate`` decided on in the folder ``out``; None if it was not run there."""
+    path = Path(out) / NAME
+    if not path.is_file():
+        return None
+    return from_dict(Decision, json.loads(path.read_text(encoding="utf-8"))["postprocessing"])
+
+
+def deviations(cases: dict) -> dict:
+    """The standard deviation of each metric of each label over the cases; infinite where a value is."""
+    first = next(iter(cases.values()))
+    return {
+        label: {metric: _deviation([case[label][metric] for case in cases.values()]) for metric in first[label]}
+        for label in first
+    }
+
+
+def summary_table(summary: dict) -> str:
+    """``summary`` as text: mean ± standard deviation over all cases, a line per label, and mean Dice per fold."""
+    mean, std = summary["mean"], summary["std"]
+    width = max(len(name) for name in (*mean, "  cleaned"))
+    lines = [f"{'label':{width}}" + "".join(f"{column:>17}" for column in COLUMNS)]
+    for name in mean:
+        cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in COLUMNS]
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>17}" for cell in cells))
+        if summary["postprocessed"]:
+            found = summary["postprocessed"]
+            cells = [f"{found['mean'][name][column]:.4f} ± {found['std'][name][column]:.4f}" for column in COLUMNS]
+            lines.append(f"{'  cleaned':{width}}" + "".join(f"{cell:>17}" for cell in cells))
+    lines.append(
+        f"mean ± standard deviation over {len(summary['cases'])} cases of folds "
+        f"{', '.join(map(str, summary['folds']))}; hd95 and assd in mm"
+    )
+    for fold, means in summary["mean_of_fold"].items():
+        dice = ", ".join(f"{name} {row['dice']:.4f}" for name, row in means.items())
+        lines.append(f"mean Dice of fold {fold}: {dice}")
+    lines.append(decision_text(from_dict(Decision, summary["postprocessing"])))
+    return "\n".join(lines)
+
+
+def _rescored(runs, dataset, chosen):
+    labels = runs[0].plan.labels
+    cases = {
+        name: imaging.score_case(apply(prediction, chosen, labels, spacing), reference, labels, spacing)
+        for name, prediction, reference, spacing in predicted_cases(runs, dataset)
+    }
+    return {"cases": cases, "mean": mean_scores(cases), "std": deviations(cases)}
+
+
+def _deviation(values):
+    return float(np.std(values)) if all(map(math.isfinite, values)) else math.inf
+
+
+def _kept(run, mirror):
+    """The scores in a run folder, if they are of its network, fold and way of predicting."""
+    path = run.folder / "metrics.json"
+    if not path.is_file() or not run.model_file.is_file() or path.stat().st_mtime < run.model_file.stat().st_mtime:
+        return None
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    held = run.plan.folds[run.fold]
+    fitting = metrics["fold"] == run.fold and metrics.get("mirror", False) == mirror
+    if not fitting or set(metrics["cases"]) != set(held):
+        return None
+    # Predictions are written before the scores, so those that are there are of the same evaluation.
+    return metrics if all(_is_older(prediction_file(run, name), path) for name in held) else None
+
+
+def _is_older(prediction, scores):
+    return prediction.is_file() and prediction.stat().st_mtime <= scores.stat().st_mtime

@@ -1,0 +1,49 @@
+"""Segmentations of held-back cases, kept in the run folder."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+import imaging
+from train.reference import class_indices, read_reference
+
+FOLDER = "predictions"
+
+
+def prediction_file(run, name: str) -> Path:
+    """Where a run keeps its segmentation of a case."""
+    flat = run.plan.recipe.rank == 2 and max(label.value for label in run.plan.labels) < 256
+    return run.folder / FOLDER / (name + (".png" if flat else ".nii.gz"))
+
+
+def save_prediction(run, name: str, indices: np.ndarray, affine: np.ndarray) -> None:
+    """Write a segmentation as label values in the geometry of its scan.
+
+    Args:
+        run: the run whose network made it.
+        name: of the case.
+        indices: class indices (*spatial).
+        affine: of the scan.
+    """
+    values = np.array([label.value for label in run.plan.labels], np.int32)
+    imaging.write(prediction_file(run, name), imaging.Scan(values[indices][..., None], affine))
+
+
+def load_prediction(run, name: str) -> np.ndarray:
+    """What ``save_prediction`` wrote, as class indices (*spatial)."""
+    path = prediction_file(run, name)
+    return class_indices(imaging.read_labels(path).voxels, run.plan.labels, path)[..., 0]
+
+
+def predicted_cases(runs: Sequence, dataset) -> Iterator[tuple]:
+    """(name, prediction, reference, spacing) of each held-back case of each run; arrays of class indices.
+
+    Args:
+        runs: scored runs that kept their predictions.
+        dataset: the open ``Dataset`` that they were scored on.
+    """
+    for run in runs:
+        for name in run.plan.folds[run.fold]:
+            reference = read_reference(dataset.case(name), run.plan.labels)
+            yield name, load_prediction(run, name), reference.voxels[..., 0], reference.spacing
