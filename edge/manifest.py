@@ -15,7 +15,10 @@ from imaging.recipe import Recipe, check
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
-FORMATS = ("tflite-float32", "tflite-float16", "tflite-int8", "onnx-float32", "onnx-int8")
+FORMATS = (
+    "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
+    "onnx-float32", "onnx-float16", "onnx-int8",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -43,7 +46,7 @@ class Manifest:
 
     Attributes:
         name: what the artifact is called.
-        format: "tflite-float32", "tflite-float16", "tflite-int8", "onnx-float32", "onnx-int8".
+        format: one of ``FORMATS``.
         model: file name of the model, beside the manifest.
         sha256: of the model file, hexadecimal.
         recipe: preprocessing of a scan.

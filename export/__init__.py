@@ -5,6 +5,7 @@ import importlib
 _NAMES = {
     "FORMATS": "formats",
     "convert": "conversion",
+    "layer_errors": "layers",
     "export_run": "artifact",
     "open_source": "source",
     "rule": "rewrite",

@@ -129,7 +129,7 @@ def _device(model, converted, source, max_arena, npu, allow_cpu, tell) -> Extras
         return Extras()
     planned = arena.measure(converted.data)
     facts, files, needs = {"arena": record.to_dict(planned)}, {}, fitting.activation_bytes
-    if npu is not None and converted.format.quantized:
+    if npu is not None and converted.format.activations == "int8":
         tell(f"{converted.format.name}: compiling for {npu.accelerator}")
         compiled = ethos.compile_tflite(converted.data, npu, allow_cpu)
         facts["ethos"], files = record.to_dict(compiled.report), {compiled.report.file: compiled.data}

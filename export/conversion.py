@@ -1,15 +1,18 @@
 """Any Keras segmentation network to the bytes of a model file, with its precision read back and checked."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from edge.manifest import Tensor
-from export import calibrate, operators
+from export import calibrate, operators, quantization
+from export.errors import FormatError
 from export.formats import Format, find_format
+from export.layers import LayerError
 from export.operators import Operator
-from export.rewrite import Form, RewriteError, rewrite
+from export.ranges import check_method
+from export.rewrite import Form, RewriteError, check_fit, rewrite
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,10 @@ class Converted:
         output: its output tensor.
         folded: depth is the batch axis of both (rewritten 3D network).
         operators: read back from ``data``.
+        method: calibration method of an int8 file.
+        agreement: share of the voxels of calibration patches that keep the float network's class, by method tried.
+        layer_errors: of an int8 file, worst first.
+        float_layers: names of those layers of an int8 file that stayed float, as was asked.
     """
 
     format: Format
@@ -31,10 +38,20 @@ class Converted:
     output: Tensor
     folded: bool
     operators: list[Operator]
+    method: str = ""
+    agreement: dict[str, float] = field(default_factory=dict)
+    layer_errors: tuple[LayerError, ...] = ()
+    float_layers: tuple[str, ...] = ()
 
 
 def convert(
-    model, format: str, patch: Sequence[int] | None = None, calibration: Sequence[np.ndarray] = ()
+    model,
+    format: str,
+    patch: Sequence[int] | None = None,
+    calibration: Sequence[np.ndarray] = (),
+    *,
+    method: str = "minmax",
+    float_layers: int = 0,
 ) -> Converted:
     """Convert a Keras segmentation network.
 
@@ -42,54 +59,77 @@ def convert(
         model: functional Keras model with one input (batch, *spatial, channels) and one output of logits.
         format: a format's name, see ``export.formats``.
         patch: spatial size that the file will take; by default the model's own, if that is fixed.
-        calibration: representative patches (*patch, channels), prepared as in training; for int8 formats.
+        calibration: representative patches (*patch, channels), prepared as in training; for integer formats.
+        method: calibration of int8, see ``export.ranges``; "auto" tries all and keeps what agrees best.
+        float_layers: number of layers of an int8 file, those of largest error, that stay float.
 
     Returns:
-        The converted model; for an int8 format every convolution in it is int8.
+        The converted model; for an integer format every convolution in it is integer, but for ``float_layers``.
 
     Raises:
-        FormatError: unknown format.
+        FormatError: unknown format or method, or float layers in a format that has none.
         RewriteError: no patch is given and the model has none, the network does not take it, it has several inputs or
             outputs, or a layer that cannot be rewritten.
-        PrecisionError: int8 was asked for and some convolution is not, or the runtime lacks an operation.
+        PrecisionError: an integer format was asked for and some convolution is not, or the runtime lacks an operation.
         InputError: calibration patches of the wrong shape, or none.
     """
     chosen = find_format(format)
+    check_method(method)
+    if float_layers and chosen.activations != "int8":
+        raise FormatError(f"format {chosen.name}: float layers are for int8 formats; leave them out")
     _check_ends(model)
     patch = _patch(model, patch)
-    _check_fits(model, patch)
+    check_fit(model, patch)
     channels = model.inputs[0].shape[-1]
     if chosen.quantized:
         calibration = calibrate.check_patches(calibration, (*patch, channels))
     make = _to_tflite if chosen.runtime == "tflite" else _to_onnx
-    converted = make(model, chosen, patch, calibration)
+    converted = make(model, chosen, patch, calibration, method, float_layers)
     if chosen.quantized:
-        operators.check_integer(converted.operators, chosen.name)
+        precision = "int8" if chosen.activations == "int8" else "int16x8"
+        operators.check_integer(converted.operators, chosen.name, precision, float_layers)
     return converted
 
 
-def _to_tflite(model, chosen, patch, calibration):
-    from export import tflite
+def _to_tflite(model, chosen, patch, calibration, method, float_layers):
+    from export import tflite, tflite_integer
 
     folded = len(patch) == 3
-    flat = rewrite(model, patch)
-    data = tflite.to_tflite(flat, chosen, [_carried(p, folded) for p in calibration])
-    return Converted(chosen, data, *tflite.tensors(data), folded, operators.read_tflite(data))
+    flat, patches = rewrite(model, patch), [_carried(p, folded) for p in calibration]
+    how = {}
+    if chosen.activations == "int8":
+        network = quantization.TFLiteNetwork(flat, patches)
+        quantized = quantization.quantize(network, patches, method, float_layers)
+        data, how = quantized.model, _how(quantized)
+    elif chosen.activations == "int16":
+        data = tflite_integer.quantize_int16(tflite.to_tflite(flat, find_format("tflite-float32")), patches)
+    else:
+        data = tflite.to_tflite(flat, chosen)
+    return Converted(chosen, data, *tflite.tensors(data), folded, operators.read_tflite(data), **how)
 
 
-def _to_onnx(model, chosen, patch, calibration):
+def _to_onnx(model, chosen, patch, calibration, method, float_layers):
     from export import onnx
 
-    if not chosen.quantized:
-        converted, folded = onnx.to_onnx(_fixed(model, patch)), False
-    else:
+    how, folded = {}, False
+    if chosen.activations == "int8":
         folded = len(patch) == 3
-        flat = rewrite(model, patch, Form(subpixel=True))
-        converted = onnx.quantize(onnx.to_onnx(flat), [_carried(p, folded) for p in calibration])
-        operators.check_runtime_integer(converted)
+        patches = [_carried(p, folded) for p in calibration]
+        network = quantization.OnnxNetwork(onnx.to_onnx(rewrite(model, patch, Form(subpixel=True))), patches)
+        quantized = quantization.quantize(network, patches, method, float_layers)
+        converted, how = quantized.model, _how(quantized)
+        operators.check_runtime_integer(converted, float_layers)
+    else:
+        converted = onnx.to_onnx(_fixed(model, patch))
+        if chosen.weights == "float16":
+            converted = onnx.to_float16(converted)
     return Converted(
-        chosen, converted.SerializeToString(), *onnx.tensors(converted), folded, operators.read_onnx(converted)
+        chosen, converted.SerializeToString(), *onnx.tensors(converted), folded, operators.read_onnx(converted), **how
     )
+
+
+def _how(quantized):
+    return {name: getattr(quantized, name) for name in ("method", "agreement", "layer_errors", "float_layers")}
 
 
 def _carried(patch, folded):
@@ -110,17 +150,6 @@ def _fixed(model, patch):
 
     image = keras.Input(batch_shape=(1, *patch, model.inputs[0].shape[-1]), name="image", dtype="float32")
     return keras.Model(image, model(image), name=model.name)
-
-
-def _check_fits(model, patch):
-    """Build the network on the patch symbolically: a patch that its strides do not divide fails here, in words."""
-    try:
-        _fixed(model, patch)
-    except ValueError as error:
-        first = str(error).strip().splitlines()[0]
-        raise RewriteError(
-            f"{model.name} does not take patch {patch} ({first}); use sizes that its strides divide"
-        ) from None
 
 
 def _check_ends(model):

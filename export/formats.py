@@ -27,7 +27,7 @@ class Format:
     @property
     def quantized(self) -> bool:
         """Whether calibration cases are needed."""
-        return self.activations == "int8"
+        return self.activations in ("int8", "int16")
 
     @property
     def file(self) -> str:
@@ -40,8 +40,11 @@ FORMATS = {
     for f in (
         Format("tflite-float32", "tflite", "float32", "float32", "LiteRT, the reference on a device"),
         Format("tflite-float16", "tflite", "float16", "float32", "LiteRT, half the file, float arithmetic"),
+        Format("tflite-dynamic", "tflite", "int8", "float32", "LiteRT, a quarter of the file without calibration"),
+        Format("tflite-int16", "tflite", "int8", "int16", "LiteRT, all integer where int8 is too coarse; slower"),
         Format("tflite-int8", "tflite", "int8", "int8", "LiteRT, all integer: the fastest and smallest; NPUs"),
         Format("onnx-float32", "onnx", "float32", "float32", "ONNX Runtime and other ONNX tools, the reference"),
+        Format("onnx-float16", "onnx", "float16", "float16", "ONNX Runtime on GPUs and NPUs, half the file"),
         Format("onnx-int8", "onnx", "int8", "int8", "ONNX Runtime, QDQ, int8 weights and uint8 activations"),
     )
 }

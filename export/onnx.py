@@ -1,14 +1,9 @@
-"""A Keras model to an ONNX file: float by tf2onnx, int8 by ONNX Runtime's static quantization (QDQ)."""
-
-import tempfile
-from collections.abc import Iterable
-from pathlib import Path
+"""A Keras model to a float ONNX file, by tf2onnx."""
 
 import numpy as np
 
 from edge.manifest import Tensor
 from export.errors import PrecisionError
-from export.integer import movement_in_integers
 from export.tflite import quiet
 
 OPSET = 17
@@ -61,51 +56,16 @@ def _check_operators(model):
         )
 
 
-def quantize(model, calibration: Iterable[np.ndarray]):
-    """Quantize a float ONNX model to int8 weights per channel and uint8 activations, as QDQ.
-
-    Unsigned activations are what x86 dot-product instructions (VNNI) take without a correction.
+def to_float16(model):
+    """A float32 ONNX model with weights and arithmetic in float16; its input and output stay float32.
 
     Args:
-        model: float32 ``onnx.ModelProto`` with one input.
-        calibration: representative inputs of its shape.
-
-    Returns:
-        ``onnx.ModelProto`` with float32 input and output.
+        model: ``onnx.ModelProto``.
     """
-    import onnx
-    from onnxruntime.quantization import CalibrationMethod, QuantFormat, QuantType, quantize_static
-    from onnxruntime.quantization.shape_inference import quant_pre_process
+    from onnxruntime.transformers.float16 import convert_float_to_float16
 
-    with tempfile.TemporaryDirectory() as folder, quiet():
-        source, prepared, result = (str(Path(folder) / f"{name}.onnx") for name in ("float", "prepared", "int8"))
-        onnx.save(model, source)
-        quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        quantize_static(
-            prepared,
-            result,
-            _reader(model.graph.input[0].name, calibration),
-            quant_format=QuantFormat.QDQ,
-            per_channel=True,
-            activation_type=QuantType.QUInt8,
-            weight_type=QuantType.QInt8,
-            calibrate_method=CalibrationMethod.MinMax,
-        )
-        return movement_in_integers(onnx.load(result))
-
-
-def _reader(name, calibration):
-    from onnxruntime.quantization import CalibrationDataReader
-
-    class Reader(CalibrationDataReader):
-        def __init__(self):
-            self.patches = iter(calibration)
-
-        def get_next(self):
-            patch = next(self.patches, None)
-            return None if patch is None else {name: np.asarray(patch, np.float32)}
-
-    return Reader()
+    with quiet():
+        return convert_float_to_float16(model, keep_io_types=True, op_block_list=["Resize"])
 
 
 def tensors(model) -> tuple[Tensor, Tensor]:

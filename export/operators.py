@@ -19,7 +19,8 @@ class Operator:
     Attributes:
         kind: its type in the file's own words, "CONV_2D" or "Conv".
         name: its output tensor or node name.
-        precision: "int8", "float32", "float16" (weights) or the type of its data.
+        precision: "int8", "int16x8" (int16 activations, int8 weights), "float32", "float16" or the type of its data;
+            "mixed ..." where data, weights and output differ.
         macs: multiply-accumulates for one patch; 0 for what is not a product of matrices.
     """
 
@@ -52,6 +53,7 @@ def read_tflite(data: bytes) -> list[Operator]:
                 foreign.append(f"{code.customCode.decode()} ({name})")
             data_types = {types[t.type] for t in [*_operands(kind, tensors), output]}
             precision = data_types.pop() if len(data_types) == 1 else "mixed " + "+".join(sorted(data_types))
+            precision = "int16x8" if precision == "mixed int16+int8" else precision
             found.append(Operator(kind, name, precision, _macs_tflite(kind, tensors, output)))
     if foreign:
         raise PrecisionError(f"operators that stock LiteRT does not have: {', '.join(foreign)}")
@@ -147,21 +149,35 @@ def _macs_onnx(node, source, weights, shapes) -> int:
     return 0
 
 
-def check_integer(operators: list[Operator], what: str) -> None:
-    """Refuse an int8 artifact in which any convolution or matrix product is not int8.
+def check_integer(operators: list[Operator], what: str, precision: str = "int8", floats: int = 0) -> None:
+    """Refuse an integer artifact in which any convolution or matrix product is not integer.
+
+    Args:
+        operators: of the file.
+        what: format, for the message.
+        precision: what each must have.
+        floats: number of operators that were allowed to stay float.
 
     Raises:
         PrecisionError: naming the operators.
     """
-    wrong = [op for op in operators if op.macs and op.precision != "int8"]
+    wrong = [op for op in operators if op.macs and op.precision != precision]
+    if len(wrong) <= floats:
+        wrong = []
     if wrong or not any(op.macs for op in operators):
         names = ", ".join(f"{op.name} ({op.kind}, {op.precision})" for op in wrong[:8]) or "no convolution at all"
         more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
-        raise PrecisionError(f"{what}: asked for int8, found {names}{more}; export float32, or change these layers")
+        raise PrecisionError(
+            f"{what}: asked for {precision}, found {names}{more}; export float32, or change these layers"
+        )
 
 
-def check_runtime_integer(model) -> None:
+def check_runtime_integer(model, floats: int = 0) -> None:
     """Refuse an int8 ONNX model of which ONNX Runtime, after its own fusions, would run a convolution in float.
+
+    Args:
+        model: QDQ ``onnx.ModelProto``.
+        floats: number of operators that were allowed to stay float.
 
     Raises:
         PrecisionError: naming the operators.
@@ -180,7 +196,7 @@ def check_runtime_integer(model) -> None:
         onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
         optimized = onnx.load(options.optimized_model_filepath)
     wrong = [f"{n.name} ({n.op_type})" for n in optimized.graph.node if n.op_type in (*ARITHMETIC_ONNX, "FusedConv")]
-    if wrong:
+    if len(wrong) > floats:
         raise PrecisionError(f"onnx-int8: ONNX Runtime would run in float: {', '.join(wrong[:8])}")
 
 

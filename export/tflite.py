@@ -5,7 +5,6 @@ import logging
 import os
 import re
 import warnings
-from collections.abc import Iterable
 
 import numpy as np
 
@@ -14,16 +13,15 @@ from export.errors import PrecisionError
 from export.formats import Format
 
 
-def to_tflite(model, form: Format, calibration: Iterable[np.ndarray] = ()) -> bytes:
-    """Convert a model of fixed shape.
+def to_tflite(model, form: Format) -> bytes:
+    """Convert a model of fixed shape; for integer activations see ``export.tflite_integer``.
 
     Args:
         model: Keras model with one input of fixed shape.
-        form: one of the TFLite formats.
-        calibration: representative inputs of that shape, float32; used when ``form.quantized``.
+        form: a TFLite format with float activations.
 
     Returns:
-        The TFLite flatbuffer; int8 input and output when quantized.
+        The TFLite flatbuffer.
 
     Raises:
         PrecisionError: if the model holds operations that TFLite does not have.
@@ -32,23 +30,19 @@ def to_tflite(model, form: Format, calibration: Iterable[np.ndarray] = ()) -> by
     from tensorflow.lite.python.convert_phase import ConverterError
 
     with quiet():
-        converter = tf.lite.TFLiteConverter.from_concrete_functions([_frozen(model)])
+        converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(model)])
         if form.weights == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        if form.quantized:
+        if form.weights == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
-            converter.representative_dataset = lambda: ([np.asarray(patch, np.float32)] for patch in calibration)
-            converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS_INT8]
-            converter.inference_input_type = tf.int8
-            converter.inference_output_type = tf.int8
         try:
             return converter.convert()
         except ConverterError as error:
-            raise PrecisionError(f"{form.name}: {_reason(str(error))}") from None
+            raise PrecisionError(f"{form.name}: {failure(str(error))}") from None
 
 
-def _reason(message: str) -> str:
+def failure(message: str) -> str:
     """The converter's pages of MLIR in one line: the operations that it has no kernel for, or its first error."""
     foreign = sorted(set(re.findall(r"'tf\.(\w+)' op is neither a custom op nor a flex op", message)))
     if foreign:
@@ -57,7 +51,7 @@ def _reason(message: str) -> str:
     return f"the TFLite converter failed ({first.group(1) if first else message.strip().splitlines()[0]})"
 
 
-def _frozen(model):
+def frozen(model):
     """The model as one graph of constants; the converter would otherwise lose the variables' values."""
     import tensorflow as tf
     from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2

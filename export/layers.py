@@ -1,0 +1,67 @@
+"""How much each layer of an integer network differs from the float one: where quantization loses."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class LayerError:
+    """One convolution or matrix product.
+
+    Attributes:
+        name: of its output in the float file.
+        kind: operator type in the file's own words.
+        sqnr: signal-to-quantization-noise ratio of its output against the float network's, dB; what the layers before
+            it lost is in it. Capped at 120.
+    """
+
+    name: str
+    kind: str
+    sqnr: float
+
+
+def layer_errors(model, format: str, patch=None, calibration=(), method: str = "minmax") -> list[LayerError]:
+    """Errors of every convolution and matrix product of a network as an int8 file, worst first.
+
+    Args:
+        model: functional Keras model.
+        format: "tflite-int8" or "onnx-int8".
+        patch: spatial size of the input, voxels; by default the model's own.
+        calibration: representative patches (*patch, channels); the errors are measured on the first few of them.
+        method: calibration method, see ``export.ranges``.
+
+    Raises:
+        FormatError: if the format is not int8.
+        RewriteError, PrecisionError, InputError: as ``export.convert``.
+    """
+    from export.conversion import convert
+    from export.errors import FormatError
+    from export.formats import find_format
+
+    if find_format(format).activations != "int8":
+        raise FormatError(f"format {format!r}: has no quantized layers to compare; accepted are tflite-int8, onnx-int8")
+    return list(convert(model, format, patch, calibration, method=method).layer_errors)
+
+
+def ratios(pairs: Iterable[tuple[str, str, np.ndarray, np.ndarray]]) -> tuple[LayerError, ...]:
+    """Errors by layer, worst first.
+
+    Args:
+        pairs: (name, kind, float values, values in the integer network), any number for each layer.
+    """
+    signal: dict[tuple[str, str], float] = {}
+    noise: dict[tuple[str, str], float] = {}
+    for name, kind, expected, found in pairs:
+        key = (name, kind)
+        signal[key] = signal.get(key, 0.0) + float(np.sum(np.square(expected, dtype=np.float64)))
+        noise[key] = noise.get(key, 0.0) + float(np.sum(np.square(found - expected, dtype=np.float64)))
+    errors = [LayerError(*key, _decibels(signal[key], noise[key])) for key in signal]
+    return tuple(sorted(errors, key=lambda error: error.sqnr))
+
+
+def _decibels(signal, noise) -> float:
+    if noise == 0:
+        return 120.0
+    return float(np.clip(10 * np.log10(max(signal, 1e-300) / noise), -120.0, 120.0))

@@ -1,0 +1,211 @@
+"""Integer ONNX (QDQ) with ranges of our own choice, by ONNX Runtime's quantizer."""
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+
+from export.integer import MOVEMENT, movement_in_integers
+from export.ranges import Histogram, carried, cover
+from export.tflite import quiet
+
+MOVES = MOVEMENT | {"MaxPool"}
+BUDGET = 256 * 2**20
+
+
+def prepare(model):
+    """The float model as ONNX Runtime's quantizer wants it: shapes inferred, constants folded.
+
+    Args:
+        model: float32 ``onnx.ModelProto`` with one input.
+    """
+    import onnx
+    from onnxruntime.quantization.shape_inference import quant_pre_process
+
+    with tempfile.TemporaryDirectory() as folder, quiet():
+        source, prepared = (str(Path(folder) / f"{name}.onnx") for name in ("float", "prepared"))
+        onnx.save(model, source)
+        quant_pre_process(source, prepared, skip_symbolic_shape=True)
+        return onnx.shape_inference.infer_shapes(onnx.load(prepared))
+
+
+def histograms(prepared, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histogram], list[np.ndarray]]:
+    """Values of each activation on ``patches``, and the float logits.
+
+    Returns:
+        Histograms by tensor name, without those that only move values, and the output for each patch.
+    """
+    moved = {name for node in prepared.graph.node if node.op_type in MOVES for name in node.output}
+    sizes = {name: size for name, size in activations(prepared).items() if name not in moved}
+    extremes: dict[str, list[float]] = {}
+    for _, values in traced(prepared, sizes, patches):
+        for name, value in values.items():
+            low, high = extremes.get(name, (np.inf, -np.inf))
+            extremes[name] = [min(low, float(value.min())), max(high, float(value.max()))]
+    found = {name: Histogram.between(*ends) for name, ends in extremes.items()}
+    last = prepared.graph.output[0].name
+    logits = [None] * len(patches)
+    for which, values in traced(prepared, {**sizes, last: 0}, patches):
+        for name, value in values.items():
+            if name in found:
+                found[name].add(value)
+            if name == last:
+                logits[which] = value
+    return found, logits
+
+
+def quantize(prepared, found: dict[str, Histogram], method: str, float_nodes: Sequence[str] = ()):
+    """Quantize to int8 weights per channel and uint8 activations, as QDQ.
+
+    Unsigned activations are what x86 dot-product instructions (VNNI) take without a correction.
+
+    Args:
+        prepared: from ``prepare``.
+        found: from ``histograms``.
+        method: which ranges they give; the logits keep their extremes.
+        float_nodes: names of the nodes that stay float.
+
+    Returns:
+        ``onnx.ModelProto`` with float32 input and output.
+    """
+    from onnxruntime.quantization import CalibrationMethod, QuantType
+    from onnxruntime.quantization.calibrate import TensorsData
+    from onnxruntime.quantization.qdq_quantizer import QDQQuantizer
+    from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
+
+    last = {output.name for output in prepared.graph.output}
+    ranges = {name: cover(h, "minmax" if name in last else method) for name, h in found.items()}
+    moves = [(list(n.input), list(n.output)) for n in prepared.graph.node if n.op_type in MOVES]
+    data = {name: (np.float32(low), np.float32(high)) for name, (low, high) in carried(ranges, moves).items()}
+    model = type(prepared)()
+    model.CopyFrom(prepared)
+    with quiet():
+        quantizer = QDQQuantizer(
+            model,
+            per_channel=True,
+            reduce_range=False,
+            weight_qType=QuantType.QInt8,
+            activation_qType=QuantType.QUInt8,
+            tensors_range=TensorsData(CalibrationMethod.MinMax, data),
+            nodes_to_quantize=[],
+            nodes_to_exclude=list(float_nodes),
+            op_types_to_quantize=sorted({*QDQRegistry, *QLinearOpsRegistry}),
+            extra_options={},
+        )
+        quantizer.quantize_model()
+        quantizer.model.topological_sort()
+    return movement_in_integers(quantizer.model.model)
+
+
+def logits(model, patches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
+    """The output for each patch."""
+    last = model.graph.output[0].name
+    for _, values in traced(model, {last: 0}, patches):
+        yield values[last]
+
+
+def paired(prepared, quantized, patches: Sequence[np.ndarray]) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
+    """Each convolution and matrix product in both models, patch by patch.
+
+    Yields:
+        (node name, type, its float values, its values in the quantized model), a fused activation included.
+    """
+    from onnx import numpy_helper
+
+    nodes = _products(prepared)
+    constants = {i.name: numpy_helper.to_array(i) for i in quantized.graph.initializer}
+    made = {name for node in quantized.graph.node for name in node.output}
+    sizes = activations(prepared)
+    sizes = {tensor: sizes[tensor] for tensor in nodes}
+    integer = {t: f"{t}_QuantizeLinear_Output" if f"{t}_QuantizeLinear_Output" in made else t for t in nodes}
+    scales = {n.output[0]: n for n in quantized.graph.node if n.op_type == "QuantizeLinear"}
+    pairs = zip(
+        traced(prepared, sizes, patches),
+        traced(quantized, {integer[t]: size for t, size in sizes.items()}, patches),
+        strict=True,
+    )
+    for (_, one), (_, other) in pairs:
+        for tensor, value in one.items():
+            found = other[integer[tensor]]
+            if found.dtype.kind in "iu":
+                scale, zero = (constants[name] for name in scales[integer[tensor]].input[1:3])
+                found = (found.astype(np.float32) - zero.astype(np.float32)) * scale
+            yield *nodes[tensor], value, found
+
+
+def _products(model) -> dict[str, tuple[str, str]]:
+    """Node name and type of each product by the tensor that holds its values after a fused activation."""
+    from export.operators import ARITHMETIC_ONNX
+
+    consumers: dict[str, list] = {}
+    for node in model.graph.node:
+        for name in node.input:
+            consumers.setdefault(name, []).append(node)
+    found = {}
+    for node in model.graph.node:
+        if node.op_type in ARITHMETIC_ONNX:
+            users = consumers.get(node.output[0], [])
+            fused = len(users) == 1 and users[0].op_type in ("Relu", "Clip")
+            found[users[0].output[0] if fused else node.output[0]] = (node.name, node.op_type)
+    return found
+
+
+def activations(model) -> dict[str, int]:
+    """Sizes in bytes of the float tensors that a model computes, its input among them."""
+    import onnx
+
+    constant = {i.name for i in model.graph.initializer}
+    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
+    return {
+        value.name: 4 * int(np.prod([d.dim_value for d in value.type.tensor_type.shape.dim]))
+        for value in values
+        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and value.name not in constant
+    }
+
+
+def traced(model, sizes: dict[str, int], patches: Sequence[np.ndarray], budget: int = BUDGET) -> Iterator:
+    """Run a model and read tensors from within it, as many at once as fit ``budget`` bytes.
+
+    Args:
+        model: ``onnx.ModelProto``.
+        sizes: bytes by tensor name.
+        patches: inputs, float32.
+
+    Yields:
+        (number of the patch, {tensor name: its values}).
+    """
+    import onnx
+    import onnxruntime
+
+    inputs = {value.name for value in model.graph.input}
+    known = {value.name for value in model.graph.output}
+    traced_model = type(model)()
+    traced_model.CopyFrom(model)
+    traced_model.graph.output.extend(
+        onnx.ValueInfoProto(name=name) for name in sizes if name not in known and name not in inputs
+    )
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
+    session = onnxruntime.InferenceSession(
+        traced_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    image = session.get_inputs()[0].name
+    for which, patch in enumerate(patches):
+        feed = {image: np.asarray(patch, np.float32)}
+        for group in _groups({name: size for name, size in sizes.items() if name not in inputs}, budget):
+            yield which, dict(zip(group, session.run(group, feed), strict=True))
+        if image in sizes:
+            yield which, {image: feed[image]}
+
+
+def _groups(sizes, budget) -> list[list[str]]:
+    groups, filled = [[]], 0
+    for name, size in sizes.items():
+        if groups[-1] and filled + size > budget:
+            groups.append([])
+            filled = 0
+        groups[-1].append(name)
+        filled += size
+    return [group for group in groups if group]

@@ -1,0 +1,119 @@
+"""An int8 network: ranges by the calibration that measures best, errors by layer, float where that is allowed."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from export import layers, onnx_integer, tflite_integer
+from export.layers import LayerError
+from export.ranges import METHODS, check_method
+
+# Both are a matter of minutes: the agreement of methods differs in the third digit at most, errors by decibels.
+AGREEMENT_PATCHES = 12
+ERROR_PATCHES = 4
+
+
+@dataclass(frozen=True)
+class Quantized:
+    """An int8 network and how it came about.
+
+    Attributes:
+        model: bytes of a TFLite file, or ``onnx.ModelProto``.
+        method: which calibration method gave its ranges.
+        agreement: share of the voxels of calibration patches whose class is the float network's, by method tried.
+        layer_errors: worst first.
+        float_layers: names of those that stay float.
+    """
+
+    model: Any
+    method: str
+    agreement: dict[str, float]
+    layer_errors: tuple[LayerError, ...]
+    float_layers: tuple[str, ...] = ()
+
+
+class TFLiteNetwork:
+    """A calibrated TFLite network.
+
+    Args:
+        model: rewritten Keras model.
+        patches: representative inputs.
+    """
+
+    def __init__(self, model, patches: Sequence[np.ndarray]):
+        self.calibrated = tflite_integer.calibrate(model, patches)
+        self.histograms, self.logits = tflite_integer.histograms(self.calibrated, patches)
+
+    def quantize(self, method: str, float_layers: Sequence[str] = ()) -> bytes:
+        """The int8 file with the ranges of ``method``."""
+        ranged = tflite_integer.with_ranges(self.calibrated, self.histograms, method)
+        return tflite_integer.quantize(ranged, float_layers)
+
+    def run(self, quantized, patches):
+        """Its logits, patch by patch."""
+        return tflite_integer.logits(quantized, patches)
+
+    def paired(self, quantized, patches):
+        """Values of every layer, float and quantized."""
+        return tflite_integer.paired(self.calibrated, quantized, patches)
+
+
+class OnnxNetwork:
+    """A prepared ONNX network.
+
+    Args:
+        model: float ``onnx.ModelProto``.
+        patches: representative inputs.
+    """
+
+    def __init__(self, model, patches: Sequence[np.ndarray]):
+        self.prepared = onnx_integer.prepare(model)
+        self.histograms, self.logits = onnx_integer.histograms(self.prepared, patches)
+
+    def quantize(self, method: str, float_layers: Sequence[str] = ()):
+        """The QDQ model with the ranges of ``method``."""
+        return onnx_integer.quantize(self.prepared, self.histograms, method, float_layers)
+
+    def run(self, quantized, patches):
+        """Its logits, patch by patch."""
+        return onnx_integer.logits(quantized, patches)
+
+    def paired(self, quantized, patches):
+        """Values of every layer, float and quantized."""
+        return onnx_integer.paired(self.prepared, quantized, patches)
+
+
+def quantize(network, patches: Sequence[np.ndarray], method: str = "auto", float_layers: int = 0) -> Quantized:
+    """Quantize a calibrated network.
+
+    Args:
+        network: ``TFLiteNetwork`` or ``OnnxNetwork``.
+        patches: what it was calibrated with.
+        method: one of ``ranges.METHODS``, or "auto": the one whose classes agree best with the float network's on
+            ``patches``; the first of them where they agree alike.
+        float_layers: number of layers that stay float, those of largest error.
+
+    Raises:
+        FormatError: for an unknown method.
+    """
+    check_method(method)
+    made = {name: network.quantize(name) for name in (METHODS if method == "auto" else (method,))}
+    picks = np.unique(np.linspace(0, len(patches) - 1, min(AGREEMENT_PATCHES, len(patches))).round().astype(int))
+    measured = {name: _agreement(network, model, patches, picks) for name, model in made.items()}
+    best = max(made, key=measured.get)
+    few = [patches[i] for i in picks[:: max(1, len(picks) // ERROR_PATCHES)]]
+    errors = layers.ratios(network.paired(made[best], few))
+    if not float_layers:
+        return Quantized(made[best], best, measured, errors)
+    names = tuple(error.name for error in errors[:float_layers])
+    model = network.quantize(best, names)
+    measured[f"{best}, {len(names)} layers float"] = _agreement(network, model, patches, picks)
+    return Quantized(model, best, measured, layers.ratios(network.paired(model, few)), names)
+
+
+def _agreement(network, model, patches, picks) -> float:
+    found = network.run(model, [patches[i] for i in picks])
+    same = [np.mean(o.argmax(-1) == network.logits[i].argmax(-1)) for i, o in zip(picks, found, strict=True)]
+    return float(np.mean(same))

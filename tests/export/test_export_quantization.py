@@ -1,0 +1,97 @@
+"""Int8 of both runtimes: calibration by measurement, errors by layer, layers that stay float."""
+
+import numpy as np
+import pytest
+from export_rewriting import network
+from keras import layers
+
+import export
+from export.conversion import convert
+from export.errors import FormatError, PrecisionError
+from export.layers import LayerError, ratios
+from export.operators import check_integer
+
+PATCH = (8, 8, 8)
+FORMATS = ("tflite-int8", "onnx-int8")
+
+
+def unet(image):
+    x = layers.Conv3D(8, 3, padding="same")(image)
+    skip = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.MaxPooling3D(2)(skip)
+    x = layers.Conv3D(16, 3, padding="same", activation="relu")(x)
+    x = layers.Concatenate()([layers.Conv3DTranspose(8, 2, strides=2)(x), skip])
+    return layers.Conv3D(3, 1)(x)
+
+
+@pytest.fixture(scope="module")
+def model():
+    return network(unet, (*PATCH, 1))
+
+
+@pytest.fixture(scope="module")
+def patches():
+    rng = np.random.default_rng(1)
+    found = [rng.normal(size=(*PATCH, 1)).astype("float32") for _ in range(5)]
+    found[0][0, 0, 0] = 60.0  # an outlier, as an implant makes
+    return found
+
+
+@pytest.fixture(scope="module", params=FORMATS)
+def automatic(request, model, patches):
+    return convert(model, request.param, PATCH, patches, method="auto")
+
+
+def test_auto_takes_what_agrees_best(automatic):
+    assert set(automatic.agreement) == {"minmax", "percentile", "mse"}
+    assert automatic.agreement[automatic.method] == max(automatic.agreement.values())
+    assert automatic.agreement[automatic.method] > 0.9
+
+
+def test_outlier_is_worth_leaving_out(automatic):
+    assert automatic.method != "minmax"
+
+
+def test_movement_stays_integer(automatic):
+    moved = ("Pad", "Slice", "Concat", "Reshape", "PAD", "SLICE", "CONCATENATION", "RESHAPE")
+    assert {op.precision for op in automatic.operators if op.kind in moved} == {"int8"}
+
+
+def test_every_product_has_an_error(automatic):
+    assert len(automatic.layer_errors) == sum(op.macs > 0 for op in automatic.operators)
+    found = [error.sqnr for error in automatic.layer_errors]
+    assert found == sorted(found)
+    assert min(found) > 10  # dB
+
+
+def test_ratio_is_that_of_the_definition():
+    rng = np.random.default_rng(0)
+    signal, noise = rng.normal(size=(2, 4, 5)), 0.01 * rng.normal(size=(2, 4, 5))
+    pairs = [("conv", "CONV_2D", s, s + n) for s, n in zip(signal, noise, strict=True)] + [("same", "X", 1.0, 1.0)]
+    worst, exact = ratios(pairs)
+    assert worst.sqnr == pytest.approx(10 * np.log10(np.sum(signal**2) / np.sum(noise**2)))
+    assert exact == LayerError("same", "X", 120.0)
+
+
+def test_coarse_ranges_show_in_the_layers(model, patches):
+    wide, narrow = (
+        {e.name: e.sqnr for e in export.layer_errors(model, "tflite-int8", PATCH, patches[1:], method)}
+        for method in ("minmax", "percentile")
+    )
+    assert set(wide) == set(narrow)
+
+
+def test_errors_of_a_float_format_are_refused(model):
+    with pytest.raises(FormatError, match="no quantized layers"):
+        export.layer_errors(model, "onnx-float32", PATCH)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_worst_layer_stays_float(name, model, patches):
+    plain = convert(model, name, PATCH, patches[1:])
+    mixed = convert(model, name, PATCH, patches[1:], float_layers=1)
+    assert mixed.float_layers == (plain.layer_errors[0].name,)
+    assert [op.precision for op in mixed.operators if op.macs].count("float32") == 1
+    assert len(mixed.layer_errors) == len(plain.layer_errors)
+    with pytest.raises(PrecisionError, match="asked for int8"):
+        check_integer(mixed.operators, name)
