@@ -4,7 +4,8 @@
     python benchmarks/zoo_backends.py --backends jax torch --entries "unet*"
 
 Each backend runs in a process of its own on the same seeded weights and images; the table holds the largest
-difference of the logits, relative to the largest logit, and of the losses. Exit status 1 if one is above 1e-4.
+difference of the logits, relative to the largest logit, of the losses, and of the gradients that they give. Exit status
+1 if one is above 1e-4.
 """
 
 import argparse
@@ -46,7 +47,19 @@ def outputs(names) -> dict:
     for name in zoo.losses.list_losses():
         loss = zoo.losses.get(name)
         found[f"loss {name}"] = np.float32(keras.ops.convert_to_numpy(loss(labels, logits)))
+        found[f"step {name}"] = _step(loss, labels, logits)
     return found
+
+
+def _step(loss, labels, logits) -> np.ndarray:
+    """Kernel of a linear network after one step of gradient descent: the gradient, as each backend derives it."""
+    import keras
+
+    layer = keras.layers.Dense(logits.shape[-1], kernel_initializer="identity")
+    model = keras.Sequential([keras.Input(logits.shape[1:]), layer])
+    model.compile(keras.optimizers.SGD(1.0), loss=loss, jit_compile=keras.backend.backend() == "jax")
+    model.train_on_batch(logits, labels)
+    return keras.ops.convert_to_numpy(layer.kernel) - np.eye(logits.shape[-1], dtype="float32")
 
 
 def run(backend: str, names, folder: Path) -> dict:

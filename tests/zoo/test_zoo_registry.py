@@ -170,3 +170,16 @@ def test_styles(normalisation, upsample):
         assert all(
             layer.use_bias == (normalisation == "none") for layer in model.layers if layer.name.endswith("_0_conv")
         )
+
+
+def test_a_process_that_imports_the_models_can_load_them(tmp_path):
+    made = {
+        "swin": zoo.get("swin_unetr", (16, 16, 1), width=4, blocks=(1, 2), heads=(1, 1), window=2),
+        "unetr": zoo.get("unetr", (16, 16, 1), hidden=8, heads=1, blocks=4, width=2),
+        "mobile": zoo.get("mobile_unet3d", (8, 8, 8, 1), width=2, depth=2, upsample="linear"),
+        "odd": zoo.get("unet3d", (5, 5, 5, 1), width=2, depth=2),
+    }
+    for name, model in made.items():
+        model.save(tmp_path / f"{name}.keras")
+    code = "import sys, keras, zoo.models\nfor p in sys.argv[1:]: keras.saving.load_model(p)"
+    subprocess.run([sys.executable, "-c", code, *tmp_path.glob("*.keras")], cwd=ROOT, check=True)
