@@ -10,17 +10,31 @@ import numpy as np
 from imaging.errors import InputError
 from train.checkpoint import save_checkpoint
 
+SCHEDULES = {
+    "cosine": lambda fallen: 0.5 * (1.0 + math.cos(math.pi * fallen)),
+    "poly": lambda fallen: (1.0 - fallen) ** 0.9,
+    "constant": lambda fallen: 1.0,
+}
+"""Share of the learning rate that is left, from the share (0 to 1) of the way after the warm-up.
+
+Cosine: Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983. Poly with nnU-Net's power: Isensee et al., Nature Methods
+2021, arXiv:1904.08128.
+"""
+
 
 def rate(progress: float, settings) -> float:
-    """The learning rate at ``progress`` (0 to 1) of a training: linear warm-up, then half a cosine down to zero.
-
-    Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983.
-    """
+    """The learning rate at ``progress`` (0 to 1) of a training: linear warm-up, then ``settings.schedule``."""
     progress = min(max(progress, 0.0), 1.0)
     if progress < settings.warmup:
         return settings.learning_rate * max(progress / settings.warmup, 0.01)
-    fall = (progress - settings.warmup) / max(1.0 - settings.warmup, 1e-9)
-    return settings.learning_rate * 0.5 * (1.0 + math.cos(math.pi * fall))
+    fallen = (progress - settings.warmup) / max(1.0 - settings.warmup, 1e-9)
+    return settings.learning_rate * SCHEDULES[settings.schedule](min(fallen, 1.0))
+
+
+def is_stale(history, patience: int) -> bool:
+    """Whether the validation loss has not fallen for ``patience`` epochs; never for a patience of 0."""
+    losses = [row["val_loss"] for row in history]
+    return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
 
 class Clock(keras.callbacks.Callback):
@@ -135,13 +149,17 @@ class Record(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         from train.curves import save_curves, save_history
 
-        row = {"epoch": epoch + 1, **{k: float(v) for k, v in logs.items()}}
+        # Deep supervision adds a loss per output, which the losses here sum up.
+        row = {"epoch": epoch + 1, **{name: float(logs[name]) for name in ("loss", "val_loss")}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(self.clock.seconds, 1)
         self.state.epoch = epoch + 1
         self.state.seconds = self.clock.seconds
-        self.state.finished = self.clock.finished(epoch)
         self.state.history.append(row)
+        # Decided from what is stored, so that a resumed training ends at the same epoch.
+        stale = is_stale(self.state.history, self.clock.settings.patience)
+        self.state.finished = self.clock.finished(epoch) or stale
+        self.model.stop_training = self.state.finished
         save_checkpoint(self.run.folder / "checkpoints", self.model, self.state)
         save_history(self.run.folder / "history.csv", self.state.history)
         save_curves(self.run.folder / "progress.png", self.state.history)

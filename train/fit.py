@@ -70,24 +70,34 @@ def check(plan: Plan, dataset=None) -> None:
     Raises:
         UsageError: naming the field, what it holds and what is accepted.
     """
+    from train.callbacks import SCHEDULES
     from train.plan_check import check_plan
     from zoo import losses
+    from zoo.registry import option_names
 
     settings = plan.training
-    for name, accepted in (("precision", PRECISIONS), ("optimizer", OPTIMIZERS), ("loss", losses.list_losses())):
+    for name, accepted in (
+        ("precision", PRECISIONS),
+        ("optimizer", OPTIMIZERS),
+        ("schedule", tuple(SCHEDULES)),
+        ("loss", losses.list_losses()),
+    ):
         if getattr(settings, name) not in accepted:
             raise UsageError(f"training.{name} {getattr(settings, name)!r}: accepted are {', '.join(accepted)}")
     if settings.minutes is not None and not settings.minutes > 0:
         raise UsageError(f"training.minutes {settings.minutes!r}: accepted is more than 0")
     check_plan(plan, dataset)
+    if settings.deep_supervision and "deep_supervision" not in option_names(plan.network.name):
+        raise UsageError(f"training.deep_supervision: network {plan.network.name!r} has one output only; set it false")
 
 
-def network(plan: Plan, precision: str = "float32"):
+def network(plan: Plan, precision: str = "float32", deep_supervision: bool = False):
     """The plan's network with fresh weights, drawn by the plan's seed.
 
     Args:
         plan: names the network, its patch, channels and classes.
         precision: Keras' dtype policy to build it under.
+        deep_supervision: give the logits of the coarser decoder levels as well.
     """
     import keras
 
@@ -98,7 +108,8 @@ def network(plan: Plan, precision: str = "float32"):
     keras.utils.set_random_seed(plan.training.seed)
     try:
         shape = (*plan.patch, len(plan.channels))
-        return zoo.get(plan.network.name, shape, classes=len(plan.labels), **plan.network.options)
+        options = plan.network.options | ({"deep_supervision": True} if deep_supervision else {})
+        return zoo.get(plan.network.name, shape, classes=len(plan.labels), **options)
     finally:
         keras.config.set_dtype_policy(before)
 
@@ -108,7 +119,11 @@ def optimizer(plan: Plan):
     import keras
 
     settings = plan.training
-    common = {"learning_rate": settings.learning_rate, "global_clipnorm": settings.clip_norm or None}
+    common = {
+        "learning_rate": settings.learning_rate,
+        "global_clipnorm": settings.clip_norm or None,
+        "gradient_accumulation_steps": settings.accumulate if settings.accumulate > 1 else None,
+    }
     if settings.ema:
         # The average must forget the first weights: a short training gets a shorter memory.
         steps = settings.epochs * settings.steps_per_epoch
@@ -121,23 +136,39 @@ def optimizer(plan: Plan):
     return chosen
 
 
+def objective(plan: Plan, outputs: int) -> dict:
+    """The losses of a network's outputs and their weights, as ``compile`` takes them."""
+    from train.fused import compiled
+    from zoo import losses
+
+    weights = plan.training.class_weights
+    loss = losses.get(plan.training.loss, **({"class_weights": weights} if weights else {}))
+    if outputs == 1:
+        return {"loss": compiled(loss)}
+    supervised = losses.deep_supervision(loss, outputs)
+    return supervised | {"loss": [compiled(each) for each in supervised["loss"]]}
+
+
 def _train(run, training, validation, verbose):
     import keras
 
     from train import callbacks
     from train.checkpoint import restore_checkpoint
-    from train.fused import compiled, fuse
-    from zoo import losses
+    from train.fused import fuse
 
     plan = run.plan
     settings = plan.training
-    model = fuse(network(plan, settings.precision))
-    model.compile(optimizer=optimizer(plan), loss=compiled(losses.get(settings.loss)), jit_compile=False)
+    model = fuse(network(plan, settings.precision, settings.deep_supervision))
+    model.compile(optimizer=optimizer(plan), **objective(plan, len(model.outputs)), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     state = restore_checkpoint(run, model)
     per_epoch = settings.steps_per_epoch
     stream = batches(training, plan, training=True, first=state.epoch * per_epoch)
     held = batches(validation, plan, training=False, steps=validation_steps(validation, plan))
+    if len(model.outputs) > 1:
+        stream, held = (
+            data.map(lambda image, label: (image, (label,) * len(model.outputs))) for data in (stream, held)
+        )
     clock = callbacks.Clock(settings, state)
     try:
         model.fit(
@@ -170,7 +201,9 @@ def _train(run, training, validation, verbose):
 def _save_model(run, trained):
     """Write ``model.keras``: the plain float32 network with the trained weights."""
     model = network(run.plan)
-    model.set_weights(trained.get_weights())
+    values = {weight.path: weight for weight in trained.weights}  # with deep supervision it has further heads
+    for weight in model.weights:
+        weight.assign(values[weight.path])
     temporary = run.folder / f".model.{os.getpid()}.keras"
     model.save(temporary)
     os.replace(temporary, run.model_file)

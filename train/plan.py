@@ -60,6 +60,7 @@ class Training:
     Attributes:
         epochs: passes of ``steps_per_epoch`` batches; the learning rate falls to zero over all of them.
         minutes: instead of ``epochs``, the time that training may take; the schedule follows the clock.
+        schedule: how the learning rate falls after the warm-up: "cosine", "poly" (power 0.9) or "constant".
         warmup: share of the training over which the learning rate rises from zero.
         ema: decay of the moving average of the weights that is evaluated and saved; 0 for none.
         clip_norm: largest norm of the whole gradient; 0 for no limit.
@@ -67,6 +68,10 @@ class Training:
             holds what the machine it started on is fastest with.
         foreground: share of the patches that are centred on a voxel of a foreground class.
         mirror: spatial axes that a patch may be flipped along.
+        accumulate: batches whose gradients are averaged for one step of the optimizer.
+        class_weights: a factor per class in the loss, background first; none for equal ones.
+        deep_supervision: train the coarser decoder levels as well; the trained network has one output all the same.
+        patience: epochs without a lower validation loss after which the training ends; 0 for never.
     """
 
     epochs: int = 60
@@ -85,6 +90,11 @@ class Training:
     seed: int = 0
     minutes: float | None = None
     augmentation: Augmentation = Augmentation()
+    schedule: str = "cosine"
+    accumulate: int = 1
+    class_weights: tuple[float, ...] = ()
+    deep_supervision: bool = False
+    patience: int = 0
 
 
 @dataclass(frozen=True)

@@ -40,6 +40,15 @@ def _fields(plan):
         ("training.weight_decay", training.weight_decay, "at least 0", training.weight_decay >= 0),
         ("training.warmup", training.warmup, "from 0 to 1", 0 <= training.warmup <= 1),
         ("training.ema", training.ema, "from 0 to below 1", 0 <= training.ema < 1),
+        ("training.accumulate", training.accumulate, "at least 1", training.accumulate >= 1),
+        ("training.patience", training.patience, "at least 0", training.patience >= 0),
+        (
+            "training.class_weights",
+            training.class_weights,
+            f"none, or {len(plan.labels)} of at least 0",
+            not training.class_weights
+            or (len(training.class_weights) == len(plan.labels) and min(training.class_weights) >= 0),
+        ),
         ("training.foreground", training.foreground, "from 0 to 1", 0 <= training.foreground <= 1),
     ):
         if not (good if good is not None else value == plan.recipe.channels):
@@ -61,6 +70,8 @@ def _patch(plan):
     rank = plan.recipe.rank
     if entry(plan.network.name).rank != rank:
         problems.append(f"network {plan.network.name!r} takes {entry(plan.network.name).rank}D, recipe.rank is {rank}")
+    if "deep_supervision" in plan.network.options:
+        problems.append("network.options holds deep_supervision; set training.deep_supervision instead")
     if len(plan.patch) != rank or not all(size >= 1 for size in plan.patch):
         problems.append(f"patch {plan.patch}: accepted are {rank} sizes of at least 1")
     if problems:

@@ -1,5 +1,6 @@
 """``zoo train``: from a dataset folder to a run folder."""
 
+import argparse
 import dataclasses
 import os
 from pathlib import Path
@@ -8,6 +9,24 @@ from imaging import record
 from imaging.command import next_command
 from imaging.errors import UsageError
 from train.plan import Network, Plan
+
+OVERRIDES = (
+    "epochs",
+    "steps_per_epoch",
+    "minutes",
+    "batch",
+    "learning_rate",
+    "precision",
+    "optimizer",
+    "loss",
+    "schedule",
+    "accumulate",
+    "class_weights",
+    "patience",
+    "deep_supervision",
+    "seed",
+)
+"""Options of the command line that are fields of ``plan.training``."""
 
 
 def add_train(subparsers) -> None:
@@ -36,6 +55,17 @@ def add_train(subparsers) -> None:
     parser.add_argument("--batch", type=int, help="patches per step, instead of the plan's")
     parser.add_argument("--learning-rate", type=float, help="instead of the plan's")
     parser.add_argument("--precision", help="auto, float32, mixed_bfloat16 or mixed_float16, instead of the plan's")
+    parser.add_argument("--optimizer", help="adamw or sgd (with Nesterov momentum), instead of the plan's")
+    parser.add_argument("--loss", help="see zoo.losses, instead of the plan's")
+    parser.add_argument("--schedule", help="cosine, poly or constant, after the warm-up, instead of the plan's")
+    parser.add_argument("--accumulate", type=int, help="batches averaged for one step of the optimizer")
+    parser.add_argument("--class-weights", type=_weights, help="factors in the loss, background first: 0.5,1,2")
+    parser.add_argument("--patience", type=int, help="end after so many epochs without a lower validation loss")
+    parser.add_argument(
+        "--deep-supervision",
+        action=argparse.BooleanOptionalAction,
+        help="train the coarser decoder levels as well, or not, instead of the plan's",
+    )
     parser.add_argument("--seed", type=int, help="instead of the plan's")
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
@@ -94,8 +124,7 @@ def _run_folds(args, plan, dataset, folds):
 
 def overridden(plan: Plan, args) -> Plan:
     """``plan`` with what the command line said."""
-    names = ("epochs", "steps_per_epoch", "minutes", "batch", "learning_rate", "precision", "seed")
-    changes = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
+    changes = {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
     if "minutes" in changes and "epochs" in changes:
         raise UsageError("--minutes and --epochs exclude each other; give one")
     if "epochs" in changes:
@@ -104,3 +133,10 @@ def overridden(plan: Plan, args) -> Plan:
     if args.model is not None and args.model != network.name:
         network = Network(args.model)
     return dataclasses.replace(plan, network=network, training=dataclasses.replace(plan.training, **changes))
+
+
+def _weights(text):
+    try:
+        return tuple(float(part) for part in text.split(","))
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text!r}: numbers joined by commas are accepted") from None
