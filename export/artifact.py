@@ -16,12 +16,14 @@ import edge
 from edge.manifest import Manifest
 from edge.segmenter import Segmenter
 from export import arena, calibrate, ethos, fitting
+from export.attempts import attempt, check_allowed, describe
 from export.card import card
 from export.conversion import Converted, convert
 from export.errors import FidelityError
 from export.fidelity import Fidelity, compare
 from export.formats import find_format
 from export.operators import count, integer_share
+from export.ranges import check_method
 from export.source import Source, load_network, open_source
 from imaging import record
 from imaging.errors import InputError
@@ -65,6 +67,8 @@ def export_run(
     max_arena: int | None = None,
     target: str | None = None,
     allow_cpu: bool = False,
+    calibration: str = "auto",
+    allow_float: int = 0,
     tell: Callable[[str], None] = print,
 ) -> list[Path]:
     """Convert, verify and write a run's network in each of ``formats``.
@@ -81,6 +85,8 @@ def export_run(
             held to what Vela plans for it.
         target: Arm NPU that the int8 TFLite file is compiled for as well, see ``export.ethos``.
         allow_cpu: accept operators that the NPU does not have.
+        calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
+        allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
         tell: takes a line of progress.
 
     Returns:
@@ -88,13 +94,16 @@ def export_run(
 
     Raises:
         InputError: the run is not finished, a case cannot be read, ``out`` cannot be written.
-        FormatError: unknown format, known before any work is done.
+        FormatError: unknown format or calibration, or float layers allowed where nothing is int8; known before any
+            work is done.
         PrecisionError: an int8 format would not be int8.
         FidelityError: the artifact loses more than ``max_drop``; nothing is written for it.
         ArenaError: it needs more than ``max_arena``; the message says which patch and width would fit.
         EthosError: operators fall to the processor; the message names them.
     """
     chosen = [find_format(name) for name in formats]
+    check_method(calibration)
+    check_allowed(formats, allow_float)
     npu = None if target is None else ethos.find_target(target)
     if npu is not None:
         ethos.check_formats(formats)
@@ -114,10 +123,16 @@ def export_run(
     for form in chosen:
         tell(f"{form.name}: converting" + (f", calibrated with {len(cases)} training cases" if form.quantized else ""))
         used = cases if form.quantized else ()
-        converted = convert(model, form.name, source.patch, patches if form.quantized else ())
-        extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
         checker = _verifier(model, source, max_drop, threads, tell) if verify else None
-        folder = write_artifact(converted, source, Path(out) / form.name, [c.name for c in used], checker, extras)
+
+        def make(method, floats, form=form, used=used, checker=checker):
+            given = patches if form.quantized else ()
+            converted = convert(model, form.name, source.patch, given, method=method, float_layers=floats)
+            extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
+            names = [case.name for case in used]
+            return converted, lambda: write_artifact(converted, source, Path(out) / form.name, names, checker, extras)
+
+        folder = attempt(make, calibration, allow_float if form.activations == "int8" else 0, tell)
         folders.append(folder)
         tell(f"{form.name}: {folder} ({(folder / form.file).stat().st_size / 1e6:.2f} MB)")
     return folders
@@ -218,7 +233,7 @@ def check_writable(folder) -> None:
 
 
 def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
-    provenance = source.provenance | facts
+    provenance = source.provenance | facts | describe(converted)
     provenance |= {
         "macs": sum(op.macs for op in converted.operators),
         "int8_share": integer_share(converted.operators),

@@ -25,7 +25,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits",
         f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
         f"- Trained on: {source.get('dataset')}, fold {source.get('fold')}, seed {source.get('seed')}",
-        f"- Calibrated with {len(manifest.calibration)} training cases" if manifest.calibration else "- Not quantized",
+        *_calibration(manifest),
         "",
         *_fidelity(manifest),
         "",
@@ -40,6 +40,7 @@ def card(manifest: Manifest, size: int) -> str:
         ),
         "",
         *_npu(source),
+        *_layers(source),
         "## Run it",
         "",
         "```",
@@ -50,6 +51,36 @@ def card(manifest: Manifest, size: int) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _calibration(manifest) -> list[str]:
+    source = manifest.source
+    if not manifest.calibration:
+        return ["- No calibration cases"]
+    lines = [f"- Calibrated with {len(manifest.calibration)} training cases"]
+    if "calibration_method" in source:
+        tried = ", ".join(f"{name} {share:.4%}" for name, share in source["calibration_agreement"].items())
+        lines[0] += f" by {source['calibration_method']}; voxels of theirs that keep their class: {tried}"
+    if source.get("float_layers"):
+        lines.append(f"- Float layers, as was allowed: {', '.join(f'`{name}`' for name in source['float_layers'])}")
+    return lines
+
+
+def _layers(source) -> list[str]:
+    if not source.get("layer_errors"):
+        return []
+    rows = [f"| `{e['name']}` | {e['kind']} | {e['sqnr']:.1f} |" for e in source["layer_errors"]]
+    return [
+        "## Layers of largest error",
+        "",
+        "Signal-to-quantization-noise ratio of a layer's output against the float network's, on calibration patches;",
+        "what the layers before it lost is in it.",
+        "",
+        "| output | operator | dB |",
+        "|---|---|---|",
+        *rows,
+        "",
+    ]
 
 
 def _memory(source) -> list[str]:

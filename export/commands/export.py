@@ -19,6 +19,15 @@ def add_export(subparsers) -> None:
     parser.add_argument("--out", type=Path, help="folder that gets one sub-folder a format")
     parser.add_argument("--patch", type=int, nargs="+", metavar="N", help="input size in voxels instead of the plan's")
     parser.add_argument("--max-drop", type=float, help="largest drop in mean Dice that is accepted (default: 0.01)")
+    parser.add_argument(
+        "--calibration",
+        default="auto",
+        metavar="METHOD",
+        help="ranges of int8: minmax, percentile, mse, or auto: what agrees best with the network (default: auto)",
+    )
+    parser.add_argument(
+        "--allow-float", type=int, default=0, metavar="N", help="where int8 loses too much, up to N layers stay float"
+    )
     parser.add_argument("--no-verify", action="store_true", help="do not compare with the network; the card says so")
     parser.add_argument("--threads", type=int, default=2, help="threads for verification (default: 2)")
     parser.add_argument("--max-arena", metavar="SIZE", help="refuse a TFLite file whose activations need more: 256KB")
@@ -44,11 +53,17 @@ def run_export(args) -> int:
 
     from export import ethos
     from export.arena import check_formats, parse_size
+    from export.attempts import check_allowed
     from export.formats import find_format
+    from export.ranges import check_method
     from export.source import open_source
 
     for name in args.format:
         find_format(name)
+    check_method(args.calibration)
+    check_allowed(args.format, args.allow_float)
+    if args.allow_float and args.no_verify:
+        raise UsageError("--allow-float: is used where verification fails; leave out --no-verify")
     max_arena = None
     if args.max_arena is not None:
         max_arena = parse_size(args.max_arena)
@@ -76,6 +91,8 @@ def run_export(args) -> int:
         max_arena=max_arena,
         target=args.target,
         allow_cpu=args.allow_cpu,
+        calibration=args.calibration,
+        allow_float=args.allow_float,
         tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
     )
     if args.json:

@@ -1,0 +1,129 @@
+"""What is tried, said and recorded where int8 loses too much, and how the calibration method gets into the artifact."""
+
+import pytest
+from export_runs import write_run
+
+import edge
+from export.artifact import export_run
+from export.attempts import attempt, check_allowed
+from export.commands.export import add_export
+from export.conversion import Converted
+from export.errors import FidelityError, FormatError
+from export.formats import find_format
+from imaging import command
+from imaging.errors import UsageError
+
+
+def converted(method, floats):
+    names = tuple(f"layer{i}" for i in range(floats))
+    return Converted(find_format("onnx-int8"), b"", None, None, True, [], method=method, float_layers=names)
+
+
+def tries(enough, allowed):
+    """Numbers of float layers tried when ``enough`` of them are needed; the result; what was said."""
+    counts, said = [], []
+
+    def make(method, floats):
+        counts.append((method, floats))
+
+        def write():
+            if floats < enough:
+                raise FidelityError("onnx-int8: verdict fail")
+            return "folder"
+
+        return converted("percentile", floats), write
+
+    try:
+        found = attempt(make, "auto", allowed, said.append)
+    except FidelityError:
+        found = None
+    return counts, found, said
+
+
+def test_int8_that_passes_is_not_tried_again():
+    assert tries(0, 8) == ([("auto", 0)], "folder", [])
+
+
+def test_float_layers_double_and_the_method_stays():
+    counts, found, said = tries(3, 6)
+    assert counts == [("auto", 0), ("percentile", 1), ("percentile", 2), ("percentile", 4)]
+    assert found == "folder"
+    assert "verdict fail; trying with layers in float, as allowed" in said[0]
+    assert said[-1] == "onnx-int8: 4 layers stay float: layer0, layer1, layer2, layer3"
+
+
+def test_no_more_than_allowed():
+    assert [n for _, n in tries(99, 6)[0]] == [0, 1, 2, 4, 6]
+    assert tries(99, 6)[1] is None
+    assert [n for _, n in tries(99, 0)[0]] == [0]
+
+
+def test_allowance_is_checked():
+    with pytest.raises(FormatError, match="int8 formats"):
+        check_allowed(["onnx-float32"], 1)
+    with pytest.raises(UsageError, match="0 or more"):
+        check_allowed(["onnx-int8"], -1)
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_run(tmp_path_factory.mktemp("attempts"))
+
+
+@pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
+def test_artifact_tells_calibration_and_worst_layers(run, tmp_path, name):
+    said = []
+    (folder,) = export_run(run, [name], tmp_path, tell=said.append)
+    source = edge.load_manifest(folder).source
+    assert set(source["calibration_agreement"]) == {"minmax", "percentile", "mse"}
+    assert source["calibration_method"] in source["calibration_agreement"]
+    assert source["float_layers"] == []
+    assert [set(error) for error in source["layer_errors"]] == [{"name", "kind", "sqnr"}] * 2
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert "Layers of largest error" in card
+    assert f"by {source['calibration_method']}" in card
+    assert any("calibrated by" in line for line in said)
+
+
+@pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
+def test_float_layers_are_recorded(run, tmp_path, name, monkeypatch):
+    from export import artifact
+
+    monkeypatch.setattr(artifact, "compare", failing(artifact.compare))
+    (folder,) = export_run(run, [name], tmp_path, allow_float=1, calibration="minmax", tell=lambda line: None)
+    source = edge.load_manifest(folder).source
+    assert source["calibration_method"] == "minmax"
+    assert len(source["float_layers"]) == 1
+    assert 0 < source["int8_share"] < 1
+    assert f"Float layers, as was allowed: `{source['float_layers'][0]}`" in (folder / "CARD.md").read_text()
+
+
+def failing(compare):
+    """``compare`` that refuses what it is given first."""
+    calls = []
+
+    def wrapped(*args, **kwargs):
+        calls.append(1)
+        if len(calls) == 1:
+            raise FidelityError("verdict fail")
+        return compare(*args, **kwargs)
+
+    return wrapped
+
+
+@pytest.mark.parametrize(
+    ("words", "told"),
+    [
+        (["--calibration", "entropy"], "accepted are auto, minmax, percentile, mse"),
+        (["--allow-float", "2", "--no-verify"], "leave out --no-verify"),
+        (["--allow-float", "-2"], "0 or more"),
+    ],
+)
+def test_command_line_refuses(run, tmp_path, capsys, words, told):
+    import argparse
+
+    parser = argparse.ArgumentParser()
+    add_export(parser.add_subparsers())
+    status = command.run(parser, ["export", str(run), "--format", "onnx-int8", "--out", str(tmp_path), *words])
+    assert status == 2
+    assert told in capsys.readouterr().err
