@@ -47,6 +47,11 @@ def save_checkpoint(folder, model, state: State) -> None:
         raise
 
 
+def has_checkpoint(run) -> bool:
+    """Whether a run has completed an epoch."""
+    return (run.folder / "checkpoints" / NAME).is_file()
+
+
 def restore_checkpoint(run, model) -> State:
     """Put the run's last checkpoint into a compiled ``model`` with a built optimizer; nothing if there is none.
 

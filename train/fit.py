@@ -1,14 +1,18 @@
 """Fitting: what a plan says, done with ``keras.fit``, interruptible at any moment."""
 
+import dataclasses
 import os
 from pathlib import Path
 
+from imaging import record
 from imaging.errors import InputError, UsageError
 from train.cache import cache_cases
+from train.checkpoint import has_checkpoint
 from train.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.plan import Plan
 from train.precision import PRECISIONS, resolved
 from train.run import Run, create_run, open_run
+from train.warm_start import Start, freeze, load_start, source_weights, start_text
 
 OPTIMIZERS = ("adamw", "sgd")
 NO_END = 1_000_000  # epochs
@@ -49,6 +53,8 @@ def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, ca
     plan = resolved(plan)
     training, validation = fold_cases(dataset, plan, fold)
     if run is None:
+        if plan.training.start or plan.training.freeze:
+            _prepare(network(plan), plan)  # what cannot work is told before there is a run folder
         run = create_run(out, plan, fold, str(dataset.folder), training, validation)
     elif plan != run.plan:
         raise UsageError(
@@ -159,6 +165,7 @@ def _train(run, training, validation, verbose):
     plan = run.plan
     settings = plan.training
     model = fuse(network(plan, settings.precision, settings.deep_supervision))
+    _start(run, model, verbose)
     model.compile(optimizer=optimizer(plan), **objective(plan, len(model.outputs)), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     state = restore_checkpoint(run, model)
@@ -196,6 +203,24 @@ def _train(run, training, validation, verbose):
             f"{run.folder}: cannot be written ({error.strerror or error}); free some room and continue with --resume"
         ) from None
     return run
+
+
+def _prepare(model, plan, has_weights=False) -> Start:
+    """Load what the plan starts from, unless the weights are there already, and freeze what it names."""
+    settings = plan.training
+    start = Start(settings.start)
+    if settings.start and not has_weights:
+        start = load_start(model, source_weights(settings.start, plan.network.name), settings.start)
+    return dataclasses.replace(start, frozen=freeze(model, settings.freeze))
+
+
+def _start(run, model, verbose):
+    resumed = has_checkpoint(run)
+    start = _prepare(model, run.plan, resumed)
+    if not resumed and (start.source or start.frozen):
+        record.save(run.folder / "start.json", start)
+        if verbose:
+            print(start_text(start))
 
 
 def _save_model(run, trained):

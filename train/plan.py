@@ -71,6 +71,8 @@ class Training:
         accumulate: batches whose gradients are averaged for one step of the optimizer.
         class_weights: a factor per class in the loss, background first; none for equal ones.
         deep_supervision: train the coarser decoder levels as well; the trained network has one output all the same.
+        start: run folder, weights file or shipped set whose layers of equal name and shape the network starts from.
+        freeze: wildcards on the names of layers that are not trained, such as "encoder".
         patience: epochs without a lower validation loss after which the training ends; 0 for never.
     """
 
@@ -95,6 +97,8 @@ class Training:
     class_weights: tuple[float, ...] = ()
     deep_supervision: bool = False
     patience: int = 0
+    start: str = ""
+    freeze: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

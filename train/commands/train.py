@@ -24,6 +24,8 @@ OVERRIDES = (
     "class_weights",
     "patience",
     "deep_supervision",
+    "start",
+    "freeze",
     "seed",
 )
 """Options of the command line that are fields of ``plan.training``."""
@@ -65,6 +67,14 @@ def add_train(subparsers) -> None:
         "--deep-supervision",
         action=argparse.BooleanOptionalAction,
         help="train the coarser decoder levels as well, or not, instead of the plan's",
+    )
+    parser.add_argument(
+        "--from",
+        dest="start",
+        help="run folder, .keras or .npz file, or shipped set whose fitting layers to start from",
+    )
+    parser.add_argument(
+        "--freeze", action="append", help="layers not to train, such as encoder or 'encoder[01]*'; may be repeated"
     )
     parser.add_argument("--seed", type=int, help="instead of the plan's")
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
@@ -129,6 +139,8 @@ def overridden(plan: Plan, args) -> Plan:
         raise UsageError("--minutes and --epochs exclude each other; give one")
     if "epochs" in changes:
         changes["minutes"] = None
+    if "freeze" in changes:
+        changes["freeze"] = tuple(changes["freeze"])
     network = plan.network
     if args.model is not None and args.model != network.name:
         network = Network(args.model)

@@ -1,0 +1,169 @@
+"""Fine-tuning: a network that starts from weights of another, and layers that stay as they are."""
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imaging.errors import InputError, UsageError
+
+SUFFIXES = (".keras", ".npz")
+
+
+@dataclass(frozen=True)
+class Start:
+    """``start.json`` of a run: what became of the layers of a network that started from others' weights.
+
+    Attributes:
+        source: run folder, file or shipped set.
+        loaded: layers that took their weights from it.
+        fresh: layers that did not, with the reason.
+        unused: layers of the source that have no counterpart.
+        frozen: layers that stay as they are.
+    """
+
+    source: str
+    loaded: tuple[str, ...] = ()
+    fresh: tuple[str, ...] = ()
+    unused: tuple[str, ...] = ()
+    frozen: tuple[str, ...] = ()
+
+
+def source_weights(source: str, network: str) -> dict[str, np.ndarray]:
+    """Weights to start from, by path (layer/weight).
+
+    Args:
+        source: a run folder, a ``.keras`` or ``.npz`` file, or the name of a set shipped for ``network``.
+        network: registry entry.
+
+    Raises:
+        InputError: if it is none of these or cannot be read.
+    """
+    path = Path(source)
+    if path.is_dir():
+        from train.run import open_run
+
+        return _of_model(open_run(path).model())
+    if not path.is_file():
+        return _shipped(source, network)
+    if path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: accepted are a run folder and {' and '.join(SUFFIXES)} files")
+    try:
+        if path.suffix == ".npz":
+            with np.load(path) as arrays:
+                return {name: arrays[name] for name in arrays.files}
+        import keras
+
+        import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)
+
+        return _of_model(keras.saving.load_model(path, compile=False))
+    except (OSError, ValueError, TypeError) as error:
+        raise InputError(f"{path}: cannot be read as weights ({error})") from None
+
+
+def load_start(model, weights: dict[str, np.ndarray], source: str) -> Start:
+    """Give a network the weights of the layers that have the same name and shapes in ``weights``.
+
+    Args:
+        model: the network, changed in place.
+        weights: from ``source_weights``.
+        source: its name, for the record.
+
+    Returns:
+        What became of each layer.
+
+    Raises:
+        InputError: if no layer fits.
+    """
+    own, given = _by_layer({weight.path: weight for weight in model.weights}), _by_layer(weights)
+    loaded, fresh = [], []
+    for layer, variables in own.items():
+        shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
+        found = {name: tuple(value.shape) for name, value in given.get(layer, {}).items()}
+        if shapes != found:
+            fresh.append(f"{layer}: {_difference(shapes, found)}")
+            continue
+        for name, variable in variables.items():
+            variable.assign(given[layer][name].astype("float32"))
+        loaded.append(layer)
+    if not loaded:
+        raise InputError(
+            f"{source}: none of its {len(given)} layers fits one of {model.name} by name and shape; start from weights "
+            "of the same network"
+        )
+    return Start(source, tuple(loaded), tuple(fresh), tuple(layer for layer in given if layer not in own))
+
+
+def freeze(model, patterns: Sequence[str]) -> tuple[str, ...]:
+    """Keep layers from being trained; their batch normalisations use their stored statistics.
+
+    Args:
+        model: the network, before it is compiled.
+        patterns: wildcards on the names of layers; one without ``*``, ``?`` or ``[`` means every name that begins so.
+
+    Returns:
+        The names of the layers with weights that are frozen.
+
+    Raises:
+        UsageError: if a pattern fits no layer with weights, or nothing is left to train.
+    """
+    layers = [layer for layer in model.layers if layer.weights]
+    frozen = []
+    for pattern in patterns:
+        wildcard = pattern if any(sign in pattern for sign in "*?[") else pattern + "*"
+        fitting = [layer for layer in layers if fnmatch.fnmatchcase(layer.name, wildcard)]
+        if not fitting:
+            names = ", ".join(layer.name for layer in layers[:8])
+            raise UsageError(f"training.freeze {pattern!r}: fits no layer of {model.name}; its layers are {names}, ...")
+        for layer in fitting:
+            layer.trainable = False
+        frozen += [layer.name for layer in fitting]
+    if not model.trainable_variables:
+        raise UsageError(f"training.freeze {', '.join(patterns)}: leaves nothing of {model.name} to train")
+    return tuple(dict.fromkeys(frozen))
+
+
+def start_text(start: Start) -> str:
+    """What became of the layers, in a few lines."""
+    lines = []
+    if start.source:
+        lines.append(f"{start.source}: {len(start.loaded)} layers loaded, {len(start.fresh)} fresh")
+        lines += [f"  fresh: {text}" for text in start.fresh]
+        lines += [f"  not used: {', '.join(start.unused)}"] if start.unused else []
+    if start.frozen:
+        lines.append(f"frozen: {len(start.frozen)} layers, {start.frozen[0]} to {start.frozen[-1]}")
+    return "\n".join(lines)
+
+
+def _shipped(source, network):
+    import zoo
+    from zoo.weights import list_weights
+
+    names = [card.name for card in list_weights(network)]
+    if source not in names:
+        sets = f", or of the sets shipped for {network}: {', '.join(names)}" if names else ""
+        raise InputError(f"{source}: no such run folder or file; accepted are these ({', '.join(SUFFIXES)}){sets}")
+    return _of_model(zoo.get(network, weights=source))
+
+
+def _of_model(model):
+    return {weight.path: weight.numpy() for weight in model.weights}
+
+
+def _by_layer(weights):
+    layers = {}
+    for path, value in weights.items():
+        layer, _, name = path.rpartition("/")
+        layers.setdefault(layer, {})[name] = value
+    return layers
+
+
+def _difference(shapes, found):
+    if not found:
+        return "not in the source"
+    for name in sorted({*shapes, *found}):
+        if shapes.get(name) != found.get(name):
+            return f"{name} has shape {shapes.get(name, 'none')} here and {found.get(name, 'none')} there"
+    return "differs"
