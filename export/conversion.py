@@ -120,12 +120,20 @@ def _to_onnx(model, chosen, patch, calibration, method, float_layers):
         converted, how = quantized.model, _how(quantized)
         operators.check_runtime_integer(converted, float_layers)
     else:
-        converted = onnx.to_onnx(_fixed(model, patch))
+        grouped = _has_groups(model)
+        folded = grouped and len(patch) == 3
+        converted = onnx.to_onnx(rewrite(model, patch) if grouped else _fixed(model, patch))
         if chosen.weights == "float16":
             converted = onnx.to_float16(converted)
     return Converted(
         chosen, converted.SerializeToString(), *onnx.tensors(converted), folded, operators.read_onnx(converted), **how
     )
+
+
+def _has_groups(model) -> bool:
+    """Whether a convolution has groups: TensorFlow runs those by XLA, of which tf2onnx knows nothing."""
+    layers = model._flatten_layers(include_self=False)
+    return any(hasattr(layer, "kernel_size") and getattr(layer, "groups", 1) > 1 for layer in layers)
 
 
 def _how(quantized):

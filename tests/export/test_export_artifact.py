@@ -12,7 +12,7 @@ from export_runs import ball_network, write_run
 
 import edge
 import imaging
-from export import calibrate
+from export import conversion
 from export.artifact import export_run
 from export.errors import FidelityError, FormatError, PrecisionError
 from export.formats import FORMATS
@@ -59,8 +59,8 @@ def test_the_folder_is_complete_and_true(artifacts, run, name):
     assert manifest.fidelity["cases"] == [case.name for case in source.validation]
     assert manifest.fidelity["labels"]["ball"]["dice_network"] > 0.85
     assert manifest.source["parameters"] == ball_network().count_params()
-    quantized = name.endswith("int8")
-    assert manifest.source["int8_share"] == (1.0 if quantized else 0.0)
+    quantized = FORMATS[name].quantized
+    assert manifest.source["int8_share"] == (1.0 if name.endswith("-int8") else 0.0)
     assert set(manifest.calibration) == ({case.name for case in source.training} if quantized else set())
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert manifest.sha256 in card
@@ -211,17 +211,8 @@ def test_a_scan_that_is_gone_or_broken(run, tmp_path):
 
 
 def test_a_quantization_that_stays_float_is_refused(run, tmp_path, monkeypatch):
-    from export import tflite
-
-    convert = tflite.to_tflite
-    monkeypatch.setattr(tflite, "to_tflite", lambda model, form, patches: convert(model, FORMATS["tflite-float32"]))
+    converted = conversion.convert(load_network(run / "model.keras"), "tflite-float32", (8, 8, 8))
+    monkeypatch.setattr(conversion, "_to_tflite", lambda *arguments: converted)
     with pytest.raises(PrecisionError, match=r"asked for int8, found .*mean.* \(CONV_2D, float32\)"):
         export_run(run, ["tflite-int8"], tmp_path, tell=quietly)
     assert os.listdir(tmp_path) == []
-
-
-def test_choose_spreads_over_the_list():
-    cases = tuple(range(100))
-    assert calibrate.choose(cases, 3) == (0, 50, 99)
-    assert calibrate.choose(cases[:2], 32) == (0, 1)
-    assert calibrate.choose(cases, 1) == (0,)
