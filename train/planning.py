@@ -5,6 +5,7 @@ import dataclasses
 from collections.abc import Sequence
 
 from imaging.errors import InputError, UsageError
+from train.bounds import Bounds, keep_bounds
 from train.dataset import problems_text
 from train.fingerprint import fingerprint
 from train.inspection import Inspection, inspect
@@ -16,7 +17,7 @@ from train.split import split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
-_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "options")
+_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "options", "max_params", "max_macs")
 _TRAINING = tuple(field.name for field in dataclasses.fields(Training))
 
 
@@ -39,7 +40,8 @@ def make_plan(
         inspection: of the dataset, if it was made already.
         progress: show a bar while the cases are read.
         **overrides: fields that the user decides: ``patch``, ``overlap``, ``spacing`` (mm), ``size`` (2D pixels),
-            ``options`` (of the network) and every field of ``train.plan.Training``. None means: by the rule.
+            ``options`` (of the network), ``max_params`` and ``max_macs`` (see ``train.bounds``) and every field
+            of ``train.plan.Training``. None means: by the rule.
 
     Returns:
         The plan, ready to be saved with ``imaging.record.save``.
@@ -61,7 +63,12 @@ def make_plan(
     recipe = plan_recipe(measured, reasons, spacing=decided.pop("spacing", None), size=decided.pop("size", None))
     shape = prepared_shape(measured, recipe)
     network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
-    patch = plan_patch(shape, stride, reasons, patch=decided.pop("patch", None))
+    given = decided.pop("patch", None)
+    patch = plan_patch(shape, stride, reasons, patch=given)
+    bounds = Bounds(decided.pop("max_params", None), decided.pop("max_macs", None))
+    if bounds:
+        sizes = len(dataset.channels), len(dataset.labels)
+        network, patch = keep_bounds(network, patch, shape, stride, bounds, *sizes, reasons, fixed=given is not None)
     overlap = decided.pop("overlap", OVERLAP)
     reasons["overlap"] = "half a patch, as nnU-Net" if overlap == OVERLAP else "given by the user"
     training = _training(measured, shape, patch, seed, decided, reasons)

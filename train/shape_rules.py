@@ -142,15 +142,22 @@ def plan_batch(cases: int, shape, patch, reasons: dict) -> int:
     return batch
 
 
+def builder_parameters(name: str) -> dict:
+    """The parameters of a registry entry's builder by name, as ``inspect`` tells them (this imports the builder)."""
+    from zoo.registry import entry
+
+    builder = entry(name).builder
+    if isinstance(builder, str):
+        module, _, function = builder.partition(":")
+        builder = getattr(importlib.import_module(module), function)
+    return dict(inspect.signature(builder).parameters)
+
+
 def _accepts(name, options, rank):
     """Whether the network's builder has the options that the rule sets; the default networks do."""
     from zoo.registry import entry
 
-    builder = entry(name).builder
-    if builder == "zoo.models.unet:unet":
+    if entry(name).builder == "zoo.models.unet:unet":
         return True
-    if isinstance(builder, str):
-        module, _, function = builder.partition(":")
-        builder = getattr(importlib.import_module(module), function)
-    named = inspect.signature(builder).parameters
+    named = builder_parameters(name)
     return "depth" in named and "strides" in named and entry(name).options.get("depth", 4) == DEPTH[rank]

@@ -1,6 +1,7 @@
 """``zoo plan``: look at a dataset folder and decide how to train on it."""
 
 import argparse
+import os
 from pathlib import Path
 
 from imaging import record
@@ -35,6 +36,8 @@ def add_plan(subparsers) -> None:
     parser.add_argument("--overlap", type=float, help="of neighbouring tiles, 0 to 0.9 (default: 0.5)")
     parser.add_argument("--batch", type=int, help="patches per step")
     parser.add_argument("--epochs", type=int, help="of training")
+    parser.add_argument("--max-params", type=_count, help="weights that the network may have, such as 500k or 1.5M")
+    parser.add_argument("--max-macs", type=_count, help="operations that a patch may cost, such as 800M or 2G")
     parser.add_argument("--no-mirror", action="store_true", help="never flip a patch while training")
     parser.add_argument("--json", action="store_true", help="print the plan, or the problems, as JSON")
     parser.set_defaults(handler=run_plan)
@@ -48,6 +51,7 @@ def run_plan(args) -> int:
         raise UsageError("--plan goes with --check; to plan anew leave it out, to train by it use zoo train --plan")
     if args.check:
         return _check(args)
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # bounds count networks; TensorFlow's notes say nothing here
     from train.dataset import open_dataset
     from train.inspection import inspect
     from train.planning import make_plan
@@ -67,6 +71,8 @@ def run_plan(args) -> int:
         overlap=args.overlap,
         batch=args.batch,
         epochs=args.epochs,
+        max_params=args.max_params,
+        max_macs=args.max_macs,
         mirror=() if args.no_mirror else None,
     )
     record.save(out, plan)
@@ -104,6 +110,7 @@ def summary(plan: Plan) -> str:
             "training",
             f"{training.epochs} epochs of {training.steps_per_epoch} steps, {training.optimizer}, {training.loss}",
         ),
+        *([("bounds", plan.reasons["bounds"])] if "bounds" in plan.reasons else []),
         ("mirror", f"axes {', '.join(map(str, training.mirror))}" if training.mirror else "no axis"),
         ("folds", ", ".join(str(len(names)) for names in plan.folds) + " cases"),
     )
@@ -155,6 +162,17 @@ def _numbers(text, kind):
     if len(values) not in (2, 3) or not all(value > 0 for value in values):
         raise argparse.ArgumentTypeError(f"{text!r}: two or three positive numbers joined by x are accepted")
     return values
+
+
+def _count(text):
+    factor = {"k": 1e3, "m": 1e6, "g": 1e9}.get(text[-1:].lower(), 1)
+    try:
+        value = round(float(text[:-1] if factor > 1 else text) * factor)
+    except (ValueError, OverflowError):
+        value = 0
+    if value < 1:
+        raise argparse.ArgumentTypeError(f"{text!r}: a positive number, with k, M or G perhaps, is accepted")
+    return value
 
 
 def _sizes(text):
