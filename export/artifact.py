@@ -74,7 +74,7 @@ def export_run(
     """Convert, verify and write a run's network in each of ``formats``.
 
     Args:
-        run: run folder, as ``zoo train`` leaves it.
+        run: run folder, as ``zoo train`` leaves it, or a ``Source`` of another origin, see ``export.open_model``.
         formats: names from ``export.FORMATS``.
         out: folder that gets one sub-folder a format.
         patch: spatial size of the artifact's input instead of the plan's, voxels.
@@ -110,7 +110,7 @@ def export_run(
         ethos.require_vela()
     if max_arena is not None:
         arena.check_formats(formats)
-    source = open_source(run)
+    source = run if isinstance(run, Source) else open_source(run)
     if patch is not None:
         source = dataclasses.replace(source, patch=tuple(patch))
     check_writable(out)

@@ -24,7 +24,7 @@ class Source:
         channels: names of the input channels.
         training: labelled cases that the network was trained on; calibration draws from these only.
         validation: labelled cases that it never saw; fidelity is measured on these.
-        model_file: the ``.keras`` file.
+        model_file: the ``.keras`` file; of networks not trained here also ``.h5``, or a SavedModel folder.
         provenance: network, run, fold and versions, for the manifest.
     """
 
@@ -87,17 +87,37 @@ def _json(path):
 
 
 def load_network(path):
-    """Load a ``.keras`` file without its optimizer.
+    """Load a saved network, one of Keras 3 without its optimizer.
+
+    Args:
+        path: a ``.keras`` or ``.h5`` file, or a SavedModel folder.
 
     Raises:
         InputError: if it cannot be read as a Keras model.
     """
     import keras
 
-    import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)
+    import zoo.models  # registers the layers that a saved network may hold
+    from zoo.legacy import LoadError
 
+    path = Path(path)
     try:
-        return keras.saving.load_model(path, compile=False)
+        if path.suffix == ".keras" and path.is_file() and not _is_keras2(path):
+            return keras.saving.load_model(path, compile=False)
+        return zoo.load(path)
+    except LoadError as error:
+        raise InputError(str(error)) from None
     except (OSError, ValueError, TypeError) as error:
         first = str(error).strip().splitlines()[0]
         raise InputError(f"{path}: not a Keras model ({first}); accepted is a .keras file") from None
+
+
+def _is_keras2(path) -> bool:
+    from zoo.legacy import LoadError
+    from zoo.legacy.archive import archive_version
+
+    try:
+        version = archive_version(path)
+    except LoadError:
+        return False  # Keras says what is wrong with it
+    return version is not None and version.startswith("2.")

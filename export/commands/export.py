@@ -14,11 +14,19 @@ def add_export(subparsers) -> None:
         description="Convert a run's network, read the file back, verify it against the network on the run's "
         "validation cases through the device runtime, and write an artifact folder for each format.",
     )
-    parser.add_argument("run", type=Path, nargs="?", help="run folder, as zoo train leaves it")
+    parser.add_argument("run", type=Path, nargs="?", help="run folder, as zoo train leaves it, or a saved Keras model")
     parser.add_argument("--format", action="append", metavar="NAME", help="may be repeated; see --list")
     parser.add_argument("--out", type=Path, help="folder that gets one sub-folder a format")
     parser.add_argument("--patch", type=int, nargs="+", metavar="N", help="input size in voxels instead of the plan's")
     parser.add_argument("--max-drop", type=float, help="largest drop in mean Dice that is accepted (default: 0.01)")
+    parser.add_argument("--recipe", type=Path, metavar="JSON", help="of a saved model: its preprocessing")
+    parser.add_argument(
+        "--calibration-folder", type=Path, metavar="DIR", help="of a saved model: scans to calibrate with"
+    )
+    parser.add_argument("--labels-folder", type=Path, metavar="DIR", help="of a saved model: their labels, to verify")
+    parser.add_argument(
+        "--classes", nargs="+", default=(), metavar="NAME", help="of a saved model: names, background first"
+    )
     parser.add_argument(
         "--calibration",
         default="auto",
@@ -56,7 +64,6 @@ def run_export(args) -> int:
     from export.attempts import check_allowed
     from export.formats import find_format
     from export.ranges import check_method
-    from export.source import open_source
 
     for name in args.format:
         find_format(name)
@@ -74,14 +81,14 @@ def run_export(args) -> int:
         ethos.require_vela()
     elif args.allow_cpu:
         raise UsageError("--allow-cpu: goes with --target")
-    open_source(args.run)  # before TensorFlow is imported, so that a mistake is told at once
+    source = _source(args)  # before TensorFlow is imported, so that a mistake is told at once
 
     from edge.manifest import load_manifest
     from export.artifact import MAX_DROP, export_run
     from imaging.command import emit_json
 
     folders = export_run(
-        args.run,
+        source,
         args.format,
         args.out,
         patch=args.patch,
@@ -100,6 +107,37 @@ def run_export(args) -> int:
     else:
         next_command(f"zoo-edge predict {folders[0]} SCAN -o SEGMENTATION")
     return 0
+
+
+def _source(args):
+    from export.formats import find_format
+    from export.model_source import is_model, open_model
+    from export.source import open_source
+
+    own = [name for name in ("recipe", "calibration_folder", "labels_folder", "classes") if getattr(args, name)]
+    if not is_model(args.run):
+        if own:
+            raise UsageError(
+                f"--{own[0].replace('_', '-')}: is for a saved model; {args.run} is none, a run has its own"
+            )
+        return open_source(args.run)
+    if args.recipe is None:
+        raise UsageError(f"{args.run}: a saved model needs --recipe, the JSON file of its preprocessing")
+    quantized = [name for name in args.format if find_format(name).quantized]
+    if quantized and args.calibration_folder is None:
+        raise UsageError(
+            f"{quantized[0]}: needs --calibration-folder, scans of the kind that the network was trained on"
+        )
+    if args.labels_folder is None and not args.no_verify:
+        raise UsageError(f"{args.run}: nothing to verify on; give --labels-folder, or --no-verify to go without")
+    return open_model(
+        args.run,
+        args.recipe,
+        args.calibration_folder,
+        labels=args.labels_folder,
+        patch=args.patch,
+        classes=args.classes,
+    )
 
 
 def _list(args) -> int:

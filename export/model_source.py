@@ -1,0 +1,126 @@
+"""An export of a network that no run folder belongs to: a model file, a recipe and a folder of scans."""
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge.cases import find_cases
+from export.source import Source, load_network
+from imaging import record
+from imaging.cases import CaseFiles
+from imaging.errors import InputError, UsageError
+from imaging.labels import Label
+from imaging.recipe import Recipe, check
+
+OVERLAP = 0.5
+
+
+def is_model(path) -> bool:
+    """Whether a path is a model file or a SavedModel folder rather than a run folder."""
+    path = Path(path)
+    return path.suffix in (".keras", ".h5", ".hdf5") or (path / "saved_model.pb").is_file()
+
+
+def open_model(
+    model_file,
+    recipe,
+    scans=None,
+    *,
+    labels=None,
+    patch: Sequence[int] | None = None,
+    classes: Sequence[str] = (),
+) -> Source:
+    """Gather what an export needs around a model file.
+
+    Args:
+        model_file: a ``.keras`` or ``.h5`` file, or a SavedModel folder, of any origin: logits out, channels last.
+        recipe: JSON file of the preprocessing that the network was trained with, fields as in ``imaging.Recipe``.
+        scans: folder of scans of the kind that the network was trained on, as ``zoo-edge predict`` takes it; integer
+            formats are calibrated with them.
+        labels: folder of their label files, of the same names; every third case is then held back from calibration to
+            verify the artifact.
+        patch: spatial size of the artifact's input, voxels; by default the model's own, if that is fixed.
+        classes: names by class index; by default "background", "class 1", ...
+
+    Raises:
+        InputError: if a file cannot be read, or network, recipe, patch and labels do not fit together.
+        UsageError: if labels are given without scans.
+    """
+    model_file = Path(model_file)
+    found = _read_recipe(Path(recipe))
+    if labels is not None and scans is None:
+        raise UsageError("labels: are those of the calibration scans; give --calibration-folder too")
+    cases = () if scans is None else _cases(Path(scans), labels, found.channels)
+    model = load_network(model_file)
+    held = cases[::3] if labels is not None else ()
+    return Source(
+        name=model_file.stem,
+        recipe=found,
+        patch=_patch(model_file, model, found, patch),
+        overlap=OVERLAP,
+        labels=_labels(model_file, model, classes),
+        channels=tuple(f"channel {i}" for i in range(found.channels)),
+        training=tuple(case for case in cases if case not in held),
+        validation=held,
+        model_file=model_file,
+        provenance={"network": model.name, "model_file": model_file.name},
+    )
+
+
+def _read_recipe(path) -> Recipe:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; give the recipe as JSON, for example " + '{"rank": 3, "channels": 1}')
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    if isinstance(data, dict) and "recipe" in data:
+        data = data["recipe"]  # a plan.json or manifest.json will do
+    try:
+        found = record.from_dict(Recipe, data, "recipe")
+        check(found)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    return found
+
+
+def _cases(folder, labels, channels) -> tuple[CaseFiles, ...]:
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give a folder of scans, as zoo-edge predict takes it")
+    found = []
+    for case in find_cases([str(folder)], str(folder / "segmentations"), channels):
+        name = case.output.name.partition(".")[0]
+        label = None if labels is None else _label_file(Path(labels), case.output.name, name)
+        found.append(CaseFiles(name, tuple(str(path) for path in case.scan), label))
+    return tuple(found)
+
+
+def _label_file(folder, file_name, name) -> str:
+    places = [folder / file_name, *sorted(folder.glob(f"{name}.*"))]
+    for place in places:
+        if place.is_file():
+            return str(place)
+    raise InputError(f"{folder}: holds no label file {file_name} for case {name}; give one for every scan")
+
+
+def _patch(path, model, recipe, patch) -> tuple[int, ...]:
+    shape = model.inputs[0].shape
+    if len(shape) != recipe.rank + 2 or shape[-1] != recipe.channels:
+        raise InputError(
+            f"{path}: takes {shape[1:]}, the recipe gives {recipe.rank} spatial axes and {recipe.channels} channels; "
+            "mend rank and channels of the recipe"
+        )
+    patch = tuple(shape[1:-1] if patch is None else patch)
+    if None in patch:
+        raise InputError(f"{path}: its input shape {shape[1:]} is open; give --patch")
+    if len(patch) != recipe.rank:
+        raise InputError(f"patch {patch}: the recipe has rank {recipe.rank}; give as many numbers")
+    return patch
+
+
+def _labels(path, model, classes) -> tuple[Label, ...]:
+    count = model.outputs[0].shape[-1]
+    names = tuple(classes) or ("background", *(f"class {i}" for i in range(1, count)))
+    if len(names) != count:
+        raise InputError(f"{path}: has {count} classes, {len(names)} names are given: {', '.join(names)}")
+    return tuple(Label(name, i) for i, name in enumerate(names))
