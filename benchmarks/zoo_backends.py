@@ -14,6 +14,7 @@ import os
 import subprocess
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +34,7 @@ def outputs(names) -> dict:
     found = {}
     for name in names:
         keras.backend.clear_session()
-        model = harness.small_model(name)
+        model = harness.small_model(name, **({"depth": 2} if harness.has_option(name, "depth") else {}))
         random = np.random.RandomState(0)
         # Fan-in scaled, from NumPy: Keras draws other numbers on each backend.
         for weight in model.trainable_weights:
@@ -45,21 +46,21 @@ def outputs(names) -> dict:
     random = np.random.RandomState(1)
     labels, logits = random.randint(0, 3, (2, 8, 6, 7)), random.standard_normal((2, 8, 6, 7, 3)).astype("float32")
     for name in zoo.losses.list_losses():
-        loss = zoo.losses.get(name)
-        found[f"loss {name}"] = np.float32(keras.ops.convert_to_numpy(loss(labels, logits)))
-        found[f"step {name}"] = _step(loss, labels, logits)
+        found[f"loss {name}"], found[f"step {name}"] = _step(zoo.losses.get(name), labels, logits)
     return found
 
 
-def _step(loss, labels, logits) -> np.ndarray:
-    """Kernel of a linear network after one step of gradient descent: the gradient, as each backend derives it."""
+def _step(loss, labels, logits):
+    """A loss, and what one step of gradient descent adds to the kernel of a layer that is the identity before."""
     import keras
 
-    layer = keras.layers.Dense(logits.shape[-1], kernel_initializer="identity")
+    identity = np.eye(logits.shape[-1], dtype="float32")
+    layer = keras.layers.Dense(logits.shape[-1], kernel_initializer="zeros")
     model = keras.Sequential([keras.Input(logits.shape[1:]), layer])
+    layer.kernel.assign(identity)
     model.compile(keras.optimizers.SGD(1.0), loss=loss, jit_compile=keras.backend.backend() == "jax")
-    model.train_on_batch(logits, labels)
-    return keras.ops.convert_to_numpy(layer.kernel) - np.eye(logits.shape[-1], dtype="float32")
+    value = model.train_on_batch(logits, labels)
+    return np.float32(value), keras.ops.convert_to_numpy(layer.kernel) - identity
 
 
 def run(backend: str, names, folder: Path) -> dict:
@@ -72,6 +73,12 @@ def run(backend: str, names, folder: Path) -> dict:
     subprocess.run(command, check=True, env=environment)
     with np.load(path) as archive:
         return {key: archive[key] for key in archive.files}
+
+
+def run_all(backends, names, folder: Path) -> list[dict]:
+    """``run`` for several backends at once."""
+    with ThreadPoolExecutor(len(backends)) as pool:
+        return list(pool.map(lambda backend: run(backend, names, folder), backends))
 
 
 def difference(found, wanted) -> float:
@@ -96,12 +103,12 @@ def main() -> int:
 
     names = zoo.list_models(args.entries)
     with tempfile.TemporaryDirectory() as folder:
-        wanted = run("tensorflow", names, Path(folder))
-        others = {backend: run(backend, names, Path(folder)) for backend in args.backends}
+        wanted, *found = run_all(["tensorflow", *args.backends], names, Path(folder))
+    others = dict(zip(args.backends, found, strict=True))
     print(f"{'':30}" + "".join(f"{b:>10}" for b in others))
     worst = 0.0
     for key, value in wanted.items():
-        row = [difference(found[key], value) for found in others.values()]
+        row = [difference(other[key], value) for other in others.values()]
         worst = max(worst, *row)
         print(f"{key:30}" + "".join(f"{d:10.1e}" for d in row))
     return int(worst > TOLERANCE)

@@ -17,8 +17,7 @@ _spec.loader.exec_module(benchmark)
 def test_jax_equals_tensorflow(tmp_path):
     pytest.importorskip("jax", reason='pip install "medseg-zoo[test]" brings jax')
     names = zoo.list_models(tag="cnn")
-    wanted = benchmark.run("tensorflow", names, tmp_path)
-    found = benchmark.run("jax", names, tmp_path)
+    wanted, found = benchmark.run_all(["tensorflow", "jax"], names, tmp_path)
     assert set(found) == set(wanted) > set(names)
     differences = {key: benchmark.difference(found[key], wanted[key]) for key in wanted}
     assert {key: d for key, d in differences.items() if not d < benchmark.TOLERANCE} == {}
