@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from export.integer import MOVEMENT, movement_in_integers
-from export.ranges import Histogram, carried, cover
+from export.ranges import Histogram, Observer, carried, cover
 from export.tflite import quiet
 
 MOVES = MOVEMENT | {"MaxPool"}
-BUDGET = 256 * 2**20
+BUDGET = 96 * 2**20
 
 
 def prepare(model):
@@ -38,21 +38,16 @@ def histograms(prepared, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histo
     """
     moved = {name for node in prepared.graph.node if node.op_type in MOVES for name in node.output}
     sizes = {name: size for name, size in activations(prepared).items() if name not in moved}
-    extremes: dict[str, list[float]] = {}
-    for _, values in traced(prepared, sizes, patches):
-        for name, value in values.items():
-            low, high = extremes.get(name, (np.inf, -np.inf))
-            extremes[name] = [min(low, float(value.min())), max(high, float(value.max()))]
-    found = {name: Histogram.between(*ends) for name, ends in extremes.items()}
+    observers: dict[str, Observer] = {}
     last = prepared.graph.output[0].name
     logits = [None] * len(patches)
-    for which, values in traced(prepared, {**sizes, last: 0}, patches):
+    for which, values in traced(prepared, {**sizes, last: sizes.get(last, 0)}, patches):
         for name, value in values.items():
-            if name in found:
-                found[name].add(value)
+            if name in sizes:
+                observers.setdefault(name, Observer(len(patches))).add(value)
             if name == last:
                 logits[which] = value
-    return found, logits
+    return {name: observer.histogram() for name, observer in observers.items()}, logits
 
 
 def quantize(prepared, found: dict[str, Histogram], method: str, float_nodes: Sequence[str] = ()):

@@ -43,7 +43,7 @@ class TFLiteNetwork:
     """
 
     def __init__(self, model, patches: Sequence[np.ndarray]):
-        self.calibrated = tflite_integer.calibrate(model, patches)
+        self.calibrated = tflite_integer.calibrate(model, patches[0])
         self.histograms, self.logits = tflite_integer.histograms(self.calibrated, patches)
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()) -> bytes:

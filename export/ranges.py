@@ -9,7 +9,7 @@ from export.errors import FormatError
 
 METHODS = ("minmax", "percentile", "mse")
 BINS = 2048
-SAMPLES = 2**17
+SAMPLES = 2**19
 PERCENTILE = 99.99
 _SHARES = np.linspace(0.2, 1.0, 41)
 
@@ -34,19 +34,43 @@ class Histogram:
         return cls(float(low), float(high), np.zeros(BINS, np.int64))
 
     def add(self, values: np.ndarray) -> None:
-        """Count values, of many a regular sample; those beyond the extremes fall into the outermost bins."""
+        """Count values; those beyond the extremes fall into the outermost bins."""
         width = (self.high - self.low) / BINS
         if width <= 0:
             return
-        # An odd step, so that every channel is sampled: their number is even or small.
-        values = values.reshape(-1)[:: max(1, values.size // SAMPLES) | 1]
-        bins = ((values - np.float32(self.low)) * np.float32(1 / width)).astype(np.int32)
+        bins = ((values.ravel() - np.float32(self.low)) * np.float32(1 / width)).astype(np.int32)
         self.counts += np.bincount(np.clip(bins, 0, BINS - 1), minlength=BINS)
 
     @property
     def centres(self) -> np.ndarray:
         """The value in the middle of each bin."""
         return self.low + (np.arange(BINS) + 0.5) * (self.high - self.low) / BINS
+
+
+class Observer:
+    """Extremes of a tensor over all that it held, and a sample of it, gathered as a network runs.
+
+    Args:
+        runs: number of arrays that will come.
+    """
+
+    def __init__(self, runs: int):
+        self.low, self.high = np.inf, -np.inf
+        self._samples: list[np.ndarray] = []
+        self._most = max(1, SAMPLES // runs)
+
+    def add(self, values: np.ndarray) -> None:
+        """Take in what the tensor holds in one run."""
+        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
+        # An odd step, so that every channel is sampled: their number is even or small.
+        self._samples.append(values.reshape(-1)[:: (values.size // self._most) | 1].copy())
+
+    def histogram(self) -> Histogram:
+        """Of the sample, between the extremes of all."""
+        found = Histogram.between(self.low, self.high)
+        for sample in self._samples:
+            found.add(sample)
+        return found
 
 
 def check_method(method: str) -> None:

@@ -7,21 +7,23 @@ import numpy as np
 
 from export.errors import PrecisionError
 from export.operators import ARITHMETIC_TFLITE
-from export.ranges import Histogram, carried, cover
+from export.ranges import Histogram, Observer, carried, cover
 from export.tflite import failure, frozen, quiet
 
 MOVES = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE", "SPLIT",
                    "SQUEEZE", "EXPAND_DIMS", "PACK", "UNPACK", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "GATHER",
                    "RESIZE_NEAREST_NEIGHBOR", "MIRROR_PAD", "TILE", "BROADCAST_TO"})  # fmt: skip
-BUDGET = 256 * 2**20
+BUDGET = 96 * 2**20
 
 
-def calibrate(model, patches: Sequence[np.ndarray]) -> bytes:
-    """A float TFLite file in which every activation has its extremes on ``patches`` written beside it.
+def calibrate(model, patch: np.ndarray) -> bytes:
+    """A float TFLite file in which every activation has its extremes on ``patch`` written beside it.
+
+    One patch marks what is quantized; TensorFlow's calibrator is far slower than LiteRT, which observes the others.
 
     Args:
         model: rewritten Keras model of fixed shape.
-        patches: representative inputs of that shape.
+        patch: representative input of that shape.
 
     Raises:
         PrecisionError: if the model holds operations that TFLite does not have.
@@ -32,7 +34,7 @@ def calibrate(model, patches: Sequence[np.ndarray]) -> bytes:
     with quiet():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(model)])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
-        converter.representative_dataset = lambda: ([patch] for patch in patches)
+        converter.representative_dataset = lambda: iter([[patch]])
         converter._experimental_calibrate_only = True
         try:
             return bytes(converter.convert())
@@ -99,21 +101,21 @@ def histograms(calibrated: bytes, patches: Sequence[np.ndarray]) -> tuple[dict[s
     """
     graph = _open(calibrated).subgraphs[0]
     moved = {i for op in _operators(calibrated) if op[0] in MOVES for i in op[2]}
-    found, wanted = {}, []
+    observers, wanted = {}, []
     for i, tensor in enumerate(graph.tensors):
         stored = tensor.quantization
         if stored is not None and stored.min is not None and i not in moved:
-            found[tensor.name.decode()] = Histogram.between(stored.min[0], stored.max[0])
+            observers[tensor.name.decode()] = Observer(len(patches))
             wanted.append(i)
     logits = [None] * len(patches)
     for which, values in traced(calibrated, [*wanted, graph.outputs[0]], patches):
         for i, value in values.items():
             name = graph.tensors[i].name.decode()
-            if name in found:
-                found[name].add(value)
+            if name in observers:
+                observers[name].add(value)
         if graph.outputs[0] in values:
             logits[which] = values[graph.outputs[0]]
-    return found, logits
+    return {name: observer.histogram() for name, observer in observers.items()}, logits
 
 
 def logits(data: bytes, patches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:

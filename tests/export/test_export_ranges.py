@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from export.errors import FormatError
-from export.ranges import METHODS, Histogram, carried, check_method, cover
+from export.ranges import METHODS, Histogram, Observer, carried, check_method, cover
 
 
 def histogram(values):
@@ -87,3 +87,16 @@ def test_what_moves_keeps_its_scale():
 def test_unknown_method_is_refused():
     with pytest.raises(FormatError, match="accepted are auto, minmax, percentile, mse"):
         check_method("entropy")
+
+
+def test_observer_sees_every_extreme_and_every_channel():
+    observer = Observer(2)
+    values = np.random.default_rng(0).normal(size=(600_000, 4)).astype("float32")
+    values[:, 3] += 100
+    values[12345, 0] = -77.0
+    observer.add(values[:300_000])
+    observer.add(values[300_000:])
+    found = observer.histogram()
+    assert (found.low, found.high) == (-77.0, float(values.max()))
+    assert found.counts.sum() <= 2**19
+    assert abs(found.counts[found.centres > 50].sum() / found.counts.sum() - 0.25) < 0.001
