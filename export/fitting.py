@@ -91,8 +91,12 @@ def check(
     what, patch = converted.format.name, tuple(patch)
     tell(f"{what}: needs {spell_size(needed)} for its activations, looking for a patch and a width within the limit")
     origin = origin or Origin()
-    smaller = smaller_patch(model, origin, what, patch, limit, needed, memory)
-    narrower = narrower_network(model, origin, what, patch, limit, needed, memory)
+
+    def size_of(network, size):
+        return memory(_convert(network, what, size, len(converted.float_layers)))
+
+    smaller = smaller_patch(model, origin, patch, limit, needed, size_of)
+    narrower = narrower_network(model, origin, patch, limit, needed, size_of)
     mends = []
     if smaller is not None:
         size = " ".join(map(str, smaller.patch))
@@ -109,35 +113,34 @@ def check(
 
 
 def smaller_patch(
-    model, origin: Origin, form: str, patch: Sequence[int], limit: int, needed: int, memory=activation_bytes
+    model, origin: Origin, patch: Sequence[int], limit: int, needed: int, size_of: Callable[..., int]
 ) -> Fit | None:
     """The largest patch of about the same proportions whose artifact fits.
 
     Args:
         model: the Keras network.
         origin: how it was built.
-        form: an export format.
         patch: what does not fit, voxels.
         limit: memory for activations, bytes.
         needed: what the artifact of ``patch`` needs, bytes.
-        memory: what a converted file needs, bytes.
+        size_of: function of a network and a patch to what their artifact needs, bytes.
 
     Returns:
         None if none of the first few candidates fits.
     """
 
-    def make(size):
+    def measure(size):
         try:
-            return _convert(resized(model, size, origin), form, size)
+            return size_of(resized(model, size, origin), size)
         except InputError:  # not a size that this network takes
             return None
 
-    found = _search(_shrunk(patch, _steps(origin, patch)), math.prod, make, limit, needed / math.prod(patch), memory)
+    found = _search(_shrunk(patch, _steps(origin, patch)), math.prod, measure, limit, needed / math.prod(patch))
     return None if found is None else Fit(found[0], None, found[1])
 
 
 def narrower_network(
-    model, origin: Origin, form: str, patch: Sequence[int], limit: int, needed: int, memory=activation_bytes
+    model, origin: Origin, patch: Sequence[int], limit: int, needed: int, size_of: Callable[..., int]
 ) -> Fit | None:
     """The widest registry network of the same kind whose artifact fits at the same patch; its weights are random.
 
@@ -153,16 +156,15 @@ def narrower_network(
 
     channels, classes = model.inputs[0].shape[-1], model.outputs[0].shape[-1]
 
-    def make(candidate):
-        narrow = zoo.get(origin.network, (*patch, channels), classes=classes, **{**origin.options, "width": candidate})
-        return _convert(narrow, form, patch)
+    def measure(candidate):
+        options = {**origin.options, "width": candidate}
+        return size_of(zoo.get(origin.network, (*patch, channels), classes=classes, **options), patch)
 
-    widths = iter(range((width - 1) // 4 * 4, 0, -4))
-    found = _search(widths, float, make, limit, needed / width, memory)
+    found = _search(range((width - 1) // 4 * 4, 0, -4), float, measure, limit, needed / width)
     return None if found is None else Fit(tuple(patch), *found)
 
 
-def _search(candidates, amount, make, limit, rate, memory):
+def _search(candidates, amount, measure, limit, rate):
     """The first candidate that fits: those that would not at ``rate`` bytes an amount are passed over unmade."""
     tried = 0
     for candidate in candidates:
@@ -170,11 +172,10 @@ def _search(candidates, amount, make, limit, rate, memory):
             continue
         if tried == TRIES:
             return None
-        converted = make(candidate)
-        if converted is None:
+        size = measure(candidate)
+        if size is None:
             continue
         tried += 1
-        size = memory(converted)
         if size <= limit:
             return candidate, size
         rate = size / amount(candidate)
@@ -195,11 +196,11 @@ def _shrunk(patch: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[int, .
             yield candidate
 
 
-def _convert(model, form, patch) -> Converted:
+def _convert(model, form, patch, float_layers) -> Converted:
     """An artifact for its memory's sake: the values that it is calibrated with change nothing in that."""
     channels = model.inputs[0].shape[-1]
     noise = np.random.default_rng(0).normal(size=(*patch, channels)).astype(np.float32)
-    return convert(model, form, patch, [noise])
+    return convert(model, form, patch, [noise], float_layers=float_layers)
 
 
 def resized(model, patch: Sequence[int], origin: Origin):

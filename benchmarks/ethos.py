@@ -1,0 +1,83 @@
+"""What Arm's Vela makes of networks for the Ethos-U NPUs: operators, memory, estimated time.
+
+    python benchmarks/ethos.py
+    python benchmarks/ethos.py --network mobile_unet3d --patch 32 32 32 --target ethos-u55-128
+    python benchmarks/ethos.py --edge
+
+Builds a registry network with random weights, converts it to int8 with random calibration, compiles it for each target
+and prints a table. The default is the hippocampus network; --edge takes every entry of the registry that is tagged
+"edge", on 96 × 96 pixels or 32 × 32 × 32 voxels. All figures are Vela's estimates for one patch; weights and calibration
+change none of them but the size of the compressed weights.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+SMALL = {2: (96, 96), 3: (32, 32, 32)}
+
+
+def convert(name, patch, classes, options):
+    """A registry network as an int8 TFLite file."""
+    import zoo
+    from export.conversion import convert
+
+    model = zoo.get(name, (*patch, 1), classes=classes, **options)
+    noise = np.random.default_rng(0).normal(size=(2, *patch, 1)).astype(np.float32)
+    return convert(model, "tflite-int8", patch, list(noise))
+
+
+def row(name, report) -> str:
+    """One line of the table."""
+    used = {memory: report.memory_bytes.get(memory, 0) / 2**20 for memory in ("sram", "dram", "off_chip_flash")}
+    target = report.target
+    return (
+        f"| {name} | {target.accelerator}, {target.memory} | {report.operators} | {report.npu.get('MemoryCopy', 0)} "
+        f"| {len(report.cpu)} | {used['sram']:.2f} | {used['dram']:.2f} | {used['off_chip_flash']:.2f} "
+        f"| {report.cycles / 1e6:.1f} | {report.seconds * 1e3:.1f} |"
+    )
+
+
+def main() -> int:
+    """Convert, compile and print the table; 1 if an operator falls to the processor."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--network", default="unet3d", help="registry entry (default: unet3d)")
+    parser.add_argument("--edge", action="store_true", help="every entry tagged edge instead")
+    parser.add_argument("--width", type=int, help="of the network, where it has one")
+    parser.add_argument("--patch", type=int, nargs="+", default=[40, 56, 40], help="voxels (default: 40 56 40)")
+    parser.add_argument("--classes", type=int, default=3)
+    parser.add_argument("--target", action="append", help="NPU; repeatable (default: ethos-u55, -u65 and -u85)")
+    args = parser.parse_args()
+    import zoo
+    from export import arena, ethos
+
+    targets = [ethos.find_target(name) for name in args.target or ethos.SYSTEMS]
+    options = {} if args.width is None else {"width": args.width}
+    work = [(args.network, tuple(args.patch), options)]
+    if args.edge:
+        work = [(name, SMALL[zoo.info(name).rank], {}) for name in zoo.list_models(tag="edge")]
+    print("| network | target | on the NPU | copies | on the processor | SRAM MB | DRAM MB | flash MB | Mcycles | ms |")
+    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
+    fallen, notes = [], []
+    for name, patch, chosen in work:
+        converted = convert(name, patch, args.classes, chosen)
+        macs = sum(operator.macs for operator in converted.operators)
+        notes.append(
+            f"{name}, patch {' × '.join(map(str, patch))}: {macs / 1e9:.2f} GMAC; TFLite int8 of "
+            f"{len(converted.operators)} operators, {len(converted.data) / 1e6:.2f} MB, activations "
+            f"{arena.spell_size(arena.measure(converted.data).size)}"
+        )
+        for target in targets:
+            report = ethos.compile_tflite(converted.data, target, allow_cpu=True).report
+            print(row(name, report), flush=True)
+            fallen += [f"{name}, {target.accelerator}, on the processor: {operator}" for operator in report.cpu]
+    print("", *notes, "", *fallen, sep="\n")
+    return int(bool(fallen))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
