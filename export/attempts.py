@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 
 from export.errors import FidelityError, FormatError
 from export.formats import find_format
+from export.layers import spell
 from imaging import record
 from imaging.errors import UsageError
 
@@ -44,7 +45,8 @@ def attempt(make: Callable, method: str, allow_float: int, tell: Callable[[str],
         converted, write = make(method, floats)
         what, method = converted.format.name, converted.method or method
         if floats:
-            tell(f"{what}: {len(converted.float_layers)} layers stay float: {', '.join(converted.float_layers)}")
+            names = ", ".join(spell(name) for name in converted.float_layers)
+            tell(f"{what}: {len(converted.float_layers)} layers stay float: {names}")
         if len(converted.agreement) > 1:
             tried = ", ".join(f"{name} {share:.4%}" for name, share in converted.agreement.items())
             tell(f"{what}: calibrated by {method}; calibration voxels that keep their class: {tried}")

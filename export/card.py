@@ -3,6 +3,7 @@
 from edge.manifest import Manifest
 from export import ethos
 from export.arena import spell_size
+from export.layers import spell
 
 
 def card(manifest: Manifest, size: int) -> str:
@@ -62,14 +63,16 @@ def _calibration(manifest) -> list[str]:
         tried = ", ".join(f"{name} {share:.4%}" for name, share in source["calibration_agreement"].items())
         lines[0] += f" by {source['calibration_method']}; voxels of theirs that keep their class: {tried}"
     if source.get("float_layers"):
-        lines.append(f"- Float layers, as was allowed: {', '.join(f'`{name}`' for name in source['float_layers'])}")
+        lines.append(
+            f"- Float layers, as was allowed: {', '.join(f'`{spell(name)}`' for name in source['float_layers'])}"
+        )
     return lines
 
 
 def _layers(source) -> list[str]:
     if not source.get("layer_errors"):
         return []
-    rows = [f"| `{e['name']}` | {e['kind']} | {e['sqnr']:.1f} |" for e in source["layer_errors"]]
+    rows = [f"| `{spell(e['name'])}` | {e['kind']} | {e['sqnr']:.1f} |" for e in source["layer_errors"]]
     return [
         "## Layers of largest error",
         "",

@@ -21,6 +21,16 @@ class LayerError:
     kind: str
     sqnr: float
 
+    @property
+    def layer(self) -> str:
+        """Layer and operation of the network, for people."""
+        return spell(self.name)
+
+
+def spell(name: str) -> str:
+    """Layer and operation in a tensor's name: a file joins what it fused by ";" and begins with the network."""
+    return name.split(";")[0].partition("/")[2] or name
+
 
 def layer_errors(model, format: str, patch=None, calibration=(), method: str = "minmax") -> list[LayerError]:
     """Errors of every convolution and matrix product of a network as an int8 file, worst first.

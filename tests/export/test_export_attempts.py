@@ -10,6 +10,7 @@ from export.commands.export import add_export
 from export.conversion import Converted
 from export.errors import FidelityError, FormatError
 from export.formats import find_format
+from export.layers import spell
 from imaging import command
 from imaging.errors import UsageError
 
@@ -95,7 +96,7 @@ def test_float_layers_are_recorded(run, tmp_path, name, monkeypatch):
     assert source["calibration_method"] == "minmax"
     assert len(source["float_layers"]) == 1
     assert 0 < source["int8_share"] < 1
-    assert f"Float layers, as was allowed: `{source['float_layers'][0]}`" in (folder / "CARD.md").read_text()
+    assert f"Float layers, as was allowed: `{spell(source['float_layers'][0])}`" in (folder / "CARD.md").read_text()
 
 
 def failing(compare):

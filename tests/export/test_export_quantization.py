@@ -73,6 +73,18 @@ def test_ratio_is_that_of_the_definition():
     assert exact == LayerError("same", "X", 120.0)
 
 
+@pytest.mark.parametrize(
+    ("name", "layer"),
+    [
+        ("net_1/act/Relu;net_1/conv/BiasAdd", "act/Relu"),
+        ("net_1/conv/BiasAdd", "conv/BiasAdd"),
+        ("Identity", "Identity"),
+    ],
+)
+def test_layers_are_named_for_people(name, layer):
+    assert LayerError(name, "CONV_2D", 30.0).layer == layer
+
+
 def test_coarse_ranges_show_in_the_layers(model, patches):
     wide, narrow = (
         {e.name: e.sqnr for e in export.layer_errors(model, "tflite-int8", PATCH, patches[1:], method)}
