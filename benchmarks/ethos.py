@@ -6,8 +6,8 @@
 
 Builds a registry network with random weights, converts it to int8 with random calibration, compiles it for each target
 and prints a table. The default is the hippocampus network; --edge takes every entry of the registry that is tagged
-"edge", on 96 × 96 pixels or 32 × 32 × 32 voxels. All figures are Vela's estimates for one patch; weights and calibration
-change none of them but the size of the compressed weights.
+"edge", on 96 × 96 pixels or 32 × 32 × 32 voxels. All figures are Vela's estimates for one patch; weights and
+calibration change none of them but the size of the compressed weights.
 """
 
 import argparse
