@@ -32,7 +32,7 @@ def out(dataset, tmp_path_factory):
     cache = ["--cache", str(folder / "cache")]
     command = ["train", str(dataset.folder), "--plan", str(folder / "plan.json"), "--out", str(folder / "all"), *cache]
     assert main([*command, "--fold", "2,0"]) == 0
-    assert json.loads((folder / "all" / "summary.json").read_text())["folds"] == [2, 0]
+    assert json.loads((folder / "all" / "summary.json").read_text())["folds"] == [0, 2]
     before = (folder / "all" / "fold_0" / "model.keras").stat().st_mtime_ns
     assert main([*command, "--fold", "all"]) == 1
     assert main([*command, "--fold", "all", "--resume"]) == 0
@@ -76,6 +76,7 @@ def test_evaluate_from_the_command_line(out, capsys):
     """Without a dataset folder: the one that was trained on."""
     assert main(["evaluate", str(out), "--fold", "0,1", "--no-report", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["folds"] == [0, 1]
+    assert json.loads((out / "summary.json").read_text())["folds"] == [0, 1, 2]
     assert main(["evaluate", str(out), "--ensemble"]) == 1
     assert "each of its labelled cases trained one of the folds 0, 1, 2" in capsys.readouterr().err
     assert main(["evaluate", str(out / "fold_0"), "--fold", "all"]) == 2

@@ -67,13 +67,14 @@ def _several(args):
     from train.cross_validation import cross_validate, summary_table
     from train.folds import fold_numbers, open_folds
 
-    runs = open_folds(args.run)
+    runs = every = open_folds(args.run)
     if args.fold not in (None, "all"):
         runs = open_folds(args.run, fold_numbers(args.fold, runs[0].plan))
     dataset = _dataset(args, runs[0])
     if args.ensemble:
         return _ensemble(args, runs, dataset)
-    summary = cross_validate(runs, dataset, args.run, mirror=args.mirror, progress=not args.json)
+    out = args.run if len(runs) == len(every) else None  # some folds do not replace the summary of all
+    summary = cross_validate(runs, dataset, out, mirror=args.mirror, progress=not args.json)
     if not args.no_report:
         from train.report import write_report
 

@@ -118,10 +118,11 @@ def run_train(args) -> int:
 
 def _run_folds(args, plan, dataset, folds):
     from train.cross_validation import cross_validate, summary_table
-    from train.folds import fit_folds
+    from train.folds import fit_folds, open_folds
 
     try:
-        runs = fit_folds(plan, dataset, args.out, folds, resume=args.resume, cache=args.cache)
+        fit_folds(plan, dataset, args.out, folds, resume=args.resume, cache=args.cache)
+        runs = [run for run in open_folds(args.out) if run.model_file.is_file()]  # those of earlier commands as well
         summary = cross_validate(runs, dataset, args.out, reuse=True, progress=True)
     except KeyboardInterrupt:
         next_command(f"zoo train {args.folder} --out {args.out} --fold {args.fold} --resume")
