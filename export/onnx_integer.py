@@ -182,6 +182,7 @@ def traced(model, sizes: dict[str, int], patches: Sequence[np.ndarray], budget: 
     )
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
+    options.enable_cpu_mem_arena = False  # the arena keeps what earlier runs needed
     options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
     session = onnxruntime.InferenceSession(
         traced_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
