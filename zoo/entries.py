@@ -82,7 +82,6 @@ ENTRIES = (
         "U-Net of depthwise convolutions and inverted residuals, presets nano, tiny, small",
         "Howard et al. 2017, arXiv:1704.04861; Sandler et al., CVPR 2018, arXiv:1801.04381",
         tags=("cnn", "light"),
-        options_2d=_FIVE,
     ),
     *_twins(
         "unetr",

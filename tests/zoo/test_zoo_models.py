@@ -138,3 +138,26 @@ def test_weights_of_the_reference(key, rank):
     counted = [w for w in model.trainable_weights if w.name in ("kernel", "embedding", "relative_bias")]
     found = sum(math.prod(w.shape) for w in counted if part is None or part in w.path)
     assert found == json.loads(_COUNTS.read_text(encoding="utf-8"))[f"{key}_{rank}d"]
+
+
+@pytest.mark.parametrize("name", ["mobile_unet", "mobile_unet3d"])
+@pytest.mark.parametrize("preset", ["nano", "tiny"])
+def test_patches_in_and_patches_of_logits_out(name, preset):
+    rank = zoo.info(name).rank
+    model = zoo.get(name, classes=3, preset=preset, width=4, deep_supervision=True)
+    assert model.multiple == ((16,) * 2, (8,) * 3)[rank - 2]
+    images, labels = harness.sample(zoo.get(name, (*model.multiple, 1), preset=preset, width=4))
+    fine, coarse = model(images, training=False)[:2]
+    assert fine.shape == (*labels.shape, 3)
+    assert coarse.shape[1:-1] == tuple(size // 4 for size in labels.shape[1:])
+    found = harness.gradients(model, images, labels, lambda y, outputs: zoo.losses.DiceCE()(y, outputs[0]))
+    assert {path.split("/")[0] for path, g in found.items() if g is None} == {
+        layer for layer in model.output_names if layer != "logits"
+    }
+
+
+def test_light_presets_are_lighter():
+    costs = [zoo.info("mobile_unet3d", (32, 32, 32, 1), preset=p) for p in ("nano", "tiny", "small")]
+    assert [c.macs for c in costs] == sorted(c.macs for c in costs)
+    assert [c.parameters for c in costs] == sorted(c.parameters for c in costs)
+    assert 4 * costs[-1].macs < zoo.info("unet3d", (32, 32, 32, 1)).macs

@@ -25,7 +25,7 @@ def open_input(input_shape, multiple, style):
     return inputs, ZeroBorder(padding, name="pad")(inputs)
 
 
-def close_output(inputs, features, classes: int, style, *, input_shape, multiple, name: str):
+def close_output(inputs, features, classes: int, style, *, input_shape, multiple, patch=None, name: str):
     """The heads and the model.
 
     Args:
@@ -35,6 +35,7 @@ def close_output(inputs, features, classes: int, style, *, input_shape, multiple
         style: the network's ``Style``.
         input_shape: (*spatial, channels) of the input.
         multiple: per axis, as for ``open_input``.
+        patch: per axis, what the finest features are coarser than the input by; the head makes up for it.
         name: of the model.
 
     Returns:
@@ -57,7 +58,10 @@ def close_output(inputs, features, classes: int, style, *, input_shape, multiple
     for level, x in enumerate(features if supervised else [features]):
         head = "logits" if level == 0 else f"logits_{level}"
         # Logits stay float32 under mixed precision: softmax and argmax of float16 lose classes.
-        x = ranked(style, "Conv")(classes, 1, dtype="float32", name=head)(x)
+        if patch and level == 0:
+            x = ranked(style, "ConvTranspose")(classes, patch, strides=patch, dtype="float32", name=head)(x)
+        else:
+            x = ranked(style, "Conv")(classes, 1, dtype="float32", name=head)(x)
         outputs.append(ranked(style, "Cropping")(padding, dtype="float32", name="crop")(x) if padded else x)
     model = keras.Model(inputs, outputs if supervised else outputs[0], name=name)
     model.multiple = tuple(multiple)

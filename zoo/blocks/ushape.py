@@ -14,6 +14,7 @@ def u_shape(
     block,
     stem=None,
     gate=None,
+    patch=None,
     deep_supervision: bool = False,
     name: str,
 ):
@@ -29,13 +30,15 @@ def u_shape(
         block: ``block(x, level, name)`` -> features of a decoder level, after the concatenation.
         stem: ``stem(x)``, applied to the input, or None.
         gate: ``gate(skip, signal, name)`` on each skip connection, or None.
+        patch: per axis, what ``stem`` reduces the size by, or None.
         deep_supervision: give a list of logits, one per decoder level, finest first.
         name: of the model.
 
     Returns:
         A ``keras.Model`` giving float32 logits (batch, *spatial, classes), or a list of them.
     """
-    inputs, x = open_input(input_shape, levels.multiple, style)
+    multiple = tuple(m * p for m, p in zip(levels.multiple, patch or (1,) * style.rank, strict=True))
+    inputs, x = open_input(input_shape, multiple, style)
     x = x if stem is None else stem(x)
     features = []
     for level in range(levels.depth):
@@ -48,6 +51,7 @@ def u_shape(
         classes,
         style,
         input_shape=input_shape,
-        multiple=levels.multiple,
+        multiple=multiple,
+        patch=patch,
         name=name,
     )
