@@ -6,7 +6,6 @@ import json
 import nibabel
 import numpy as np
 
-import zoo
 from imaging.recipe import Normalise, Recipe
 from train.dataset import open_dataset
 from train.plan import Augmentation, Network, Plan, Training
@@ -44,9 +43,6 @@ def tiny_network(input_shape, classes=2, *, width=4, deep_supervision=False, nam
     if deep_supervision:
         outputs.append(layers.Conv3D(classes, 1, dtype="float32", name="logits_1")(levels[1]))
     return keras.Model(inputs, outputs if deep_supervision else outputs[0], name=name)
-
-
-zoo.register("tiny", tiny_network, rank=3, replace=True)
 
 
 def write_dataset(folder, cases: int = 6, shape=(14, 18, 13), flip: bool = False):
