@@ -183,6 +183,7 @@ def write_artifact(
     """
     folder = Path(folder)
     check_writable(folder.parent)
+    folder.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
     try:
         model_file = temporary / converted.format.file
@@ -218,15 +219,16 @@ def _put_in_place(temporary, folder):
 
 
 def check_writable(folder) -> None:
-    """Make ``folder`` if need be and require that files can be written in it.
+    """Require that files can be written to ``folder``, or where it would be made; nothing is left there.
 
     Raises:
-        InputError: if it cannot.
+        InputError: if they cannot.
     """
-    folder = Path(folder)
+    place = Path(folder).absolute()
+    while not place.exists():
+        place = place.parent
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
+        with tempfile.TemporaryFile(dir=place):
             pass
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None

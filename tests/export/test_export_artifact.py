@@ -13,7 +13,7 @@ from export_runs import ball_network, write_run
 import edge
 import imaging
 from export import conversion
-from export.artifact import export_run
+from export.artifact import check_writable, export_run
 from export.errors import FidelityError, FormatError, PrecisionError
 from export.formats import FORMATS
 from export.source import load_network, open_source
@@ -207,7 +207,7 @@ def test_a_scan_that_is_gone_or_broken(run, tmp_path):
     scan.write_bytes(scan.read_bytes()[:200])
     with pytest.raises(InputError, match=str(scan)):
         export_run(made, ["tflite-int8"], tmp_path / "out", tell=quietly)
-    assert os.listdir(tmp_path / "out") == []
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_quantization_that_stays_float_is_refused(run, tmp_path, monkeypatch):
@@ -216,3 +216,8 @@ def test_a_quantization_that_stays_float_is_refused(run, tmp_path, monkeypatch):
     with pytest.raises(PrecisionError, match=r"asked for int8, found .*mean.* \(CONV_2D, float32\)"):
         export_run(run, ["tflite-int8"], tmp_path, tell=quietly)
     assert os.listdir(tmp_path) == []
+
+
+def test_checking_a_place_leaves_nothing_there(tmp_path):
+    check_writable(tmp_path / "new" / "deeper")
+    assert not list(tmp_path.iterdir())
