@@ -16,7 +16,14 @@ def take(x, start: int, stop: int, step: int = 1):
         return x
     if step == 1:
         return ops.slice(x, (start, 0, 0, 0), (stop - start, *x.shape[1:]))
-    return x[(slice(start, stop, step),)]
+    # Every step-th slice as a row block of longer slices: NPUs (Ethos-U) have no strided slice along the first axis.
+    depth, height, width, channels = x.shape
+    count = -(-(stop - start) // step)
+    phase = max(start + count * step - depth, 0)
+    if phase > start:
+        x, phase = pad(x, 0, phase), 0
+    blocks = ops.reshape(take(x, start - phase, start - phase + count * step), (count, step * height, width, channels))
+    return ops.slice(blocks, (0, phase * height, 0, 0), (count, height, width, channels))
 
 
 def pad(x, before: int, after: int, value: float = 0.0):
