@@ -103,3 +103,17 @@ def test_bench(made, capsys):
     timings = json.loads(capsys.readouterr().out)["artifacts"]
     assert [Path(t["name"]).name for t in timings] == list(FORMATS)
     assert all(t["median_ms"] > 0 for t in timings)
+
+
+def test_three_lines_that_a_keras_user_expects(tmp_path, monkeypatch):
+    import train
+    import zoo
+
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
+    folder = write_msd(tmp_path / "data", cases=6)
+    model = zoo.get("unet3d", classes=3, width=2)
+    model.compile(optimizer="adam", loss=zoo.losses.DiceCE(), metrics=[zoo.metrics.Dice(3)])
+    history = model.fit(train.pipeline(folder).take(4), epochs=2, verbose=0).history
+    assert len(history["loss"]) == 2
+    assert history["loss"][1] < history["loss"][0]
+    assert all(0 <= value <= 1 for name, values in history.items() if "dice" in name for value in values)

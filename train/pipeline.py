@@ -1,5 +1,6 @@
 """The input pipeline: preprocessed cases to batches of augmented patches, decided by seed and step alone."""
 
+import dataclasses
 import functools
 import math
 from pathlib import Path
@@ -16,7 +17,8 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
 
     Args:
         dataset: a ``Dataset`` or the path of a dataset folder.
-        plan: what to make of it; ``make_plan(dataset)`` by default.
+        plan: what to make of it; by default ``make_plan(dataset)``, its patch enlarged to what the network it names
+            takes without options, so that ``zoo.get("unet3d")`` fits small scans too.
         fold: whose validation cases are left out of (``training``) or taken for the patches.
         training: augmented patches of the training cases, else plain patches of the validation cases.
         seed: ``plan.training.seed`` by default.
@@ -28,11 +30,20 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
     from train.planning import make_plan
 
     dataset = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
-    plan = plan or make_plan(dataset)
+    plan = plan or _for_network_without_options(make_plan(dataset))
     chosen = fold_cases(dataset, plan, fold)[0 if training else 1]
     cases = cache_cases(chosen, plan.recipe, plan.labels, progress=True)
     steps = plan.training.steps_per_epoch if training else validation_steps(cases, plan)
     return batches(cases, plan, training=training, seed=seed, steps=steps)
+
+
+def _for_network_without_options(plan: Plan) -> Plan:
+    """``plan`` with its patch rounded up to the multiple of the registry's own network."""
+    import zoo
+
+    multiple = zoo.info(plan.network.name).multiple or (1,) * len(plan.patch)
+    patch = tuple(-(-size // step) * step for size, step in zip(plan.patch, multiple, strict=True))
+    return dataclasses.replace(plan, patch=patch)
 
 
 def fold_cases(dataset, plan: Plan, fold: int):
