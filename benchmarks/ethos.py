@@ -28,7 +28,7 @@ def convert(name, patch, classes, options):
 
     model = zoo.get(name, (*patch, 1), classes=classes, **options)
     noise = np.random.default_rng(0).normal(size=(2, *patch, 1)).astype(np.float32)
-    return convert(model, "tflite-int8", patch, list(noise))
+    return convert(model, "tflite-int8", patch, list(noise), npu=True)
 
 
 def row(name, report) -> str:

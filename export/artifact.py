@@ -127,7 +127,9 @@ def export_run(
 
         def make(method, floats, form=form, used=used, checker=checker):
             given = patches if form.quantized else ()
-            converted = convert(model, form.name, source.patch, given, method=method, float_layers=floats)
+            converted = convert(
+                model, form.name, source.patch, given, method=method, float_layers=floats, npu=npu is not None
+            )
             extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
             names = [case.name for case in used]
             return converted, lambda: write_artifact(converted, source, Path(out) / form.name, names, checker, extras)

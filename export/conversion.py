@@ -30,6 +30,7 @@ class Converted:
         agreement: share of the voxels of calibration patches that keep the float network's class, by method tried.
         layer_errors: of an int8 file, worst first.
         float_layers: names of those layers of an int8 file that stayed float, as was asked.
+        npu: made of operators that NPUs have.
     """
 
     format: Format
@@ -42,6 +43,7 @@ class Converted:
     agreement: dict[str, float] = field(default_factory=dict)
     layer_errors: tuple[LayerError, ...] = ()
     float_layers: tuple[str, ...] = ()
+    npu: bool = False
 
 
 def convert(
@@ -52,6 +54,7 @@ def convert(
     *,
     method: str = "minmax",
     float_layers: int = 0,
+    npu: bool = False,
 ) -> Converted:
     """Convert a Keras segmentation network.
 
@@ -62,6 +65,7 @@ def convert(
         calibration: representative patches (*patch, channels), prepared as in training; for integer formats.
         method: calibration of int8, see ``export.ranges``; "auto" tries all and keeps what agrees best.
         float_layers: number of layers of an int8 file, those of largest error, that stay float.
+        npu: keep an int8 TFLite file to operators that NPUs have; a processor is faster without that.
 
     Returns:
         The converted model; for an integer format every convolution in it is integer, but for ``float_layers``.
@@ -83,19 +87,23 @@ def convert(
     channels = model.inputs[0].shape[-1]
     if chosen.quantized:
         calibration = calibrate.check_patches(calibration, (*patch, channels))
-    make = _to_tflite if chosen.runtime == "tflite" else _to_onnx
-    converted = make(model, chosen, patch, calibration, method, float_layers)
+    if chosen.runtime == "tflite":
+        converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, npu)
+    else:
+        converted = _to_onnx(model, chosen, patch, calibration, method, float_layers)
     if chosen.quantized:
         precision = "int8" if chosen.activations == "int8" else "int16x8"
         operators.check_integer(converted.operators, chosen.name, precision, float_layers)
     return converted
 
 
-def _to_tflite(model, chosen, patch, calibration, method, float_layers):
+def _to_tflite(model, chosen, patch, calibration, method, float_layers, npu):
     from export import tflite, tflite_integer
 
     folded = len(patch) == 3
-    flat, patches = rewrite(model, patch), [_carried(p, folded) for p in calibration]
+    # XNNPACK's int8 transposed convolution is the slower form; NPUs lack depth to space.
+    form = Form(subpixel=chosen.activations == "int8" and not npu)
+    flat, patches = rewrite(model, patch, form), [_carried(p, folded) for p in calibration]
     how = {}
     if chosen.activations == "int8":
         network = quantization.TFLiteNetwork(flat, patches)
@@ -105,7 +113,7 @@ def _to_tflite(model, chosen, patch, calibration, method, float_layers):
         data = tflite_integer.quantize_int16(tflite.to_tflite(flat, find_format("tflite-float32")), patches)
     else:
         data = tflite.to_tflite(flat, chosen)
-    return Converted(chosen, data, *tflite.tensors(data), folded, operators.read_tflite(data), **how)
+    return Converted(chosen, data, *tflite.tensors(data), folded, operators.read_tflite(data), npu=npu, **how)
 
 
 def _to_onnx(model, chosen, patch, calibration, method, float_layers):

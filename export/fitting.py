@@ -93,7 +93,7 @@ def check(
     origin = origin or Origin()
 
     def size_of(network, size):
-        return memory(_convert(network, what, size, len(converted.float_layers)))
+        return memory(_convert(network, converted, size))
 
     smaller = smaller_patch(model, origin, patch, limit, needed, size_of)
     narrower = narrower_network(model, origin, patch, limit, needed, size_of)
@@ -196,11 +196,11 @@ def _shrunk(patch: Sequence[int], steps: Sequence[int]) -> Iterator[tuple[int, .
             yield candidate
 
 
-def _convert(model, form, patch, float_layers) -> Converted:
+def _convert(model, like: Converted, patch) -> Converted:
     """An artifact for its memory's sake: the values that it is calibrated with change nothing in that."""
     channels = model.inputs[0].shape[-1]
     noise = np.random.default_rng(0).normal(size=(*patch, channels)).astype(np.float32)
-    return convert(model, form, patch, [noise], float_layers=float_layers)
+    return convert(model, like.format.name, patch, [noise], float_layers=len(like.float_layers), npu=like.npu)
 
 
 def resized(model, patch: Sequence[int], origin: Origin):

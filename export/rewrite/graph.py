@@ -22,8 +22,8 @@ class Form:
     """Which of several exact forms the rules emit.
 
     Attributes:
-        subpixel: a transposed convolution becomes a convolution and a depth-to-space step, for runtimes without an
-            int8 transposed convolution (ONNX Runtime); False keeps it a transposed convolution.
+        subpixel: a transposed convolution becomes a convolution and a depth-to-space step, for runtimes whose
+            int8 transposed convolution is slow (LiteRT) or missing (ONNX Runtime); False keeps it as it is, for NPUs.
     """
 
     subpixel: bool = False

@@ -27,7 +27,7 @@ OPTIONS = {"width": 8, "depth": 2, "convolutions": 1}
 def quantized():
     """A small rewritten 3D network, int8."""
     noise = np.random.default_rng(0).normal(size=(*PATCH, 1)).astype(np.float32)
-    return convert(zoo.get("unet3d", **OPTIONS), "tflite-int8", PATCH, [noise])
+    return convert(zoo.get("unet3d", **OPTIONS), "tflite-int8", PATCH, [noise], npu=True)
 
 
 @pytest.fixture(scope="module")
