@@ -116,7 +116,7 @@ def test_a_network_s_plan_is_litert_s(converted):
 
 def test_quantized_transposed_convolutions_keep_accumulators(network):
     noise = np.random.default_rng(0).normal(size=(*PATCH, 1)).astype(np.float32)
-    data = convert(network, "tflite-int8", PATCH, [noise]).data
+    data = convert(network, "tflite-int8", PATCH, [noise], npu=True).data
     buffers = arena.lifetimes(data)
     scratch = [b for b in buffers if b.name.startswith("scratch")]
     assert {(b.size, b.first == b.last) for b in scratch} == {(4 * 8 * 16 * 8 * 8, True)}
