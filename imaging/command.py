@@ -5,13 +5,15 @@ import os
 import sys
 import traceback
 
+EXTRAS = {"onnxruntime": "onnx", "pydicom": "dicom", "highdicom": "dicom", "pynetdicom": "dicom", "ethosu": "ethos"}
+
 
 def run(parser, argv=None) -> int:
     """Parse ``argv``, run the chosen sub-command and return the exit status.
 
     Every sub-parser sets ``handler`` (a function of the parsed arguments that returns None or an exit status).
     A user's mistake (``ValueError`` raised as ``InputError``, or any error that carries ``exit_status``) is printed as
-    one line. ``MEDSEG_TRACEBACK=1`` shows the traceback as well.
+    one line, and so is a package that an extra would bring. ``MEDSEG_TRACEBACK=1`` shows the traceback as well.
     """
     args = parser.parse_args(argv)
     try:
@@ -20,13 +22,23 @@ def run(parser, argv=None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except Exception as error:
+        told = missing_package(error) or str(error)
         status = getattr(error, "exit_status", None)
-        if status is None and not isinstance(error, OSError):
+        if status is None and not isinstance(error, OSError | ModuleNotFoundError):
             raise
         if os.environ.get("MEDSEG_TRACEBACK"):
             traceback.print_exc()
-        print(f"{parser.prog}: error: {error}", file=sys.stderr)
+        print(f"{parser.prog}: error: {told}", file=sys.stderr)
         return status or 1
+
+
+def missing_package(error: Exception) -> str | None:
+    """The line for a package that is not installed: what it is and which extra brings it; None for other errors."""
+    if not isinstance(error, ModuleNotFoundError) or not error.name:
+        return None
+    package = error.name.split(".")[0]
+    extra = EXTRAS.get(package, "all")
+    return f'this needs {package}, which is not installed; pip install "medseg-zoo[{extra}]"'
 
 
 def emit_json(data) -> None:

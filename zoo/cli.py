@@ -44,10 +44,9 @@ def main(argv=None) -> int:
     try:
         module = importlib.import_module(COMMANDS[argv[0]][0])
     except ModuleNotFoundError as error:
-        print(
-            f'zoo: error: zoo {argv[0]} needs {error.name}, which is not installed; pip install "medseg-zoo[all]"',
-            file=sys.stderr,
-        )
+        from imaging.command import missing_package
+
+        print(f"zoo: error: {missing_package(error)}", file=sys.stderr)
         return 1
     return module.main(argv, prog="zoo")
 

@@ -50,6 +50,15 @@ def test_a_fault_of_the_program_is_not_hidden():
         run(parser(raising(ZeroDivisionError())), [])
 
 
+@pytest.mark.parametrize(("name", "extra"), [("keras.layers", "all"), ("onnxruntime", "onnx"), ("pydicom", "dicom")])
+def test_a_missing_package_names_the_extra_that_brings_it(capsys, name, extra):
+    assert run(parser(raising(ModuleNotFoundError(f"No module named {name!r}", name=name))), []) == 1
+    package = name.split(".")[0]
+    assert capsys.readouterr().err == (
+        f'zoo: error: this needs {package}, which is not installed; pip install "medseg-zoo[{extra}]"\n'
+    )
+
+
 def test_stopped(capsys):
     assert run(parser(raising(KeyboardInterrupt())), []) == 130
     assert capsys.readouterr().err == "stopped\n"
