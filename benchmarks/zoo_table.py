@@ -1,0 +1,351 @@
+"""Every network of the zoo after the same short training: Dice, milliseconds in float and in int8, size, verdict.
+
+    python benchmarks/zoo_table.py --data DATA --runs runs/table
+    python benchmarks/zoo_table.py --data DATA --runs runs/table --stage train --entry "mobile*"
+    python benchmarks/zoo_table.py --runs runs/table --stage time --stage table
+    python benchmarks/zoo_table.py --runs runs/table --compare runs/mobile runs/unet3d
+
+2D entries are trained on hc18, 3D ones on hippocampus, all by one plan a dataset: the same cases of fold 0 held back,
+the same steps, batch, patch, seed and learning rate. Nothing is done twice: what each stage found is in
+RUNS/ENTRY/row.json. --again repeats the export and time stages of the entries chosen; a training is repeated by
+deleting its folder.
+
+--compare prints the row of two finished runs of the same fold: int8 latency interleaved, and mean Dice.
+"""
+
+import argparse
+import dataclasses
+import fnmatch
+import json
+import multiprocessing
+import os
+import sys
+from pathlib import Path
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
+
+STAGES = ("train", "export", "time", "table")
+SETS = {2: "hc18", 3: "hippocampus"}
+FOLD = 0
+INT8 = ("tflite-int8", "onnx-int8")
+FORMATS = ("tflite-float32", *INT8)
+# What an entry without int8 is tried in as well.
+FLOATING = ("tflite-dynamic", "onnx-float32")
+
+
+def main() -> int:
+    """Do the stages asked for and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, help="folder that holds hc18 and hippocampus; for the train stage")
+    parser.add_argument("--runs", type=Path, default=Path("runs/zoo-table"), help="where runs and results are kept")
+    parser.add_argument("--stage", action="append", choices=STAGES, help="may be repeated (default: all)")
+    parser.add_argument("--entry", action="append", help="name or wildcard, may be repeated (default: all entries)")
+    parser.add_argument("--epochs", type=int, default=2)
+    parser.add_argument("--steps", type=int, default=100, help="an epoch (default: 100)")
+    parser.add_argument("--batch", type=int, default=2)
+    parser.add_argument("--cases", type=int, help="held-back cases that are scored, the first so many (default: all)")
+    parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--rounds", type=int, default=20, help="timed runs of each artifact (default: 20)")
+    parser.add_argument("--again", action="store_true", help="repeat export and timing of the entries chosen")
+    parser.add_argument("--compare", type=Path, nargs=2, metavar="RUN", help="a light run and the run to compare with")
+    args = parser.parse_args()
+    from imaging.errors import InputError
+
+    try:
+        if args.compare:
+            for folder in args.compare:
+                _alone(_export_compared, folder, args)
+            print(comparison(*args.compare, args))
+            return 0
+        stages = args.stage or STAGES
+        names = chosen(args.entry)
+        for stage, work in (("train", train_entry), ("export", export_entry), ("time", time_entry)):
+            for number, name in enumerate(names if stage in stages else (), 1):
+                print(f"{stage} {number}/{len(names)} {name}", file=sys.stderr, flush=True)
+                _alone(work, name, args)
+        if "table" in stages:
+            print(table(names, args))
+    except InputError as error:
+        print(f"zoo_table: error: {error}", file=sys.stderr)
+        return error.exit_status
+    return 0
+
+
+def chosen(patterns) -> list[str]:
+    """Names of the entries asked for, in that order; those made for int8 come first where none is named."""
+    import zoo
+    from imaging.errors import UsageError
+
+    edge = zoo.list_models(tag="edge")
+    names = edge + [name for name in zoo.list_models() if name not in edge]
+    found = list(dict.fromkeys(name for p in patterns or ("*",) for name in fnmatch.filter(names, p)))
+    if not found:
+        raise UsageError(f"--entry {', '.join(patterns)}: fits no entry; see zoo models")
+    return found
+
+
+def _alone(work, *given):
+    """Run a stage of an entry in a process of its own, which gives all its memory back."""
+    with multiprocessing.get_context("spawn").Pool(1, maxtasksperchild=1) as pool:
+        return pool.apply(work, given)
+
+
+def train_entry(name, args) -> None:
+    """Train an entry by the plan of its dataset and score it on the cases held back."""
+    row = read_row(args, name)
+    if "train" in row:
+        return
+    import zoo
+    from imaging.errors import UsageError
+    from train.dataset import open_dataset
+    from train.evaluate import patch_predictor, score_cases, segmenter
+    from train.fit import fit
+    from train.pipeline import fold_cases
+    from train.plan import Network
+
+    if args.data is None:
+        raise UsageError(f"{name}: not trained yet, and --data is missing; give the folder that holds the datasets")
+    rank = zoo.info(name).rank
+    dataset = open_dataset(args.data / SETS[rank])
+    plan = dataclasses.replace(_plan(dataset, args), network=Network(name))
+    run = fit(plan, dataset, args.runs / name / "run", FOLD, resume=True, cache=args.cache, verbose=False)
+    held = fold_cases(dataset, plan, FOLD)[1][: args.cases]
+    scores = score_cases(segmenter(patch_predictor(run.model()), plan), held, plan.labels, plan.recipe.channels)
+    dice = {label: values["dice"] for label, values in scores["mean"].items()}
+    known = zoo.info(name, (*plan.patch, len(plan.channels)), classes=len(plan.labels))
+    row["train"] = {
+        "dataset": dataset.name,
+        "patch": list(plan.patch),
+        "steps": plan.training.epochs * plan.training.steps_per_epoch,
+        "batch": plan.training.batch,
+        "parameters": known.parameters,
+        "macs": known.macs,
+        "dice": dice,
+        "cases": len(held),
+    }
+    write_row(args, name, row)
+    print(f"{name}: Dice {_mean(dice):.4f}", file=sys.stderr, flush=True)
+
+
+def _plan(dataset, args):
+    """The plan that all entries of a dataset follow, made once."""
+    from imaging import record
+    from imaging.errors import UsageError
+    from train.plan import Plan
+    from train.planning import make_plan
+
+    budget = {"epochs": args.epochs, "steps_per_epoch": args.steps, "batch": args.batch}
+    path = args.runs / f"{dataset.folder.name}.plan.json"
+    if not path.is_file():
+        record.save(path, make_plan(dataset, **budget))
+    plan = record.load(path, Plan)
+    found = {field: getattr(plan.training, field) for field in budget}
+    if found != budget:
+        raise UsageError(f"{path}: the runs there have the budget {found}, asked for is {budget}; give another --runs")
+    return plan
+
+
+def export_entry(name, args) -> None:
+    """Export a trained entry to the formats of the table, and say what each artifact holds or why there is none."""
+    row = read_row(args, name)
+    if "train" not in row:
+        print(f"{name}: not trained yet, nothing to export", file=sys.stderr)
+        return
+    import zoo
+
+    found = {} if args.again else row.get("export", {})
+    formats = FORMATS if zoo.info(name).edge == "int8" else (*FORMATS, *FLOATING)
+    for form in formats:
+        if form not in found:
+            found[form] = export(args.runs / name / "run", form, args.runs / name / "artifacts", row["train"]["cases"])
+            row["export"] = found
+            row.pop("time", None)
+            write_row(args, name, row)
+
+
+def export(run, form, out, cases=None) -> dict:
+    """One artifact of a run, whatever it loses, and what its manifest says; or {"refused": reason}.
+
+    Args:
+        run: a finished run folder.
+        form: name of the format.
+        out: folder of artifact folders.
+        cases: held-back cases that it is compared with its network on, the first so many.
+    """
+    from edge.manifest import load_manifest
+    from export.artifact import export_run
+    from export.source import open_source
+    from imaging.errors import InputError
+
+    source = open_source(run)
+    source = dataclasses.replace(source, validation=source.validation[:cases])
+    try:
+        (folder,) = export_run(source, [form], out, max_drop=1.0, tell=lambda line: print(line, file=sys.stderr))
+    except InputError as error:
+        return {"refused": str(error)}
+    manifest = load_manifest(folder)
+    fidelity = manifest.fidelity
+    return {
+        "size": (folder / manifest.model).stat().st_size,
+        "int8_share": manifest.source["int8_share"],
+        "verdict": fidelity["verdict"],
+        "drop": max(label["dice_drop"] for label in fidelity["labels"].values()),
+        "worst_drop": max(label["worst_drop"] for label in fidelity["labels"].values()),
+        "dice": {name: label["dice_artifact"] for name, label in fidelity["labels"].items()},
+        "cases": len(fidelity["cases"]),
+    }
+
+
+def time_entry(name, args) -> None:
+    """Time the artifacts of an entry on one patch, interleaved."""
+    import edge
+
+    row = read_row(args, name)
+    forms = [form for form, found in row.get("export", {}).items() if "refused" not in found]
+    if not forms or (not args.again and "time" in row):
+        return
+    folders = [args.runs / name / "artifacts" / form for form in forms]
+    timings = edge.compare(folders, threads=args.threads, rounds=args.rounds, warmup=3)
+    row["time"] = {form: timing.median_ms for form, timing in zip(forms, timings, strict=True)}
+    row["threads"], row["rounds"] = args.threads, args.rounds
+    write_row(args, name, row)
+
+
+def read_row(args, name) -> dict:
+    """What is known of an entry so far."""
+    path = args.runs / name / "row.json"
+    return json.loads(path.read_text(encoding="utf-8")) if path.is_file() else {}
+
+
+def write_row(args, name, row) -> None:
+    """Keep what is known of an entry."""
+    from imaging.record import write_text
+
+    folder = args.runs / name
+    folder.mkdir(parents=True, exist_ok=True)
+    write_text(folder / "row.json", json.dumps(row, indent=1) + "\n")
+
+
+def table(names, args) -> str:
+    """The Markdown tables of the entries that were trained, one a dataset, and what was refused."""
+    rows = {name: row for name in names if "train" in (row := read_row(args, name))}
+    lines, notes = [], []
+    for dataset in dict.fromkeys(row["train"]["dataset"] for row in rows.values()):
+        found = {name: row for name, row in rows.items() if row["train"]["dataset"] == dataset}
+        lines += [*_heading(dataset, found), *(_line(name, row) for name, row in found.items()), ""]
+        notes += [note for name, row in found.items() for note in _notes(name, row)]
+    return "\n".join([*lines, *notes])
+
+
+def _heading(dataset, rows):
+    first = next(iter(rows.values()))
+    trained, patch = first["train"], " × ".join(map(str, first["train"]["patch"]))
+    timed = next((f", {row['threads']} threads, {row['rounds']} rounds" for row in rows.values() if "time" in row), "")
+    return (
+        f"{dataset}, fold {FOLD}: {trained['steps']} steps of {trained['batch']} patches of {patch}; mean Dice on "
+        f"{trained['cases']} cases held back; LiteRT, and ONNX Runtime in the last two columns{timed}",
+        "",
+        "| entry | parameters | GMAC | Dice | float ms | int8 ms | int8 MB | MACs in int8 | verdict "
+        "| ONNX int8 ms | verdict |",
+        "|---|" + "---:|" * 7 + "---|---:|---|",
+    )
+
+
+def _line(name, row):
+    trained, timed = row["train"], row.get("time", {})
+    light, onnx = (row.get("export", {}).get(form, {}) for form in INT8)
+    size = f"{light['size'] / 1e6:.2f}" if "size" in light else "–"
+    share = f"{light['int8_share']:.1%}" if "size" in light else "–"
+    cells = (
+        name,
+        f"{trained['parameters']:,}",
+        f"{trained['macs'] / 1e9:.2f}",
+        f"{_mean(trained['dice']):.4f}",
+        *(f"{timed[form]:.1f}" if form in timed else "–" for form in FORMATS[:2]),
+        size,
+        share,
+        _verdict(light),
+        f"{timed['onnx-int8']:.1f}" if "onnx-int8" in timed else "–",
+        _verdict(onnx),
+    )
+    return "| " + " | ".join(cells) + " |"
+
+
+def _verdict(found):
+    return "refused" if "refused" in found else found.get("verdict", "–")
+
+
+def _notes(name, row):
+    """What an entry without int8 can do instead, and why a format was refused."""
+    refused = {form: found["refused"] for form, found in row.get("export", {}).items() if "refused" in found}
+    if not refused:
+        return []
+    timed = row.get("time", {})
+    able = [
+        f"{form} {found['verdict']}, {found['size'] / 1e6:.2f} MB"
+        + (f", {timed[form]:.1f} ms" if form in timed else "")
+        for form, found in row["export"].items()
+        if "size" in found
+    ]
+    why = "; ".join(f"{form} refused: {_short(reason)}" for form, reason in refused.items())
+    return [f"- {name}: {'; '.join(able)}; {why}"]
+
+
+def _short(text, length=200):
+    return text if len(text) <= length else text[: length - 1] + "…"
+
+
+def _mean(values):
+    return sum(values.values()) / len(values)
+
+
+def _artifacts(run, args):
+    return args.runs / "compare" / run.resolve().name
+
+
+def _export_compared(run, args) -> None:
+    folder = _artifacts(run, args)
+    path = folder / "row.json"
+    made = path.stat().st_mtime if path.is_file() else 0.0
+    if args.again or made < (run / "model.keras").stat().st_mtime:
+        from imaging.record import write_text
+
+        found = export(run, "tflite-int8", folder, args.cases)
+        write_text(path, json.dumps(found, indent=1) + "\n")
+
+
+def comparison(run, other, args) -> str:
+    """The Markdown table of two runs: int8 latency interleaved, Dice of network and artifact, and the differences."""
+    import edge
+
+    folders = [_artifacts(folder, args) / "tflite-int8" for folder in (run, other)]
+    timings = edge.compare(folders, threads=args.threads, rounds=args.rounds, warmup=3)
+    lines, dice = [], []
+    for folder, timing in zip(folders, timings, strict=True):
+        manifest = edge.manifest.load_manifest(folder)
+        labels = manifest.fidelity["labels"].values()
+        dice.append([sum(label[f"dice_{of}"] for label in labels) / len(labels) for of in ("network", "artifact")])
+        lines.append(
+            f"| {manifest.name} | {manifest.source['parameters']:,} | {dice[-1][0]:.4f} | {dice[-1][1]:.4f} "
+            f"| {timing.median_ms:.1f} | {timing.size_bytes / 1e6:.2f} | {manifest.fidelity['verdict']} |"
+        )
+    cases = len(manifest.fidelity["cases"])
+    return "\n".join(
+        (
+            f"Mean Dice on {cases} cases held back, LiteRT int8, {args.threads} threads, {args.rounds} rounds in turn",
+            "",
+            "| run | parameters | Dice Keras | Dice int8 | int8 ms | int8 MB | verdict |",
+            "|---|" + "---:|" * 5 + "---|",
+            *lines,
+            "",
+            f"{timings[1].median_ms / timings[0].median_ms:.2f} times as fast in int8; mean Dice "
+            f"{dice[0][0] - dice[1][0]:+.4f} in Keras, {dice[0][1] - dice[1][1]:+.4f} in int8.",
+        )
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
