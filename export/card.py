@@ -25,7 +25,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Input: {manifest.input.dtype} {manifest.input.shape}",
         f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits",
         f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
-        f"- Trained on: {source.get('dataset')}, fold {source.get('fold')}, seed {source.get('seed')}",
+        f"- Trained on: {source.get('dataset')}, {_held_back(source)}, seed {source.get('seed')}",
         *_calibration(manifest),
         "",
         *_fidelity(manifest),
@@ -52,6 +52,11 @@ def card(manifest: Manifest, size: int) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _held_back(source) -> str:
+    fold = source.get("fold")
+    return "every case, none held back" if fold is None else f"all cases but those of fold {fold}"
 
 
 def _calibration(manifest) -> list[str]:

@@ -23,7 +23,8 @@ class Source:
         labels: classes by class index.
         channels: names of the input channels.
         training: labelled cases that the network was trained on; calibration draws from these only.
-        validation: labelled cases that it never saw; fidelity is measured on these.
+        validation: labelled cases that calibration does not see; fidelity is measured on these. The network never saw
+            them either, unless its run held back no case.
         model_file: the ``.keras`` file; of networks not trained here also ``.h5``, or a SavedModel folder.
         provenance: network, run, fold and versions, for the manifest.
     """
@@ -54,7 +55,7 @@ def open_source(run) -> Source:
         )
     plan = _json(run / "plan.json")
     origin = _json(run / "run.json") if (run / "run.json").is_file() else {}
-    cases = record.load(run / "cases.json", Cases)
+    cases = _split(record.load(run / "cases.json", Cases))
     try:
         return Source(
             name=f"{plan['dataset']}-{plan['network']['name']}",
@@ -77,6 +78,14 @@ def open_source(run) -> Source:
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
+
+
+def _split(cases):
+    """Cases with some to verify on: every third of a run that trained on all, as calibration must not see them."""
+    if cases.validation:
+        return cases
+    kept = cases.training[::3]
+    return Cases(tuple(case for case in cases.training if case not in kept), kept)
 
 
 def _json(path):

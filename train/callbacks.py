@@ -33,7 +33,7 @@ def rate(progress: float, settings) -> float:
 
 def is_stale(history, patience: int) -> bool:
     """Whether the validation loss has not fallen for ``patience`` epochs; never for a patience of 0."""
-    losses = [row["val_loss"] for row in history]
+    losses = [row["val_loss"] for row in history if patience]
     return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
 
 
@@ -150,7 +150,7 @@ class Record(keras.callbacks.Callback):
         from train.curves import save_curves, save_history
 
         # Deep supervision adds a loss per output, which the losses here sum up.
-        row = {"epoch": epoch + 1, **{name: float(logs[name]) for name in ("loss", "val_loss")}}
+        row = {"epoch": epoch + 1, **{name: float(logs[name]) for name in ("loss", "val_loss") if name in logs}}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(self.clock.seconds, 1)
         self.state.epoch = epoch + 1

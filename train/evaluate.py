@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 import imaging
+from imaging.errors import InputError
 from imaging.labels import Label
 from imaging.record import write_text
 from imaging.tiling import predict_tiled
@@ -42,7 +43,11 @@ def evaluate(
         progress: show a bar.
 
     Returns:
-        {"fold": number, "mirror": bool, "cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
+        {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
+        {metric: value}}}, "mean": {label: {metric: value}}}.
+
+    Raises:
+        InputError: if no case was held back and no fold is given, or a case cannot be read.
     """
     run = run_or_model if isinstance(run_or_model, Run) else None
     if isinstance(dataset, str | Path):
@@ -51,12 +56,17 @@ def evaluate(
         dataset = open_dataset(dataset)
     plan = plan or run.plan
     fold = (run.fold if run else 0) if fold is None else fold
+    if fold is None:
+        raise InputError(
+            f"{run.folder}: was trained on every case, so none is left to score it on; zoo train --fold all scores by "
+            "cross-validation, and --fold N scores cases that this network has seen"
+        )
     model = run.model() if run else run_or_model
     cases = fold_cases(dataset, plan, fold)[1]
     segment = segmenter(patch_predictor(model, plan.training.mirror if mirror else ()), plan)
     then = (lambda case, scan, found: save_prediction(run, case.name, found, scan.affine)) if run and keep else None
     scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then)
-    metrics = {"fold": fold, "mirror": mirror, **scores}
+    metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
     if run:
         write_text(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return metrics
@@ -157,7 +167,7 @@ def table(metrics: dict) -> str:
     if "folds" in metrics:
         whose = f"by the ensemble of folds {', '.join(map(str, metrics['folds']))}"
     else:
-        whose = f"of fold {metrics['fold']}"
+        whose = f"of fold {metrics['fold']}" + (", which the network was trained on" if metrics.get("seen") else "")
     return "\n".join([*lines, f"mean over {len(metrics['cases'])} cases {whose}; hd95 and assd in mm"])
 
 

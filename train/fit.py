@@ -18,7 +18,9 @@ OPTIMIZERS = ("adamw", "sgd")
 NO_END = 1_000_000  # epochs
 
 
-def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, cache=None, verbose: bool = True) -> Run:
+def fit(
+    plan: Plan | None, dataset, out, fold: int | None = 0, resume: bool = False, cache=None, verbose: bool = True
+) -> Run:
     """Train a plan's network on a dataset.
 
     Interrupted at any moment, ``resume=True`` continues from the last complete epoch with the same batches and the same
@@ -28,7 +30,7 @@ def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, ca
         plan: what to train; with ``resume`` None takes the run folder's own.
         dataset: an open ``Dataset`` with the plan's cases.
         out: the run folder to write.
-        fold: whose validation cases are held back.
+        fold: whose validation cases are held back; None trains on every case.
         resume: continue the run in ``out``.
         cache: folder of preprocessed cases, the user's cache by default.
         verbose: show progress.
@@ -51,6 +53,11 @@ def fit(plan: Plan | None, dataset, out, fold: int = 0, resume: bool = False, ca
         run = None
     check(plan, dataset)
     plan = resolved(plan)
+    if fold is None and plan.training.patience:
+        raise UsageError(
+            f"training.patience {plan.training.patience}: without a fold no case is held back to have a "
+            "validation loss; set it 0"
+        )
     training, validation = fold_cases(dataset, plan, fold)
     if run is None:
         if plan.training.start or plan.training.freeze:
@@ -171,10 +178,10 @@ def _train(run, training, validation, verbose):
     state = restore_checkpoint(run, model)
     per_epoch = settings.steps_per_epoch
     stream = batches(training, plan, training=True, first=state.epoch * per_epoch)
-    held = batches(validation, plan, training=False, steps=validation_steps(validation, plan))
+    held = batches(validation, plan, training=False, steps=validation_steps(validation, plan)) if validation else None
     if len(model.outputs) > 1:
         stream, held = (
-            data.map(lambda image, label: (image, (label,) * len(model.outputs))) for data in (stream, held)
+            data and data.map(lambda image, label: (image, (label,) * len(model.outputs))) for data in (stream, held)
         )
     clock = callbacks.Clock(settings, state)
     try:

@@ -9,12 +9,15 @@ from train.plan import Plan
 from train.run import Run, open_run
 
 
-def fold_numbers(text: str, plan: Plan) -> tuple[int, ...]:
+def fold_numbers(text: str, plan: Plan) -> tuple[int | None, ...]:
     """The folds that a command line names.
 
     Args:
-        text: "all", a number, or numbers joined by commas.
+        text: "all", a number, numbers joined by commas, or "none".
         plan: has the folds.
+
+    Returns:
+        Their numbers; None alone where no case is held back.
 
     Raises:
         UsageError: if the text is none of these, or the plan has no such fold.
@@ -22,10 +25,12 @@ def fold_numbers(text: str, plan: Plan) -> tuple[int, ...]:
     last = len(plan.folds) - 1
     if text == "all":
         return tuple(range(last + 1))
+    if text == "none":
+        return (None,)
     try:
         numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
-        raise UsageError(f"--fold {text}: accepted are all, a number, or numbers joined by commas") from None
+        raise UsageError(f"--fold {text}: accepted are all, none, a number, or numbers joined by commas") from None
     for number in numbers:
         if not 0 <= number <= last:
             raise UsageError(f"fold {number}: the plan has folds 0 to {last}")

@@ -46,13 +46,13 @@ def _for_network_without_options(plan: Plan) -> Plan:
     return dataclasses.replace(plan, patch=patch)
 
 
-def fold_cases(dataset, plan: Plan, fold: int):
-    """The training and the validation cases of a fold, as two tuples of ``Case``.
+def fold_cases(dataset, plan: Plan, fold: int | None):
+    """The training and the validation cases of a fold, as two tuples of ``Case``; for None all cases and none.
 
     Raises:
         UsageError: if there is no such fold, or the dataset lacks one of the plan's cases.
     """
-    if not 0 <= fold < len(plan.folds):
+    if fold is not None and not 0 <= fold < len(plan.folds):
         raise UsageError(f"fold {fold}: the plan has folds 0 to {len(plan.folds) - 1}")
     by_name = {case.name: case for case in dataset.cases}
     names = [name for part in plan.folds for name in part]
@@ -62,8 +62,8 @@ def fold_cases(dataset, plan: Plan, fold: int):
             f"{dataset.folder}: {len(missing)} of the plan's cases are not in it, such as {missing[0]}; "
             "give the folder that the plan was made of, or plan again"
         )
-    held = set(plan.folds[fold])
-    return tuple(by_name[n] for n in names if n not in held), tuple(by_name[n] for n in plan.folds[fold])
+    held = () if fold is None else plan.folds[fold]
+    return tuple(by_name[n] for n in names if n not in set(held)), tuple(by_name[n] for n in held)
 
 
 def validation_steps(cases, plan: Plan) -> int:

@@ -16,12 +16,12 @@ class Origin:
     """``run.json``: what a run was made from.
 
     Attributes:
-        fold: whose validation cases were held back.
+        fold: whose validation cases were held back; None if every case was trained on.
         dataset: the folder as it was given.
         versions: package name to version.
     """
 
-    fold: int
+    fold: int | None
     dataset: str
     versions: dict = field(default_factory=dict)
 
@@ -34,13 +34,13 @@ class Run:
     Attributes:
         folder: where it lies.
         plan: what was trained.
-        fold: whose validation cases were held back.
+        fold: whose validation cases were held back; None if every case was trained on.
         dataset: the dataset folder as it was given.
     """
 
     folder: Path
     plan: Plan
-    fold: int
+    fold: int | None
     dataset: str = ""
 
     @property
@@ -80,13 +80,13 @@ def open_run(folder) -> Run:
     return Run(folder, record.load(folder / "plan.json", Plan), origin.fold, origin.dataset)
 
 
-def create_run(folder, plan: Plan, fold: int, dataset: str, training: Sequence, validation: Sequence) -> Run:
+def create_run(folder, plan: Plan, fold: int | None, dataset: str, training: Sequence, validation: Sequence) -> Run:
     """Write ``plan.json``, ``run.json`` and ``cases.json`` into a new run folder.
 
     Args:
         folder: the run folder.
         plan: what will be trained.
-        fold: whose validation cases are held back.
+        fold: whose validation cases are held back, None for no fold.
         dataset: the dataset folder as it was given.
         training: the ``Case`` records trained on.
         validation: those held back.

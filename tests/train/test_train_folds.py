@@ -82,7 +82,7 @@ def test_evaluate_from_the_command_line(out, capsys):
     assert main(["evaluate", str(out / "fold_0"), "--fold", "all"]) == 2
     assert "is a single run" in capsys.readouterr().err
     assert main(["evaluate", str(out), "--fold", "x,y"]) == 2
-    assert "accepted are all, a number, or numbers" in capsys.readouterr().err
+    assert "accepted are all, none, a number, or numbers" in capsys.readouterr().err
 
 
 def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(out, tmp_path, capsys):
@@ -119,6 +119,7 @@ def test_fold_numbers(dataset):
     plan = make_plan(dataset)
     assert fold_numbers("all", plan) == (0, 1, 2)
     assert fold_numbers("2,0,2", plan) == (2, 0)
+    assert fold_numbers("none", plan) == (None,)
     with pytest.raises(UsageError, match="fold 3: the plan has folds 0 to 2"):
         fold_numbers("0,3", plan)
 
@@ -133,3 +134,45 @@ def test_folders_that_do_not_fit(dataset, tmp_path):
         open_folds(tmp_path)
     with pytest.raises(InputError, match="holds a single run"):
         fit_folds(plan, dataset, tmp_path / "fold_0", (0, 1))
+
+
+def test_without_a_fold_every_case_is_trained_on(out, dataset, tmp_path, capsys):
+    command = [
+        "train",
+        str(dataset.folder),
+        "--plan",
+        str(out.parent / "plan.json"),
+        "--cache",
+        str(tmp_path / "cache"),
+    ]
+    assert main([*command, "--out", str(tmp_path / "run"), "--fold", "none"]) == 0
+    assert f"zoo export {tmp_path / 'run'}" in capsys.readouterr().out
+    cases = json.loads((tmp_path / "run" / "cases.json").read_text())
+    assert sorted(case["name"] for case in cases["training"]) == [case.name for case in dataset.cases]
+    assert cases["validation"] == []
+    history = (tmp_path / "run" / "history.csv").read_text()
+    assert "val_loss" not in history
+    assert len(history.splitlines()) == 2
+    assert main(["evaluate", str(tmp_path / "run")]) == 1
+    assert "trained on every case" in capsys.readouterr().err
+    assert main(["evaluate", str(tmp_path / "run"), "--fold", "0", "--no-report"]) == 0
+    assert "which the network was trained on" in capsys.readouterr().out
+    assert main([*command, "--out", str(tmp_path / "stale"), "--fold", "none", "--patience", "2"]) == 2
+    assert "training.patience 2: without a fold" in capsys.readouterr().err
+    assert not (tmp_path / "stale").exists()
+
+
+def test_the_export_of_such_a_run_verifies_on_cases_that_do_not_calibrate(dataset, out, tmp_path):
+    from export.source import open_source
+
+    files = {name: (out / "fold_0" / name).read_bytes() for name in ("plan.json", "run.json", "model.keras")}
+    for name, content in files.items():
+        (tmp_path / name).write_bytes(content)
+    cases = json.loads((out / "fold_0" / "cases.json").read_text())
+    (tmp_path / "cases.json").write_text(
+        json.dumps({"training": cases["training"] + cases["validation"], "validation": []})
+    )
+    source = open_source(tmp_path)
+    assert len(source.validation) == 2
+    assert len(source.training) + len(source.validation) == len(dataset.cases)
+    assert not set(source.training) & set(source.validation)

@@ -47,7 +47,7 @@ def add_train(subparsers) -> None:
         "--fold",
         default="0",
         help="fold whose cases are held back (default: 0); all, or some as 0,1,2, are trained in turn into "
-        "OUT/fold_0, ... and summed up by cross-validation",
+        "OUT/fold_0, ... and summed up by cross-validation; none trains on every case",
     )
     parser.add_argument("--labels", help="folder of labels where there are several, such as labels_endo")
     parser.add_argument("--group-pattern", help="regular expression for the patient in a case name")
@@ -112,7 +112,10 @@ def run_train(args) -> int:
         next_command(f"zoo train {args.folder} --out {args.out} --resume")
         raise
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
-    next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
+    if run.fold is None:
+        next_command(f"zoo export {run.folder} --format tflite-int8 --out artifacts/{run.folder.name}")
+    else:
+        next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
     return 0
 
 
