@@ -4,6 +4,7 @@ import numpy as np
 
 from edge.manifest import Tensor
 from export.errors import PrecisionError
+from export.memory import give_back
 from export.tflite import quiet
 
 OPSET = 17
@@ -28,6 +29,7 @@ def to_onnx(model, opset: int = OPSET):
             function, input_signature=(spec,), opset=opset, custom_op_handlers={"Erfc": (_erfc, [])}
         )
     _check_operators(converted)
+    give_back()
     return converted
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from export.integer import MOVEMENT, movement_in_integers
-from export.ranges import Histogram, Observer, carried, cover
+from export.onnx_values import activations, observed, session, traced
+from export.ranges import Histogram, carried, cover
 from export.tflite import quiet
 
 MOVES = MOVEMENT | {"MaxPool"}
-BUDGET = 96 * 2**20
 
 
 def prepare(model):
@@ -37,17 +37,7 @@ def histograms(prepared, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histo
         Histograms by tensor name, without those that only move values, and the output for each patch.
     """
     moved = {name for node in prepared.graph.node if node.op_type in MOVES for name in node.output}
-    sizes = {name: size for name, size in activations(prepared).items() if name not in moved}
-    observers: dict[str, Observer] = {}
-    last = prepared.graph.output[0].name
-    logits = [None] * len(patches)
-    for which, values in traced(prepared, {**sizes, last: sizes.get(last, 0)}, patches):
-        for name, value in values.items():
-            if name in sizes:
-                observers.setdefault(name, Observer(len(patches))).add(value)
-            if name == last:
-                logits[which] = value
-    return {name: observer.histogram() for name, observer in observers.items()}, logits
+    return observed(prepared, [name for name in activations(prepared) if name not in moved], patches)
 
 
 def quantize(prepared, found: dict[str, Histogram], method: str, float_nodes: Sequence[str] = ()):
@@ -94,10 +84,11 @@ def quantize(prepared, found: dict[str, Histogram], method: str, float_nodes: Se
 
 
 def logits(model, patches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
-    """The output for each patch."""
-    last = model.graph.output[0].name
-    for _, values in traced(model, {last: 0}, patches):
-        yield values[last]
+    """The output for each patch, by the integer kernels that the device runs."""
+    opened = session(model, fused=True)
+    image = opened.get_inputs()[0].name
+    for patch in patches:
+        yield opened.run(None, {image: np.asarray(patch, np.float32)})[0]
 
 
 def paired(prepared, quantized, patches: Sequence[np.ndarray]) -> Iterator[tuple[str, str, np.ndarray, np.ndarray]]:
@@ -144,64 +135,3 @@ def _products(model) -> dict[str, tuple[str, str]]:
             fused = len(users) == 1 and users[0].op_type in ("Relu", "Clip")
             found[users[0].output[0] if fused else node.output[0]] = (node.name, node.op_type)
     return found
-
-
-def activations(model) -> dict[str, int]:
-    """Sizes in bytes of the float tensors that a model computes, its input among them."""
-    import onnx
-
-    constant = {i.name for i in model.graph.initializer}
-    values = (*model.graph.input, *model.graph.value_info, *model.graph.output)
-    return {
-        value.name: 4 * int(np.prod([d.dim_value for d in value.type.tensor_type.shape.dim]))
-        for value in values
-        if value.type.tensor_type.elem_type == onnx.TensorProto.FLOAT and value.name not in constant
-    }
-
-
-def traced(model, sizes: dict[str, int], patches: Sequence[np.ndarray], budget: int = BUDGET) -> Iterator:
-    """Run a model and read tensors from within it, as many at once as fit ``budget`` bytes.
-
-    Args:
-        model: ``onnx.ModelProto``.
-        sizes: bytes by tensor name.
-        patches: inputs, float32.
-
-    Yields:
-        (number of the patch, {tensor name: its values}).
-    """
-    import onnx
-    import onnxruntime
-
-    inputs = {value.name for value in model.graph.input}
-    known = {value.name for value in model.graph.output}
-    traced_model = type(model)()
-    traced_model.CopyFrom(model)
-    traced_model.graph.output.extend(
-        onnx.ValueInfoProto(name=name) for name in sizes if name not in known and name not in inputs
-    )
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    options.enable_cpu_mem_arena = False  # the arena keeps what earlier runs needed
-    options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_ENABLE_BASIC
-    session = onnxruntime.InferenceSession(
-        traced_model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
-    image = session.get_inputs()[0].name
-    for which, patch in enumerate(patches):
-        feed = {image: np.asarray(patch, np.float32)}
-        for group in _groups({name: size for name, size in sizes.items() if name not in inputs}, budget):
-            yield which, dict(zip(group, session.run(group, feed), strict=True))
-        if image in sizes:
-            yield which, {image: feed[image]}
-
-
-def _groups(sizes, budget) -> list[list[str]]:
-    groups, filled = [[]], 0
-    for name, size in sizes.items():
-        if groups[-1] and filled + size > budget:
-            groups.append([])
-            filled = 0
-        groups[-1].append(name)
-        filled += size
-    return [group for group in groups if group]

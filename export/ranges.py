@@ -61,9 +61,17 @@ class Observer:
 
     def add(self, values: np.ndarray) -> None:
         """Take in what the tensor holds in one run."""
-        self.low, self.high = min(self.low, float(values.min())), max(self.high, float(values.max()))
-        # An odd step, so that every channel is sampled: their number is even or small.
-        self._samples.append(values.reshape(-1)[:: (values.size // self._most) | 1].copy())
+        sample = values.reshape(-1)[:: self.step(values.size)].copy()
+        self.take(float(values.min()), float(values.max()), sample)
+
+    def step(self, size: int) -> int:
+        """Every how many values one is sampled; odd, so that every channel is: their number is even or small."""
+        return (size // self._most) | 1
+
+    def take(self, low: float, high: float, sample: np.ndarray) -> None:
+        """Take in extremes and sample of an array that stays elsewhere."""
+        self.low, self.high = min(self.low, low), max(self.high, high)
+        self._samples.append(sample)
 
     def histogram(self) -> Histogram:
         """Of the sample, between the extremes of all."""

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from export.errors import PrecisionError
+from export.memory import give_back
 from export.operators import ARITHMETIC_TFLITE
 from export.ranges import Histogram, Observer, carried, cover
 from export.tflite import failure, frozen, quiet
@@ -37,9 +38,12 @@ def calibrate(model, patch: np.ndarray) -> bytes:
         converter.representative_dataset = lambda: iter([[patch]])
         converter._experimental_calibrate_only = True
         try:
-            return bytes(converter.convert())
+            calibrated = bytes(converter.convert())
         except ConverterError as error:
             raise PrecisionError(f"tflite-int8: {failure(str(error))}") from None
+    del converter
+    give_back()
+    return calibrated
 
 
 def quantize(calibrated: bytes, float_outputs: Sequence[str] = ()) -> bytes:
