@@ -10,36 +10,23 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-import numpy as np
 
 import edge
 from edge.manifest import Manifest
-from edge.segmenter import Segmenter
 from export import arena, calibrate, ethos, fitting
 from export.attempts import attempt, check_allowed, describe
 from export.card import card
 from export.conversion import Converted, convert
-from export.errors import FidelityError
-from export.fidelity import Fidelity, compare
+from export.fidelity import Fidelity
 from export.formats import find_format
 from export.operators import count, integer_share
 from export.ranges import check_method
 from export.source import Source, load_network, open_source
+from export.verification import verifier
 from imaging import record
 from imaging.errors import InputError
 
 MAX_DROP = 0.01
-
-
-class NetworkRunner:
-    """The float Keras network behind the device runtime's interface, so that both take the same path to a scan."""
-
-    def __init__(self, model):
-        self.model = model
-
-    def run(self, patch: np.ndarray) -> np.ndarray:
-        """Logits float32 (*patch, K) of a prepared patch float32 (*patch, C)."""
-        return np.asarray(self.model.predict_on_batch(patch[None])[0], np.float32)
 
 
 @dataclass(frozen=True)
@@ -123,7 +110,7 @@ def export_run(
     for form in chosen:
         tell(f"{form.name}: converting" + (f", calibrated with {len(cases)} training cases" if form.quantized else ""))
         used = cases if form.quantized else ()
-        checker = _verifier(model, source, max_drop, threads, tell) if verify else None
+        checker = verifier(model, source, max_drop, threads, tell) if verify else None
 
         def make(method, floats, form=form, used=used, checker=checker):
             given = patches if form.quantized else ()
@@ -268,29 +255,3 @@ def _versions() -> dict[str, str]:
         with contextlib.suppress(metadata.PackageNotFoundError):
             found[name] = metadata.version(name)
     return found
-
-
-def _verifier(model, source, max_drop, threads, tell):
-    labelled = [case for case in source.validation if case.label is not None]
-
-    def verify(folder) -> Fidelity:
-        artifact = edge.load(folder, threads)
-        network = Segmenter(artifact.manifest, NetworkRunner(model))
-        what = artifact.manifest.format
-        tell(f"{what}: verifying on {len(labelled)} validation cases")
-        fidelity = compare(
-            lambda scan: network.predict(scan).labels.voxels[..., 0],
-            lambda scan: artifact.predict(scan).labels.voxels[..., 0],
-            tuple(labelled),
-            source.labels,
-            channels=len(source.channels),
-        )
-        tell(f"{what}: verdict {fidelity.verdict}, largest drop in mean Dice {fidelity.drop:+.4f}")
-        if fidelity.drop > max_drop:
-            raise FidelityError(
-                f"{what}: verdict {fidelity.verdict}, mean Dice drops by {fidelity.drop:.4f}, "
-                f"accepted is {max_drop:g}; train longer, calibrate with more cases, or export float16"
-            )
-        return fidelity
-
-    return verify

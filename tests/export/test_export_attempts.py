@@ -4,6 +4,7 @@ import pytest
 from export_runs import write_run
 
 import edge
+from export import verification
 from export.artifact import export_run
 from export.attempts import attempt, check_allowed
 from export.commands.export import add_export
@@ -88,9 +89,7 @@ def test_artifact_tells_calibration_and_worst_layers(run, tmp_path, name):
 
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
 def test_float_layers_are_recorded(run, tmp_path, name, monkeypatch):
-    from export import artifact
-
-    monkeypatch.setattr(artifact, "compare", failing(artifact.compare))
+    monkeypatch.setattr(verification, "compare", failing(verification.compare))
     (folder,) = export_run(run, [name], tmp_path, allow_float=1, calibration="minmax", tell=lambda line: None)
     source = edge.load_manifest(folder).source
     assert source["calibration_method"] == "minmax"
