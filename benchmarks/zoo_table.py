@@ -3,14 +3,11 @@
     python benchmarks/zoo_table.py --data DATA --runs runs/table
     python benchmarks/zoo_table.py --data DATA --runs runs/table --stage train --entry "mobile*"
     python benchmarks/zoo_table.py --runs runs/table --stage time --stage table
-    python benchmarks/zoo_table.py --runs runs/table --compare runs/mobile runs/unet3d
 
 2D entries are trained on hc18, 3D ones on hippocampus, all by one plan a dataset: the same cases of fold 0 held back,
 the same steps, batch, patch, seed and learning rate. Nothing is done twice: what each stage found is in
 RUNS/ENTRY/row.json. --again repeats the export and time stages of the entries chosen; a training is repeated by
 deleting its folder.
-
---compare prints the row of two finished runs of the same fold: int8 latency interleaved, and mean Dice.
 """
 
 import argparse
@@ -50,16 +47,10 @@ def main() -> int:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=20, help="timed runs of each artifact (default: 20)")
     parser.add_argument("--again", action="store_true", help="repeat export and timing of the entries chosen")
-    parser.add_argument("--compare", type=Path, nargs=2, metavar="RUN", help="a light run and the run to compare with")
     args = parser.parse_args()
     from imaging.errors import InputError
 
     try:
-        if args.compare:
-            for folder in args.compare:
-                _alone(_export_compared, folder, args)
-            print(comparison(*args.compare, args))
-            return 0
         stages = args.stage or STAGES
         names = chosen(args.entry)
         for stage, work in (("train", train_entry), ("export", export_entry), ("time", time_entry)):
@@ -300,51 +291,6 @@ def _short(text, length=200):
 
 def _mean(values):
     return sum(values.values()) / len(values)
-
-
-def _artifacts(run, args):
-    return args.runs / "compare" / run.resolve().name
-
-
-def _export_compared(run, args) -> None:
-    folder = _artifacts(run, args)
-    path = folder / "row.json"
-    made = path.stat().st_mtime if path.is_file() else 0.0
-    if args.again or made < (run / "model.keras").stat().st_mtime:
-        from imaging.record import write_text
-
-        found = export(run, "tflite-int8", folder, args.cases)
-        write_text(path, json.dumps(found, indent=1) + "\n")
-
-
-def comparison(run, other, args) -> str:
-    """The Markdown table of two runs: int8 latency interleaved, Dice of network and artifact, and the differences."""
-    import edge
-
-    folders = [_artifacts(folder, args) / "tflite-int8" for folder in (run, other)]
-    timings = edge.compare(folders, threads=args.threads, rounds=args.rounds, warmup=3)
-    lines, dice = [], []
-    for folder, timing in zip(folders, timings, strict=True):
-        manifest = edge.manifest.load_manifest(folder)
-        labels = manifest.fidelity["labels"].values()
-        dice.append([sum(label[f"dice_{of}"] for label in labels) / len(labels) for of in ("network", "artifact")])
-        lines.append(
-            f"| {manifest.name} | {manifest.source['parameters']:,} | {dice[-1][0]:.4f} | {dice[-1][1]:.4f} "
-            f"| {timing.median_ms:.1f} | {timing.size_bytes / 1e6:.2f} | {manifest.fidelity['verdict']} |"
-        )
-    cases = len(manifest.fidelity["cases"])
-    return "\n".join(
-        (
-            f"Mean Dice on {cases} cases held back, LiteRT int8, {args.threads} threads, {args.rounds} rounds in turn",
-            "",
-            "| run | parameters | Dice Keras | Dice int8 | int8 ms | int8 MB | verdict |",
-            "|---|" + "---:|" * 5 + "---|",
-            *lines,
-            "",
-            f"{timings[1].median_ms / timings[0].median_ms:.2f} times as fast in int8; mean Dice "
-            f"{dice[0][0] - dice[1][0]:+.4f} in Keras, {dice[0][1] - dice[1][1]:+.4f} in int8.",
-        )
-    )
 
 
 if __name__ == "__main__":
