@@ -1,4 +1,4 @@
-"""The command line of the export: ``python -m export``; ``zoo export`` is the same."""
+"""The command line of the export: ``python -m export``; ``zoo export`` and ``zoo bench`` are the same."""
 
 import argparse
 
@@ -7,10 +7,13 @@ from imaging import command
 
 def build_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     """The parser with its sub-commands, each of which sets ``handler``."""
+    from export.commands.bench import add_bench
     from export.commands.export import add_export
 
     parser = argparse.ArgumentParser(prog=prog, description="Trained networks to verified artifacts.")
-    add_export(parser.add_subparsers(required=True, metavar="COMMAND"))
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    add_export(commands)
+    add_bench(commands)
     return parser
 
 

@@ -6,13 +6,14 @@ import sys
 COMMANDS = {
     "models": ("zoo.commands.catalogue", "list the networks, by wildcard, tag or shipped weights"),
     "info": ("zoo.commands.catalogue", "what is known of a network: parameters, MACs, memory, edge readiness"),
+    "weights": ("zoo.commands.weights", "pretrained weights: list and show the shipped sets, make one of a run"),
     "data": ("train.cli", "download and check a public dataset, or make phantoms"),
     "plan": ("train.cli", "look at a dataset and decide how to train on it"),
     "train": ("train.cli", "train a network on a dataset"),
     "evaluate": ("train.cli", "score a run on the cases that it was not trained on"),
     "export": ("export.cli", "turn a run into verified TFLite and ONNX artifacts"),
     "predict": ("edge.cli", "segment a scan with an artifact, without TensorFlow"),
-    "bench": ("edge.cli", "time artifacts side by side"),
+    "bench": ("export.cli", "time artifacts, and other runtimes on the same network, side by side"),
     "demo": ("zoo.commands.demo", "all of the above on phantoms, ending in a report"),
 }
 

@@ -1,0 +1,98 @@
+"""Artifacts and peers of one network in one contest."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge.manifest import load_manifest
+from export.bench import network, peers
+from export.bench.contest import PEERS as FOLDER
+from export.bench.contest import Contest, Contestant, contest
+from imaging.errors import InputError, UsageError
+
+
+def compare(
+    artifacts: Sequence = (),
+    *,
+    every: bool = False,
+    named: Sequence[str] = (),
+    model=None,
+    pythons: Sequence[str] = (),
+    threads: Sequence[int] = (2,),
+    rounds: int = 20,
+    warmup: int = 3,
+    progress=None,
+    tell=None,
+) -> Contest:
+    """Time artifacts and peers in turn on one patch.
+
+    Args:
+        artifacts: artifact folders.
+        every: run every peer that is installed, but for the slow ones; the others are named as failures.
+        named: peers that must run.
+        model: what peers are made from: a run folder, a saved Keras network, or a Keras model.
+        pythons: further interpreters to look for peers in.
+        threads: numbers of processor threads, one contest each.
+        rounds: turns of each, three runs long.
+        warmup: turns before those.
+        progress: called after each round with the number of rounds done and of all.
+        tell: takes a line on what is being prepared.
+
+    Returns:
+        The results, and why who could not run.
+
+    Raises:
+        UsageError: for an unknown peer, peers without a model, or numbers out of range.
+        InputError: if an artifact cannot be used, artifacts differ in patch or channels, a named peer is not installed,
+            or nobody could run.
+    """
+    chosen = peers.choose(named, every)
+    if chosen and model is None:
+        raise UsageError("peers: need --model, the run folder or saved Keras network that the artifacts are of")
+    manifests = {str(folder): load_manifest(folder) for folder in artifacts}
+    if len(manifests) < len(artifacts):
+        raise InputError(f"{', '.join(map(str, artifacts))}: a folder is given twice; give each once")
+    patch, channels = _shape(manifests)
+    found = peers.find(chosen, pythons) if chosen else peers.Found({}, {})
+    lacking = [f"{name}: {found.absent[name]}" for name in named if name in found.absent]
+    if lacking:
+        raise InputError("; ".join(lacking))
+    with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
+        job, reference = {}, None
+        if found.python:
+            made = network.gather(model, folder, patch, channels)
+            job, reference = made.job, made.classes
+            if tell is not None:
+                tell(made.told)
+        elif manifests:
+            job["input"] = str(Path(folder) / "input.npy")
+            np.save(job["input"], network.noise(patch, channels)[0])
+        running = [
+            Contestant(name, FOLDER / "artifact.py", {"input": job["input"], "artifact": str(Path(name).absolute())})
+            for name in manifests
+        ]
+        running += peers.contestants(chosen, found, job)
+        result = contest(
+            running,
+            folder,
+            threads=threads,
+            rounds=rounds,
+            warmup=warmup,
+            reference=reference,
+            progress=progress,
+            tell=tell,
+        )
+    return Contest(result.results, {**found.absent, **result.failures})
+
+
+def _shape(manifests):
+    """Patch and channels that all artifacts share; None for both without artifacts."""
+    shapes = {name: (m.patch, m.recipe.channels) for name, m in manifests.items()}
+    if len(set(shapes.values())) > 1:
+        told = "; ".join(
+            f"{name}: {' x '.join(map(str, patch))}, {channels} channels" for name, (patch, channels) in shapes.items()
+        )
+        raise InputError(f"{told}; artifacts side by side must take the same patch")
+    return next(iter(shapes.values()), (None, None))

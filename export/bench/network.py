@@ -1,0 +1,96 @@
+"""What peers are made from: the float network with native 3D layers, and patches."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from imaging.errors import InputError
+
+PATCHES = 8
+
+
+@dataclass(frozen=True)
+class Network:
+    """Files for peers, and the network's own answer.
+
+    Attributes:
+        job: "onnx", "keras", "input" and "calibration", paths.
+        classes: class of each voxel of the input by the Keras network.
+        told: what the patches are, in words.
+    """
+
+    job: dict
+    classes: np.ndarray
+    told: str
+
+
+def gather(model, folder, patch=None, channels: int | None = None) -> Network:
+    """Write the files of a run or a saved Keras network.
+
+    Args:
+        model: run folder, ``.keras`` or ``.h5`` file, SavedModel folder, or a Keras model.
+        folder: gets the files.
+        patch: spatial size, that of the artifacts; by default the network's own.
+        channels: that the artifacts take, to compare with.
+
+    Raises:
+        InputError: if it is no network, or does not take the patch.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    import keras
+
+    from export import fitting
+    from export.conversion import convert
+    from export.model_source import is_model
+    from export.source import load_network, open_source
+
+    source, origin, folder = None, fitting.Origin(None, {}), Path(folder)
+    if isinstance(model, str | Path):
+        if not is_model(model):
+            source = open_source(model)
+            origin = fitting.built_from(source.provenance)
+        model = load_network(model if source is None else source.model_file)
+    if patch is None:
+        patch = model.inputs[0].shape[1:-1] if source is None else source.patch
+    if None in patch:
+        raise InputError(f"{model.name}: its input shape {model.inputs[0].shape[1:]} is open; give a patch")
+    found = model.inputs[0].shape[-1]
+    if channels not in (None, found):
+        raise InputError(
+            f"{model.name}: takes {found} channels, the artifacts {channels}; give the network they are of"
+        )
+    model = fitting.resized(model, patch, origin)
+    image = keras.Input(batch_shape=(1, *patch, found), name="image")
+    network = keras.Model(image, model(image), name=model.name)
+    network.save(folder / "network.keras")
+    (folder / "network.onnx").write_bytes(convert(model, "onnx-float32", patch).data)
+    calibration, image, told = _patches(source, tuple(patch), found)
+    np.save(folder / "calibration.npy", calibration)
+    np.save(folder / "input.npy", image)
+    logits = np.asarray(network.predict_on_batch(image[None])[0])
+    files = {"onnx": "network.onnx", "keras": "network.keras", "input": "input.npy", "calibration": "calibration.npy"}
+    job = {name: str(folder / file) for name, file in files.items()}
+    return Network(job, np.argmax(logits, axis=-1).astype(np.uint8), told)
+
+
+def noise(patch, channels: int, count: int = 1) -> np.ndarray:
+    """Patches of random numbers, float32 (count, *patch, channels), as ``zoo-edge bench`` runs them."""
+    return np.random.default_rng(0).standard_normal((count, *patch, channels), np.float32)
+
+
+def _patches(source, patch, channels):
+    """Calibration patches, the patch that is run, and in words what they are."""
+    from export import calibrate
+
+    cases = () if source is None else (*calibrate.choose(source.training, PATCHES), *source.validation[:1])
+    if not cases or not all(Path(image).exists() for case in cases for image in case.images):
+        made = noise(patch, channels, PATCHES + 1)
+        return made[1:], made[0], "on noise, which also calibrated int8"
+    import dataclasses
+
+    source = dataclasses.replace(source, patch=patch)
+    seen = np.stack(calibrate.patches(source, tuple(cases[:-1]), PATCHES))
+    image = calibrate.patches(source, cases[-1:], 1)[0]
+    return seen, image, f"on a patch of {cases[-1].name}; int8 of peers calibrated with {len(seen)} training patches"
