@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
-
 import edge
 from edge.manifest import Manifest
 from export import arena, calibrate, ethos, fitting

@@ -1,6 +1,7 @@
 """How far an artifact is from the float network that it was made from, on real cases through the device runtime."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -8,6 +9,90 @@ import imaging
 from imaging import record
 from imaging.cases import CaseFiles
 from imaging.labels import Label
+from imaging.scan import Scan
+from imaging.surface import surface_distances
+
+TOLERANCE_MM = 1.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A segmentation of one class in one case.
+
+    Attributes:
+        dice: against the reference labels.
+        hd95: 95th percentile of the surface distance to the reference, mm; infinite where one of the two is empty.
+        nsd: normalised surface Dice at ``TOLERANCE_MM``.
+        volume: ml, in 2D the area in mm².
+    """
+
+    dice: float
+    hd95: float
+    nsd: float
+    volume: float
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """One class in one case: the float network's, the artifact's, and the two against each other.
+
+    Attributes:
+        network: scores of the float network.
+        artifact: scores of the artifact.
+        reference_volume: of the reference labels, unit as in ``Scores``.
+        dice_between: Dice of the artifact against the network.
+    """
+
+    network: Scores
+    artifact: Scores
+    reference_volume: float
+    dice_between: float
+
+    @property
+    def drop(self) -> float:
+        """How much less Dice the artifact has."""
+        return self.network.dice - self.artifact.dice
+
+
+@dataclass(frozen=True)
+class CaseScores:
+    """One case.
+
+    Attributes:
+        name: of the case.
+        argmax_changed: share of its voxels whose class differs.
+        labels: by class name.
+    """
+
+    name: str
+    argmax_changed: float
+    labels: dict[str, LabelScores]
+
+    @property
+    def drop(self) -> float:
+        """The largest drop in Dice of any class."""
+        return max(scores.drop for scores in self.labels.values())
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """What is to be seen of the case in which the artifact lost most.
+
+    Attributes:
+        name: of the case.
+        drop: the largest drop in Dice of any class.
+        scan: as read.
+        reference: label values (*spatial).
+        network: label values (*spatial) of the float network.
+        artifact: label values (*spatial) of the artifact.
+    """
+
+    name: str
+    drop: float
+    scan: Scan
+    reference: np.ndarray
+    network: np.ndarray
+    artifact: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -21,6 +106,10 @@ class LabelFidelity:
         worst_drop: the largest drop in a single case.
         worst_case: that case.
         volume_change: mean of |artifact - network| / network volume; 0 where the network finds nothing.
+        hd95_network: mean over the cases in which both are finite, mm; None if there is no such case.
+        hd95_artifact: the same for the artifact.
+        nsd_network: mean normalised surface Dice at ``TOLERANCE_MM``.
+        nsd_artifact: the same for the artifact.
     """
 
     dice_network: float
@@ -29,6 +118,10 @@ class LabelFidelity:
     worst_drop: float
     worst_case: str
     volume_change: float
+    hd95_network: float | None
+    hd95_artifact: float | None
+    nsd_network: float
+    nsd_artifact: float
 
 
 @dataclass(frozen=True)
@@ -41,12 +134,16 @@ class Fidelity:
         argmax_changed: share of all voxels whose class differs.
         verdict: "99.9 %", "99 %" or "fail": the share of the network's mean Dice that every class keeps, the two
             accuracy targets of MLPerf Inference (arXiv:1911.02549).
+        per_case: scores of every case, for the report.
+        worst: pictures of the case with the largest drop, for the report.
     """
 
     cases: tuple[str, ...]
     labels: dict[str, LabelFidelity]
     argmax_changed: float
     verdict: str
+    per_case: tuple[CaseScores, ...] = ()
+    worst: WorstCase | None = field(default=None, repr=False, compare=False)
 
     @property
     def drop(self) -> float:
@@ -54,15 +151,13 @@ class Fidelity:
         return max(label.dice_drop for label in self.labels.values())
 
     def to_dict(self) -> dict:
-        """As plain JSON types, for the manifest."""
-        return record.to_dict(self)
-
-
-@dataclass(frozen=True)
-class _Outcome:
-    dice: dict[str, float]
-    voxels: dict[str, int]
-    values: np.ndarray
+        """As plain JSON types, for the manifest; without the single cases."""
+        return {
+            "cases": list(self.cases),
+            "labels": {name: record.to_dict(label) for name, label in self.labels.items()},
+            "argmax_changed": self.argmax_changed,
+            "verdict": self.verdict,
+        }
 
 
 def compare(
@@ -92,40 +187,63 @@ def compare(
             "verification: found no labelled cases held back from training; at least one is needed"
         )
     changed = voxels = 0
-    network_scores, artifact_scores = {}, {}
+    found, worst, order = [], None, (-math.inf, -math.inf)
     for case in progress(labelled) if progress else labelled:
         scan = imaging.read(list(case.images), channels)
         reference = imaging.read_labels(case.label).voxels[..., 0]
-        one = _outcome(network(scan), reference, labels)
-        other = _outcome(artifact(scan), reference, labels)
-        network_scores[case.name], artifact_scores[case.name] = one, other
-        changed += int(np.count_nonzero(one.values != other.values))
-        voxels += one.values.size
-    found = {label.name: _label_fidelity(label.name, network_scores, artifact_scores) for label in labels[1:]}
-    return Fidelity(tuple(network_scores), found, changed / voxels, _verdict(found))
+        one, other = network(scan), artifact(scan)
+        scores = _case(case.name, one, other, reference, labels, scan.spacing)
+        found.append(scores)
+        if (scores.drop, scores.argmax_changed) > order:  # only one case's voxels are kept
+            order = scores.drop, scores.argmax_changed
+            worst = WorstCase(case.name, scores.drop, scan, reference, one, other)
+        changed += int(np.count_nonzero(one != other))
+        voxels += one.size
+    means = {label.name: _label_fidelity(label.name, found) for label in labels[1:]}
+    names = tuple(scores.name for scores in found)
+    return Fidelity(names, means, changed / voxels, _verdict(means), tuple(found), worst)
 
 
-def _outcome(values, reference, labels) -> _Outcome:
-    dice, voxels = {}, {}
+def _case(name, network, artifact, reference, labels, spacing) -> CaseScores:
+    found = {}
+    unit = math.prod(spacing) / (1000 if reference.ndim == 3 else 1)
     for label in labels[1:]:
-        mask = values == label.value
-        dice[label.name] = imaging.overlap.dice(mask, reference == label.value)
-        voxels[label.name] = int(np.count_nonzero(mask))
-    return _Outcome(dice, voxels, values)
+        one, other, wanted = (values == label.value for values in (network, artifact, reference))
+        volume = float(np.count_nonzero(wanted) * unit)
+        between = imaging.overlap.dice(other, one)
+        before = _scores(one, wanted, spacing, unit)
+        after = before if np.array_equal(one, other) else _scores(other, wanted, spacing, unit)
+        found[label.name] = LabelScores(before, after, volume, between)
+    return CaseScores(name, float(np.mean(network != artifact)), found)
 
 
-def _label_fidelity(name, network, artifact) -> LabelFidelity:
-    drops = {case: network[case].dice[name] - artifact[case].dice[name] for case in network}
-    worst = max(drops, key=drops.get)
-    changes = [
-        abs(artifact[case].voxels[name] - network[case].voxels[name]) / network[case].voxels[name]
-        for case in network
-        if network[case].voxels[name]
-    ]
-    before = float(np.mean([outcome.dice[name] for outcome in network.values()]))
-    after = float(np.mean([outcome.dice[name] for outcome in artifact.values()]))
+def _scores(mask, reference, spacing, unit) -> Scores:
+    distances = surface_distances(mask, reference, spacing)
+    return Scores(
+        imaging.overlap.dice(mask, reference),
+        distances.percentile(95),
+        distances.within(TOLERANCE_MM),
+        float(np.count_nonzero(mask) * unit),
+    )
+
+
+def _label_fidelity(name, cases) -> LabelFidelity:
+    scores = [case.labels[name] for case in cases]
+    worst = max(range(len(cases)), key=lambda i: scores[i].drop)
+    changes = [abs(s.artifact.volume - s.network.volume) / s.network.volume for s in scores if s.network.volume]
+    finite = [s for s in scores if math.isfinite(s.network.hd95) and math.isfinite(s.artifact.hd95)]
+    before, after = (float(np.mean([getattr(s, which).dice for s in scores])) for which in ("network", "artifact"))
     return LabelFidelity(
-        before, after, before - after, float(drops[worst]), worst, float(np.mean(changes)) if changes else 0.0
+        dice_network=before,
+        dice_artifact=after,
+        dice_drop=before - after,
+        worst_drop=float(scores[worst].drop),
+        worst_case=cases[worst].name,
+        volume_change=float(np.mean(changes)) if changes else 0.0,
+        hd95_network=float(np.mean([s.network.hd95 for s in finite])) if finite else None,
+        hd95_artifact=float(np.mean([s.artifact.hd95 for s in finite])) if finite else None,
+        nsd_network=float(np.mean([s.network.nsd for s in scores])),
+        nsd_artifact=float(np.mean([s.artifact.nsd for s in scores])),
     )
 
 

@@ -126,3 +126,46 @@ def test_as_plain_types_for_the_manifest(case):
     found = json.loads(json.dumps(fidelity.to_dict()))
     assert found["labels"]["one"]["worst_case"] == "a"
     assert found["verdict"] == "99 %"
+
+
+def test_every_case_is_scored_by_surface_and_volume(tmp_path):
+    from imaging.scoring import score_case
+
+    cases = tuple(write_case(tmp_path, name, values(400, 100)) for name in "ab")
+    fidelity = compare(
+        answer(values(400, 100), values(390, 90)), answer(values(360, 100), values(395, 0)), cases, LABELS
+    )
+    assert [case.name for case in fidelity.per_case] == ["a", "b"]
+    indices = [np.where(v == 5, 2, v).reshape(10, 10, -1) for v in (values(390, 90), values(395, 0), values(400, 100))]
+    case = fidelity.per_case[1]
+    for which, found in (("network", indices[0]), ("artifact", indices[1])):
+        expected = score_case(found, indices[2], LABELS, (1.0, 1.0, 1.0))
+        for label in ("one", "five"):
+            scores = getattr(case.labels[label], which)
+            assert scores.dice == pytest.approx(expected[label]["dice"])
+            assert scores.hd95 == expected[label]["hd95"]
+            assert scores.nsd == pytest.approx(expected[label]["nsd"])
+            assert scores.volume == pytest.approx(expected[label]["volume_ml"])
+    assert case.labels["one"].reference_volume == pytest.approx(0.4)
+    assert case.labels["one"].dice_between == pytest.approx(dice(390, 395))
+    assert case.labels["five"].artifact.hd95 == np.inf
+    assert case.argmax_changed == pytest.approx((5 + 90) / SIZE)
+    assert fidelity.labels["five"].hd95_network == fidelity.per_case[0].labels["five"].network.hd95
+    assert fidelity.labels["five"].nsd_artifact == pytest.approx(0.5)
+
+
+def test_the_worst_case_is_kept_to_be_seen(tmp_path):
+    cases = tuple(write_case(tmp_path, name, values(400)) for name in "abc")
+    network = answer(values(400), values(400), values(400))
+    artifact = answer(values(399), values(300), values(380))
+    worst = compare(network, artifact, cases, LABELS).worst
+    assert worst.name == "b"
+    assert worst.drop == pytest.approx(1 - dice(300, 400))
+    assert [int(np.count_nonzero(v)) for v in (worst.reference, worst.network, worst.artifact)] == [400, 400, 300]
+    assert worst.scan.shape == (10, 10, 10)
+
+
+def test_the_manifest_holds_no_single_cases(case):
+    fidelity = compare(answer(values(400)), answer(values(400)), (case,), LABELS)
+    assert set(fidelity.to_dict()) == {"cases", "labels", "argmax_changed", "verdict"}
+    assert fidelity.labels["five"].hd95_network is None
