@@ -1,7 +1,8 @@
 """Augmentation of one training patch, in TensorFlow operations, 2D and 3D, decided by a stateless seed.
 
 The order is nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128): one spatial resampling of image and
-label together, then noise, blur, brightness, contrast, low resolution, gamma, and last the flips.
+label together, then noise, blur, brightness, contrast, low resolution, gamma, and last the flips. By option a bias
+field comes before the noise, as in the scanner, and cutout before the flips.
 """
 
 import itertools
@@ -28,19 +29,31 @@ def augment(image, label, seed, patch, classes: int, settings: Augmentation, mir
         label: (*region) integer class indices.
         seed: (2,) int32; the same seed gives the same result.
         patch: spatial size of the result.
-        classes: number of classes.
+        classes: number of classes, the ignored one included.
         settings: chances and ranges.
         mirror: spatial axes that may be flipped.
 
     Returns:
         image (*patch, C) float32 and label (*patch) int32.
     """
-    seeds = tf.random.split(seed, 5)
+    seeds = tf.random.split(seed, 7)
     image, label = spatial(image, label, seeds[0], patch, classes, settings)
     channels = image.shape[-1]
+    image = maybe(
+        settings.bias_field_chance,
+        seeds[5],
+        image,
+        lambda x, s: intensity.bias_field(x, s, settings.bias_field, settings.bias_field_order),
+    )
     image = maybe(settings.noise_chance, seeds[1], image, lambda x, s: intensity.noise(x, s, settings.noise))
     image = maybe(settings.blur_chance, seeds[2], image, lambda x, s: intensity.blur(x, s, settings.blur))
     image = _tones(image, seeds[3], settings)
+    image = maybe(
+        settings.cutout_chance,
+        seeds[6],
+        image,
+        lambda x, s: intensity.cutout(x, s, settings.cutout, settings.cutout_boxes),
+    )
     image.set_shape((*patch, channels))
     return flip(image, label, seeds[4], mirror)
 

@@ -1,5 +1,7 @@
 """Changes to the intensities of a patch (*spatial, C) in TensorFlow operations, decided by a stateless seed."""
 
+import itertools
+
 import tensorflow as tf
 
 RADIUS = 4  # of the blur's kernel: four times the largest usual sigma
@@ -101,3 +103,79 @@ def lower(image, zoom):
         share = tf.reshape(position - below, [size if a == axis else 1 for a in range(image.shape.rank)])
         image = tf.gather(image, first, axis=axis) * (1.0 - share) + tf.gather(image, second, axis=axis) * share
     return image
+
+
+def bias_field(image, seed, largest: float, order: int):
+    """A smooth field of the receive coils over each channel: the exponential of a random polynomial, times the signal.
+
+    Van Leemput et al., IEEE TMI 1999; the field is TorchIO's ``RandomBiasField`` (Pérez-García et al. 2021,
+    arXiv:2003.04696). The signal is taken to be what exceeds the darkest voxel, because normalised intensities go below
+    zero where a scan has none. Mean and deviation stay, as a scan is normalised after it was made.
+
+    Args:
+        image: (*spatial, C).
+        seed: (2,) int32.
+        largest: coefficients are uniform from minus to plus this.
+        order: of the polynomial.
+    """
+    terms = len(polynomial_exponents(image.shape.rank - 1, order))
+    coefficients = _draw(seed, (-largest, largest), (terms, image.shape[-1]))
+    axes = _spatial_axes(image)
+    minimum, mean, deviation = tf.reduce_min(image, axes), tf.reduce_mean(image, axes), tf.math.reduce_std(image, axes)
+    biased = (image - minimum) * tf.exp(polynomial(coefficients, image.shape[:-1], order))
+    biased -= tf.reduce_mean(biased, axes)
+    return biased / tf.maximum(tf.math.reduce_std(biased, axes), 1e-7) * deviation + mean
+
+
+def polynomial_exponents(rank: int, order: int) -> tuple[tuple[int, ...], ...]:
+    """The exponents of all monomials in ``rank`` variables of at most ``order``, in lexical order."""
+    return tuple(e for e in itertools.product(range(order + 1), repeat=rank) if sum(e) <= order)
+
+
+def polynomial(coefficients, shape, order: int):
+    """A polynomial over a grid that runs from -1 to 1 along every axis.
+
+    Args:
+        coefficients: (monomials, C), in the order of ``polynomial_exponents``.
+        shape: of the grid.
+        order: of the polynomial.
+
+    Returns:
+        (*shape, C).
+    """
+    rank = len(shape)
+    exponents = polynomial_exponents(rank, order)
+    powers = [tf.linspace(-1.0, 1.0, size)[:, None] ** tf.range(order + 1, dtype=tf.float32) for size in shape]
+    dense = tf.scatter_nd(exponents, coefficients, ((order + 1,) * rank) + (coefficients.shape[-1],))
+    for axis in range(rank):  # the monomials are products, so one axis at a time is summed out
+        dense = tf.tensordot(powers[axis], dense, [[1], [axis]])
+        dense = tf.transpose(dense, [*range(1, axis + 1), 0, *range(axis + 1, rank + 1)])
+    return dense
+
+
+def cutout(image, seed, limits, most: int):
+    """Random boxes filled with each channel's mean; the label stays, so that the network must fill in what is hidden.
+
+    DeVries and Taylor 2017, arXiv:1708.04552 (one square at a random centre, partly outside at times); several boxes
+    with an untouched label are MONAI's ``RandCoarseDropout``.
+
+    Args:
+        image: (*spatial, C).
+        seed: (2,) int32.
+        limits: smallest and largest side, as a share of the patch's.
+        most: boxes are from 1 to so many.
+    """
+    rank = image.shape.rank - 1
+    seeds = tf.random.split(seed, 3)
+    count = tf.random.stateless_uniform((), seeds[0], 1, most + 1, tf.int32)
+    sizes, centres = _draw(seeds[1], limits, (most, rank)), _draw(seeds[2], (0.0, 1.0), (most, rank))
+    hidden = tf.range(most) < count
+    hidden = tf.reshape(hidden, (most,) + (1,) * rank)
+    for axis in range(rank):
+        size = image.shape[axis]
+        width = tf.maximum(tf.round(sizes[:, axis] * size), 1.0)
+        low = tf.clip_by_value(tf.round(centres[:, axis] * size - width / 2), 1.0 - width, size - 1.0)
+        place = tf.range(size, dtype=tf.float32)
+        inside = (place >= low[:, None]) & (place < (low + width)[:, None])
+        hidden &= tf.reshape(inside, [most] + [size if a == axis else 1 for a in range(rank)])
+    return tf.where(tf.reduce_any(hidden, 0)[..., None], tf.reduce_mean(image, _spatial_axes(image)), image)

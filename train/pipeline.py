@@ -24,7 +24,8 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
         seed: ``plan.training.seed`` by default.
 
     Returns:
-        ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)).
+        ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)); where the plan mixes patches up, labels of
+        training are soft: float32 (B, *patch, classes).
     """
     from train.dataset import open_dataset
     from train.planning import make_plan
@@ -86,7 +87,7 @@ def batches(cases, plan: Plan, *, training: bool, seed: int | None = None, steps
         first: step that an endless stream begins at.
 
     Returns:
-        ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)).
+        ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)), or soft labels, see ``pipeline``.
     """
     import tensorflow as tf
 
@@ -101,11 +102,15 @@ def batches(cases, plan: Plan, *, training: bool, seed: int | None = None, steps
         numbered = rounds.take(1).flat_map(
             lambda drawn: tf.data.Dataset.range(steps * batch).map(lambda number: (drawn, number))
         )
-    patches = numbered.map(make, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    ready = patches.batch(batch, drop_remainder=True).prefetch(4)
+    mixed = training and plan.training.augmentation.mixup_chance > 0
+    each = (lambda *key: (*make(*key), *key)) if mixed else make
+    patches = numbered.map(each, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
+    ready = patches.batch(batch, drop_remainder=True)
+    if mixed:
+        ready = ready.map(functools.partial(_mixed, plan=plan))
+    ready = ready.prefetch(4)
     if steps is not None:
         ready = ready.apply(tf.data.experimental.assert_cardinality(steps))
-    # More threads than this make the data's own parallel loops wait for those of the training step.
     options = tf.data.Options()
     options.deterministic = True
     return ready.with_options(options)
@@ -201,6 +206,17 @@ def _patch(seed, number, *, cases, plan, training):
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
     mirror = plan.training.mirror
     return augmentation.augment(image, label, key, plan.patch, len(plan.labels), settings, mirror)
+
+
+def _mixed(images, labels, seeds, numbers, *, plan):
+    """A batch with some samples blended; its first sample names it."""
+    import tensorflow as tf
+
+    from train.mixup import mixup
+
+    settings = plan.training.augmentation
+    key = tf.random.fold_in(tf.stack([tf.cast(seeds[0], tf.int64), numbers[0]]), 3)
+    return mixup(images, labels, key, len(plan.labels), settings.mixup_chance, settings.mixup)
 
 
 def _read(cases, region, patch, foreground, index, draws):

@@ -18,7 +18,8 @@ class Network:
 class Augmentation:
     """Random changes to a training patch; a ``*_chance`` is the share of patches that get the change.
 
-    The defaults are nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128), elastic deformation off.
+    The defaults are nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128); elastic deformation, bias field,
+    cutout and mixup, which it has not or leaves off, are off.
 
     Attributes:
         rotation: largest angle about each axis in degrees (one number stands for all axes; 2D: the first).
@@ -29,6 +30,9 @@ class Augmentation:
         brightness, contrast: smallest and largest factor.
         low_resolution: smallest and largest share of the resolution that is kept.
         gamma: smallest and largest exponent; ``gamma_inverted_chance`` is for the negative image.
+        bias_field: largest coefficient of the polynomial of order ``bias_field_order`` whose exponential is the field.
+        cutout: smallest and largest side of a box, as a share of the patch's; boxes are 1 to ``cutout_boxes``.
+        mixup: alpha of the Beta distribution of the share of a patch that stays when it is blended with another.
     """
 
     rotation_chance: float = 0.2
@@ -51,6 +55,14 @@ class Augmentation:
     gamma_chance: float = 0.3
     gamma_inverted_chance: float = 0.1
     gamma: tuple[float, ...] = (0.7, 1.5)
+    bias_field_chance: float = 0.0
+    bias_field: float = 0.5
+    bias_field_order: int = 3
+    cutout_chance: float = 0.0
+    cutout: tuple[float, ...] = (0.1, 0.4)
+    cutout_boxes: int = 3
+    mixup_chance: float = 0.0
+    mixup: float = 0.2
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,7 @@ def check_plan(plan: Plan, dataset=None) -> None:
     Raises:
         UsageError: listing every field that does not, in one message.
     """
-    problems = [*_fields(plan), *_patch(plan), *_folds(plan)]
+    problems = [*_fields(plan), *_augmentation(plan.training), *_patch(plan), *_folds(plan)]
     if dataset is not None:
         problems += _against(plan, dataset)
     if problems:
@@ -61,6 +61,30 @@ def _fields(plan):
     if strange:
         problems.append(f"training.mirror holds axis {strange[0]}, accepted are 0 to {plan.recipe.rank - 1}")
     return problems
+
+
+def _augmentation(training):
+    settings = training.augmentation
+    problems = []
+    for name, value in vars(settings).items():
+        if name.endswith("_chance") and not 0 <= value <= 1:
+            problems.append((name, value, "from 0 to 1"))
+        elif isinstance(value, tuple) and name != "rotation" and (len(value) != 2 or not 0 < value[0] <= value[1]):
+            problems.append((name, value, "a smallest and a largest number above 0"))
+    if max(settings.cutout) > 1:
+        problems.append(("cutout", settings.cutout, "at most 1, the whole patch"))
+    for name, value, accepted, good in (
+        ("bias_field", settings.bias_field, "at least 0", settings.bias_field >= 0),
+        ("bias_field_order", settings.bias_field_order, "from 0 to 9", 0 <= settings.bias_field_order <= 9),
+        ("cutout_boxes", settings.cutout_boxes, "at least 1", settings.cutout_boxes >= 1),
+        ("mixup", settings.mixup, "more than 0", settings.mixup > 0),
+    ):
+        if not good:
+            problems.append((name, value, accepted))
+    lines = [f"training.augmentation.{name} is {value}, accepted is {text}" for name, value, text in problems]
+    if settings.mixup_chance > 0 and training.batch < 2:
+        lines.append("training.augmentation.mixup_chance needs a training.batch of at least 2")
+    return lines
 
 
 def _patch(plan):

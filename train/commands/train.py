@@ -8,6 +8,7 @@ from pathlib import Path
 from imaging import record
 from imaging.command import next_command
 from imaging.errors import UsageError
+from train.chances import parse_chances, with_chances
 from train.plan import Network, Plan
 
 OVERRIDES = (
@@ -75,6 +76,10 @@ def add_train(subparsers) -> None:
     )
     parser.add_argument(
         "--freeze", action="append", help="layers not to train, such as encoder or 'encoder[01]*'; may be repeated"
+    )
+    parser.add_argument(
+        "--augment",
+        help="chances of augmentations, such as bias_field=0.2,cutout=0.3,mixup=0.5, instead of the plan's",
     )
     parser.add_argument("--seed", type=int, help="instead of the plan's")
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
@@ -145,6 +150,8 @@ def overridden(plan: Plan, args) -> Plan:
         changes["minutes"] = None
     if "freeze" in changes:
         changes["freeze"] = tuple(changes["freeze"])
+    if args.augment is not None:
+        changes["augmentation"] = with_chances(plan.training.augmentation, **parse_chances(args.augment))
     network = plan.network
     if args.model is not None and args.model != network.name:
         network = Network(args.model)
