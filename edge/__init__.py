@@ -20,7 +20,7 @@ _NAMES = {
     "open_runner": "interpreter",
     "volumes_ml": "measure",
 }
-_MODULES = ("benchmark", "cases", "interpreter", "manifest", "measure", "progress", "segmenter")
+_MODULES = ("benchmark", "cases", "interpreter", "manifest", "measure", "progress", "segmenter", "shipped")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

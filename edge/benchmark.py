@@ -3,12 +3,12 @@
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
 from edge.interpreter import open_runner
 from edge.manifest import load_manifest
+from edge.shipped import locate
 from imaging.errors import InputError, UsageError
 
 
@@ -84,7 +84,7 @@ def compare(
     """Time the networks of artifacts on one patch of random numbers each, interleaved.
 
     Args:
-        folders: artifact folders.
+        folders: artifact folders, or names of shipped artifacts.
         threads: processor threads for each.
         rounds: timed runs of each.
         warmup: rounds before those, not counted.
@@ -103,7 +103,7 @@ def compare(
     openers, sizes = {}, {}
     for folder, name in zip(folders, names, strict=True):
         manifest = load_manifest(folder)
-        model = Path(folder) / manifest.model
+        model = locate(folder) / manifest.model
         open_runner(model, manifest, threads)  # imports the runtime and finds what cannot run before anything is timed
         openers[name] = _opener(model, manifest, threads)
         sizes[name] = model.stat().st_size

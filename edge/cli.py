@@ -27,7 +27,7 @@ def add_info(commands) -> None:
     parser = commands.add_parser(
         "info", help="what an artifact is", description="Check an artifact and say what it is."
     )
-    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder")
+    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder, or the name of a shipped one")
     parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
     parser.set_defaults(handler=info)
 
@@ -39,7 +39,7 @@ def add_predict(commands) -> None:
         help="segment scans",
         description="Segment scans. The result lies in the scan's own geometry, voxel for voxel.",
     )
-    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder")
+    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder, or the name of a shipped one")
     parser.add_argument(
         "scans", metavar="SCAN", nargs="+", help="a file, the files of several channels joined by commas, or a folder"
     )
@@ -56,7 +56,7 @@ def add_bench(commands) -> None:
         help="time artifacts beside each other",
         description="Time the networks of artifacts on one patch each, in turn, so that all meet the same machine.",
     )
-    parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="artifact folder")
+    parser.add_argument("artifacts", metavar="ARTIFACT", nargs="+", help="artifact folders, or names of shipped ones")
     parser.add_argument("--rounds", type=_positive, default=20, help="timed runs of each (default 20)")
     parser.add_argument("--warmup", type=_positive, default=3, help="runs before those, not counted (default 3)")
     _add_threads(parser)
@@ -67,6 +67,7 @@ def add_bench(commands) -> None:
 def info(args) -> None:
     """Print what an artifact is."""
     from edge.manifest import load_manifest
+    from edge.shipped import locate
 
     manifest = load_manifest(args.artifact)
     if args.json:
@@ -75,7 +76,7 @@ def info(args) -> None:
     grid = ("spacing " + _mm(recipe.spacing)) if recipe.spacing else ("size " + _by(recipe.size)) if recipe.size else ""
     lines = {
         "name": manifest.name,
-        "format": f"{manifest.format}, {os.path.getsize(os.path.join(args.artifact, manifest.model)) / 1e6:.2f} MB",
+        "format": f"{manifest.format}, {(locate(args.artifact) / manifest.model).stat().st_size / 1e6:.2f} MB",
         "sha256": f"{manifest.sha256} (matches)",
         "channels": ", ".join(manifest.channels),
         "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.shipped import locate, names
 from imaging import record
 from imaging.errors import InputError
 from imaging.labels import Label
@@ -86,7 +87,7 @@ def load_manifest(folder, verify: bool = True) -> Manifest:
     """Read the manifest of an artifact folder and check that it and the model file fit together.
 
     Args:
-        folder: the artifact folder, as ``zoo export`` wrote it.
+        folder: the artifact folder, as ``zoo export`` wrote it, or the name of a shipped artifact.
         verify: compare the model file with the manifest's sha256.
 
     Returns:
@@ -96,7 +97,7 @@ def load_manifest(folder, verify: bool = True) -> Manifest:
         InputError: if a file is missing or altered, the schema is another, a field is unknown, missing or
             contradicts another; the message names the file and the field.
     """
-    folder = Path(folder)
+    folder = locate(folder)
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(_no_manifest(folder))
@@ -122,7 +123,8 @@ def _no_manifest(folder):
     if folder.is_file():
         return f"{folder}: is a file; give the artifact folder that holds {MANIFEST}, {folder.parent} for example"
     if not folder.exists():
-        return f"{folder}: no such folder; give an artifact folder, as zoo export writes it"
+        known = f", or the name of a shipped one: {', '.join(names())}" if names() else ""
+        return f"{folder}: no such folder; give an artifact folder, as zoo export writes it{known}"
     inside = sorted(p.parent.name for p in folder.glob(f"*/{MANIFEST}"))
     mend = f"give one of the artifacts in it: {', '.join(inside)}" if inside else "give a folder that zoo export wrote"
     return f"{folder}: holds no {MANIFEST}; {mend}"

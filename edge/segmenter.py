@@ -4,13 +4,13 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 
 import numpy as np
 
 from edge.interpreter import Runner, open_runner
 from edge.manifest import Manifest, load_manifest
 from edge.measure import volumes_ml
+from edge.shipped import locate
 from imaging.nifti import smallest
 from imaging.recipe import prepare, restore_classes
 from imaging.scan import Scan
@@ -94,7 +94,7 @@ def load(folder, threads: int = 2) -> Segmenter:
     """Open an artifact folder.
 
     Args:
-        folder: as ``zoo export`` wrote it.
+        folder: as ``zoo export`` wrote it, or the name of a shipped artifact, such as "unet3d-hippocampus".
         threads: processor threads that the runtime may use.
 
     Returns:
@@ -108,8 +108,9 @@ def load(folder, threads: int = 2) -> Segmenter:
         >>> segmentation = segmenter.predict(imaging.read("scan.nii.gz"))
         >>> imaging.write("segmentation.nii.gz", segmentation.labels)
     """
+    folder = locate(folder)
     manifest = load_manifest(folder)
-    return Segmenter(manifest, open_runner(Path(folder) / manifest.model, manifest, threads))
+    return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads))
 
 
 def _counted(predict, total, progress):

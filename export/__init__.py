@@ -9,6 +9,7 @@ _NAMES = {
     "export_run": "artifact",
     "open_model": "model_source",
     "open_source": "source",
+    "pack": "shipping",
     "rule": "rewrite",
     "write_artifact": "artifact",
 }

@@ -25,7 +25,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Input: {manifest.input.dtype} {manifest.input.shape}",
         f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits",
         f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
-        f"- Trained on: {source.get('dataset')}, {_held_back(source)}, seed {source.get('seed')}",
+        *_training(source),
         *_calibration(manifest),
         "",
         *_fidelity(manifest),
@@ -54,9 +54,12 @@ def card(manifest: Manifest, size: int) -> str:
     return "\n".join(lines)
 
 
-def _held_back(source) -> str:
-    fold = source.get("fold")
-    return "every case, none held back" if fold is None else f"all cases but those of fold {fold}"
+def _training(source) -> list[str]:
+    """Nothing for a network of another origin, of which it is not known."""
+    if "fold" not in source:
+        return []
+    held = "every case, none held back" if source["fold"] is None else f"all cases but those of fold {source['fold']}"
+    return [f"- Trained on: {source['dataset']}, {held}, seed {source['seed']}"]
 
 
 def _calibration(manifest) -> list[str]:
@@ -111,11 +114,15 @@ def _fidelity(manifest) -> list[str]:
         f"| {f['worst_drop']:+.4f} ({f['worst_case']}) | {f['volume_change']:.2%} |"
         for name, f in found["labels"].items()
     ]
+    if manifest.source.get("fold", 0) is None:
+        which = "that calibration did not see, though the network was trained on them"
+    else:
+        which = "that the network was not trained on"
     return [
         "## Fidelity",
         "",
-        f"On {len(found['cases'])} cases that the network was not trained on, through the device runtime: "
-        f"verdict {found['verdict']}, {found['argmax_changed']:.3%} of voxels change class.",
+        f"On {len(found['cases'])} cases {which}, through the device runtime: verdict {found['verdict']}, "
+        f"{found['argmax_changed']:.3%} of voxels change class.",
         "",
         "| class | Dice of the network | Dice of the artifact | drop | worst drop | volume change |",
         "|---|---|---|---|---|---|",

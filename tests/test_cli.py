@@ -17,7 +17,8 @@ def zoo(*words):
 def test_help_lists_every_command():
     ended = zoo("--help")
     assert ended.returncode == 0
-    for name in ("models", "info", "data", "plan", "train", "evaluate", "export", "predict", "bench", "demo"):
+    names = ("models", "info", "weights", "data", "plan", "train", "evaluate", "export", "predict", "bench", "demo")
+    for name in names:
         assert f"\n  {name} " in ended.stdout
 
 

@@ -52,8 +52,9 @@ def source_weights(source: str, network: str) -> dict[str, np.ndarray]:
         raise InputError(f"{path}: accepted are a run folder and {' and '.join(SUFFIXES)} files")
     try:
         if path.suffix == ".npz":
-            with np.load(path) as arrays:
-                return {name: arrays[name] for name in arrays.files}
+            from zoo.weights import read_arrays
+
+            return read_arrays(path)
         import keras
 
         import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)

@@ -28,7 +28,9 @@ def _add_models(subparsers):
 def run_models(args) -> int:
     """Handle ``zoo models``."""
     if args.weights:
-        return _list_weights(args)
+        from zoo.commands.weights import list_sets
+
+        return list_sets(args.pattern, args.json, args.tag or ())
     infos = [zoo.info(name) for name in zoo.list_models(args.pattern, args.tag)]
     if args.json:
         command.emit_json([_plain(info) for info in infos])
@@ -42,20 +44,6 @@ def run_models(args) -> int:
         parameters = f"{info.parameters:11,}" if info.parameters else " " * 11
         print(f"{info.name:24} {info.rank}D   {parameters} {macs}  {info.edge:8} {info.summary}")
     command.next_command(f"zoo info {infos[0].name}")
-    return 0
-
-
-def _list_weights(args) -> int:
-    from zoo.weights import list_weights
-
-    found = list_weights()
-    if args.json:
-        command.emit_json([dataclasses.asdict(item) if dataclasses.is_dataclass(item) else item for item in found])
-        return 0
-    for item in found:
-        print(item)
-    if not found:
-        print("no weights are shipped")
     return 0
 
 

@@ -1,54 +1,28 @@
 """Weights: the sets shipped with the package, files of the user's own, and their transfer to a network.
 
-A shipped set is two files here: ``<entry>-<set>.npz`` (half precision, one array a weight, named by its path) and
-``<entry>-<set>.json`` (its card).
+A set is a folder ``<entry>-<set>``: ``weights.npz`` (see ``zoo.weights.storage``), ``card.json`` (a ``Card``),
+``CARD.md`` (the same for people) and the folder of its artifact for the device, ``tflite-int8``.
 """
 
-import json
 import os
+import shutil
+import tempfile
 import warnings
-from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from zoo.errors import ZooError, unknown
+from zoo.weights.card import FILE, Card, card_json, read_card
+from zoo.weights.card_text import card_text
+from zoo.weights.storage import KINDS, read_arrays, write_arrays
 
+__all__ = [
+    "KINDS", "WEIGHTS", "Card", "artifact", "find_card", "list_weights", "load_weights", "put_in_place",
+    "read_arrays", "save_weights", "set_folder", "write_card", "write_set",
+]  # fmt: skip
+
+WEIGHTS = "weights.npz"
 _FOLDER = Path(__file__).parent
 _SUFFIXES = (".keras", ".weights.h5", ".npz")
-
-
-@dataclass(frozen=True)
-class Card:
-    """What is known of a set of weights.
-
-    Attributes:
-        entry: registry entry.
-        name: of the set, what ``zoo.get(entry, weights=name)`` takes.
-        classes: names of the classes in order, background first.
-        channels: names of the input channels.
-        options: overrides of the entry's options that it was trained with.
-        data: what it was trained on.
-        licence: of the data, as far as it binds the weights.
-        split: which cases were trained on, which scored.
-        scores: by cross-validation, name to value.
-        seed: of the training.
-        command: that trained it.
-        use: intended use.
-        limits: what it must not be used for, and where it fails.
-    """
-
-    entry: str
-    name: str
-    classes: tuple[str, ...]
-    channels: tuple[str, ...]
-    options: dict = field(default_factory=dict)
-    data: str = ""
-    licence: str = ""
-    split: str = ""
-    scores: dict = field(default_factory=dict)
-    seed: int = 0
-    command: str = ""
-    use: str = ""
-    limits: str = ""
 
 
 def list_weights(entry: str | None = None, folder=None) -> list[Card]:
@@ -58,50 +32,105 @@ def list_weights(entry: str | None = None, folder=None) -> list[Card]:
         entry: registry entry, or None for all.
         folder: where the sets lie; the package's own if None.
     """
-    cards = [_read_card(path) for path in sorted(Path(folder or _FOLDER).glob("*.json"))]
+    cards = [read_card(path) for path in sorted(Path(folder or _FOLDER).glob(f"[!.]*/{FILE}"))]
     return [card for card in cards if entry in (None, card.entry)]
 
 
-def save_weights(model, card: Card, folder=None) -> Path:
-    """Write a network's weights in half precision, with their card, as a set that ``zoo.get`` finds.
+def artifact(entry: str, weights, folder=None) -> Path:
+    """The artifact folder of a shipped set, for ``edge.load`` and ``zoo-edge predict``.
+
+    Args:
+        entry: registry entry.
+        weights: name of the set, or its folder.
+        folder: where the sets lie; the package's own if None.
+
+    Raises:
+        ZooError: for an unknown set or one without an artifact.
+    """
+    card = find_card(entry, weights, folder)
+    place = None if card is None else set_folder(entry, weights, folder)
+    if place is None or not card.artifact:
+        raise ZooError(f"{weights}: has no artifact; give a shipped set of {entry}, or export its run with zoo export")
+    return place / card.artifact["format"]
+
+
+def save_weights(model, card: Card, folder=None, kind: str = "float16") -> Path:
+    """Write a network's weights with their card as a set that ``zoo.get`` finds.
 
     Args:
         model: the network.
         card: what is known of it.
-        folder: where to; the package's own folder if None.
+        folder: where the set's folder goes; the package's own if None.
+        kind: "float16", or "int8" for kernels in int8.
 
     Returns:
         Path of the ``.npz`` file.
     """
-    import numpy as np
-
-    folder = Path(folder or _FOLDER)
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"{card.entry}-{card.name}.npz"
-    temporary = folder / f".{path.name}.{os.getpid()}.tmp"
+    target = Path(folder or _FOLDER) / card.folder
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
     try:
-        with temporary.open("wb") as file:
-            np.savez_compressed(file, **{name: _half(w) for name, w in _named(model).items()})
-        os.replace(temporary, path)
-        temporary.write_text(json.dumps(asdict(card), indent=1) + "\n", encoding="utf-8")
-        os.replace(temporary, path.with_suffix(".json"))
+        write_set(temporary, model, card, kind)
+        put_in_place(temporary, target)
     finally:
-        temporary.unlink(missing_ok=True)
-    return path
+        shutil.rmtree(temporary, ignore_errors=True)
+    return target / WEIGHTS
+
+
+def write_set(folder, model, card: Card, kind: str = "float16") -> None:
+    """Write weights and card into a folder that is there already; for ``save_weights``, which sees to the rest."""
+    folder = Path(folder)
+    write_arrays(folder / WEIGHTS, _named(model), kind)
+    write_card(folder, card)
+
+
+def write_card(folder, card: Card) -> None:
+    """Write ``card.json`` and ``CARD.md`` into a set's folder."""
+    (Path(folder) / FILE).write_text(card_json(card), encoding="utf-8")
+    (Path(folder) / "CARD.md").write_text(card_text(card), encoding="utf-8")
+
+
+def put_in_place(temporary, target) -> None:
+    """Move a finished set to its place; a set that is there already is replaced.
+
+    Raises:
+        ZooError: if what is there is no set.
+    """
+    temporary, target = Path(temporary), Path(target)
+    temporary.chmod(0o755)
+    if not target.exists():
+        os.replace(temporary, target)
+        return
+    if not (target / FILE).is_file():
+        raise ZooError(f"{target}: exists and is no set of weights; give another folder")
+    old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
+    os.replace(target, old)
+    os.replace(temporary, target)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def find_card(entry: str, weights, folder=None) -> Card | None:
-    """The card of the shipped set called ``weights``, or None if ``weights`` is the path of a file.
+    """The card of the set called ``weights`` or lying there, or None if ``weights`` is the path of a file.
 
     Raises:
-        ZooError: if it is neither.
+        ZooError: if it is neither, or a set of another entry.
     """
     if str(weights).endswith(_SUFFIXES):
         return None
+    if (Path(weights) / FILE).is_file():
+        card = read_card(Path(weights) / FILE)
+        if card.entry != entry:
+            raise ZooError(f"{weights}: holds weights of {card.entry}, not of {entry}; ask for {card.entry!r}")
+        return card
     cards = {card.name: card for card in list_weights(entry, folder)}
     if weights not in cards:
         raise unknown(f"weights of {entry}", weights, [*cards, *(f"a path ending in {s}" for s in _SUFFIXES)])
     return cards[weights]
+
+
+def set_folder(entry: str, weights, folder=None) -> Path:
+    """Where the set called ``weights`` lies."""
+    return Path(weights) if (Path(weights) / FILE).is_file() else Path(folder or _FOLDER) / f"{entry}-{weights}"
 
 
 def load_weights(model, weights, *, entry: str, classes: int, folder=None) -> None:
@@ -109,7 +138,7 @@ def load_weights(model, weights, *, entry: str, classes: int, folder=None) -> No
 
     Args:
         model: the network, changed in place.
-        weights: name of a shipped set, or path of a ``.keras``, ``.weights.h5`` or ``.npz`` file.
+        weights: name of a shipped set, folder of a set, or path of a ``.keras``, ``.weights.h5`` or ``.npz`` file.
         entry: registry entry of ``model``.
         classes: classes of ``model``.
         folder: where the shipped sets lie; the package's own if None.
@@ -122,16 +151,16 @@ def load_weights(model, weights, *, entry: str, classes: int, folder=None) -> No
         path = Path(weights)
     else:
         _check_channels(card, model)
-        path = Path(folder or _FOLDER) / f"{entry}-{weights}.npz"
+        path = set_folder(entry, weights, folder) / WEIGHTS
     if not path.is_file():
         raise ZooError(f"{path}: no such file; weights as {', '.join(_SUFFIXES)} are accepted")
     if path.name.endswith(".weights.h5"):
         _load_h5(model, path)
     else:
-        _transfer(model, _stored(path), path, classes)
+        _transfer(model, _stored(path), path, classes, card)
 
 
-def _transfer(model, stored, path, classes):
+def _transfer(model, stored, path, classes, card):
     own = _named(model)
     head = {name for name in own if name.split("/")[0].startswith("logits")}
     differing = {name for name in own if name in stored and tuple(stored[name].shape) != tuple(own[name].shape)}
@@ -148,8 +177,10 @@ def _transfer(model, stored, path, classes):
         if name not in differing:
             variable.assign(stored[name].astype("float32"))
     if differing:
+        trained = f" ({len(card.classes)}: {', '.join(card.classes)})" if card is not None else ""
+        source = path.name if card is None else card.folder
         warnings.warn(
-            f"{path.name}: all weights loaded but the head, which is fresh for {classes} classes", stacklevel=4
+            f"{source}: all weights loaded but the head{trained}, which is fresh for {classes} classes", stacklevel=4
         )
 
 
@@ -158,8 +189,7 @@ def _stored(path):
 
     try:
         if path.suffix == ".npz":
-            with np.load(path) as archive:
-                return {name: archive[name] for name in archive.files}
+            return read_arrays(path)
         import keras
 
         return {name: np.asarray(w) for name, w in _named(keras.saving.load_model(path, compile=False)).items()}
@@ -179,15 +209,6 @@ def _named(model):
     return {w.path: w for w in model.weights if "seed_generator" not in w.path}
 
 
-def _half(variable):
-    import numpy as np
-
-    values = np.asarray(variable, dtype="float32")
-    if np.abs(values).max(initial=0) > np.finfo("float16").max:
-        raise ZooError(f"{variable.path}: values up to {np.abs(values).max():.3g} do not fit half precision")
-    return values.astype("float16")
-
-
 def _check_channels(card, model):
     channels = model.input_shape[-1]
     if channels != len(card.channels):
@@ -195,8 +216,3 @@ def _check_channels(card, model):
             f"weights {card.name!r} of {card.entry} are for {len(card.channels)} channels "
             f"({', '.join(card.channels)}); found {channels}; use channels={len(card.channels)}"
         )
-
-
-def _read_card(path):
-    data = json.loads(path.read_text(encoding="utf-8"))
-    return Card(**{key: tuple(v) if isinstance(v, list) else v for key, v in data.items()})

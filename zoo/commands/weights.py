@@ -1,0 +1,165 @@
+"""``zoo weights``: the shipped sets of pretrained weights, and how a run becomes one."""
+
+import argparse
+import dataclasses
+import fnmatch
+import os
+import sys
+from pathlib import Path
+
+from imaging import command
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``weights``; returns the exit status."""
+    parser = argparse.ArgumentParser(prog=prog)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    weights = subparsers.add_parser("weights", help="pretrained weights: list, show, pack")
+    actions = weights.add_subparsers(required=True, metavar="ACTION")
+    _add_list(actions)
+    _add_show(actions)
+    _add_pack(actions)
+    return command.run(parser, argv)
+
+
+def _add_list(actions):
+    parser = actions.add_parser("list", help="the shipped sets (zoo models --weights is the same)")
+    parser.add_argument("pattern", nargs="?", default="*", help="wildcard on the network's name, for example '*3d*'")
+    parser.add_argument("--json", action="store_true", help="print the cards as JSON")
+    parser.set_defaults(handler=lambda args: list_sets(args.pattern, args.json))
+
+
+def _add_show(actions):
+    parser = actions.add_parser("show", help="the card of a set")
+    parser.add_argument("set", metavar="SET", help="its name, for example unet3d-hippocampus, or its folder")
+    parser.add_argument("--json", action="store_true", help="print the card as JSON")
+    parser.set_defaults(handler=run_show)
+
+
+def _add_pack(actions):
+    parser = actions.add_parser(
+        "pack",
+        help="a finished run as a set of weights",
+        description="Write the weights of a run, their card and their artifact as a set for zoo.get(..., weights=...). "
+        "The parts are checked against each other, and the stored network against the trained one.",
+    )
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder, as zoo train leaves it")
+    parser.add_argument("--name", required=True, help="of the set, what zoo.get(..., weights=NAME) will take")
+    parser.add_argument(
+        "--about",
+        required=True,
+        type=Path,
+        metavar="JSON",
+        help="file with data, source, licence, attribution, use and limits, as those in zoo/weights/about",
+    )
+    parser.add_argument("--artifact", required=True, type=Path, metavar="DIR", help="the run's, as zoo export wrote it")
+    parser.add_argument(
+        "--scores",
+        required=True,
+        type=Path,
+        nargs="+",
+        metavar="RUN",
+        help="scored runs of the same plan that held cases back, or the folder of a zoo train --fold all",
+    )
+    parser.add_argument(
+        "--device-scores", type=Path, nargs="+", default=(), metavar="DIR", help="artifacts of those runs"
+    )
+    parser.add_argument(
+        "--command", action="append", default=[], metavar="LINE", help="that made run, scores or artifact; repeatable"
+    )
+    parser.add_argument(
+        "--storage", default="float16", help="float16, or int8: kernels in int8, half the size (default: float16)"
+    )
+    parser.add_argument("--max-drop", type=float, default=0.001, help="of mean Dice by the storage (default: 0.001)")
+    parser.add_argument("--out", required=True, type=Path, help="folder that takes the set's folder")
+    parser.set_defaults(handler=run_pack)
+
+
+def list_sets(pattern: str = "*", as_json: bool = False, tags=()) -> int:
+    """Print the shipped sets whose network fits the wildcard and carries the tags."""
+    import zoo
+    from zoo.weights import artifact, list_weights, set_folder
+    from zoo.weights.card_text import folds_line, score_line
+
+    known = set(zoo.list_models(pattern, tags or None))
+    cards = [card for card in list_weights() if card.entry in known and fnmatch.fnmatchcase(card.entry, pattern)]
+    if as_json:
+        command.emit_json([_plain(card) for card in cards])
+        return 0
+    if not cards:
+        print(f"no weights are shipped for {pattern}" if pattern != "*" or tags else "no weights are shipped")
+        return 1 if pattern != "*" or tags else 0
+    rows = [("set", 'zoo.get(..., weights="...")', "channels", "MB", "int8 MB", "licence", "Dice, cross-validated")]
+    for card in cards:
+        folds = f" ({folds_line(card.scores['folds'])}, {card.scores['cases']} cases)" if card.scores else ""
+        rows.append(
+            (
+                card.folder,
+                f'"{card.entry}", weights="{card.name}"',
+                ", ".join(card.channels),
+                f"{card.bytes / 1e6:.2f}",
+                f"{card.artifact['bytes'] / 1e6:.2f}" if card.artifact else "",
+                card.licence,
+                score_line(card) + folds,
+            )
+        )
+    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
+    for row in rows:
+        print("  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)).rstrip())
+    print(f"\nin {set_folder(cards[0].entry, cards[0].name).parent}; zoo weights show SET prints a card")
+    with_artifact = [card for card in cards if card.artifact]
+    if with_artifact:
+        first = with_artifact[0]
+        print(f"the artifact of {first.folder}: {artifact(first.entry, first.name)}")
+        command.next_command(f"zoo-edge predict {first.folder} SCAN -o OUT")
+    return 0
+
+
+def run_show(args) -> int:
+    """Handle ``zoo weights show``."""
+    from zoo.errors import unknown
+    from zoo.weights import list_weights
+    from zoo.weights.card import FILE, read_card
+    from zoo.weights.card_text import card_text
+
+    if (Path(args.set) / FILE).is_file():
+        card = read_card(Path(args.set) / FILE)
+    else:
+        cards = {card.folder: card for card in list_weights()}
+        if args.set not in cards:
+            raise unknown("set of weights", args.set, [*cards, "the folder of a set"])
+        card = cards[args.set]
+    if args.json:
+        command.emit_json(_plain(card))
+    else:
+        print(card_text(card), end="")
+    return 0
+
+
+def run_pack(args) -> int:
+    """Handle ``zoo weights pack``."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+    from export.shipping import About, pack
+    from imaging import record
+
+    about = record.load(args.about, About)
+    folder = pack(
+        args.run,
+        args.name,
+        about,
+        args.artifact,
+        args.scores,
+        args.out,
+        device_scores=args.device_scores,
+        commands=args.command,
+        kind=args.storage,
+        max_drop=args.max_drop,
+        tell=lambda line: print(line, file=sys.stderr, flush=True),
+    )
+    print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.2f} MB in all")
+    command.next_command(f"zoo weights show {folder}")
+    return 0
+
+
+def _plain(card):
+    return dataclasses.asdict(card)
