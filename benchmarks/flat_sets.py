@@ -1,0 +1,105 @@
+"""Plan, train and score four sets of flat images by the same two commands, without an option for any of them.
+
+    python benchmarks/flat_sets.py --data DATA --runs runs/flat --epochs 60
+
+Folds are those of the plan (by fetus, by patient), fold 0 is held back. Finished runs are not trained again. Prints one
+Markdown table: set, cases trained on and held back, minutes, the score, and what it is held against:
+hc18 (Dice of the head), sunnybrook (Dice of the endocardium), chase_db1 (Dice of the vessels, against the second
+observer's agreement with the first on the same images) and isbi2012 (share of wrong pixels).
+"""
+
+import argparse
+import csv
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+
+SETS = {"hc18": (), "sunnybrook": ("--labels", "labels_endo"), "chase_db1": (), "isbi2012": ()}
+
+
+def main():
+    """Train what is not trained, score, print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, help="folder of dataset folders")
+    parser.add_argument("--set", action="append", choices=SETS, help="may be repeated; all by default")
+    parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders, one a set")
+    parser.add_argument("--epochs", type=int, help="instead of the plan's, for all sets")
+    parser.add_argument("--mirror", action="store_true", help="test-time augmentation by flips")
+    parser.add_argument("--train-only", action="store_true")
+    args = parser.parse_args()
+    names = args.set or list(SETS)
+    for name in names:
+        train(args, name)
+    if not args.train_only:
+        print("| set | trained on | held back | minutes | score | held against |\n|---|---|---|---|---|---|")
+        for name in names:
+            print(row(args, name), flush=True)
+
+
+def train(args, name):
+    """Train a set's fold 0 if its run has not finished."""
+    run = args.runs / name
+    if (run / "model.keras").is_file():
+        return
+    words = [args.data / name, *SETS[name], "--fold", 0, "--out", run]
+    words += ["--epochs", args.epochs] if args.epochs else []
+    words += ["--resume"] if (run / "plan.json").is_file() else []
+    subprocess.run([sys.executable, "-m", "zoo", "train", *map(str, words)], check=True, stdout=sys.stderr)
+
+
+def row(args, name) -> str:
+    """The table's line of a set."""
+    from train.dataset import open_dataset
+    from train.evaluate import evaluate
+    from train.run import open_run
+
+    run = open_run(args.runs / name)
+    dataset = open_dataset(args.data / name, *SETS[name][1:], labels=run.plan.labels)
+    metrics = evaluate(run, dataset, mirror=args.mirror, keep=True, progress=True)
+    cases = json.loads((run.folder / "cases.json").read_text(encoding="utf-8"))
+    with open(run.folder / "history.csv", newline="", encoding="utf-8") as file:
+        minutes = float(list(csv.DictReader(file))[-1]["seconds"]) / 60
+    if name == "isbi2012":
+        score, against = f"{pixel_error(run, dataset, metrics):.4f} of the pixels wrong", "0.07"
+    else:
+        (scores,) = metrics["mean"].values()
+        score = f"Dice {scores['dice']:.4f}"
+        against = {"hc18": "0.97", "sunnybrook": "0.90"}.get(
+            name
+        ) or f"second observer {observers(args, dataset, metrics)}"
+    held = len(metrics["cases"])
+    return f"| {name} | {len(cases['training'])} | {held} | {minutes:.0f} | {score} | {against} |"
+
+
+def pixel_error(run, dataset, metrics) -> float:
+    """Mean share of the pixels of each held-back image whose class is wrong (ISBI 2012's pixel error)."""
+    from train.predictions import load_prediction
+    from train.reference import read_reference
+
+    labels = run.plan.labels
+    wrong = []
+    for name in metrics["cases"]:
+        reference = read_reference(dataset.case(name), labels).voxels[..., 0]
+        wrong.append(np.mean(load_prediction(run, name) != reference))
+    return float(np.mean(wrong))
+
+
+def observers(args, dataset, metrics) -> str:
+    """Dice of the second observer's vessels with the first's, over the held-back images."""
+    import imaging
+    from imaging.overlap import dice
+
+    agreement = []
+    for name in metrics["cases"]:
+        first = Path(dataset.case(name).label)
+        second = args.data / "chase_db1" / "labels_2nd_observer" / first.name.replace("1stHO", "2ndHO")
+        masks = [imaging.read_labels(path).voxels > 0 for path in (first, second)]
+        agreement.append(dice(*masks))
+    return f"{np.mean(agreement):.4f}"
+
+
+if __name__ == "__main__":
+    main()
