@@ -40,8 +40,10 @@ def histograms(prepared, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histo
     return observed(prepared, [name for name in activations(prepared) if name not in moved], patches)
 
 
-def quantize(prepared, found: dict[str, Histogram], method: str, float_nodes: Sequence[str] = ()):
-    """Quantize to int8 weights per channel and uint8 activations, as QDQ.
+def quantize(
+    prepared, found: dict[str, Histogram], method: str, float_nodes: Sequence[str] = (), per_channel: bool = True
+):
+    """Quantize to int8 weights and uint8 activations, as QDQ.
 
     Unsigned activations are what x86 dot-product instructions (VNNI) take without a correction.
 
@@ -50,6 +52,7 @@ def quantize(prepared, found: dict[str, Histogram], method: str, float_nodes: Se
         found: from ``histograms``.
         method: which ranges they give; the logits keep their extremes.
         float_nodes: names of the nodes that stay float.
+        per_channel: a scale for each output channel of the weights, else one for all of them.
 
     Returns:
         ``onnx.ModelProto`` with float32 input and output.
@@ -68,7 +71,7 @@ def quantize(prepared, found: dict[str, Histogram], method: str, float_nodes: Se
     with quiet():
         quantizer = QDQQuantizer(
             model,
-            per_channel=True,
+            per_channel=per_channel,
             reduce_range=False,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,

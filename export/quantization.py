@@ -7,12 +7,24 @@ from typing import Any
 import numpy as np
 
 from export import layers, onnx_integer, tflite_integer
+from export.errors import FormatError
 from export.layers import LayerError
 from export.ranges import METHODS, check_method
 
 # Both are a matter of minutes: the agreement of methods differs in the third digit at most, errors by decibels.
 AGREEMENT_PATCHES = 12
 ERROR_PATCHES = 4
+WEIGHTS = ("per-channel", "per-tensor")
+
+
+def check_weights(weights: str) -> None:
+    """Require a granularity of the scales of weights.
+
+    Raises:
+        FormatError: for another.
+    """
+    if weights not in WEIGHTS:
+        raise FormatError(f"weights {weights!r}: accepted are {', '.join(WEIGHTS)}")
 
 
 @dataclass(frozen=True)
@@ -40,16 +52,18 @@ class TFLiteNetwork:
     Args:
         model: rewritten Keras model.
         patches: representative inputs.
+        weights: one of ``WEIGHTS``.
     """
 
-    def __init__(self, model, patches: Sequence[np.ndarray]):
+    def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel"):
+        self.per_channel = weights == "per-channel"
         self.calibrated = tflite_integer.calibrate(model, patches[0])
         self.histograms, self.logits = tflite_integer.histograms(self.calibrated, patches)
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()) -> bytes:
         """The int8 file with the ranges of ``method``."""
         ranged = tflite_integer.with_ranges(self.calibrated, self.histograms, method)
-        return tflite_integer.quantize(ranged, float_layers)
+        return tflite_integer.quantize(ranged, float_layers, self.per_channel)
 
     def run(self, quantized, patches):
         """Its logits, patch by patch."""
@@ -66,15 +80,17 @@ class OnnxNetwork:
     Args:
         model: float ``onnx.ModelProto``.
         patches: representative inputs.
+        weights: one of ``WEIGHTS``.
     """
 
-    def __init__(self, model, patches: Sequence[np.ndarray]):
+    def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel"):
+        self.per_channel = weights == "per-channel"
         self.prepared = onnx_integer.prepare(model)
         self.histograms, self.logits = onnx_integer.histograms(self.prepared, patches)
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()):
         """The QDQ model with the ranges of ``method``."""
-        return onnx_integer.quantize(self.prepared, self.histograms, method, float_layers)
+        return onnx_integer.quantize(self.prepared, self.histograms, method, float_layers, self.per_channel)
 
     def run(self, quantized, patches):
         """Its logits, patch by patch."""

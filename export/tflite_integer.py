@@ -46,19 +46,20 @@ def calibrate(model, patch: np.ndarray) -> bytes:
     return calibrated
 
 
-def quantize(calibrated: bytes, float_outputs: Sequence[str] = ()) -> bytes:
+def quantize(calibrated: bytes, float_outputs: Sequence[str] = (), per_channel: bool = True) -> bytes:
     """Quantize a calibrated file to int8, input and output too.
 
     Args:
         calibrated: with a range for each activation.
         float_outputs: output tensors of the operators that stay float.
+        per_channel: a scale for each output channel of the weights, else one for all of them.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
     from tensorflow.lite.python.util import modify_model_io_type
 
     with quiet():
-        quantized = mlir_quantize(calibrated, denylisted_nodes=list(float_outputs) or None)
+        quantized = mlir_quantize(calibrated, not per_channel, denylisted_nodes=list(float_outputs) or None)
         return bytes(modify_model_io_type(quantized, tf.int8, tf.int8))
 
 
