@@ -254,7 +254,7 @@ def _pack_command(run, name, artifact, scores, device_scores, kind):
     def last(places):
         return [_short(place) for place in places]
 
-    words = ["zoo", "weights", "pack", _short(run), "--name", name, "--about", f"{name}.json"]
+    words = ["zoo", "weights", "pack", _short(run), "--name", name, "--about", f"about-{name}.json"]
     words += ["--artifact", _short(artifact, 2), "--scores", *last(scores)]
     words += ["--device-scores", *(_short(place, 2) for place in device_scores)] if device_scores else []
     return shlex.join([*words, "--storage", kind, "--out", "OUT"])

@@ -121,6 +121,11 @@ def test_mistakes(shipped, request_, message):
         zoo.get("unet3d", **request_)
 
 
+def test_a_set_of_another_network(shipped):
+    with pytest.raises(ZooError, match="'toy' are shipped for unet3d, not for unet$"):
+        zoo.get("unet", weights="toy")
+
+
 def test_file_that_is_no_weights(tmp_path):
     for suffix in ("keras", "weights.h5", "npz"):
         path = tmp_path / f"bad.{suffix}"

@@ -50,7 +50,7 @@ def _add_pack(actions):
         required=True,
         type=Path,
         metavar="JSON",
-        help="file with data, source, licence, attribution, use and limits, as those in zoo/weights/about",
+        help="file with data, source, licence, attribution, use and limits, as in zoo/weights/about-*.json",
     )
     parser.add_argument("--artifact", required=True, type=Path, metavar="DIR", help="the run's, as zoo export wrote it")
     parser.add_argument(

@@ -124,6 +124,9 @@ def find_card(entry: str, weights, folder=None) -> Card | None:
         return card
     cards = {card.name: card for card in list_weights(entry, folder)}
     if weights not in cards:
+        others = [card.entry for card in list_weights(folder=folder) if card.name == weights]
+        if others:
+            raise ZooError(f"weights {weights!r} are shipped for {', '.join(others)}, not for {entry}")
         raise unknown(f"weights of {entry}", weights, [*cards, *(f"a path ending in {s}" for s in _SUFFIXES)])
     return cards[weights]
 
