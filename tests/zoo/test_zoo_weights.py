@@ -122,7 +122,7 @@ def test_mistakes(shipped, request_, message):
 
 
 def test_a_set_of_another_network(shipped):
-    with pytest.raises(ZooError, match="'toy' are shipped for unet3d, not for unet$"):
+    with pytest.raises(ZooError, match=r"'toy' are shipped for unet3d, not for unet$"):
         zoo.get("unet", weights="toy")
 
 
