@@ -18,8 +18,10 @@ from export.card import card
 from export.conversion import Converted, convert
 from export.fidelity import Fidelity
 from export.formats import find_format
+from export.latency import Latency, by_threads
 from export.operators import count, integer_share
 from export.ranges import check_method
+from export.report import write_report
 from export.source import Source, load_network, open_source
 from export.verification import verifier
 from imaging import record
@@ -105,6 +107,7 @@ def export_run(
     source.provenance["parameters"] = model.count_params()
     cases = calibrate.choose(source.training) if any(f.quantized for f in chosen) else ()
     patches = calibrate.patches(source, cases) if cases else []
+    calibrated = {"calibration_sha256": calibrate.fingerprint(cases, patches)} if cases else {}
     folders = []
     for form in chosen:
         tell(f"{form.name}: converting" + (f", calibrated with {len(cases)} training cases" if form.quantized else ""))
@@ -117,8 +120,12 @@ def export_run(
                 model, form.name, source.patch, given, method=method, float_layers=floats, npu=npu is not None
             )
             extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
-            names = [case.name for case in used]
-            return converted, lambda: write_artifact(converted, source, Path(out) / form.name, names, checker, extras)
+            if form.quantized:
+                extras.facts.update(calibrated)
+            names, folder = [case.name for case in used], Path(out) / form.name
+            return converted, lambda: write_artifact(
+                converted, source, folder, names, checker, extras, latency=by_threads
+            )
 
         folder = attempt(make, calibration, allow_float if form.activations == "int8" else 0, tell)
         folders.append(folder)
@@ -155,6 +162,7 @@ def write_artifact(
     calibration: Sequence[str] = (),
     verify: Callable[[Path], Fidelity] | None = None,
     extras: Extras | None = None,
+    latency: Callable[[Path], Sequence[Latency]] | None = None,
 ) -> Path:
     """Write an artifact folder whole or not at all.
 
@@ -165,6 +173,7 @@ def write_artifact(
         calibration: names of the cases that it was calibrated with.
         verify: called with the finished temporary folder; its result goes into the manifest.
         extras: what else the folder and the manifest hold.
+        latency: called with the finished temporary folder; its result goes into the report.
 
     Raises:
         InputError: if the place cannot be written.
@@ -181,10 +190,12 @@ def write_artifact(
             (temporary / name).write_bytes(data)
         manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file), extras.facts)
         record.save(temporary / "manifest.json", manifest)
-        if verify is not None:
-            manifest = dataclasses.replace(manifest, fidelity=verify(temporary).to_dict())
+        fidelity = None if verify is None else verify(temporary)
+        if fidelity is not None:
+            manifest = dataclasses.replace(manifest, fidelity=fidelity.to_dict())
             record.save(temporary / "manifest.json", manifest)
         record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
+        write_report(temporary, manifest, converted, fidelity, () if latency is None else latency(temporary))
         temporary.chmod(0o755)
         _put_in_place(temporary, folder)
     except OSError as error:

@@ -1,5 +1,7 @@
 """The representative dataset: prepared patches of training cases, and of no others."""
 
+import hashlib
+
 import numpy as np
 
 import imaging
@@ -43,6 +45,20 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
         tiles.sort(key=lambda tile: -float(np.var(tile)))
         found.extend(np.ascontiguousarray(tile, np.float32) for tile in tiles[:each])
     return found
+
+
+def fingerprint(cases: tuple[CaseFiles, ...], prepared: list[np.ndarray]) -> str:
+    """SHA-256, hexadecimal, of what a network was calibrated with: names of the cases and values of the patches.
+
+    Args:
+        cases: that were read.
+        prepared: their patches, as ``patches`` returns them.
+    """
+    digest = hashlib.sha256("\0".join(case.name for case in cases).encode())
+    for patch in prepared:
+        digest.update(repr(patch.shape).encode())
+        digest.update(np.ascontiguousarray(patch, "<f4").tobytes())
+    return digest.hexdigest()
 
 
 def check_patches(calibration, shape: tuple[int, ...]) -> list[np.ndarray]:

@@ -30,6 +30,8 @@ def card(manifest: Manifest, size: int) -> str:
         "",
         *_fidelity(manifest),
         "",
+        "Every case, the worst one as a picture, latency and memory: `report.html`; for scripts: `report.json`.",
+        "",
         "## Operators",
         "",
         "| operator | precision | count |",
@@ -67,6 +69,8 @@ def _calibration(manifest) -> list[str]:
     if not manifest.calibration:
         return ["- No calibration cases"]
     lines = [f"- Calibrated with {len(manifest.calibration)} training cases"]
+    if "calibration_sha256" in source:
+        lines.append(f"- SHA-256 of their prepared patches: `{source['calibration_sha256']}`")
     if "calibration_method" in source:
         tried = ", ".join(f"{name} {share:.4%}" for name, share in source["calibration_agreement"].items())
         lines[0] += f" by {source['calibration_method']}; voxels of theirs that keep their class: {tried}"
@@ -111,7 +115,8 @@ def _fidelity(manifest) -> list[str]:
         return ["## Fidelity", "", "Not verified: the export was asked to skip it."]
     rows = [
         f"| {name} | {f['dice_network']:.4f} | {f['dice_artifact']:.4f} | {f['dice_drop']:+.4f} "
-        f"| {f['worst_drop']:+.4f} ({f['worst_case']}) | {f['volume_change']:.2%} |"
+        f"| {f['worst_drop']:+.4f} ({f['worst_case']}) | {_pair(f, 'hd95', 2)} | {_pair(f, 'nsd', 4)} "
+        f"| {f['volume_change']:.2%} |"
         for name, f in found["labels"].items()
     ]
     if manifest.source.get("fold", 0) is None:
@@ -124,7 +129,13 @@ def _fidelity(manifest) -> list[str]:
         f"On {len(found['cases'])} cases {which}, through the device runtime: verdict {found['verdict']}, "
         f"{found['argmax_changed']:.3%} of voxels change class.",
         "",
-        "| class | Dice of the network | Dice of the artifact | drop | worst drop | volume change |",
-        "|---|---|---|---|---|---|",
+        "| class | Dice of the network | Dice of the artifact | drop | worst drop | HD95 mm | NSD | volume change |",
+        "|---|---|---|---|---|---|---|---|",
         *rows,
     ]
+
+
+def _pair(label, metric, digits) -> str:
+    """A metric of the network and of the artifact; artifacts of before it was measured have none."""
+    found = [label.get(f"{metric}_{which}") for which in ("network", "artifact")]
+    return " → ".join("-" if value is None else f"{value:.{digits}f}" for value in found)
