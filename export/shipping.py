@@ -255,10 +255,10 @@ def _pack_command(run, name, artifact, scores, device_scores, kind):
         return [_short(place) for place in places]
 
     words = ["zoo", "weights", "pack", _short(run), "--name", name, "--about", f"about-{name}.json"]
-    words += ["--artifact", _short(artifact, 2), "--scores", *last(scores)]
-    words += ["--device-scores", *(_short(place, 2) for place in device_scores)] if device_scores else []
+    words += ["--artifact", _short(artifact, 3), "--scores", *last(scores)]
+    words += ["--device-scores", *(_short(place, 3) for place in device_scores)] if device_scores else []
     return shlex.join([*words, "--storage", kind, "--out", "OUT"])
 
 
 def _short(place, parts: int = 1):
-    return "/".join(Path(place).absolute().parts[-parts:])
+    return "/".join(Path(place).absolute().parts[1:][-parts:])
