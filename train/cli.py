@@ -5,7 +5,7 @@ import importlib
 
 from imaging.command import run
 
-COMMANDS = ("plan", "data", "train", "evaluate")
+COMMANDS = ("plan", "data", "train", "finetune", "evaluate")
 """Sub-commands; ``train/commands/<name>.py`` holds ``add_<name>(subparsers)``."""
 
 

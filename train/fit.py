@@ -83,9 +83,11 @@ def check(plan: Plan, dataset=None) -> None:
     Raises:
         UsageError: naming the field, what it holds and what is accepted.
     """
+    from train import quantization_aware
     from train.callbacks import SCHEDULES
     from train.plan_check import check_plan
     from zoo import losses
+    from zoo.quantization.scales import GRANULARITIES
     from zoo.registry import option_names
 
     settings = plan.training
@@ -94,12 +96,14 @@ def check(plan: Plan, dataset=None) -> None:
         ("optimizer", OPTIMIZERS),
         ("schedule", tuple(SCHEDULES)),
         ("loss", losses.list_losses()),
+        ("quantize", ("", *GRANULARITIES)),
     ):
         if getattr(settings, name) not in accepted:
             raise UsageError(f"training.{name} {getattr(settings, name)!r}: accepted are {', '.join(accepted)}")
     if settings.minutes is not None and not settings.minutes > 0:
         raise UsageError(f"training.minutes {settings.minutes!r}: accepted is more than 0")
     check_plan(plan, dataset)
+    quantization_aware.check(plan)
     if settings.deep_supervision and "deep_supervision" not in option_names(plan.network.name):
         raise UsageError(f"training.deep_supervision: network {plan.network.name!r} has one output only; set it false")
 
@@ -165,14 +169,22 @@ def objective(plan: Plan, outputs: int) -> dict:
 def _train(run, training, validation, verbose):
     import keras
 
-    from train import callbacks
+    from train import callbacks, quantization_aware
     from train.checkpoint import restore_checkpoint
     from train.fused import fuse
 
     plan = run.plan
     settings = plan.training
-    model = fuse(network(plan, settings.precision, settings.deep_supervision))
-    _start(run, model, verbose)
+    model = network(plan, settings.precision, settings.deep_supervision)
+    if settings.quantize:
+        _start(run, model, verbose)
+        if not has_checkpoint(run):
+            quantization_aware.keep_reference(model, run)
+        patches = quantization_aware.calibration(training, plan)
+        model = quantization_aware.prepared(model, plan, patches)
+    else:
+        model = fuse(model)
+        _start(run, model, verbose)
     model.compile(optimizer=optimizer(plan), **objective(plan, len(model.outputs)), jit_compile=False)
     model.optimizer.build(model.trainable_variables)
     state = restore_checkpoint(run, model)
@@ -200,6 +212,7 @@ def _train(run, training, validation, verbose):
                 callbacks.StopWithoutNumber(lambda step: cases_of_step(training, plan, step), run.folder, per_epoch),
                 *([keras.callbacks.SwapEMAWeights()] if settings.ema else []),
                 keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False, update_freq="epoch"),
+                *([quantization_aware.Recalibrate(patches)] if settings.quantize else []),
                 callbacks.Record(run, state, clock),
                 *([callbacks.Progress(settings, clock)] if verbose else []),
             ],
@@ -218,6 +231,8 @@ def _prepare(model, plan, has_weights=False) -> Start:
     start = Start(settings.start)
     if settings.start and not has_weights:
         start = load_start(model, source_weights(settings.start, plan.network.name), settings.start)
+        if settings.quantize and start.fresh:
+            raise UsageError(f"training.quantize: {start.source} is another network; it lacks {start.fresh[0]}")
     return dataclasses.replace(start, frozen=freeze(model, settings.freeze))
 
 
@@ -233,9 +248,14 @@ def _start(run, model, verbose):
 def _save_model(run, trained):
     """Write ``model.keras``: the plain float32 network with the trained weights."""
     model = network(run.plan)
-    values = {weight.path: weight for weight in trained.weights}  # with deep supervision it has further heads
-    for weight in model.weights:
-        weight.assign(values[weight.path])
+    if run.plan.training.quantize:
+        from zoo import quantization
+
+        quantization.release(trained, model)
+    else:
+        values = {weight.path: weight for weight in trained.weights}  # with deep supervision it has further heads
+        for weight in model.weights:
+            weight.assign(values[weight.path])
     temporary = run.folder / f".model.{os.getpid()}.keras"
     model.save(temporary)
     os.replace(temporary, run.model_file)

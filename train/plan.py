@@ -85,6 +85,8 @@ class Training:
         deep_supervision: train the coarser decoder levels as well; the trained network has one output all the same.
         start: run folder, weights file or shipped set whose layers of equal name and shape the network starts from.
         freeze: wildcards on the names of layers that are not trained, such as "encoder".
+        quantize: train with fake quantization for int8, its weights with "per-channel" or "per-tensor" scales; none
+            for a float training.
         patience: epochs without a lower validation loss after which the training ends; 0 for never.
     """
 
@@ -111,6 +113,7 @@ class Training:
     patience: int = 0
     start: str = ""
     freeze: tuple[str, ...] = ()
+    quantize: str = ""
 
 
 @dataclass(frozen=True)

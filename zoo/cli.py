@@ -10,6 +10,7 @@ COMMANDS = {
     "data": ("train.cli", "download and check a public dataset, or make phantoms"),
     "plan": ("train.cli", "look at a dataset and decide how to train on it"),
     "train": ("train.cli", "train a network on a dataset"),
+    "finetune": ("train.cli", "go on training a run for int8 (quantization-aware)"),
     "evaluate": ("train.cli", "score a run on the cases that it was not trained on"),
     "export": ("export.cli", "turn a run into verified TFLite and ONNX artifacts"),
     "predict": ("edge.cli", "segment a scan with an artifact, without TensorFlow"),

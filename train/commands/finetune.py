@@ -1,0 +1,61 @@
+"""``zoo finetune``: quantization-aware fine-tuning of a run whose int8 artifact loses too much."""
+
+import os
+from pathlib import Path
+
+from imaging.command import next_command
+
+
+def add_finetune(subparsers) -> None:
+    """Add the sub-command ``finetune`` to ``subparsers``."""
+    parser = subparsers.add_parser(
+        "finetune",
+        help="go on training a run for int8 (quantization-aware)",
+        description="Go on training a run's network for some hundred steps with fake quantization where the converter "
+        "quantizes. Export the run that it leaves: its int8 artifact is compared with the network started from.",
+    )
+    parser.add_argument("run", type=Path, help="the --out of a zoo train that ended")
+    parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
+    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument(
+        "--weights",
+        default="per-channel",
+        metavar="SCALES",
+        help="scales of the int8 weights, as for zoo export: per-channel or per-tensor (default: per-channel)",
+    )
+    parser.add_argument("--epochs", type=int, help="of the plan's steps per epoch (default: 6)")
+    parser.add_argument("--learning-rate", type=float, help="highest (default: a tenth of the run's)")
+    parser.add_argument("--labels", help="folder of labels (default: the one trained with)")
+    parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
+    parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    parser.set_defaults(handler=run_finetune)
+
+
+def run_finetune(args) -> int:
+    """Handle ``zoo finetune``."""
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
+    from train.dataset import open_dataset
+    from train.quantization_aware import EPOCHS, finetune
+    from train.run import open_run
+
+    run = open_run(args.run)
+    labels = args.labels or run.plan.labels_folder
+    dataset = open_dataset(args.folder or run.dataset, labels, labels=run.plan.labels)
+    try:
+        made = finetune(
+            run,
+            dataset,
+            args.out,
+            weights=args.weights,
+            epochs=EPOCHS if args.epochs is None else args.epochs,
+            learning_rate=args.learning_rate,
+            resume=args.resume,
+            cache=args.cache,
+        )
+    except KeyboardInterrupt:
+        next_command(f"zoo finetune {args.run} --out {args.out} --resume")
+        raise
+    print(f"{made.folder}: {made.model_file.name} is the fine-tuned network, as float")
+    weights = "" if args.weights == "per-channel" else f" --weights {args.weights}"
+    next_command(f"zoo export {made.folder} --format tflite-int8{weights} --out artifacts/{made.folder.name}")
+    return 0
