@@ -213,7 +213,7 @@ def contest(
                 if contestant.name in failures:
                     continue
                 try:
-                    runners[contestant.name] = open_best(contestant, variants[contestant.name], count, folder)
+                    runners[contestant.name] = open_best(contestant, variants[contestant.name], count, folder, tell)
                 except WorkerError as error:
                     failures[contestant.name] = str(error)
             for turn in range(warmup + rounds):
@@ -280,8 +280,10 @@ class Runner:
         )
 
 
-def open_best(contestant: Contestant, variants: list[dict], threads: int, folder: Path) -> Runner:
+def open_best(contestant: Contestant, variants: list[dict], threads: int, folder: Path, tell=None) -> Runner:
     """Open every variant, each in a fresh process, and keep the one of least median over a few runs.
+
+    ``tell`` takes a line on every variant that does not run.
 
     Raises:
         WorkerError: if no variant runs.
@@ -297,6 +299,8 @@ def open_best(contestant: Contestant, variants: list[dict], threads: int, folder
         except WorkerError as error:
             worker.close()
             errors.append(f"{variant['how']}: {error}" if len(variants) > 1 else str(error))
+            if tell is not None:
+                tell(f"{contestant.name}: {errors[-1]}")
             continue
         except BaseException:
             worker.close()

@@ -13,12 +13,18 @@ PICTURES = (".png", ".svg", ".pdf")
 COLUMNS = ("MB", "median ms", "p10", "p90", "first ms", "peak MB", "same", "speed")
 
 
+def short(names: Sequence[str]) -> dict[str, str]:
+    """Artifacts by their own folder and the one that it lies in, where that tells them apart."""
+    brief = {name: name if len(Path(name).parts) < 3 else str(Path(*Path(name).parts[-2:])) for name in names}
+    return {name: new if list(brief.values()).count(new) == 1 else name for name, new in brief.items()}
+
+
 def rows(results: Sequence[Result]) -> list[tuple[str, ...]]:
     """Each result's cells: name, then ``COLUMNS``; "speed" is how many times as fast as the first in the list."""
-    first = results[0].median_ms
+    first, titles = results[0].median_ms, short([r.name for r in results])
     return [
         (
-            r.name,
+            titles[r.name],
             f"{r.size_bytes / 1e6:.2f}",
             *(f"{ms:.2f}" for ms in (r.median_ms, r.p10_ms, r.p90_ms)),
             f"{r.first_ms:.0f}",
@@ -110,6 +116,7 @@ def plot(contest: Contest, path) -> None:
 
     threads = list(dict.fromkeys(r.threads for r in contest.results))
     names = list(dict.fromkeys(r.name for r in contest.results))
+    titles = short(names)
     figure, axes = pyplot.subplots(
         1, len(threads), figsize=(1 + 6 * len(threads), 1 + 0.35 * len(names)), sharey=True, squeeze=False
     )
@@ -125,7 +132,7 @@ def plot(contest: Contest, path) -> None:
             axis.annotate(
                 f"{r.median_ms:.1f}", (r.p90_ms, place), (5, 0), textcoords="offset points", va="center", fontsize=8
             )
-        axis.set_yticks(range(len(names)), [_short(name) for name in names], fontsize=8)
+        axis.set_yticks(range(len(names)), [titles[name] for name in names], fontsize=8)
         axis.margins(x=0.15)
         axis.set_xlabel(f"ms a patch, {count} thread" + "s" * (count > 1))
     axes[0][0].invert_yaxis()
@@ -145,7 +152,3 @@ def _save(figure, path):
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
     finally:
         Path(temporary).unlink(missing_ok=True)
-
-
-def _short(name):
-    return name if len(name) <= 32 else "…" + name[-31:]
