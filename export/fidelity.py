@@ -167,6 +167,7 @@ def compare(
     labels: tuple[Label, ...],
     progress=None,
     channels: int | None = None,
+    ignore: int | None = None,
 ) -> Fidelity:
     """Run the network and the artifact on labelled cases and compare.
 
@@ -177,6 +178,7 @@ def compare(
         labels: classes by class index.
         progress: wraps the iteration over cases (``tqdm``), or None.
         channels: that a scan must have; None takes what the files say.
+        ignore: value of voxels in label files that nobody has labelled, background to all three here; or None.
 
     Raises:
         InputError: if a case has no label file or there are no cases.
@@ -192,6 +194,9 @@ def compare(
         scan = imaging.read(list(case.images), channels)
         reference = imaging.read_labels(case.label).voxels[..., 0]
         one, other = network(scan), artifact(scan)
+        if ignore is not None:
+            unknown = reference == ignore
+            one, other, reference = (np.where(unknown, labels[0].value, values) for values in (one, other, reference))
         scores = _case(case.name, one, other, reference, labels, scan.spacing)
         found.append(scores)
         if (scores.drop, scores.argmax_changed) > order:  # only one case's voxels are kept

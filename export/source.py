@@ -27,6 +27,7 @@ class Source:
             them either, unless its run held back no case.
         model_file: the ``.keras`` file; of networks not trained here also ``.h5``, or a SavedModel folder.
         provenance: network, run, fold and versions, for the manifest.
+        ignore: value of voxels in label files that nobody has labelled, or None.
     """
 
     name: str
@@ -39,6 +40,7 @@ class Source:
     validation: tuple[CaseFiles, ...]
     model_file: Path
     provenance: dict = field(default_factory=dict)
+    ignore: int | None = None
 
 
 def open_source(run) -> Source:
@@ -75,6 +77,7 @@ def open_source(run) -> Source:
                 "seed": plan["training"]["seed"],
                 "versions": origin.get("versions", {}),
             },
+            ignore=plan.get("ignore"),
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None

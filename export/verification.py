@@ -48,6 +48,7 @@ def verifier(model, source: Source, max_drop: float, threads: int, tell: Callabl
             tuple(labelled),
             source.labels,
             channels=len(source.channels),
+            ignore=source.ignore,
         )
         tell(f"{what}: verdict {fidelity.verdict}, largest drop in mean Dice {fidelity.drop:+.4f}")
         if fidelity.drop > max_drop:

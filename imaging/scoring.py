@@ -28,7 +28,8 @@ def score_case(
 
     Args:
         prediction: integer class indices, 2 or 3 axes.
-        reference: integer class indices of the same shape.
+        reference: integer class indices of the same shape; ``len(labels)`` marks voxels that nobody has labelled, which
+            count nowhere: both segmentations are taken to be background there.
         labels: classes by class index, background first; the background is not scored.
         spacing: voxel size in mm per axis.
         tolerance_mm: of the normalised surface Dice.
@@ -45,6 +46,9 @@ def score_case(
         raise InputError(
             f"prediction of shape {prediction.shape}: the reference has {reference.shape}, accepted is one"
         )
+    ignored = reference == len(labels)
+    if ignored.any():
+        prediction, reference = np.where(ignored, 0, prediction), np.where(ignored, 0, reference)
     for name, array in (("prediction", prediction), ("reference", reference)):
         if array.size and not 0 <= int(array.min()) <= int(array.max()) < len(labels):
             raise InputError(

@@ -27,9 +27,10 @@ class CachedCase:
 
     Attributes:
         name: of the case.
-        folder: holds ``image.npy`` (*spatial, C) float32, ``label.npy`` (*spatial) uint8 or uint16 class indices,
-            ``positions.npy`` (N, rank) int32 voxels of the foreground classes, sorted by class, and
-            ``offsets.npy`` (classes + 1) where each class begins in them.
+        folder: holds ``image.npy`` (*spatial, C) float32, ``label.npy`` (*spatial) uint8 or uint16 class indices (the
+            number of classes where ignored), ``positions.npy`` (N, rank) int32 voxels of the foreground classes, sorted
+            by class, ``offsets.npy`` (classes + 1) where each class begins in them and, if a value is ignored,
+            ``labelled.npy`` (N, rank) int32 voxels that are not.
         shape: spatial shape.
     """
 
@@ -49,6 +50,11 @@ class CachedCase:
         """Foreground voxels (N, rank), memory-mapped, and where each class begins in them (classes + 1)."""
         return np.load(self.folder / "positions.npy", mmap_mode="r"), np.load(self.folder / "offsets.npy")
 
+    def labelled(self) -> np.ndarray | None:
+        """Voxels (N, rank) that somebody has labelled, memory-mapped; None if the dataset ignores no value."""
+        path = self.folder / "labelled.npy"
+        return np.load(path, mmap_mode="r") if path.is_file() else None
+
 
 def cache_folder() -> Path:
     """Where preprocessed cases are kept: ``MEDSEG_CACHE``, else ``medseg-zoo`` in the user's cache folder."""
@@ -57,17 +63,19 @@ def cache_folder() -> Path:
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "medseg-zoo"
 
 
-def case_key(case, recipe: Recipe, labels: Sequence[Label]) -> str:
+def case_key(case, recipe: Recipe, labels: Sequence[Label], ignore: int | None = None) -> str:
     """What a preprocessed case is kept under: a hash of recipe, label values and the content of the case's files."""
     digest = hashlib.sha256()
     settings = {"version": VERSION, "recipe": dataclasses.asdict(recipe), "values": [label.value for label in labels]}
+    if ignore is not None:
+        settings["ignore"] = ignore
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for path in (*case.images, case.label):
         digest.update(_content(path))
     return digest.hexdigest()[:32]
 
 
-def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None) -> CachedCase:
+def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None, ignore: int | None = None) -> CachedCase:
     """The preprocessed case, made if it is not there yet.
 
     Args:
@@ -75,6 +83,7 @@ def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None) -> Cached
         recipe: its preprocessing.
         labels: classes by class index.
         folder: the cache, ``cache_folder()`` by default.
+        ignore: value of voxels in label files that nobody has labelled, or None.
 
     Raises:
         InputError: if the case cannot be read, its label holds other values or the cache cannot be written.
@@ -82,10 +91,10 @@ def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None) -> Cached
     if case.label is None:
         raise InputError(f"{case.images[0]}: case {case.name} has no label; training needs one for every case")
     root = Path(folder) if folder is not None else cache_folder()
-    place = root / case_key(case, recipe, labels)
+    place = root / case_key(case, recipe, labels, ignore)
     try:
         if not place.is_dir():
-            _make(case, recipe, labels, place)
+            _make(case, recipe, labels, place, ignore)
         shape = np.load(place / "label.npy", mmap_mode="r").shape
     except OSError as error:
         raise InputError(
@@ -95,7 +104,9 @@ def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None) -> Cached
     return CachedCase(case.name, place, tuple(shape))
 
 
-def cache_cases(cases, recipe: Recipe, labels: Sequence[Label], folder=None, progress: bool = False):
+def cache_cases(
+    cases, recipe: Recipe, labels: Sequence[Label], folder=None, progress: bool = False, ignore: int | None = None
+):
     """All cases preprocessed, several at a time; what an interrupted call has made is used again.
 
     Args:
@@ -104,6 +115,7 @@ def cache_cases(cases, recipe: Recipe, labels: Sequence[Label], folder=None, pro
         labels: classes by class index.
         folder: the cache, ``cache_folder()`` by default.
         progress: show a bar.
+        ignore: value of voxels in label files that nobody has labelled, or None.
 
     Returns:
         Tuple of ``CachedCase``, in the order of ``cases``.
@@ -115,7 +127,7 @@ def cache_cases(cases, recipe: Recipe, labels: Sequence[Label], folder=None, pro
 
     def attempt(case):
         try:
-            return cached(case, recipe, labels, folder)
+            return cached(case, recipe, labels, folder, ignore)
         except InputError as error:
             return error
 
@@ -134,7 +146,7 @@ def class_positions(label: np.ndarray, classes: int, limit: int = POSITIONS):
 
     Args:
         label: (*spatial) class indices.
-        classes: number of classes, background included.
+        classes: number of classes, background included; larger indices are left out.
         limit: most voxels per class.
 
     Returns:
@@ -143,22 +155,25 @@ def class_positions(label: np.ndarray, classes: int, limit: int = POSITIONS):
     """
     random = np.random.default_rng(0)
     found = [np.zeros((0, label.ndim), np.int32)]
-    for index in range(1, classes):
-        flat = np.flatnonzero(label == index)
-        if len(flat) > limit:
-            flat = np.sort(random.choice(flat, limit, replace=False))
-        found.append(np.stack(np.unravel_index(flat, label.shape), axis=-1).astype(np.int32))
+    found += [_drawn(label == index, limit, random) for index in range(1, classes)]
     return np.concatenate(found), np.concatenate([[0], np.cumsum([len(f) for f in found])])
 
 
-def _make(case, recipe, labels, place):
+def _drawn(mask, limit, random):
+    flat = np.flatnonzero(mask)
+    if len(flat) > limit:
+        flat = np.sort(random.choice(flat, limit, replace=False))
+    return np.stack(np.unravel_index(flat, mask.shape), axis=-1).astype(np.int32)
+
+
+def _make(case, recipe, labels, place, ignore):
     """Preprocess ``case`` into a temporary folder beside ``place`` and rename it: whole or not there."""
     import imaging
-    from train.reference import read_reference
+    from train.reference import read_reference, with_ignored
 
     image = imaging.prepare(imaging.read(list(case.images), channels=recipe.channels), recipe)
-    reference = imaging.prepare_labels(read_reference(case, labels), image, recipe)
-    kind = np.uint8 if len(labels) <= 256 else np.uint16
+    reference = imaging.prepare_labels(read_reference(case, labels, ignore), image, recipe)
+    kind = np.uint8 if len(with_ignored(labels, ignore)) <= 256 else np.uint16
     label = reference.voxels[..., 0].astype(kind)
     positions, offsets = class_positions(label, len(labels))
     place.parent.mkdir(parents=True, exist_ok=True)
@@ -168,6 +183,9 @@ def _make(case, recipe, labels, place):
         np.save(temporary / "label.npy", np.ascontiguousarray(label))
         np.save(temporary / "positions.npy", positions)
         np.save(temporary / "offsets.npy", offsets)
+        if ignore is not None:
+            random = np.random.default_rng(0)
+            np.save(temporary / "labelled.npy", _drawn(label != len(labels), POSITIONS, random))
         os.replace(temporary, place)
     except OSError:
         shutil.rmtree(temporary, ignore_errors=True)

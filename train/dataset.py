@@ -40,6 +40,7 @@ class Dataset:
         labels_folder: the folder of labels that was chosen (plain layout).
         grouping: the rule that made the groups.
         notes: what the user should know, for example which images were left out.
+        ignore: value of voxels in label files that nobody has labelled, the "ignore" of a ``dataset.json``, or None.
     """
 
     name: str
@@ -50,6 +51,7 @@ class Dataset:
     labels_folder: str = "labels"
     grouping: str = ""
     notes: tuple[str, ...] = ()
+    ignore: int | None = None
 
     def case(self, name: str) -> Case:
         """The case called ``name``.
@@ -113,6 +115,7 @@ def from_listing(listing: layouts.Listing, group_pattern: str | None = None) -> 
         labels_folder=listing.labels_folder,
         grouping=grouping.rule,
         notes=listing.notes,
+        ignore=listing.ignore,
     )
 
 

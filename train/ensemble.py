@@ -61,7 +61,7 @@ def evaluate_ensemble(
     def segment(scan):
         return apply(ensemble(scan), chosen, plan.labels, scan.spacing)
 
-    scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress)
+    scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, ignore=plan.ignore)
     folds = [run.fold for run in runs]
     return {"folds": folds, "mirror": mirror, "postprocessing": list(record.to_dict(chosen)["classes"]), **scores}
 

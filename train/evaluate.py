@@ -65,7 +65,7 @@ def evaluate(
     cases = fold_cases(dataset, plan, fold)[1]
     segment = segmenter(patch_predictor(model, plan.training.mirror if mirror else ()), plan)
     then = (lambda case, scan, found: save_prediction(run, case.name, found, scan.affine)) if run and keep else None
-    scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then)
+    scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then, plan.ignore)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
     if run:
         write_text(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
@@ -119,6 +119,7 @@ def score_cases(
     channels: int | None = None,
     progress: bool = False,
     then: Callable | None = None,
+    ignore: int | None = None,
 ) -> dict:
     """Score a segmentation function on labelled cases, each in its own geometry.
 
@@ -129,6 +130,7 @@ def score_cases(
         channels: that a scan must have; None takes what the files hold.
         progress: show a bar.
         then: called with each case, its scan and the class indices found.
+        ignore: value of voxels in label files that count in no score, or None.
 
     Returns:
         {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
@@ -140,7 +142,7 @@ def score_cases(
 
     scores = {}
     for case in tqdm(cases, "evaluate", unit="case", disable=not progress, leave=False):
-        scan, reference = imaging.read(list(case.images), channels=channels), read_reference(case, labels)
+        scan, reference = imaging.read(list(case.images), channels=channels), read_reference(case, labels, ignore)
         imaging.check_same_grid(scan, reference, case.images[0], case.label)
         found = segment(scan)
         scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing)

@@ -69,7 +69,7 @@ def fit(
         )
     if run.model_file.is_file():
         return run
-    cases = cache_cases((*training, *validation), plan.recipe, plan.labels, cache, progress=verbose)
+    cases = cache_cases((*training, *validation), plan.recipe, plan.labels, cache, verbose, plan.ignore)
     return _train(run, cases[: len(training)], cases[len(training) :], verbose)
 
 
@@ -159,7 +159,10 @@ def objective(plan: Plan, outputs: int) -> dict:
     from zoo import losses
 
     weights = plan.training.class_weights
-    loss = losses.get(plan.training.loss, **({"class_weights": weights} if weights else {}))
+    options = {"class_weights": weights} if weights else {}
+    if plan.ignore is not None:
+        options["ignore_label"] = len(plan.labels)
+    loss = losses.get(plan.training.loss, **options)
     if outputs == 1:
         return {"loss": compiled(loss)}
     supervised = losses.deep_supervision(loss, outputs)

@@ -10,7 +10,7 @@ import numpy as np
 
 import imaging
 from imaging.errors import InputError
-from train.reference import class_indices
+from train.reference import class_indices, with_ignored
 
 SAMPLES = 10_000  # foreground voxels kept per case for the intensity statistics, as nnU-Net does
 THREADS = 2  # at most, because each holds a whole case in memory
@@ -97,20 +97,25 @@ def inspect(dataset, progress: bool = False) -> Inspection:
 
     cases = [case for case in dataset.cases if case.label is not None]
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
-        results = pool.map(lambda case: inspect_case(case, dataset.labels, len(dataset.channels)), cases)
+        results = pool.map(
+            lambda case: inspect_case(case, dataset.labels, len(dataset.channels), dataset.ignore), cases
+        )
         results = list(tqdm(results, "inspect", len(cases), unit="case", delay=1, disable=not progress, leave=False))
     facts = tuple(fact for fact, _ in results if fact is not None)
     problems = [problem for _, found in results for problem in found]
     return Inspection(facts, (*problems, *_across(facts, dataset.labels)))
 
 
-def inspect_case(case, labels, channels: int) -> tuple[CaseFacts | None, tuple[Problem, ...]]:
+def inspect_case(
+    case, labels, channels: int, ignore: int | None = None
+) -> tuple[CaseFacts | None, tuple[Problem, ...]]:
     """Read a labelled case and measure it.
 
     Args:
         case: a ``train.dataset.Case``.
         labels: classes by class index.
         channels: how many the dataset's images have.
+        ignore: value of voxels that nobody has labelled, taken for background here; or None.
 
     Returns:
         Its facts, None if it cannot be used, and its problems.
@@ -119,7 +124,9 @@ def inspect_case(case, labels, channels: int) -> tuple[CaseFacts | None, tuple[P
     # The label map comes first: telling its values apart takes more memory than the image, which is not there yet.
     reference = _attempt(problems, lambda: imaging.read_labels(case.label))
     if reference is not None:
-        indices = _attempt(problems, lambda: class_indices(reference.voxels, labels, case.label))
+        indices = _attempt(problems, lambda: class_indices(reference.voxels, with_ignored(labels, ignore), case.label))
+        if indices is not None and ignore is not None:
+            indices[indices == len(labels)] = 0
         if indices is not None and not indices.any():
             problems.append(Problem(f"{case.label}: marks nothing, every voxel is {labels[0].name}", fatal=False))
     image = _attempt(problems, lambda: imaging.read(list(case.images), channels=channels))

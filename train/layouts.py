@@ -5,7 +5,17 @@ from pathlib import Path
 
 from imaging.errors import InputError, UsageError
 from imaging.labels import Label
-from train.listing import SUFFIXES, Entry, Listing, all_exist, channels_of, description_of, labels_of, stem
+from train.listing import (
+    SUFFIXES,
+    Entry,
+    Listing,
+    all_exist,
+    channels_of,
+    description_of,
+    ignored_value,
+    labels_of,
+    stem,
+)
 from train.plain_layout import read_plain
 
 
@@ -64,6 +74,7 @@ def _msd(folder, description):
         labels=labels_of(description, path),
         channels=channels_of(description, path),
         problems=tuple(problems),
+        ignore=ignored_value(description),
     )
 
 
@@ -100,4 +111,5 @@ def _nnunet(folder, description):
         labels=labels_of(description, path),
         channels=channels,
         problems=tuple(problems),
+        ignore=ignored_value(description),
     )

@@ -9,6 +9,7 @@ from pathlib import Path
 from imaging.errors import InputError
 from imaging.labels import Label
 
+IGNORE = "ignore"  # nnU-Net v2's name for voxels that nobody has labelled
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
 
 
@@ -34,6 +35,7 @@ class Listing:
     labels_folder: str = "labels"
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
+    ignore: int | None = None
 
 
 def stem(path: Path) -> str:
@@ -67,7 +69,10 @@ def images_in(folder: Path) -> list[Path]:
 
 
 def labels_of(description: dict, path: Path) -> tuple[Label, ...]:
-    """Classes of a ``dataset.json``: ``{"0": "background"}`` (MSD) or ``{"background": 0}`` (nnU-Net)."""
+    """Classes of a ``dataset.json``: ``{"0": "background"}`` (MSD) or ``{"background": 0}`` (nnU-Net).
+
+    "ignore" is none of them, see ``ignored_value``.
+    """
     found = description.get("labels")
     if not isinstance(found, dict) or not found:
         raise InputError(
@@ -77,8 +82,6 @@ def labels_of(description: dict, path: Path) -> tuple[Label, ...]:
     for key, value in found.items():
         if isinstance(value, list):
             raise InputError(f"{path}: label {key!r} is a region of values {value}; one value per label is accepted")
-        if key == "ignore":
-            raise InputError(f"{path}: an 'ignore' label is not accepted; give these voxels a class or leave them out")
         name, number = (value, key) if re.fullmatch(r"\d+", str(key)) else (key, value)
         if not re.fullmatch(r"\d+", str(number)):
             raise InputError(f"{path}: label {key!r} has value {value!r}; a whole number from 0 is accepted")
@@ -86,12 +89,28 @@ def labels_of(description: dict, path: Path) -> tuple[Label, ...]:
     labels.sort(key=lambda label: label.value)
     if labels[0].value != 0:
         labels.insert(0, Label("background", 0))
+    if labels[0].name == IGNORE:
+        raise InputError(f"{path}: label {IGNORE!r} has value 0, which is the background's; give it another")
     for a, b in itertools.pairwise(labels):
         if a.value == b.value:
             raise InputError(f"{path}: labels {a.name!r} and {b.name!r} share the value {a.value}; give each its own")
+    labels = [label for label in labels if label.name != IGNORE]
     if len(labels) < 2:
         raise InputError(f"{path}: only the background is listed in 'labels'; add the structures to segment")
     return tuple(labels)
+
+
+def ignored_value(description: dict) -> int | None:
+    """The value of voxels that nobody has labelled, which nnU-Net v2 calls "ignore"; None if there is none.
+
+    Args:
+        description: a ``dataset.json`` whose labels ``labels_of`` has accepted.
+    """
+    labels = description.get("labels")
+    for key, value in labels.items() if isinstance(labels, dict) else ():
+        if IGNORE in (key, value):
+            return int(value if key == IGNORE else key)
+    return None
 
 
 def channels_of(description: dict, path: Path) -> tuple[str, ...]:

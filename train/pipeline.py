@@ -33,7 +33,7 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
     dataset = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
     plan = plan or _for_network_without_options(make_plan(dataset))
     chosen = fold_cases(dataset, plan, fold)[0 if training else 1]
-    cases = cache_cases(chosen, plan.recipe, plan.labels, progress=True)
+    cases = cache_cases(chosen, plan.recipe, plan.labels, progress=True, ignore=plan.ignore)
     steps = plan.training.steps_per_epoch if training else validation_steps(cases, plan)
     return batches(cases, plan, training=training, seed=seed, steps=steps)
 
@@ -145,7 +145,8 @@ def read_region(case: CachedCase, region, patch, draws, foreground: float):
     """Read a random region of a case, zero where it reaches beyond the scan.
 
     The patch in the region's middle is centred on a foreground voxel (class and voxel drawn uniformly) with chance
-    ``foreground``, else it lies anywhere. Where the scan is smaller than the patch, it is put in the middle.
+    ``foreground``, else it lies anywhere, or on a labelled voxel if the dataset ignores some, as in nnU-Net. Where the
+    scan is smaller than the patch, it is put in the middle.
 
     Args:
         case: the preprocessed case.
@@ -161,6 +162,9 @@ def read_region(case: CachedCase, region, patch, draws, foreground: float):
     shape, rank = np.array(label.shape), label.ndim
     patch = np.array(patch)
     start = (draws[3 : 3 + rank] * np.maximum(shape - patch + 1, 1)).astype(int)
+    labelled = case.labelled()
+    if labelled is not None and len(labelled):
+        start = labelled[min(int(draws[2] * len(labelled)), len(labelled) - 1)] - patch // 2
     if draws[0] < foreground:
         positions, offsets = case.positions()
         present = np.flatnonzero(np.diff(offsets))
@@ -205,7 +209,8 @@ def _patch(seed, number, *, cases, plan, training):
         return image, label
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
     mirror = plan.training.mirror
-    return augmentation.augment(image, label, key, plan.patch, len(plan.labels), settings, mirror)
+    indices = len(plan.labels) + (plan.ignore is not None)
+    return augmentation.augment(image, label, key, plan.patch, indices, settings, mirror)
 
 
 def _mixed(images, labels, seeds, numbers, *, plan):

@@ -8,7 +8,7 @@ import numpy as np
 import imaging
 from imaging.errors import InputError, UsageError
 from imaging.labels import Label
-from train.listing import Entry, Listing, channels_of, images_in, labels_of, stem
+from train.listing import Entry, Listing, channels_of, ignored_value, images_in, labels_of, stem
 
 MAX_CLASSES = 64  # more distinct values than this is a lossy or grey-scale mask, not a label file
 
@@ -60,6 +60,7 @@ def read_plain(folder: Path, description: dict, labels_folder: str | None, label
         labels_folder=chosen,
         notes=tuple(notes),
         problems=tuple(problems),
+        ignore=ignored_value(description),
     )
 
 

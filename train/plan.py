@@ -133,6 +133,7 @@ class Plan:
         fingerprint: what was measured of the dataset.
         reasons: field name to the rule that decided it, for ``zoo plan --explain``.
         labels_folder: the folder of labels that was planned for (plain dataset layout).
+        ignore: value of voxels in label files that count in no loss, no draw of patches and no score; None for none.
     """
 
     dataset: str
@@ -148,3 +149,4 @@ class Plan:
     reasons: dict = field(default_factory=dict)
     schema: int = 1
     labels_folder: str = "labels"
+    ignore: int | None = None

@@ -57,6 +57,8 @@ def _fields(plan):
     twice = [value for value, count in values.items() if count > 1]
     if twice:
         problems.append(f"labels: value {twice[0]} belongs to several; give each its own")
+    if plan.ignore in values:
+        problems.append(f"ignore is {plan.ignore}, the value of a class; give ignored voxels one of their own")
     strange = [axis for axis in training.mirror if not 0 <= axis < plan.recipe.rank]
     if strange:
         problems.append(f"training.mirror holds axis {strange[0]}, accepted are 0 to {plan.recipe.rank - 1}")
@@ -131,6 +133,8 @@ def _against(plan, dataset):
         problems.append(
             f"labels are {_listed(plan.labels)}, those of {dataset.folder} {_listed(dataset.labels)}; plan again"
         )
+    if plan.ignore != dataset.ignore:
+        problems.append(f"ignore is {plan.ignore}, that of {dataset.folder} {dataset.ignore}; plan again")
     if len(plan.channels) != len(dataset.channels):
         problems.append(f"channels: {len(plan.channels)}, the images of {dataset.folder} have {len(dataset.channels)}")
     return problems

@@ -85,6 +85,7 @@ def make_plan(
         fingerprint=measured,
         reasons=reasons,
         labels_folder=dataset.labels_folder,
+        ignore=dataset.ignore,
     )
     check_plan(plan)
     return plan

@@ -100,7 +100,7 @@ def choose(cases: Callable[[], Iterable], labels: Sequence[Label]) -> Decision:
 
     Args:
         cases: gives (prediction, reference, spacing) of each held-back case, arrays of class indices, one at a time;
-            called twice.
+            called twice. Where a reference is ``len(labels)`` nobody has labelled, and nothing counts.
         labels: classes by class index, background first.
     """
     volumes = {label.name: [] for label in labels[1:]}
@@ -110,12 +110,12 @@ def choose(cases: Callable[[], Iterable], labels: Sequence[Label]) -> Decision:
     candidates = {name: _candidates(name, found) for name, found in volumes.items()}
     scores = {name: [[] for _ in tried] for name, tried in candidates.items()}
     for prediction, reference, spacing in cases():
-        background = prediction == 0
+        background, labelled = prediction == 0, reference < len(labels)
         for index, label in enumerate(labels[1:], 1):
             mask, truth = prediction == index, reference == index
             for number, cleaning in enumerate(candidates[label.name]):
                 cleaned = clean(mask, background, cleaning, spacing)
-                scores[label.name][number].append(overlap.dice(cleaned, truth))
+                scores[label.name][number].append(overlap.dice(cleaned & labelled, truth))
     chosen, before, after = [], {}, {}
     for name, tried in candidates.items():
         means = [float(np.mean(values)) for values in scores[name]]

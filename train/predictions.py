@@ -39,11 +39,13 @@ def load_prediction(run, name: str) -> np.ndarray:
 def predicted_cases(runs: Sequence, dataset) -> Iterator[tuple]:
     """(name, prediction, reference, spacing) of each held-back case of each run; arrays of class indices.
 
+    Where nobody has labelled, the reference is ``len(labels)``.
+
     Args:
         runs: scored runs that kept their predictions.
         dataset: the open ``Dataset`` that they were scored on.
     """
     for run in runs:
         for name in run.plan.folds[run.fold]:
-            reference = read_reference(dataset.case(name), run.plan.labels)
+            reference = read_reference(dataset.case(name), run.plan.labels, run.plan.ignore)
             yield name, load_prediction(run, name), reference.voxels[..., 0], reference.spacing

@@ -8,15 +8,16 @@ from imaging.errors import InputError
 from imaging.labels import Label
 
 
-def read_reference(case, labels: Sequence[Label]):
+def read_reference(case, labels: Sequence[Label], ignore: int | None = None):
     """Read a case's label file.
 
     Args:
         case: a labelled ``train.dataset.Case``.
         labels: classes by class index.
+        ignore: value of voxels that nobody has labelled, or None.
 
     Returns:
-        Scan whose voxels (*spatial, 1) are class indices, in the file's own geometry.
+        Scan whose voxels (*spatial, 1) are class indices, in the file's own geometry; ``len(labels)`` where ignored.
 
     Raises:
         InputError: if the file holds a value that is no label's; the message names file, values and labels.
@@ -24,7 +25,12 @@ def read_reference(case, labels: Sequence[Label]):
     import imaging
 
     scan = imaging.read_labels(case.label)
-    return imaging.Scan(class_indices(scan.voxels, labels, case.label), scan.affine)
+    return imaging.Scan(class_indices(scan.voxels, with_ignored(labels, ignore), case.label), scan.affine)
+
+
+def with_ignored(labels: Sequence[Label], ignore: int | None) -> tuple[Label, ...]:
+    """``labels`` and, as a last class, the voxels of value ``ignore`` if there are such."""
+    return tuple(labels) if ignore is None else (*labels, Label("ignore", ignore))
 
 
 def class_indices(values: np.ndarray, labels: Sequence[Label], where) -> np.ndarray:
@@ -39,7 +45,7 @@ def class_indices(values: np.ndarray, labels: Sequence[Label], where) -> np.ndar
         InputError: if there is a value that is no label's.
     """
     accepted = np.array([label.value for label in labels])
-    found = np.unique(values)
+    found = np.unique(np.concatenate([np.unique(slab) for slab in values]))
     strange = found[~np.isin(found, accepted)]
     if len(strange):
         raise InputError(
@@ -49,4 +55,7 @@ def class_indices(values: np.ndarray, labels: Sequence[Label], where) -> np.ndar
         )
     order = np.argsort(accepted)
     kind = np.uint8 if len(labels) <= 256 else np.uint16
-    return order[np.searchsorted(accepted[order], values)].astype(kind)
+    indices = np.empty(values.shape, kind)
+    for slab, found in zip(indices, values, strict=True):  # the positions searched for take 8 bytes a voxel
+        slab[...] = order[np.searchsorted(accepted[order], found)]
+    return indices

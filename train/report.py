@@ -77,5 +77,7 @@ def case_table(cases: dict) -> str:
 
 
 def _overlay(plan, segment, case):
-    scan, reference = imaging.read(list(case.images), channels=plan.recipe.channels), read_reference(case, plan.labels)
-    return figures.overlay(scan, reference.voxels[..., 0], segment(scan), [label.name for label in plan.labels])
+    scan = imaging.read(list(case.images), channels=plan.recipe.channels)
+    reference = read_reference(case, plan.labels, plan.ignore).voxels[..., 0]
+    reference[reference == len(plan.labels)] = 0  # nobody has labelled these
+    return figures.overlay(scan, reference, segment(scan), [label.name for label in plan.labels])

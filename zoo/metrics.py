@@ -13,7 +13,7 @@ class ClassMetric(keras.metrics.Metric):
     Args:
         classes: number of classes, background included.
         include_background: let class 0 count in the mean.
-        ignore_label: class index of voxels that do not count, or None.
+        ignore_label: class index of voxels that do not count, or None. In one-hot labels a voxel of only zeros is one.
         per_class: report every class beside the mean: ``result()`` is then a dictionary ``name``, ``name_0``, ...
         name: of the metric.
         dtype: as in Keras.
@@ -61,6 +61,9 @@ class ClassMetric(keras.metrics.Metric):
             labels = labels[..., 0] if len(labels.shape) == len(y_pred.shape) else labels
         else:
             labels = ops.argmax(y_true, axis=-1)
+            if self.ignore_label is not None:  # as in the losses, a voxel of only zeros is one
+                empty = ops.equal(ops.sum(y_true, axis=-1), 0)
+                labels = ops.where(empty, self.ignore_label, ops.cast(labels, "int32"))
         known = ops.arange(self.classes, dtype="int32")
         truth = ops.equal(ops.expand_dims(ops.cast(labels, "int32"), -1), known)
         guess = ops.equal(ops.expand_dims(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), -1), known)

@@ -154,7 +154,8 @@ def test_msd_lists_missing_and_doubled_files(tmp_path):
         ({"0": "background"}, "only the background"),
         ({"background": 0, "a": 1, "b": 1}, "'a' and 'b' share the value 1"),
         ({"background": 0, "whole": [1, 2]}, r"'whole' is a region of values \[1, 2\]"),
-        ({"background": 0, "a": 1, "ignore": 2}, "'ignore' label is not accepted"),
+        ({"background": 0, "a": 1, "ignore": 1}, "'a' and 'ignore' share the value 1"),
+        ({"a": 1, "ignore": 0}, "'ignore' has value 0, which is the background's"),
         ({"background": 0, "a": -1}, "'a' has value -1"),
     ],
 )
