@@ -117,6 +117,14 @@ def test_the_list_names_every_set_and_what_to_type():
         assert str(FOLDER) in said
 
 
+@pytest.mark.parametrize("card", SETS)
+def test_what_is_known_of_a_network_names_its_sets(card, capsys):
+    from zoo.cli import main
+
+    assert main(["info", card.entry, "--json"]) == 0
+    assert card.name in json.loads(capsys.readouterr().out)["weights"]
+
+
 def test_a_wheel_holds_every_file(tmp_path):
     """By the patterns of setup.cfg, as setuptools reads them."""
     config = ConfigParser()

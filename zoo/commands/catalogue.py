@@ -57,10 +57,11 @@ def _add_info(subparsers):
 def run_info(args) -> int:
     """Handle ``zoo info``."""
     info = zoo.info(args.name)
+    facts = {**_plain(info), "weights": [card.name for card in zoo.weights.list_weights(info.name)]}
     if args.json:
-        command.emit_json(_plain(info))
+        command.emit_json(facts)
         return 0
-    for name, value in _plain(info).items():
+    for name, value in facts.items():
         if value is not None:
             print(f"{name:22} {value:,}" if isinstance(value, int) else f"{name:22} {value}")
     command.next_command(f"zoo train DATASET --model {info.name} --out RUN")
