@@ -5,8 +5,6 @@ A set is a folder ``<entry>-<set>``: ``weights.npz`` (see ``zoo.weights.storage`
 """
 
 import os
-import shutil
-import tempfile
 import warnings
 from pathlib import Path
 
@@ -66,6 +64,9 @@ def save_weights(model, card: Card, folder=None, kind: str = "float16") -> Path:
     Returns:
         Path of the ``.npz`` file.
     """
+    import shutil
+    import tempfile
+
     target = Path(folder or _FOLDER) / card.folder
     target.parent.mkdir(parents=True, exist_ok=True)
     temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
@@ -96,6 +97,8 @@ def put_in_place(temporary, target) -> None:
     Raises:
         ZooError: if what is there is no set.
     """
+    import shutil
+
     temporary, target = Path(temporary), Path(target)
     temporary.chmod(0o755)
     if not target.exists():
