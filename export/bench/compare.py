@@ -8,8 +8,9 @@ import numpy as np
 
 from edge.manifest import load_manifest
 from export.bench import network, peers
-from export.bench.contest import PEERS as FOLDER
-from export.bench.contest import Contest, Contestant, contest
+from export.bench.contest import Contest, contest
+from export.bench.process import PEERS as FOLDER
+from export.bench.process import Contestant
 from imaging.errors import InputError, UsageError
 
 

@@ -1,44 +1,20 @@
 """Contestants in turn, each in a process that is stopped while the others run."""
 
-import json
+import contextlib
 import os
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
+from export.bench.process import Contestant, Worker, WorkerError
 from imaging.errors import InputError, UsageError
 
-PEERS = Path(__file__).parents[1] / "peers"
-PROJECT = Path(__file__).parents[2]
 # Runs of a turn that are timed, after one that is not.
 TURN = 3
 # Runs on which variants of a contestant are compared.
 TRIAL = 5
-
-
-@dataclass(frozen=True)
-class Contestant:
-    """What runs.
-
-    Attributes:
-        name: what it is called.
-        runtime: file in ``export/peers/`` that runs it.
-        job: what that file is told, JSON types; see ``export/peers/__init__.py``.
-        python: interpreter.
-        peer: another's runtime, not an artifact.
-    """
-
-    name: str
-    runtime: Path
-    job: dict
-    python: str = sys.executable
-    peer: bool = False
 
 
 @dataclass(frozen=True)
@@ -89,75 +65,6 @@ class Contest:
     failures: dict[str, str] = field(default_factory=dict)
 
 
-class WorkerError(Exception):
-    """A contestant could not do what it was asked."""
-
-
-class Worker:
-    """A contestant's process; stopped but while it answers, so that no spinning thread of it takes a core."""
-
-    def __init__(self, contestant: Contestant, threads: int, folder: Path):
-        folder.mkdir(parents=True, exist_ok=True)
-        job = {**contestant.job, "threads": threads, "work": str(folder), "project": str(PROJECT)}
-        (folder / "job.json").write_text(json.dumps(job), encoding="utf-8")
-        self._log = folder / "stderr.txt"
-        environment = {**os.environ, "OMP_NUM_THREADS": str(threads), "CUDA_VISIBLE_DEVICES": "-1"}
-        environment |= {"TF_CPP_MIN_LOG_LEVEL": "3", "KERAS_BACKEND": "tensorflow"}
-        with open(self._log, "ab") as log:
-            self._process = subprocess.Popen(
-                [
-                    contestant.python,
-                    str(Path(__file__).with_name("worker.py")),
-                    contestant.runtime,
-                    folder / "job.json",
-                ],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=log,
-                env=environment,
-                text=True,
-            )
-
-    def ask(self, do: str, **arguments) -> dict:
-        """Let it answer one request.
-
-        Raises:
-            WorkerError: in the words of the runtime, or the last line that a process left behind that died.
-        """
-        try:
-            self._process.stdin.write(json.dumps({"do": do, **arguments}) + "\n")
-            self._process.stdin.flush()
-        except BrokenPipeError:
-            raise WorkerError(self._last_words()) from None
-        self._signal("SIGCONT")
-        line = self._process.stdout.readline()
-        if not line:
-            raise WorkerError(self._last_words())
-        self._signal("SIGSTOP")
-        reply = json.loads(line)
-        if "error" in reply:
-            raise WorkerError(reply["error"])
-        return reply
-
-    def close(self) -> None:
-        """End the process."""
-        self._process.kill()
-        self._process.wait()
-        for pipe in (self._process.stdin, self._process.stdout):
-            pipe.close()
-
-    def _signal(self, name):
-        if hasattr(signal, name):
-            self._process.send_signal(getattr(signal, name))
-        elif name == "SIGSTOP":
-            time.sleep(0.3)  # a system without that signal: what spins is given the time to go to sleep
-
-    def _last_words(self):
-        status = self._process.wait()
-        lines = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        return f"its process ended with status {status}" + (f": {lines[-1].strip()}" if lines else "")
-
-
 def contest(
     contestants: Sequence[Contestant],
     folder,
@@ -194,51 +101,66 @@ def contest(
         raise UsageError(
             f"{rounds} rounds after {warmup} of warm-up with {threads} threads: accepted are at least 1, 0 and 1"
         )
-    folder, failures, variants = Path(folder), {}, {}
-    for contestant in contestants:
-        if tell is not None and contestant.peer:
-            tell(f"{contestant.name}: preparing")
-        worker = Worker(contestant, max(threads), folder / contestant.name.replace("/", "_"))
-        try:
-            variants[contestant.name] = worker.ask("prepare")["variants"]
-        except WorkerError as error:
-            failures[contestant.name] = str(error)
-        finally:
-            worker.close()
+    folder = Path(folder)
+    variants, failures = _prepared(contestants, folder, max(threads), tell)
     results, every, done = [], (warmup + rounds) * len(threads), 0
     for count in threads:
-        runners: dict[str, Runner] = {}
+        runners = {}
         try:
             for contestant in contestants:
-                if contestant.name in failures:
-                    continue
-                try:
-                    runners[contestant.name] = open_best(contestant, variants[contestant.name], count, folder, tell)
-                except WorkerError as error:
-                    failures[contestant.name] = str(error)
+                with _noted(contestant.name, failures):
+                    if contestant.name not in failures:
+                        found = open_best(contestant, variants[contestant.name], count, folder, tell)
+                        runners[contestant.name] = found
             for turn in range(warmup + rounds):
-                for name in list(runners):
-                    try:
-                        spent = runners[name].worker.ask("run", uncounted=1, counted=TURN)["ms"]
-                    except WorkerError as error:
-                        failures[name] = str(error)
-                        runners.pop(name).worker.close()
-                        continue
-                    if turn >= warmup:
-                        runners[name].ms.extend(spent)
+                for name, runner in runners.items():
+                    with _noted(name, failures):
+                        if name not in failures:
+                            spent = runner.worker.ask("run", uncounted=1, counted=TURN)["ms"]
+                            runner.ms.extend(spent if turn >= warmup else ())
                 done += 1
                 if progress is not None:
                     progress(done, every)
-            for runner in runners.values():
-                found = runner.classes(folder)
-                reference = found if reference is None else reference
-                results.append(runner.result(count, reference, found))
+            for name, runner in runners.items():
+                with _noted(name, failures):
+                    if name not in failures:
+                        found = runner.classes(folder)
+                        reference = found if reference is None else reference
+                        results.append(runner.result(count, reference, found))
         finally:
             for runner in runners.values():
                 runner.worker.close()
     if not results:
         raise InputError("; ".join(f"{name}: {reason}" for name, reason in failures.items()))
     return Contest(tuple(results), failures)
+
+
+@contextlib.contextmanager
+def _noted(name, failures):
+    """Note the failure of one contestant; the others go on."""
+    try:
+        yield
+    except WorkerError as error:
+        failures[name] = str(error)
+
+
+def _prepared(contestants, folder, threads, tell):
+    """Variants by name of a contestant, and the reason by name of one that has none."""
+    variants, failures = {}, {}
+    for contestant in contestants:
+        if tell is not None and contestant.peer:
+            tell(f"{contestant.name}: preparing")
+        worker = Worker(contestant, threads, _own(folder, contestant))
+        try:
+            with _noted(contestant.name, failures):
+                variants[contestant.name] = worker.ask("prepare")["variants"]
+        finally:
+            worker.close()
+    return variants, failures
+
+
+def _own(folder, contestant):
+    return folder / contestant.name.replace("/", "_")
 
 
 @dataclass
@@ -290,7 +212,7 @@ def open_best(contestant: Contestant, variants: list[dict], threads: int, folder
     """
     best, least, errors = None, float("inf"), []
     for number, variant in enumerate(variants):
-        worker = Worker(contestant, threads, folder / contestant.name.replace("/", "_") / f"{threads}-{number}")
+        worker = Worker(contestant, threads, _own(folder, contestant) / f"{threads}-{number}")
         try:
             runner = Runner(contestant, variant, worker, worker.ask("open", variant=variant))
             spent = 0.0

@@ -7,8 +7,8 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from export.bench.contest import PEERS as FOLDER
-from export.bench.contest import Contestant
+from export.bench.process import PEERS as FOLDER
+from export.bench.process import Contestant
 from imaging.errors import InputError, UsageError
 
 

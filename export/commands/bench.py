@@ -73,7 +73,7 @@ def run_bench(args) -> int:
             f"{args.rounds} turns of 3 runs after {args.warmup} of warm-up; first: opening and one run, the runtime "
             "imported before; peak: the whole process; same: voxels of the reference's class"
         )
-    wanted = [name for name in args.peer if name in found.failures]
+    wanted = [name for name in (*args.artifacts, *args.peer) if name in found.failures]
     if wanted:
         raise InputError("; ".join(f"{name}: {found.failures[name]}" for name in wanted))
     return 0

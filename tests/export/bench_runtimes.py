@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.bench.contest import Contestant
+from export.bench.process import Contestant
 
 SOURCE = """
 import os, threading, time

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from bench_runtimes import Pretenders
 
-from export.bench.contest import Worker, WorkerError, contest
+from export.bench.contest import contest
+from export.bench.process import Worker, WorkerError
 from imaging import InputError, UsageError
 
 

@@ -10,7 +10,8 @@ from keras import layers
 
 from export.bench import network, peers, report
 from export.bench.compare import compare
-from export.bench.contest import Contest, Result, Worker, contest
+from export.bench.contest import Contest, Result, contest
+from export.bench.process import Worker
 from export.cli import main
 from export.conversion import convert
 from imaging import InputError, UsageError
