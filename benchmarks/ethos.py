@@ -3,11 +3,14 @@
     python benchmarks/ethos.py
     python benchmarks/ethos.py --network mobile_unet3d --patch 32 32 32 --target ethos-u55-128
     python benchmarks/ethos.py --edge
+    python benchmarks/ethos.py --edge --form height --form channels --target ethos-u55
 
 Builds a registry network with random weights, converts it to int8 with random calibration, compiles it for each target
-and prints a table. The default is the hippocampus network; --edge takes every entry of the registry that is tagged
-"edge", on 96 × 96 pixels or 32 × 32 × 32 voxels. All figures are Vela's estimates for one patch; weights and
-calibration change none of them but the size of the compressed weights.
+and prints a table with one row for each form that a 3D network can be rewritten into (see ``zoo export --form``); the
+form that ``zoo export --target`` takes first is marked, and the last table compares it with the form that Vela reckons
+quickest. The default is the hippocampus network; --edge takes every entry of the registry that is tagged "edge", on
+96 × 96 pixels or 32 × 32 × 32 voxels. All figures are Vela's estimates for one patch; weights and calibration change
+none of them but the size of the compressed weights.
 """
 
 import argparse
@@ -21,22 +24,23 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 SMALL = {2: (96, 96), 3: (32, 32, 32)}
 
 
-def convert(name, patch, classes, options):
-    """A registry network as an int8 TFLite file."""
+def convert(name, patch, classes, options, form):
+    """A registry network as an int8 TFLite file in a form."""
     import zoo
     from export.conversion import convert
 
     model = zoo.get(name, (*patch, 1), classes=classes, **options)
     noise = np.random.default_rng(0).normal(size=(2, *patch, 1)).astype(np.float32)
-    return convert(model, "tflite-int8", patch, list(noise), npu=True)
+    return convert(model, "tflite-int8", patch, list(noise), npu=True, form=form)
 
 
-def row(name, report) -> str:
+def row(name, form, report, first) -> str:
     """One line of the table."""
     used = {memory: report.memory_bytes.get(memory, 0) / 2**20 for memory in ("sram", "dram", "off_chip_flash")}
     target = report.target
     return (
-        f"| {name} | {target.accelerator}, {target.memory} | {report.operators} | {report.npu.get('MemoryCopy', 0)} "
+        f"| {name} | {target.accelerator}, {target.memory} | {form}{' *' if form == first else ''} "
+        f"| {report.operators} | {report.npu.get('MemoryCopy', 0)} "
         f"| {len(report.cpu)} | {used['sram']:.2f} | {used['dram']:.2f} | {used['off_chip_flash']:.2f} "
         f"| {report.cycles / 1e6:.1f} | {report.seconds * 1e3:.1f} |"
     )
@@ -51,31 +55,45 @@ def main() -> int:
     parser.add_argument("--patch", type=int, nargs="+", default=[40, 56, 40], help="voxels (default: 40 56 40)")
     parser.add_argument("--classes", type=int, default=3)
     parser.add_argument("--target", action="append", help="NPU; repeatable (default: ethos-u55, -u65 and -u85)")
+    parser.add_argument("--form", action="append", help="of 3D networks: batch, height, channels (default: all)")
     args = parser.parse_args()
     import zoo
     from export import arena, ethos
+    from export.forms import FOLDS
 
     targets = [ethos.find_target(name) for name in args.target or ethos.SYSTEMS]
     options = {} if args.width is None else {"width": args.width}
     work = [(args.network, tuple(args.patch), options)]
     if args.edge:
         work = [(name, SMALL[zoo.info(name).rank], {}) for name in zoo.list_models(tag="edge")]
-    print("| network | target | on the NPU | copies | on the processor | SRAM MB | DRAM MB | flash MB | Mcycles | ms |")
-    print("|---|---|---:|---:|---:|---:|---:|---:|---:|---:|")
-    fallen, notes = [], []
+    print(
+        "| network | target | form | on the NPU | copies | on the processor | SRAM MB | DRAM MB | flash MB | Mcycles "
+        "| ms |\n|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|"
+    )
+    fallen, notes, times = [], [], {}
     for name, patch, chosen in work:
-        converted = convert(name, patch, args.classes, chosen)
-        macs = sum(operator.macs for operator in converted.operators)
-        notes.append(
-            f"{name}, patch {' × '.join(map(str, patch))}: {macs / 1e9:.2f} GMAC; TFLite int8 of "
-            f"{len(converted.operators)} operators, {len(converted.data) / 1e6:.2f} MB, activations "
-            f"{arena.spell_size(arena.measure(converted.data).size)}"
-        )
-        for target in targets:
-            report = ethos.compile_tflite(converted.data, target, allow_cpu=True).report
-            print(row(name, report), flush=True)
-            fallen += [f"{name}, {target.accelerator}, on the processor: {operator}" for operator in report.cpu]
+        for form in (args.form or FOLDS) if len(patch) == 3 else ["2D"]:
+            converted = convert(name, patch, args.classes, chosen, form if len(patch) == 3 else None)
+            macs = sum(operator.macs for operator in converted.operators)
+            notes.append(
+                f"{name}, patch {' × '.join(map(str, patch))}, {form}: {macs / 1e9:.2f} GMAC; TFLite int8 of "
+                f"{len(converted.operators)} operators, {len(converted.data) / 1e6:.2f} MB, activations "
+                f"{arena.spell_size(arena.measure(converted.data).size)}"
+            )
+            for target in targets:
+                report = ethos.compile_tflite(converted.data, target, allow_cpu=True).report
+                first = ethos.preferred_forms(target)[0] if len(patch) == 3 else None
+                print(row(name, form, report, first), flush=True)
+                fallen += [f"{name}, {target.accelerator}, {form}, on the processor: {o}" for o in report.cpu]
+                times.setdefault((name, target.accelerator, first), {})[form] = 1e3 * report.seconds
     print("", *notes, "", *fallen, sep="\n")
+    print("\n| network | target | form of --target | ms | quickest form | ms | batch, ms |")
+    print("|---|---|---|---:|---|---:|---:|")
+    for (name, accelerator, first), found in times.items():
+        if first in found and "batch" in found:
+            best = min(found, key=found.get)
+            shown = (f"{first} | {found[first]:.1f}", f"{best} | {found[best]:.1f}", f"{found['batch']:.1f}")
+            print(f"| {name} | {accelerator} | {' | '.join(shown)} |")
     return int(bool(fallen))
 
 

@@ -137,16 +137,15 @@ class OnnxRunner:
 
 
 def _stored(patch, manifest):
-    """A patch as the input tensor: quantised, with the batch axis that the file has."""
+    """A patch as the input tensor: quantised, in the file's layout, which holds its values in the same order."""
     expected = (*manifest.patch, manifest.recipe.channels)
     if patch.shape != expected:
         raise InputError(f"patch of shape {patch.shape}: {manifest.name} takes {expected}")
-    stored = quantise(patch, manifest.input)
-    return stored if manifest.folded else stored[None]
+    return quantise(patch, manifest.input).reshape(manifest.input.shape)
 
 
 def _logits(stored, manifest):
-    return dequantise(stored if manifest.folded else stored[0], manifest.output)
+    return dequantise(stored.reshape(*manifest.patch, -1), manifest.output)
 
 
 def _check_tensors(model, manifest, inputs, outputs):

@@ -20,6 +20,7 @@ FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
     "onnx-float32", "onnx-float16", "onnx-int8",
 )  # fmt: skip
+FORMS = ("", "height", "channels")
 
 
 @dataclass(frozen=True)
@@ -28,7 +29,8 @@ class Tensor:
 
     Attributes:
         name: the tensor's name in the file.
-        shape: its shape; a folded 3D network has (depth, height, width, channels), others carry a batch axis of 1.
+        shape: its shape; a folded 3D network has (depth, height, width, channels), others carry a batch axis of 1, with
+            two of the other axes as one where the manifest names a form.
         dtype: NumPy name: "float32", "int8", "uint8", ...
         scale: real value of one step, 0.0 when the tensor is float.
         zero_point: stored value of real zero.
@@ -62,6 +64,9 @@ class Manifest:
         calibration: names of the training cases that it was calibrated with.
         operators: operator type to precision to count, read back from the file.
         fidelity: what was verified, and against what.
+        form: of a 3D network with batch 1, how the input and the output hold the values of (depth, height, width,
+            channels), in that order: "height" as (1, depth × height, width, channels), "channels" as (1, depth, height,
+            width × channels); empty for all others.
     """
 
     name: str
@@ -80,6 +85,7 @@ class Manifest:
     calibration: tuple[str, ...] = ()
     operators: dict = field(default_factory=dict)
     fidelity: dict = field(default_factory=dict)
+    form: str = ""
     schema: int = SCHEMA
 
 
@@ -157,6 +163,10 @@ def _check_fields(manifest):
         raise InputError(f"overlap {manifest.overlap}: accepted is 0 to 0.9")
     if manifest.folded and rank != 3:
         raise InputError(f"folded: accepted for networks of rank 3 only, the recipe has rank {rank}")
+    if manifest.form not in FORMS:
+        raise InputError(f"form {manifest.form!r}: accepted are {', '.join(map(repr, FORMS))}")
+    if manifest.form and (manifest.folded or rank != 3):
+        raise InputError(f"form {manifest.form!r}: accepted for networks of rank 3 that are not folded only")
     if len(manifest.channels) != channels:
         raise InputError(f"channels {', '.join(manifest.channels)}: the recipe takes {channels}")
     for name in ("name", "value"):
@@ -167,13 +177,26 @@ def _check_fields(manifest):
         if abs(label.value) >= 2**31:
             raise InputError(f"label {label.name} has value {label.value}: accepted are 32-bit integers")
     for which, last in (("input", channels), ("output", len(manifest.labels))):
-        _check_tensor(which, getattr(manifest, which), manifest.patch, manifest.folded, last)
+        _check_tensor(which, getattr(manifest, which), _shape(manifest, last))
 
 
-def _check_tensor(which, tensor, patch, folded, last):
-    expected = (*patch, last) if folded else (1, *patch, last)
+def _shape(manifest, last) -> tuple[int, ...]:
+    """The shape of the tensor that holds a patch of ``last`` values a voxel."""
+    patch = manifest.patch
+    if manifest.folded:
+        return (*patch, last)
+    if manifest.form == "height":
+        return (1, patch[0] * patch[1], patch[2], last)
+    if manifest.form == "channels":
+        return (1, patch[0], patch[1], patch[2] * last)
+    return (1, *patch, last)
+
+
+def _check_tensor(which, tensor, expected):
     if tensor.shape != expected:
-        raise InputError(f"{which}.shape {tensor.shape}: by patch, folded and classes or channels it is {expected}")
+        raise InputError(
+            f"{which}.shape {tensor.shape}: by patch, folded, form and classes or channels it is {expected}"
+        )
     try:
         dtype = np.dtype(tensor.dtype)
     except TypeError:

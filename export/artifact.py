@@ -17,6 +17,7 @@ from export.attempts import attempt, check_allowed, describe
 from export.card import card
 from export.conversion import Converted, convert
 from export.fidelity import Fidelity
+from export.form_choice import candidates, first_form
 from export.formats import find_format
 from export.latency import Latency, by_threads
 from export.operators import count, integer_share
@@ -55,6 +56,7 @@ def export_run(
     max_arena: int | None = None,
     target: str | None = None,
     allow_cpu: bool = False,
+    form: str | None = None,
     calibration: str = "auto",
     allow_float: int = 0,
     tell: Callable[[str], None] = print,
@@ -73,6 +75,8 @@ def export_run(
             held to what Vela plans for it.
         target: Arm NPU that the int8 TFLite file is compiled for as well, see ``export.ethos``.
         allow_cpu: accept operators that the NPU does not have.
+        form: what a 3D network is rewritten into, see ``export.convert``; by default for a ``target`` what Vela reckons
+            best for it, or the next best that the network can be rewritten into.
         calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
         allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
         tell: takes a line of progress.
@@ -82,8 +86,8 @@ def export_run(
 
     Raises:
         InputError: the run is not finished, a case cannot be read, ``out`` cannot be written.
-        FormatError: unknown format or calibration, or float layers allowed where nothing is int8; known before any
-            work is done.
+        FormatError: unknown format, calibration or form, a form of a 2D network, or float layers allowed where nothing
+            is int8; known before any work is done.
         PrecisionError: an int8 format would not be int8.
         FidelityError: the artifact loses more than ``max_drop``; nothing is written for it.
         ArenaError: it needs more than ``max_arena``; the message says which patch and width would fit.
@@ -101,6 +105,7 @@ def export_run(
     source = run if isinstance(run, Source) else open_source(run)
     if patch is not None:
         source = dataclasses.replace(source, patch=tuple(patch))
+    forms = {kind.name: candidates(form, npu, kind, source.patch) for kind in chosen}
     check_writable(out)
     model = load_network(source.model_file)
     model = fitting.resized(model, source.patch, fitting.built_from(source.provenance))
@@ -109,27 +114,30 @@ def export_run(
     patches = calibrate.patches(source, cases) if cases else []
     calibrated = {"calibration_sha256": calibrate.fingerprint(cases, patches)} if cases else {}
     folders = []
-    for form in chosen:
-        tell(f"{form.name}: converting" + (f", calibrated with {len(cases)} training cases" if form.quantized else ""))
-        used = cases if form.quantized else ()
+    for kind in chosen:
+        tell(f"{kind.name}: converting" + (f", calibrated with {len(cases)} training cases" if kind.quantized else ""))
+        used = cases if kind.quantized else ()
         checker = verifier(model, source, max_drop, threads, tell) if verify else None
 
-        def make(method, floats, form=form, used=used, checker=checker):
-            given = patches if form.quantized else ()
-            converted = convert(
-                model, form.name, source.patch, given, method=method, float_layers=floats, npu=npu is not None
-            )
-            extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
-            if form.quantized:
+        def make(method, floats, kind=kind, used=used, checker=checker):
+            given = patches if kind.quantized else ()
+            how = {"method": method, "float_layers": floats, "npu": npu is not None}
+
+            def build(fold):
+                converted = convert(model, kind.name, source.patch, given, form=fold, **how)
+                return converted, _device(model, converted, source, max_arena, npu, allow_cpu, tell)
+
+            converted, extras = first_form(forms[kind.name], build, kind.name, tell)
+            if kind.quantized:
                 extras.facts.update(calibrated)
-            names, folder = [case.name for case in used], Path(out) / form.name
+            names, folder = [case.name for case in used], Path(out) / kind.name
             return converted, lambda: write_artifact(
                 converted, source, folder, names, checker, extras, latency=by_threads
             )
 
-        folder = attempt(make, calibration, allow_float if form.activations == "int8" else 0, tell)
+        folder = attempt(make, calibration, allow_float if kind.activations == "int8" else 0, tell)
         folders.append(folder)
-        tell(f"{form.name}: {folder} ({(folder / form.file).stat().st_size / 1e6:.2f} MB)")
+        tell(f"{kind.name}: {folder} ({(folder / kind.file).stat().st_size / 1e6:.2f} MB)")
     return folders
 
 
@@ -251,6 +259,7 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
         labels=source.labels,
         channels=source.channels,
         folded=converted.folded,
+        form=converted.form,
         input=converted.input,
         output=converted.output,
         source=provenance,

@@ -3,6 +3,7 @@
 from edge.manifest import Manifest
 from export import ethos
 from export.arena import spell_size
+from export.forms import FOLDS
 from export.layers import spell
 
 
@@ -21,6 +22,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Network: {source.get('network')}, {source.get('parameters', 0):,} parameters, "
         f"{source.get('macs', 0) / 1e9:.2f} GMAC a patch, {source.get('int8_share', 0.0):.1%} of them int8",
         f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
+        *_form(manifest),
         *_memory(source),
         f"- Input: {manifest.input.dtype} {manifest.input.shape}",
         f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits",
@@ -96,6 +98,10 @@ def _layers(source) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _form(manifest) -> list[str]:
+    return [f"- Form: {FOLDS[manifest.form]}"] if manifest.form else []
 
 
 def _memory(source) -> list[str]:

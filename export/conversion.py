@@ -1,5 +1,6 @@
 """Any Keras segmentation network to the bytes of a model file, with its precision read back and checked."""
 
+import dataclasses
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -9,6 +10,7 @@ from edge.manifest import Tensor
 from export import calibrate, operators, quantization
 from export.errors import FormatError
 from export.formats import Format, find_format
+from export.forms import check_form
 from export.layers import LayerError
 from export.operators import Operator
 from export.ranges import check_method
@@ -25,12 +27,14 @@ class Converted:
         input: its input tensor.
         output: its output tensor.
         folded: depth is the batch axis of both (rewritten 3D network).
+        form: of a 3D network rewritten with batch 1, "height" or "channels"; else empty.
         operators: read back from ``data``.
         method: calibration method of an int8 file.
         agreement: share of the voxels of calibration patches that keep the float network's class, by method tried.
         layer_errors: of an int8 file, worst first.
         float_layers: names of those layers of an int8 file that stayed float, as was asked.
         npu: made of operators that NPUs have.
+        weights: scales of the weights of an int8 file.
     """
 
     format: Format
@@ -39,11 +43,13 @@ class Converted:
     output: Tensor
     folded: bool
     operators: list[Operator]
+    form: str = ""
     method: str = ""
     agreement: dict[str, float] = field(default_factory=dict)
     layer_errors: tuple[LayerError, ...] = ()
     float_layers: tuple[str, ...] = ()
     npu: bool = False
+    weights: str = "per-channel"
 
 
 def convert(
@@ -54,7 +60,9 @@ def convert(
     *,
     method: str = "minmax",
     float_layers: int = 0,
+    weights: str = "per-channel",
     npu: bool = False,
+    form: str | None = None,
 ) -> Converted:
     """Convert a Keras segmentation network.
 
@@ -65,13 +73,18 @@ def convert(
         calibration: representative patches (*patch, channels), prepared as in training; for integer formats.
         method: calibration of int8, see ``export.ranges``; "auto" tries all and keeps what agrees best.
         float_layers: number of layers of an int8 file, those of largest error, that stay float.
+        weights: scales of the weights of an int8 file: "per-channel" (of the output), or "per-tensor" for NPUs that
+            know no others.
         npu: keep an int8 TFLite file to operators that NPUs have; a processor is faster without that.
+        form: what a 3D network is rewritten into: "batch" (depth as the batch), or with batch 1, as many accelerators
+            want it, "height" (depth folded into height) or "channels" (width folded into channels); by default what is
+            quickest on processors.
 
     Returns:
         The converted model; for an integer format every convolution in it is integer, but for ``float_layers``.
 
     Raises:
-        FormatError: unknown format or method, or float layers in a format that has none.
+        FormatError: unknown format, method or form, or float layers in a format that has none.
         RewriteError: no patch is given and the model has none, the network does not take it, it has several inputs or
             outputs, or a layer that cannot be rewritten.
         PrecisionError: an integer format was asked for and some convolution is not, or the runtime lacks an operation.
@@ -79,63 +92,83 @@ def convert(
     """
     chosen = find_format(format)
     check_method(method)
+    check_form(form)
     if float_layers and chosen.activations != "int8":
         raise FormatError(f"format {chosen.name}: float layers are for int8 formats; leave them out")
+    quantization.check_weights(weights)
+    if weights == "per-tensor" and chosen.activations != "int8":
+        raise FormatError(f"format {chosen.name}: weights per-tensor are for int8 formats; leave that out")
     _check_ends(model)
     patch = _patch(model, patch)
+    if form is not None and len(patch) != 3:
+        raise FormatError(f"form {form}: holds for 3D networks, {model.name} takes {len(patch)} axes; leave it out")
     check_fit(model, patch)
     channels = model.inputs[0].shape[-1]
     if chosen.quantized:
         calibration = calibrate.check_patches(calibration, (*patch, channels))
+    # XNNPACK's int8 transposed convolution is the slower form; NPUs lack depth to space.
+    subpixel = chosen.activations == "int8" and not (npu and chosen.runtime == "tflite")
+    given = Form(subpixel=subpixel, fold=form or "batch")
     if chosen.runtime == "tflite":
-        converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, npu)
+        converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, given, weights)
     else:
-        converted = _to_onnx(model, chosen, patch, calibration, method, float_layers)
+        native = form is None
+        converted = _to_onnx(model, chosen, patch, calibration, method, float_layers, given, not native, weights)
+    converted = dataclasses.replace(
+        converted,
+        npu=npu,
+        weights=weights,
+        folded=converted.folded and given.fold == "batch",
+        form=given.fold if converted.folded and given.fold != "batch" else "",
+    )
     if chosen.quantized:
         precision = "int8" if chosen.activations == "int8" else "int16x8"
         operators.check_integer(converted.operators, chosen.name, precision, float_layers)
     return converted
 
 
-def _to_tflite(model, chosen, patch, calibration, method, float_layers, npu):
+def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, weights):
     from export import tflite, tflite_integer
 
-    folded = len(patch) == 3
-    # XNNPACK's int8 transposed convolution is the slower form; NPUs lack depth to space.
-    form = Form(subpixel=chosen.activations == "int8" and not npu)
-    flat, patches = rewrite(model, patch, form), [_carried(p, folded) for p in calibration]
+    flat = rewrite(model, patch, form)
+    patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
     how = {}
     if chosen.activations == "int8":
-        network = quantization.TFLiteNetwork(flat, patches)
-        quantized = quantization.quantize(network, patches, method, float_layers)
+        network = quantization.TFLiteNetwork(flat, patches, weights)
+        quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
         data, how = quantized.model, _how(quantized)
     elif chosen.activations == "int16":
         data = tflite_integer.quantize_int16(tflite.to_tflite(flat, find_format("tflite-float32")), patches)
     else:
         data = tflite.to_tflite(flat, chosen)
-    return Converted(chosen, data, *tflite.tensors(data), folded, operators.read_tflite(data), npu=npu, **how)
+    return Converted(chosen, data, *tflite.tensors(data), len(patch) == 3, operators.read_tflite(data), **how)
 
 
-def _to_onnx(model, chosen, patch, calibration, method, float_layers):
+def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, rewritten, weights):
     from export import onnx
 
-    how, folded = {}, False
+    how = {}
     if chosen.activations == "int8":
-        folded = len(patch) == 3
-        patches = [_carried(p, folded) for p in calibration]
-        network = quantization.OnnxNetwork(onnx.to_onnx(rewrite(model, patch, Form(subpixel=True))), patches)
-        quantized = quantization.quantize(network, patches, method, float_layers)
+        rewritten = True
+        flat = rewrite(model, patch, form)
+        patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
+        network = quantization.OnnxNetwork(onnx.to_onnx(flat), patches, weights)
+        quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
         converted, how = quantized.model, _how(quantized)
         operators.check_runtime_integer(converted, float_layers)
     else:
-        grouped = _has_groups(model)
-        folded = grouped and len(patch) == 3
-        converted = onnx.to_onnx(rewrite(model, patch) if grouped else _fixed(model, patch))
+        rewritten = rewritten or _has_groups(model)
+        converted = onnx.to_onnx(rewrite(model, patch, form) if rewritten else _fixed(model, patch))
         if chosen.weights == "float16":
             converted = onnx.to_float16(converted)
+    folded = rewritten and len(patch) == 3
     return Converted(
         chosen, converted.SerializeToString(), *onnx.tensors(converted), folded, operators.read_onnx(converted), **how
     )
+
+
+def _classes(model) -> int:
+    return model.outputs[0].shape[-1]
 
 
 def _has_groups(model) -> bool:
@@ -146,10 +179,6 @@ def _has_groups(model) -> bool:
 
 def _how(quantized):
     return {name: getattr(quantized, name) for name in ("method", "agreement", "layer_errors", "float_layers")}
-
-
-def _carried(patch, folded):
-    return patch if folded else patch[None]
 
 
 def _patch(model, patch):

@@ -200,7 +200,10 @@ def _convert(model, like: Converted, patch) -> Converted:
     """An artifact for its memory's sake: the values that it is calibrated with change nothing in that."""
     channels = model.inputs[0].shape[-1]
     noise = np.random.default_rng(0).normal(size=(*patch, channels)).astype(np.float32)
-    return convert(model, like.format.name, patch, [noise], float_layers=len(like.float_layers), npu=like.npu)
+    return convert(
+        model, like.format.name, patch, [noise], float_layers=len(like.float_layers), npu=like.npu,
+        form=like.form or None,
+    )  # fmt: skip
 
 
 def resized(model, patch: Sequence[int], origin: Origin):

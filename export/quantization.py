@@ -101,7 +101,9 @@ class OnnxNetwork:
         return onnx_integer.paired(self.prepared, quantized, patches)
 
 
-def quantize(network, patches: Sequence[np.ndarray], method: str = "auto", float_layers: int = 0) -> Quantized:
+def quantize(
+    network, patches: Sequence[np.ndarray], method: str = "auto", float_layers: int = 0, classes: int | None = None
+) -> Quantized:
     """Quantize a calibrated network.
 
     Args:
@@ -110,6 +112,7 @@ def quantize(network, patches: Sequence[np.ndarray], method: str = "auto", float
         method: one of ``ranges.METHODS``, or "auto": the one whose classes agree best with the float network's on
             ``patches``; the first of them where they agree alike.
         float_layers: number of layers that stay float, those of largest error.
+        classes: of the logits, where their last axis holds more than those.
 
     Raises:
         FormatError: for an unknown method.
@@ -117,7 +120,7 @@ def quantize(network, patches: Sequence[np.ndarray], method: str = "auto", float
     check_method(method)
     made = {name: network.quantize(name) for name in (METHODS if method == "auto" else (method,))}
     picks = np.unique(np.linspace(0, len(patches) - 1, min(AGREEMENT_PATCHES, len(patches))).round().astype(int))
-    measured = {name: _agreement(network, model, patches, picks) for name, model in made.items()}
+    measured = {name: _agreement(network, model, patches, picks, classes) for name, model in made.items()}
     best = max(made, key=measured.get)
     few = [patches[i] for i in picks[:: max(1, len(picks) // ERROR_PATCHES)]]
     errors = layers.ratios(network.paired(made[best], few))
@@ -125,11 +128,14 @@ def quantize(network, patches: Sequence[np.ndarray], method: str = "auto", float
         return Quantized(made[best], best, measured, errors)
     names = tuple(error.name for error in errors[:float_layers])
     model = network.quantize(best, names)
-    measured[f"{best}, {len(names)} layers float"] = _agreement(network, model, patches, picks)
+    measured[f"{best}, {len(names)} layers float"] = _agreement(network, model, patches, picks, classes)
     return Quantized(model, best, measured, layers.ratios(network.paired(model, few)), names)
 
 
-def _agreement(network, model, patches, picks) -> float:
+def _agreement(network, model, patches, picks, classes) -> float:
+    def labels(logits):
+        return logits.reshape(-1, classes or logits.shape[-1]).argmax(-1)
+
     found = network.run(model, [patches[i] for i in picks])
-    same = [np.mean(o.argmax(-1) == network.logits[i].argmax(-1)) for i, o in zip(picks, found, strict=True)]
+    same = [np.mean(labels(o) == labels(network.logits[i])) for i, o in zip(picks, found, strict=True)]
     return float(np.mean(same))

@@ -41,6 +41,12 @@ def add_export(subparsers) -> None:
     parser.add_argument("--max-arena", metavar="SIZE", help="refuse a TFLite file whose activations need more: 256KB")
     parser.add_argument("--target", metavar="NPU", help="compile the int8 TFLite file for ethos-u55, -u65 or -u85 too")
     parser.add_argument("--allow-cpu", action="store_true", help="with --target: accept operators the NPU lacks")
+    parser.add_argument(
+        "--form",
+        metavar="NAME",
+        help="of a 3D network: batch (processors), or with batch 1 height (GPU and vendor delegates, Edge TPU) or "
+        "channels (NPUs of little memory); default: what is best for --target, else batch",
+    )
     parser.add_argument("--list", action="store_true", help="print the formats and what each is for")
     parser.add_argument("--json", action="store_true", help="print the artifact folders and their fidelity as JSON")
     parser.set_defaults(handler=run_export)
@@ -63,11 +69,13 @@ def run_export(args) -> int:
     from export.arena import check_formats, parse_size
     from export.attempts import check_allowed
     from export.formats import find_format
+    from export.forms import check_form
     from export.ranges import check_method
 
     for name in args.format:
         find_format(name)
     check_method(args.calibration)
+    check_form(args.form)
     check_allowed(args.format, args.allow_float)
     if args.allow_float and args.no_verify:
         raise UsageError("--allow-float: is used where verification fails; leave out --no-verify")
@@ -98,6 +106,7 @@ def run_export(args) -> int:
         max_arena=max_arena,
         target=args.target,
         allow_cpu=args.allow_cpu,
+        form=args.form,
         calibration=args.calibration,
         allow_float=args.allow_float,
         tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),

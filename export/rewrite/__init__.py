@@ -1,4 +1,4 @@
-"""The exact rewrite of a Keras segmentation network into 2D layers with depth folded into the batch axis."""
+"""The exact rewrite of a Keras segmentation network into 2D layers: depth folded into the batch axis, or batch 1."""
 
 from export.rewrite.fit import check_fit
 from export.rewrite.graph import Form, RewriteError, rewrite

@@ -68,7 +68,7 @@ def conv3d_transpose_layer(layer, args, kwargs, emission):
 def conv2d_transpose_layer(layer, args, kwargs, emission):
     """Conv2DTranspose: kept, or a convolution and a depth-to-space step; batch normalisation folded in."""
     kernel, bias = folded_weights(layer, emission.batch_norm, out_axis=2)
-    return activate(layer, _transpose2d(args[0], kernel, bias, Place(layer, emission), axes_of(layer, 2)))
+    return activate(layer, transpose2d(args[0], kernel, bias, Place(layer, emission), axes_of(layer, 2)))
 
 
 def _transpose3d(x, kernel, bias, place, axes):
@@ -88,7 +88,7 @@ def _transpose3d(x, kernel, bias, place, axes):
         source = pieces[0] if len(pieces) == 1 else ops.concatenate(pieces, axis=-1)
         flat = np.concatenate([kernel[k] for k, _ in reached], axis=-1)
         which = "-".join(str(k) for k, _ in reached)
-        parts.append(_transpose2d(source, flat, bias, place.at(f"residue{residue}taps{which}"), plane))
+        parts.append(transpose2d(source, flat, bias, place.at(f"residue{residue}taps{which}"), plane))
     parts = _fill(parts, bias)
     return depth.take(depth.interleave(parts), 0, size)
 
@@ -99,8 +99,8 @@ def _fill(parts, bias):
     return [ops.broadcast_to(ops.convert_to_tensor(bias), shape) if part is None else part for part in parts]
 
 
-def _transpose2d(x, kernel, bias, place, axes):
-    """kernel (kh, kw, out, in)."""
+def transpose2d(x, kernel, bias, place, axes):
+    """A 2D transposed convolution of an image, kernel (kh, kw, out, in), in the form asked for."""
     strides = tuple(axis.stride for axis in axes)
     if place.emission.form.subpixel or strides[0] != strides[1]:
         return _subpixel(x, kernel, bias, place, axes)
@@ -180,4 +180,4 @@ def conv_transpose_operation(operation, args, kwargs, emission):
     axes = [Axis(*one) for one in zip(kernel.shape[:rank], *spread, strict=True)]
     bias = np.zeros(kernel.shape[-2], np.float32)
     # the operation itself cannot be kept: Keras' ConvTranspose.call hands its arguments on in the wrong order
-    return (_transpose3d if rank == 3 else _transpose2d)(x, kernel, bias, Place(operation, emission), axes)
+    return (_transpose3d if rank == 3 else transpose2d)(x, kernel, bias, Place(operation, emission), axes)

@@ -7,9 +7,12 @@ import keras
 from keras import tree
 
 from export.rewrite import naming
+from export.rewrite.batch1 import volume
+from export.rewrite.blocks.layout import Blocks, Unit
+from export.rewrite.blocks.registry import on_blocks
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, inlined, placeholders
-from export.rewrite.registry import find_rule
+from export.rewrite.registry import POINTWISE, VOLUME_RULES, find_rule
 from imaging.errors import InputError
 
 
@@ -24,9 +27,15 @@ class Form:
     Attributes:
         subpixel: a transposed convolution becomes a convolution and a depth-to-space step, for runtimes whose
             int8 transposed convolution is slow (LiteRT) or missing (ONNX Runtime); False keeps it as it is, for NPUs.
+        fold: where a 3D network's third axis goes: "batch" (depth, the quickest on processors), "height" (depth) or
+            "channels" (width), the last two with batch 1, as many accelerators want it.
+        unit: of the runtime's int8 matrix product, for which convolutions of few channels make several slices of depth at
+            once; None for slice by slice.
     """
 
     subpixel: bool = False
+    fold: str = "batch"
+    unit: Unit | None = None
 
 
 @dataclass
@@ -38,12 +47,14 @@ class Walk:
         shared: emitted layers by source layer, so that a shared layer is emitted once.
         names: taken by emitted layers and operations.
         problems: why layers could not be rewritten, each once.
+        blocks: by the id of an emitted tensor: it, and the same with several slices side by side.
     """
 
     form: Form
     shared: dict = field(default_factory=dict)
     names: set = field(default_factory=set)
     problems: list = field(default_factory=list)
+    blocks: dict = field(default_factory=dict)
 
     def problem(self, text: str) -> None:
         """Remember why a layer cannot be rewritten."""
@@ -79,6 +90,10 @@ class Emission:
         if key not in self.walk.shared:
             self.walk.shared[key] = make()
         return self.walk.shared[key]
+
+    def blocks(self, tensor) -> Blocks | None:
+        """A feature map with several slices side by side in the channels, if it is to be had so."""
+        return self.walk.blocks.get(id(tensor), (None, None))[1]
 
     def axis(self, axis: int) -> int:
         """The axis of a folded tensor that ``axis`` of a source tensor of ``rank`` became.
@@ -120,7 +135,7 @@ def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) 
 
     Returns:
         A model with only 2D layers. A 3D network takes (depth, height, width, channels) and returns feature maps of
-        that layout; a 2D network takes (1, height, width, channels).
+        that layout, or as ``batch1.volume.layout`` says of the form; a 2D network takes (1, height, width, channels).
 
     Raises:
         RewriteError: if the model is not functional, has other than one input, or holds layers that no rule rewrites.
@@ -142,12 +157,15 @@ def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) 
             f"{model.name}: its input has {len(source.shape) - 2} spatial axes, patch {patch} has {len(patch)}; "
             "accepted are 2 or 3, the same for both"
         )
-    batch_shape = (*patch, source.shape[-1]) if len(patch) == 3 else (1, *patch, source.shape[-1])
-    image = keras.Input(batch_shape=batch_shape, name="image", dtype="float32")
     walk = Walk(form or Form(), names={"image"})
-    outputs = _emit(network, [image], walk, "")
+    shape = (*patch, source.shape[-1])
+    image = keras.Input(batch_shape=volume.layout(walk.form.fold, shape), name="image", dtype="float32")
+    outputs = _emit(network, [volume.carried(image, walk.form.fold, shape)], walk, "")
     if walk.problems:
-        raise RewriteError(f"{model.name} cannot be rewritten: " + "; ".join(walk.problems))
+        what = "" if walk.form.fold == "batch" else f" in the form {walk.form.fold!r}"
+        raise RewriteError(f"{model.name} cannot be rewritten{what}: " + "; ".join(walk.problems))
+    outputs = tree.map_structure(lambda value: volume.laid_out(value, walk.form.fold), outputs)
+    naming.name(outputs, [image], "output", walk.names)
     return keras.Model(image, outputs, name=f"{model.name}_rewritten")
 
 
@@ -190,13 +208,28 @@ def _emit_one(node, tensors, batch_norm, walk, path):
     try:
         _check(operation)
         args, kwargs = _filled(node, tensors)
-        outputs = (find_rule(operation) or _without_rule)(operation, args, kwargs, emission)
+        outputs = on_blocks(operation, args, kwargs, emission) if walk.form.unit else None
+        if outputs is None:
+            outputs = _rule_for(operation, emission)(operation, args, kwargs, emission)
     except (ValueError, TypeError, InlineError) as error:
         reason = str(error).strip().splitlines()[0]
         walk.problem(reason if isinstance(error, RewriteError) else f"{describe(operation, path)}: {reason}")
         return _stand_in(node, tensors, walk)
-    naming.name(outputs, [tensors[id(t)] for t in node.input_tensors], path, walk.names)
+    before = volume.tensors_of([tensors[id(t)] for t in node.input_tensors])
+    naming.name(volume.tensors_of(outputs), before, path, walk.names)
     return outputs
+
+
+def _rule_for(operation, emission):
+    """The rule of the form asked for; where no 3D feature map is touched, all forms are the same."""
+    touched = [*emission.node.input_tensors, *emission.node.outputs]
+    if emission.form.fold == "batch" or all(len(t.shape) < 5 for t in touched):
+        return find_rule(operation) or _without_rule
+    import export.rewrite.batch1.rules as batch1  # registers the rules on first use
+
+    if type(operation) in POINTWISE:
+        return batch1.pointwise.on_image
+    return find_rule(operation, VOLUME_RULES) or _without_volume_rule
 
 
 def _filled(node, tensors):
@@ -214,7 +247,8 @@ def _filled(node, tensors):
 
 def _stand_in(node, tensors, walk):
     try:
-        return placeholders(node, tensors)
+        found = zip(placeholders(node, tensors), node.outputs, strict=True)
+        return [volume.carried(t, walk.form.fold, t.shape) if len(o.shape) == 5 else t for t, o in found]
     except InlineError:
         raise RewriteError("; ".join([*walk.problems, "and maybe more behind it"])) from None
 
@@ -247,6 +281,13 @@ def _without_rule(operation, args, kwargs, emission):
         raise ValueError(
             f"has no rule, and its call cannot be followed ({error}); register one with export.rule"
         ) from None
+
+
+def _without_volume_rule(operation, args, kwargs, emission):
+    """A layer without a rule in a form of batch 1: by what it is made of."""
+    if isinstance(operation, keras.Layer) and find_rule(operation) is None:
+        return emission.inlined()
+    raise ValueError(f"has no rule in the form {emission.form.fold!r}; the form 'batch' takes it")
 
 
 def whole(operation, args, kwargs, emission):

@@ -3,10 +3,12 @@
 from collections.abc import Callable
 
 RULES: dict[type, Callable] = {}
+VOLUME_RULES: dict[type, Callable] = {}
 FOLDABLE: set[type] = set()
+POINTWISE: set[type] = set()
 
 
-def rule(*layer_types: type, folds_batch_norm: bool = False) -> Callable:
+def rule(*layer_types: type, folds_batch_norm: bool = False, pointwise: bool = False) -> Callable:
     """Register a function ``rule(layer, args, kwargs, emission) -> tensor`` for layer types.
 
     ``args`` and ``kwargs`` are the layer's call arguments with every source tensor replaced by its emitted one. A 3D
@@ -17,9 +19,11 @@ def rule(*layer_types: type, folds_batch_norm: bool = False) -> Callable:
     Args:
         layer_types: Keras layer or operation classes.
         folds_batch_norm: the rule multiplies ``emission.batch_norm`` into the layer's weights.
+        pointwise: the rule treats all voxels alike, so that it serves the forms of batch 1 too, where a feature map
+            arrives as (1, depth × height, width, channels).
 
     Example:
-        >>> @export.rule(Swish3D)
+        >>> @export.rule(Swish3D, pointwise=True)
         ... def swish(layer, args, kwargs, emission):
         ...     return keras.ops.silu(args[0])
     """
@@ -29,14 +33,30 @@ def rule(*layer_types: type, folds_batch_norm: bool = False) -> Callable:
             RULES[layer_type] = function
             if folds_batch_norm:
                 FOLDABLE.add(layer_type)
+            if pointwise:
+                POINTWISE.add(layer_type)
         return function
 
     return register
 
 
-def find_rule(operation) -> Callable | None:
-    """The rule for a layer or operation, or None."""
+def volume_rule(*layer_types: type, folds_batch_norm: bool = False) -> Callable:
+    """Register a rule for 3D feature maps in the forms of batch 1, which take and return ``batch1.volume.Volume``s.
+
+    Arguments as for ``rule``.
+    """
+
+    def register(function):
+        VOLUME_RULES.update(dict.fromkeys(layer_types, function))
+        FOLDABLE.update(layer_types if folds_batch_norm else ())
+        return function
+
+    return register
+
+
+def find_rule(operation, rules: dict[type, Callable] = RULES) -> Callable | None:
+    """The rule for a layer or operation among ``rules``, or None."""
     for kind in type(operation).__mro__:
-        if kind in RULES:
-            return RULES[kind] if kind.call is type(operation).call else None
+        if kind in rules:
+            return rules[kind] if kind.call is type(operation).call else None
     return None

@@ -36,6 +36,17 @@ def next_slice(shape):
     return network, shape
 
 
+def graded_rows(shape):
+    """The same as ``graded`` for an image that holds (depth, height, width × channels), as the form "channels" does."""
+    rows, columns = shape[1] * shape[2], shape[3]
+
+    def network(x):
+        y = graded((1, rows, columns, 1))[0](tf.reshape(x, (1, rows, columns, 1)))
+        return tf.reshape(y, (*shape[:3], 3 * columns))
+
+    return network, shape
+
+
 def larger_channel(shape):
     """Two classes: whether the second of two channels is the larger."""
 
@@ -63,6 +74,8 @@ def main(folder):
     files = {
         "folded-int8": convert(*graded((8, 16, 12, 1)), tf.int8),
         "folded-uint8": convert(*graded((8, 16, 12, 1)), tf.uint8),
+        "height-int8": convert(*graded((1, 8 * 16, 12, 1)), tf.int8),
+        "channels-int8": convert(*graded_rows((1, 8, 16, 12)), tf.int8),
         "native-float": convert(*graded((1, 8, 16, 12, 1))),
         "flat-int8": convert(*graded((1, 16, 24, 1)), tf.int8),
         "next-slice": convert(*next_slice((8, 16, 12, 1))),

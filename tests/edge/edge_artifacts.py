@@ -104,7 +104,7 @@ def tflite_tensors(path):
     )
 
 
-def write_artifact(folder, model, tensors, recipe, folded, file_format, labels=LABELS, overlap=0.5):
+def write_artifact(folder, model, tensors, recipe, folded, file_format, labels=LABELS, overlap=0.5, form=""):
     """Lay out an artifact folder around the bytes of a model; returns the folder."""
     folder.mkdir(parents=True)
     name = "model.onnx" if file_format.startswith("onnx") else "model.tflite"
@@ -116,11 +116,12 @@ def write_artifact(folder, model, tensors, recipe, folded, file_format, labels=L
         model=name,
         sha256=hashlib.sha256(model).hexdigest(),
         recipe=recipe,
-        patch=first.shape[:-1] if folded else first.shape[1:-1],
+        patch=(8, 16, 12) if form else first.shape[:-1] if folded else first.shape[1:-1],
         overlap=overlap,
-        labels=labels[: second.shape[-1]],
+        labels=labels if form else labels[: second.shape[-1]],
         channels=tuple(f"channel {i}" for i in range(recipe.channels)),
         folded=folded,
+        form=form,
         input=first,
         output=second,
         source={"network": "closed form"},
@@ -139,13 +140,18 @@ def build_all(folder):
     for name, recipe, folded, file_format in (
         ("folded-int8", VOLUME, True, "tflite-int8"),
         ("folded-uint8", VOLUME, True, "tflite-int8"),
+        ("height-int8", VOLUME, False, "tflite-int8"),
+        ("channels-int8", VOLUME, False, "tflite-int8"),
         ("native-float", VOLUME, False, "tflite-float32"),
         ("flat-int8", FLAT, False, "tflite-int8"),
         ("next-slice", dataclasses.replace(VOLUME, orientation=None), True, "tflite-float32"),
         ("two-channels", two, False, "tflite-float32"),
     ):
-        path = built / f"{name}.tflite"
-        made[name] = write_artifact(folder / name, path.read_bytes(), tflite_tensors(path), recipe, folded, file_format)
+        path, form = built / f"{name}.tflite", name.split("-")[0]
+        made[name] = write_artifact(
+            folder / name, path.read_bytes(), tflite_tensors(path), recipe, folded, file_format,
+            form=form if form in ("height", "channels") else "",
+        )  # fmt: skip
     for name, shape, stored, file_format in (
         ("onnx-folded-uint8", (8, 16, 12, 1), "uint8", "onnx-int8"),
         ("onnx-native-float", (1, 8, 16, 12, 1), "float32", "onnx-float32"),

@@ -62,8 +62,12 @@ def test_floats_pass(artifacts):
 
 
 @pytest.mark.parametrize(
-    "name", ["folded-int8", "folded-uint8", "native-float", "onnx-folded-uint8", "onnx-native-float"]
-)
+    "name",
+    [
+        "folded-int8", "folded-uint8", "height-int8", "channels-int8", "native-float", "onnx-folded-uint8",
+        "onnx-native-float",
+    ],
+)  # fmt: skip
 @pytest.mark.parametrize("threads", [1, 2])
 def test_logits(artifacts, name, threads):
     manifest = load_manifest(artifacts[name])

@@ -61,6 +61,10 @@ def test_sha256_of_known_bytes(tmp_path):
         ({"patch": [8, 16, 0]}, "accepted are 3 positive numbers"),
         ({"patch": [8, 16, 16]}, r"input.shape \(8, 16, 12, 1\): .* it is \(8, 16, 16, 1\)"),
         ({"folded": False}, r"input.shape \(8, 16, 12, 1\): .* it is \(1, 8, 16, 12, 1\)"),
+        ({"form": "depth"}, "form 'depth': accepted are '', 'height', 'channels'"),
+        ({"form": "height"}, "form 'height': accepted for networks of rank 3 that are not folded only"),
+        ({"form": "height", "folded": False}, r"input.shape \(8, 16, 12, 1\): .* it is \(1, 128, 12, 1\)"),
+        ({"form": "channels", "folded": False}, r"input.shape \(8, 16, 12, 1\): .* it is \(1, 8, 16, 12\)"),
         ({"overlap": 1.5}, "overlap 1.5: accepted is 0 to 0.9"),
         ({"channels": ["a", "b"]}, "channels a, b: the recipe takes 1"),
         ({"labels": [{"name": "background", "value": 0}]}, "accepted are two or more, all different"),
@@ -82,6 +86,14 @@ def test_wrong_manifests(artifact, fields, message):
         load_manifest(artifact)
     assert str(artifact) in str(caught.value)
     assert "\n" not in str(caught.value)
+
+
+def test_a_manifest_from_before_there_were_forms(artifact):
+    path = artifact / "manifest.json"
+    data = json.loads(path.read_text())
+    assert data.pop("form") == ""
+    path.write_text(json.dumps(data))
+    assert load_manifest(artifact).form == ""
 
 
 def test_a_folded_network_is_three_dimensional(artifacts, tmp_path):

@@ -11,7 +11,15 @@ import edge
 import imaging
 from imaging import InputError, Scan
 
-VOLUMES = ("folded-int8", "folded-uint8", "native-float", "onnx-folded-uint8", "onnx-native-float")
+VOLUMES = (
+    "folded-int8",
+    "folded-uint8",
+    "height-int8",
+    "channels-int8",
+    "native-float",
+    "onnx-folded-uint8",
+    "onnx-native-float",
+)
 OBLIQUE = nibabel.affines.from_matvec(
     nibabel.eulerangles.euler2mat(0.2, -0.1, 0.3) @ np.diag([0.8, 1.2, 2.5]), [-31.5, 12.25, 7.0]
 )

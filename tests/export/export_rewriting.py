@@ -2,10 +2,45 @@
 
 import keras
 import numpy as np
+from keras import layers
 
 from export.rewrite import Form, rewrite
+from export.rewrite.batch1.volume import layout
 
 FORMS = (Form(), Form(subpixel=True))
+BATCH1 = (Form(fold="height"), Form(fold="channels"), Form(True, "height"), Form(True, "channels"))
+
+
+def convolution(x, filters, kernel=3, **options):
+    return layers.Conv3D(filters, kernel, padding="same", **options)(x)
+
+
+BLOCKS = {
+    "conv, norm, act": lambda x: layers.ReLU()(layers.BatchNormalization()(convolution(x, 3, use_bias=False))),
+    "pre-activation": lambda x: convolution(layers.ReLU()(layers.BatchNormalization()(x)), x.shape[-1]),
+    "residual": lambda x: layers.Add()([x, layers.PReLU(shared_axes=(1, 2, 3))(convolution(x, x.shape[-1]))]),
+    "dense": lambda x: layers.Concatenate()([x, convolution(x, 2, activation="silu")]),
+    "pseudo-3D": lambda x: convolution(convolution(x, 3, (1, 3, 3)), 2, (3, 1, 1), activation="relu"),
+    "squeeze-excitation": lambda x: layers.Multiply()(
+        [
+            x,
+            layers.Reshape((1, 1, 1, x.shape[-1]))(
+                layers.Dense(x.shape[-1], activation="sigmoid")(layers.GlobalAveragePooling3D()(x))
+            ),
+        ]
+    ),
+    "attention gate": lambda x: layers.Multiply()(
+        [x, layers.Activation("sigmoid")(convolution(layers.ReLU()(convolution(x, 2, 1) + convolution(x, 2, 1)), 1, 1))]
+    ),
+    "instance": lambda x: layers.LeakyReLU(0.01)(layers.GroupNormalization(-1)(convolution(x, 2))),
+    "dilated": lambda x: convolution(x, 2, dilation_rate=(1, 2, 2), activation="elu"),
+    "dropout": lambda x: layers.SpatialDropout3D(0.3)(convolution(x, 2)),
+    "up and down": lambda x: layers.AveragePooling3D(2)(layers.UpSampling3D(2)(x)),
+    "down and up": lambda x: layers.Concatenate()(
+        [x, layers.Conv3DTranspose(2, (1, 2, 2), strides=(1, 2, 2))(layers.MaxPooling3D((1, 2, 2))(x))]
+    ),
+    "around": lambda x: layers.Cropping3D(1)(convolution(layers.ZeroPadding3D(1)(x), 2)),
+}
 
 
 def randomise(model, seed: int = 0) -> None:
@@ -33,15 +68,15 @@ def difference(model, patch, form=FORMS[0], seed: int = 0) -> float:
     flat = rewrite(model, patch, form)
     names = [operation.name for operation in flat.operations]
     assert len(set(names)) == len(names)
-    channels = flat.inputs[0].shape[-1]
+    channels = model.inputs[0].shape[-1]
     image = np.random.default_rng(seed).normal(size=(*patch, channels)).astype("float32")
     expected = keras.tree.flatten(model(image[None], training=False))
-    found = keras.tree.flatten(flat(image if len(patch) == 3 else image[None], training=False))
+    found = keras.tree.flatten(flat(image.reshape(flat.inputs[0].shape), training=False))
     worst = 0.0
     for one, other in zip(expected, found, strict=True):
         one, other = np.asarray(one), np.asarray(other)
-        one = one[0] if one.ndim == 5 else one
-        assert one.shape == other.shape
+        assert other.shape == (layout(form.fold, one.shape[1:]) if one.ndim == 5 else one.shape)
+        other = other.reshape(one.shape)
         worst = max(worst, float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-6)))
     return worst
 

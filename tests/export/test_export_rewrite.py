@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from export_rewriting import FORMS, assert_exact, difference, network, randomise
+from export_rewriting import BLOCKS, FORMS, assert_exact, difference, network, randomise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -11,38 +11,6 @@ import export
 from export.rewrite import RewriteError, rewrite
 
 SHAPE = (4, 6, 4, 2)
-
-
-def convolution(x, filters, kernel=3, **options):
-    return layers.Conv3D(filters, kernel, padding="same", **options)(x)
-
-
-BLOCKS = {
-    "conv, norm, act": lambda x: layers.ReLU()(layers.BatchNormalization()(convolution(x, 3, use_bias=False))),
-    "pre-activation": lambda x: convolution(layers.ReLU()(layers.BatchNormalization()(x)), x.shape[-1]),
-    "residual": lambda x: layers.Add()([x, layers.PReLU(shared_axes=(1, 2, 3))(convolution(x, x.shape[-1]))]),
-    "dense": lambda x: layers.Concatenate()([x, convolution(x, 2, activation="silu")]),
-    "pseudo-3D": lambda x: convolution(convolution(x, 3, (1, 3, 3)), 2, (3, 1, 1), activation="relu"),
-    "squeeze-excitation": lambda x: layers.Multiply()(
-        [
-            x,
-            layers.Reshape((1, 1, 1, x.shape[-1]))(
-                layers.Dense(x.shape[-1], activation="sigmoid")(layers.GlobalAveragePooling3D()(x))
-            ),
-        ]
-    ),
-    "attention gate": lambda x: layers.Multiply()(
-        [x, layers.Activation("sigmoid")(convolution(layers.ReLU()(convolution(x, 2, 1) + convolution(x, 2, 1)), 1, 1))]
-    ),
-    "instance": lambda x: layers.LeakyReLU(0.01)(layers.GroupNormalization(-1)(convolution(x, 2))),
-    "dilated": lambda x: convolution(x, 2, dilation_rate=(1, 2, 2), activation="elu"),
-    "dropout": lambda x: layers.SpatialDropout3D(0.3)(convolution(x, 2)),
-    "up and down": lambda x: layers.AveragePooling3D(2)(layers.UpSampling3D(2)(x)),
-    "down and up": lambda x: layers.Concatenate()(
-        [x, layers.Conv3DTranspose(2, (1, 2, 2), strides=(1, 2, 2))(layers.MaxPooling3D((1, 2, 2))(x))]
-    ),
-    "around": lambda x: layers.Cropping3D(1)(convolution(layers.ZeroPadding3D(1)(x), 2)),
-}
 
 
 @settings(max_examples=25, deadline=None, derandomize=True)
