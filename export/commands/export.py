@@ -47,7 +47,7 @@ def add_export(subparsers) -> None:
         help="of a 3D network: batch (processors), or with batch 1 height (GPU and vendor delegates, Edge TPU) or "
         "channels (NPUs of little memory); default: what is best for --target, else batch",
     )
-    parser.add_argument("--list", action="store_true", help="print the formats and what each is for")
+    parser.add_argument("--list", action="store_true", help="print the formats, what each is for and what it costs; for RUN too")
     parser.add_argument("--json", action="store_true", help="print the artifact folders and their fidelity as JSON")
     parser.set_defaults(handler=run_export)
 
@@ -150,14 +150,12 @@ def _source(args):
 
 
 def _list(args) -> int:
-    import dataclasses
-
-    from export.formats import FORMATS
+    from export.listing import listed, table
     from imaging.command import emit_json
 
+    rows = listed(args.run, args.out)
     if args.json:
-        emit_json([dataclasses.asdict(form) for form in FORMATS.values()])
-        return 0
-    for form in FORMATS.values():
-        print(f"{form.name:16} weights {form.weights:8} activations {form.activations:8} {form.purpose}")
+        emit_json(rows)
+    else:
+        print(table(rows))
     return 0
