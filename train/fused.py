@@ -8,6 +8,8 @@ of integers.
 
 import keras
 
+from zoo.quantization import FakeQuantize
+
 
 @keras.saving.register_keras_serializable(package="medseg")
 class FusedBatchNormalization(keras.layers.BatchNormalization):
@@ -63,6 +65,24 @@ class IntegerRelu(keras.layers.Layer):
             return y, lambda upstream: tf.raw_ops.ReluGrad(gradients=upstream, features=y)
 
         return relu(inputs)
+
+
+class FusedFakeQuantize(FakeQuantize):
+    """``zoo.quantization.FakeQuantize`` by TensorFlow's kernel: one pass over a feature map instead of eight."""
+
+    def quantize(self, inputs):
+        import tensorflow as tf
+
+        low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
+
+        @tf.custom_gradient
+        def quantized(x):
+            def straight_through(upstream):
+                return tf.quantization.fake_quant_with_min_max_vars_gradient(upstream, x, low, high)[0]
+
+            return tf.quantization.fake_quant_with_min_max_vars(x, low, high), straight_through
+
+        return quantized(inputs)
 
 
 def fuse(model):

@@ -98,9 +98,12 @@ def calibration(cases, plan: Plan) -> list:
 
 def prepared(model, plan: Plan, patches):
     """The network with fake quantization, its ranges measured on ``patches``."""
+    from train.fused import FusedFakeQuantize
     from zoo import quantization
 
-    network = quantization.prepare(model, plan.training.quantize)
+    fast = keras.backend.backend() == "tensorflow"
+    quantizer = FusedFakeQuantize if fast else quantization.FakeQuantize
+    network = quantization.prepare(model, plan.training.quantize, quantizer=quantizer)
     quantization.calibrate(network, patches)
     return network
 

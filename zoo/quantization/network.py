@@ -13,7 +13,7 @@ from zoo.quantization.scales import PRODUCTS, check_granularity
 RUNTIMES = ("tflite", "onnx")
 
 
-def prepare(model, weights: str = "per-channel", runtime: str = "tflite"):
+def prepare(model, weights: str = "per-channel", runtime: str = "tflite", quantizer=FakeQuantize):
     """A copy of a network that computes in float what its int8 artifact computes in integers.
 
     Weights are symmetric int8 after the batch normalisation is folded in; activations have 256 levels, one scale and
@@ -26,6 +26,7 @@ def prepare(model, weights: str = "per-channel", runtime: str = "tflite"):
         weights: "per-channel" (of the output) or "per-tensor" scales.
         runtime: "tflite", whose converter gives tensors that are joined one common scale, or "onnx", where each has
             its own and is quantized anew as it is joined. The first is the coarser one.
+        quantizer: layer class for activations: ``FakeQuantize``, or one derived from it that is quicker on a backend.
 
     Returns:
         A ``keras.Model`` of the same inputs and outputs in float32, with weights of its own; batch normalisations use
@@ -42,7 +43,7 @@ def prepare(model, weights: str = "per-channel", runtime: str = "tflite"):
         keras.Input(batch_shape=tensor.shape, name=tensor._keras_history.operation.name, dtype="float32")
         for tensor in model.inputs
     ]
-    emit = _Emission(weights, runtime, common_scales(found, runtime))
+    emit = _Emission(weights, runtime, common_scales(found, runtime), quantizer)
     tensors = {id(t): emit.quantized(value, t, value.name) for t, value in zip(model.inputs, inputs, strict=True)}
     for step in found:
         given = [tensors[id(tensor)] for tensor in step.passed]
@@ -60,9 +61,11 @@ class _Emission:
         weights: granularity of the scales.
         runtime: as for ``prepare``.
         scales: from ``common_scales``.
+        quantizer: as for ``prepare``.
     """
 
-    def __init__(self, weights, runtime, scales):
+    def __init__(self, weights, runtime, scales, quantizer):
+        self.quantizer = quantizer
         self.weights = weights
         self.runtime = runtime
         self.scales = scales
@@ -108,7 +111,7 @@ class _Emission:
             return y
         scale = object() if source is None else self.scales.get(id(source), id(source))
         if scale not in self.quantizers:
-            self.quantizers[scale] = FakeQuantize(name=self._free(f"{path}_quantized"), dtype="float32")
+            self.quantizers[scale] = self.quantizer(name=self._free(f"{path}_quantized"), dtype="float32")
         return self.quantizers[scale](y)
 
     def _free(self, wanted):
