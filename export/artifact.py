@@ -21,6 +21,7 @@ from export.form_choice import candidates, first_form
 from export.formats import find_format
 from export.latency import Latency, by_threads
 from export.operators import count, integer_share
+from export.quantization import check_weights
 from export.ranges import check_method
 from export.report import write_report
 from export.source import Source, load_network, open_source
@@ -59,6 +60,7 @@ def export_run(
     form: str | None = None,
     calibration: str = "auto",
     allow_float: int = 0,
+    weights: str = "per-channel",
     tell: Callable[[str], None] = print,
 ) -> list[Path]:
     """Convert, verify and write a run's network in each of ``formats``.
@@ -79,6 +81,7 @@ def export_run(
             best for it, or the next best that the network can be rewritten into.
         calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
         allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
+        weights: scales of int8 weights, see ``export.convert``.
         tell: takes a line of progress.
 
     Returns:
@@ -96,6 +99,7 @@ def export_run(
     chosen = [find_format(name) for name in formats]
     check_method(calibration)
     check_allowed(formats, allow_float)
+    check_weights(weights, formats)
     npu = None if target is None else ethos.find_target(target)
     if npu is not None:
         ethos.check_formats(formats)
@@ -122,6 +126,8 @@ def export_run(
         def make(method, floats, kind=kind, used=used, checker=checker):
             given = patches if kind.quantized else ()
             how = {"method": method, "float_layers": floats, "npu": npu is not None}
+            if kind.activations == "int8":
+                how["weights"] = weights
 
             def build(fold):
                 converted = convert(model, kind.name, source.patch, given, form=fold, **how)

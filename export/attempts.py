@@ -73,6 +73,7 @@ def describe(converted) -> dict:
     if not converted.method:
         return {}
     return {
+        "weights": converted.weights,
         "calibration_method": converted.method,
         "calibration_agreement": converted.agreement,
         "layer_errors": [record.to_dict(error) for error in converted.layer_errors[:WORST]],

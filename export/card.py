@@ -63,7 +63,13 @@ def _training(source) -> list[str]:
     if "fold" not in source:
         return []
     held = "every case, none held back" if source["fold"] is None else f"all cases but those of fold {source['fold']}"
-    return [f"- Trained on: {source['dataset']}, {held}, seed {source['seed']}"]
+    lines = [f"- Trained on: {source['dataset']}, {held}, seed {source['seed']}"]
+    if "finetuned_for" in source:
+        lines.append(
+            f"- Fine-tuned for int8 (quantization-aware, weights {source['finetuned_for']}); compared with the float "
+            "network that this started from"
+        )
+    return lines
 
 
 def _calibration(manifest) -> list[str]:
@@ -71,6 +77,8 @@ def _calibration(manifest) -> list[str]:
     if not manifest.calibration:
         return ["- No calibration cases"]
     lines = [f"- Calibrated with {len(manifest.calibration)} training cases"]
+    if source.get("weights") == "per-tensor":
+        lines.append("- One scale for all weights of a tensor")
     if "calibration_sha256" in source:
         lines.append(f"- SHA-256 of their prepared patches: `{source['calibration_sha256']}`")
     if "calibration_method" in source:

@@ -95,9 +95,7 @@ def convert(
     check_form(form)
     if float_layers and chosen.activations != "int8":
         raise FormatError(f"format {chosen.name}: float layers are for int8 formats; leave them out")
-    quantization.check_weights(weights)
-    if weights == "per-tensor" and chosen.activations != "int8":
-        raise FormatError(f"format {chosen.name}: weights per-tensor are for int8 formats; leave that out")
+    quantization.check_weights(weights, [chosen.name])
     _check_ends(model)
     patch = _patch(model, patch)
     if form is not None and len(patch) != 3:

@@ -8,6 +8,7 @@ import numpy as np
 
 from export import layers, onnx_integer, tflite_integer
 from export.errors import FormatError
+from export.formats import find_format
 from export.layers import LayerError
 from export.ranges import METHODS, check_method
 
@@ -17,14 +18,16 @@ ERROR_PATCHES = 4
 WEIGHTS = ("per-channel", "per-tensor")
 
 
-def check_weights(weights: str) -> None:
-    """Require a granularity of the scales of weights.
+def check_weights(weights: str, formats: Sequence[str] = ("tflite-int8",)) -> None:
+    """Require a granularity of the scales of weights, and "per-tensor" only where there is an int8 format.
 
     Raises:
-        FormatError: for another.
+        FormatError: for another, or if no format is int8.
     """
     if weights not in WEIGHTS:
         raise FormatError(f"weights {weights!r}: accepted are {', '.join(WEIGHTS)}")
+    if weights == "per-tensor" and not any(find_format(name).activations == "int8" for name in formats):
+        raise FormatError(f"weights per-tensor: hold for int8 formats, not for {', '.join(formats)}; leave that out")
 
 
 @dataclass(frozen=True)

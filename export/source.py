@@ -41,6 +41,7 @@ class Source:
     model_file: Path
     provenance: dict = field(default_factory=dict)
     ignore: int | None = None
+    reference: Path | None = None
 
 
 def open_source(run) -> Source:
@@ -76,8 +77,10 @@ def open_source(run) -> Source:
                 "fold": origin.get("fold"),
                 "seed": plan["training"]["seed"],
                 "versions": origin.get("versions", {}),
+                **({"finetuned_for": quantize} if (quantize := plan["training"].get("quantize")) else {}),
             },
             ignore=plan.get("ignore"),
+            reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None

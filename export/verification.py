@@ -6,9 +6,11 @@ import numpy as np
 
 import edge
 from edge.segmenter import Segmenter
+from export import fitting
 from export.errors import FidelityError
 from export.fidelity import Fidelity, compare
-from export.source import Source
+from export.finetuning import mend
+from export.source import Source, load_network
 
 
 class NetworkRunner:
@@ -26,7 +28,8 @@ def verifier(model, source: Source, max_drop: float, threads: int, tell: Callabl
     """A function of an artifact folder that compares the artifact with ``model`` on the source's validation cases.
 
     Args:
-        model: the Keras network that artifacts are made from.
+        model: the Keras network that artifacts are made from; one that was fine-tuned for int8 steps back here for
+            the float network that the fine-tuning started from.
         source: gives cases, classes and channels.
         max_drop: the largest drop in mean Dice of any class that is accepted.
         threads: processor threads for the artifact.
@@ -36,6 +39,8 @@ def verifier(model, source: Source, max_drop: float, threads: int, tell: Callabl
         Function of the folder to ``Fidelity``; it raises FidelityError where more is lost than ``max_drop``.
     """
     labelled = [case for case in source.validation if case.label is not None]
+    if source.reference is not None:
+        model = fitting.resized(load_network(source.reference), source.patch, fitting.built_from(source.provenance))
 
     def verify(folder) -> Fidelity:
         artifact = edge.load(folder, threads)
@@ -54,7 +59,7 @@ def verifier(model, source: Source, max_drop: float, threads: int, tell: Callabl
         if fidelity.drop > max_drop:
             raise FidelityError(
                 f"{what}: verdict {fidelity.verdict}, mean Dice drops by {fidelity.drop:.4f}, "
-                f"accepted is {max_drop:g}; train longer, calibrate with more cases, or export float16"
+                f"accepted is {max_drop:g}; {mend(source, what, artifact.manifest.source.get('weights', ''))}"
             )
         return fidelity
 

@@ -36,6 +36,18 @@ def add_export(subparsers) -> None:
     parser.add_argument(
         "--allow-float", type=int, default=0, metavar="N", help="where int8 loses too much, up to N layers stay float"
     )
+    parser.add_argument(
+        "--weights",
+        default="per-channel",
+        metavar="SCALES",
+        help="of int8 weights: per-channel, or per-tensor for NPUs that know no others (default: per-channel)",
+    )
+    parser.add_argument(
+        "--finetune",
+        type=Path,
+        metavar="RUN",
+        help="where int8 loses too much, also with the float layers allowed: fine-tune for it into this run folder",
+    )
     parser.add_argument("--no-verify", action="store_true", help="do not compare with the network; the card says so")
     parser.add_argument("--threads", type=int, default=2, help="threads for verification (default: 2)")
     parser.add_argument("--max-arena", metavar="SIZE", help="refuse a TFLite file whose activations need more: 256KB")
@@ -68,8 +80,10 @@ def run_export(args) -> int:
     from export import ethos
     from export.arena import check_formats, parse_size
     from export.attempts import check_allowed
+    from export.finetuning import check_finetune, export_finetuned
     from export.formats import find_format
     from export.forms import check_form
+    from export.quantization import check_weights
     from export.ranges import check_method
 
     for name in args.format:
@@ -77,8 +91,11 @@ def run_export(args) -> int:
     check_method(args.calibration)
     check_form(args.form)
     check_allowed(args.format, args.allow_float)
-    if args.allow_float and args.no_verify:
-        raise UsageError("--allow-float: is used where verification fails; leave out --no-verify")
+    check_weights(args.weights, args.format)
+    for name in ("allow_float", "finetune"):
+        if getattr(args, name) and args.no_verify:
+            option = name.replace("_", "-")
+            raise UsageError(f"--{option}: is used where verification fails; leave out --no-verify")
     max_arena = None
     if args.max_arena is not None:
         max_arena = parse_size(args.max_arena)
@@ -90,15 +107,17 @@ def run_export(args) -> int:
     elif args.allow_cpu:
         raise UsageError("--allow-cpu: goes with --target")
     source = _source(args)  # before TensorFlow is imported, so that a mistake is told at once
+    check_finetune(source, args.format, args.finetune)
 
     from edge.manifest import load_manifest
-    from export.artifact import MAX_DROP, export_run
+    from export.artifact import MAX_DROP
     from imaging.command import emit_json
 
-    folders = export_run(
+    folders = export_finetuned(
         source,
         args.format,
         args.out,
+        args.finetune,
         patch=args.patch,
         max_drop=MAX_DROP if args.max_drop is None else args.max_drop,
         verify=not args.no_verify,
@@ -109,6 +128,7 @@ def run_export(args) -> int:
         form=args.form,
         calibration=args.calibration,
         allow_float=args.allow_float,
+        weights=args.weights,
         tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
     )
     if args.json:

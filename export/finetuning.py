@@ -1,0 +1,112 @@
+"""Where int8 loses too much: quantization-aware fine-tuning of the run, in a process of its own, and another export."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from export.errors import FidelityError
+from export.formats import find_format
+from export.source import Source, open_source
+from imaging.errors import InputError, UsageError
+
+
+def check_finetune(run, formats: Sequence[str], finetune) -> None:
+    """Require that a fine-tuning can be of use before any work is done.
+
+    Args:
+        run: run folder or ``Source``.
+        formats: names from ``export.FORMATS``.
+        finetune: the run folder that it would write, or None.
+
+    Raises:
+        UsageError: nothing is int8, what is exported is no run, or the folder holds another run.
+    """
+    if finetune is None:
+        return
+    if not any(find_format(name).activations == "int8" for name in formats):
+        raise UsageError(f"finetune: holds for int8 formats, not for {', '.join(formats)}; leave it out")
+    folder = run_folder(run)
+    if folder is None:
+        raise UsageError("finetune: goes on with the training of a run; a saved model has none, leave it out")
+    if (Path(finetune) / "plan.json").is_file() and _started_from(finetune) != folder.resolve():
+        raise UsageError(f"finetune {finetune}: holds a run that was not started from {folder}; give another folder")
+
+
+def run_folder(run) -> Path | None:
+    """The run folder of what is exported; None for a network of another origin."""
+    folder = run.model_file.parent if isinstance(run, Source) else Path(run)
+    return folder if (folder / "run.json").is_file() else None
+
+
+def mend(source: Source, format: str, weights: str = "per-channel") -> str:
+    """What a user can do about an artifact that loses too much."""
+    if find_format(format).activations != "int8":
+        return "train longer, calibrate with more cases, or export float16"
+    folder, scales = run_folder(source), "" if weights == "per-channel" else f" --weights {weights}"
+    if folder is None:
+        return "leave some layers in float with --allow-float 8, calibrate with more cases, or export float16"
+    if source.reference is not None:
+        return "leave some layers in float with --allow-float 8, or fine-tune longer: zoo finetune with more --epochs"
+    return (
+        "leave some layers in float with --allow-float 8, or fine-tune for int8: "
+        f"zoo finetune {folder} --out {folder}-int8{scales}"
+    )
+
+
+def export_finetuned(run, formats: Sequence[str], out, finetune=None, **options) -> list[Path]:
+    """``export_run``; a run's int8 artifact that loses too much is made again of the run fine-tuned for int8.
+
+    Args:
+        run: run folder, or a ``Source``.
+        formats: names from ``export.FORMATS``.
+        out: folder that gets one sub-folder a format.
+        finetune: run folder for the fine-tuned network, used as it is where it is finished; None does without.
+        options: of ``export_run``.
+
+    Returns:
+        The artifact folders.
+
+    Raises:
+        UsageError: ``finetune`` is given where it can be of no use.
+        InputError: as ``export_run``, or the fine-tuning failed.
+    """
+    from export.artifact import export_run
+
+    check_finetune(run, formats, finetune)
+    if finetune is None:
+        return export_run(run, formats, out, **options)
+    folders, tell = [], options.get("tell", print)
+    for name in formats:
+        try:
+            folders += export_run(run, [name], out, **options)
+        except FidelityError as error:
+            if find_format(name).activations != "int8":
+                raise
+            tell(f"{error}")
+            tell(f"{name}: fine-tuning for int8, as allowed, into {finetune}")
+            tuned = _finetuned(run_folder(run), Path(finetune), options.get("weights", "per-channel"))
+            folders += export_run(tuned, [name], out, **options)
+    return folders
+
+
+def _finetuned(run: Path, folder: Path, weights: str) -> Source:
+    """The run fine-tuned, in a process of its own: training and export know each other by run folders only."""
+    if not (folder / "model.keras").is_file():
+        command = [sys.executable, "-m", "train", "finetune", str(run), "--out", str(folder), "--weights", weights]
+        command += ["--resume"] if (folder / "plan.json").is_file() else []
+        places = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
+        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
+        if subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode:
+            raise InputError(
+                f"{folder}: the fine-tuning failed, as told above; zoo finetune {run} --out {folder} --weights "
+                f"{weights} tries it alone"
+            )
+    return open_source(folder)
+
+
+def _started_from(folder) -> Path | None:
+    settings = json.loads((Path(folder) / "plan.json").read_text(encoding="utf-8")).get("training", {})
+    return Path(settings["start"]).resolve() if settings.get("quantize") and settings.get("start") else None
