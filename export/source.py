@@ -87,8 +87,11 @@ def open_source(run) -> Source:
 
 
 def _split(cases):
-    """Cases with some to verify on: every third of a run that trained on all, as calibration must not see them."""
-    if cases.validation:
+    """Cases with some to verify on: every third of a run that trained on all, as calibration must not see them.
+
+    A single case is left to calibration.
+    """
+    if cases.validation or len(cases.training) < 2:
         return cases
     kept = cases.training[::3]
     return Cases(tuple(case for case in cases.training if case not in kept), kept)
