@@ -6,11 +6,14 @@ import keras
 import numpy as np
 from keras import layers, ops, tree
 
+from export.rewrite.batch1 import slices
 from export.rewrite.batch1.volume import Volume
 from export.rewrite.naming import again
 from export.rewrite.operations import ELEMENTWISE
 from export.rewrite.registry import volume_rule
 
+# Pixels of a plane from which on it saves memory to concatenate slice by slice.
+LARGE = 512
 # Which axes of (depth, height, width, channels) are one axis of the image.
 _VIEWS = {"columns": ((0, 1), (2,), (3,)), "planes": ((0,), (1,), (2, 3)), "rows": ((0,), (1, 2), (3,))}
 
@@ -129,6 +132,9 @@ def concatenate(layer, args, kwargs, emission):
     axis, volumes = emission.axis(layer.axis), args[0]
     shape = list(volumes[0].shape)
     shape[axis] = sum(volume.shape[axis] for volume in volumes)
+    depth, height, width, _ = shape
+    if axis == 3 and emission.form.fold == "channels" and depth * height >= LARGE:
+        return slices.side_by_side_of(volumes)
     if axis == 3:
         columns = [volume.columns() for volume in volumes]
         members = [member for volume in volumes for member in volume.members]

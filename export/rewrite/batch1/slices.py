@@ -73,6 +73,24 @@ def unrolled_transpose(volume: Volume, kernel, bias, strides, transpose) -> Volu
     return side_by_side(parts, width * strides[2], outputs)
 
 
+def side_by_side_of(volumes) -> Volume:
+    """Feature maps concatenated along channels, slice by slice along width: none of them has to be whole in memory."""
+    depth, height, width, _ = volumes[0].shape
+    channels = sum(volume.shape[3] for volume in volumes)
+    parts = [piece(volume, i) for i in range(width) for volume in volumes]
+    return Volume((depth, height, width, channels), parts, lambda pieces: ops.concatenate(pieces, axis=-1))
+
+
+def piece(volume: Volume, i: int):
+    """Slice ``i`` along width, from the part that holds it where nobody needed the whole feature map yet."""
+    _, _, width, channels = volume.shape
+    each, rest = divmod(width, len(volume.parts))
+    if volume.whole or rest or volume.parts[0].shape != (1, *volume.shape[:2], each * channels):
+        return take(volume.planes(), i * channels, (i + 1) * channels)
+    at = i % each * channels
+    return take(volume.parts[i // each], at, at + channels)
+
+
 def take(x, start: int, stop: int):
     """Channels ``start:stop`` of an image."""
     if (start, stop) == (0, x.shape[3]):

@@ -36,6 +36,11 @@ class Volume:
         return [*self.parts, *self._views.values()]
 
     @property
+    def whole(self) -> bool:
+        """Whether the parts have been joined."""
+        return bool(self._views)
+
+    @property
     def joined(self):
         """The values as one tensor, of any of the shapes below."""
         if not self._views:
