@@ -20,6 +20,7 @@ from export.fidelity import Fidelity
 from export.form_choice import candidates, first_form
 from export.formats import find_format
 from export.latency import Latency, by_threads
+from export.onnx_options import check_options, refuse_folded
 from export.operators import count, integer_share
 from export.quantization import check_weights
 from export.ranges import check_method
@@ -61,6 +62,8 @@ def export_run(
     calibration: str = "auto",
     allow_float: int = 0,
     weights: str = "per-channel",
+    opset: int | None = None,
+    dynamic: bool = False,
     tell: Callable[[str], None] = print,
 ) -> list[Path]:
     """Convert, verify and write a run's network in each of ``formats``.
@@ -82,6 +85,8 @@ def export_run(
         calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
         allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
         weights: scales of int8 weights, see ``export.convert``.
+        opset: of the ONNX files, see ``export.convert``.
+        dynamic: whether their batch and spatial axes take any size, see ``export.convert``.
         tell: takes a line of progress.
 
     Returns:
@@ -100,6 +105,7 @@ def export_run(
     check_method(calibration)
     check_allowed(formats, allow_float)
     check_weights(weights, formats)
+    check_options(formats, opset, dynamic)
     npu = None if target is None else ethos.find_target(target)
     if npu is not None:
         ethos.check_formats(formats)
@@ -110,6 +116,8 @@ def export_run(
     if patch is not None:
         source = dataclasses.replace(source, patch=tuple(patch))
     forms = {kind.name: candidates(form, npu, kind, source.patch) for kind in chosen}
+    if dynamic and len(source.patch) == 3 and any(kind.name == "onnx-int8" for kind in chosen):
+        refuse_folded("onnx-int8")
     check_writable(out)
     model = load_network(source.model_file)
     model = fitting.resized(model, source.patch, fitting.built_from(source.provenance))
@@ -128,6 +136,8 @@ def export_run(
             how = {"method": method, "float_layers": floats, "npu": npu is not None}
             if kind.activations == "int8":
                 how["weights"] = weights
+            if kind.runtime == "onnx":
+                how |= {"opset": opset, "dynamic": dynamic}
 
             def build(fold):
                 converted = convert(model, kind.name, source.patch, given, form=fold, **how)
@@ -254,6 +264,8 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
         "int8_share": integer_share(converted.operators),
         "exporter": _versions(),
     }
+    if converted.opset:
+        provenance |= {"opset": converted.opset, "dynamic": converted.dynamic}
     return Manifest(
         name=source.name,
         format=converted.format.name,

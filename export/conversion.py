@@ -12,6 +12,15 @@ from export.errors import FormatError
 from export.formats import Format, find_format
 from export.forms import check_form
 from export.layers import LayerError
+from export.onnx_options import (
+    OnnxOptions,
+    at_size,
+    check_options,
+    check_sizes,
+    open_axes,
+    opened,
+    refuse_folded,
+)
 from export.operators import Operator
 from export.ranges import check_method
 from export.rewrite import Form, RewriteError, check_fit, rewrite
@@ -35,6 +44,8 @@ class Converted:
         float_layers: names of those layers of an int8 file that stayed float, as was asked.
         npu: made of operators that NPUs have.
         weights: scales of the weights of an int8 file.
+        opset: of an ONNX file.
+        dynamic: batch and spatial axes of an ONNX file may have any size.
     """
 
     format: Format
@@ -50,6 +61,8 @@ class Converted:
     float_layers: tuple[str, ...] = ()
     npu: bool = False
     weights: str = "per-channel"
+    opset: int = 0
+    dynamic: bool = False
 
 
 def convert(
@@ -63,6 +76,8 @@ def convert(
     weights: str = "per-channel",
     npu: bool = False,
     form: str | None = None,
+    opset: int | None = None,
+    dynamic: bool = False,
 ) -> Converted:
     """Convert a Keras segmentation network.
 
@@ -79,12 +94,16 @@ def convert(
         form: what a 3D network is rewritten into: "batch" (depth as the batch), or with batch 1, as many accelerators
             want it, "height" (depth folded into height) or "channels" (width folded into channels); by default what is
             quickest on processors.
+        opset: of an ONNX file, 13 to 18; by default 17.
+        dynamic: batch and spatial axes of an ONNX file take any size that the network does, ``patch`` being one of
+            them; not those of a 3D network that is rewritten, as int8 is.
 
     Returns:
         The converted model; for an integer format every convolution in it is integer, but for ``float_layers``.
 
     Raises:
-        FormatError: unknown format, method or form, or float layers in a format that has none.
+        FormatError: unknown format, method or form, float layers in a format that has none, an opset or dynamic axes
+            that the format cannot have.
         RewriteError: no patch is given and the model has none, the network does not take it, it has several inputs or
             outputs, or a layer that cannot be rewritten.
         PrecisionError: an integer format was asked for and some convolution is not, or the runtime lacks an operation.
@@ -96,6 +115,8 @@ def convert(
     if float_layers and chosen.activations != "int8":
         raise FormatError(f"format {chosen.name}: float layers are for int8 formats; leave them out")
     quantization.check_weights(weights, [chosen.name])
+    check_options([chosen.name], opset, dynamic)
+    options = OnnxOptions(opset or OnnxOptions.opset, dynamic)
     _check_ends(model)
     patch = _patch(model, patch)
     if form is not None and len(patch) != 3:
@@ -110,8 +131,10 @@ def convert(
     if chosen.runtime == "tflite":
         converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, given, weights)
     else:
-        native = form is None
-        converted = _to_onnx(model, chosen, patch, calibration, method, float_layers, given, not native, weights)
+        native = form is None and chosen.activations != "int8" and not _has_groups(model)
+        if dynamic and not native and len(patch) == 3:
+            refuse_folded(chosen.name)
+        converted = _to_onnx(model, chosen, patch, calibration, method, float_layers, given, native, weights, options)
     converted = dataclasses.replace(
         converted,
         npu=npu,
@@ -142,26 +165,34 @@ def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, we
     return Converted(chosen, data, *tflite.tensors(data), len(patch) == 3, operators.read_tflite(data), **how)
 
 
-def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, rewritten, weights):
+def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, native, weights, options):
     from export import onnx
 
     how = {}
     if chosen.activations == "int8":
-        rewritten = True
         flat = rewrite(model, patch, form)
         patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
-        network = quantization.OnnxNetwork(onnx.to_onnx(flat), patches, weights)
+        network = quantization.OnnxNetwork(onnx.to_onnx(flat, options.opset, options.dynamic), patches, weights)
         quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
         converted, how = quantized.model, _how(quantized)
         operators.check_runtime_integer(converted, float_layers)
     else:
-        rewritten = rewritten or _has_groups(model)
-        converted = onnx.to_onnx(rewrite(model, patch, form) if rewritten else _fixed(model, patch))
+        if native:
+            network = opened(model, chosen.name) if options.dynamic else _fixed(model, patch)
+        else:
+            network = rewrite(model, patch, form)
+        converted = onnx.to_onnx(network, options.opset, options.dynamic)
         if chosen.weights == "float16":
             converted = onnx.to_float16(converted)
-    folded = rewritten and len(patch) == 3
+    sized = converted
+    if options.dynamic:
+        open_axes(converted, len(patch))
+        check_sizes(converted, opened(model, chosen.name), patch, chosen.name, next(iter(calibration), None))
+        sized = at_size(converted, patch)
+    how |= {"opset": options.opset, "dynamic": options.dynamic}
+    folded = not native and len(patch) == 3
     return Converted(
-        chosen, converted.SerializeToString(), *onnx.tensors(converted), folded, operators.read_onnx(converted), **how
+        chosen, converted.SerializeToString(), *onnx.tensors(sized), folded, operators.read_onnx(sized), **how
     )
 
 

@@ -10,8 +10,13 @@ from export.tflite import quiet
 OPSET = 17
 
 
-def to_onnx(model, opset: int = OPSET):
-    """Convert a Keras model of fixed shape to a float32 ONNX model (tf2onnx); its input is called "image".
+def to_onnx(model, opset: int = OPSET, dynamic: bool = False):
+    """Convert a Keras model to a float32 ONNX model (tf2onnx); its input is called "image".
+
+    Args:
+        model: of fixed shape, or of an open one with ``dynamic``.
+        opset: version of ONNX's operators.
+        dynamic: no operator may hold the model's sizes, since its axes are opened afterwards.
 
     Returns:
         ``onnx.ModelProto``.
@@ -64,10 +69,13 @@ def to_float16(model):
     Args:
         model: ``onnx.ModelProto``.
     """
+    from onnxruntime.quantization.onnx_model import ONNXModel
     from onnxruntime.transformers.float16 import convert_float_to_float16
 
     with quiet():
-        return convert_float_to_float16(model, keep_io_types=True, op_block_list=["Resize"])
+        converted = ONNXModel(convert_float_to_float16(model, keep_io_types=True, op_block_list=["Resize"]))
+        converted.topological_sort()  # its casts are appended behind what reads them, which ONNX does not allow
+    return converted.model
 
 
 def tensors(model) -> tuple[Tensor, Tensor]:

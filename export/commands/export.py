@@ -59,7 +59,15 @@ def add_export(subparsers) -> None:
         help="of a 3D network: batch (processors), or with batch 1 height (GPU and vendor delegates, Edge TPU) or "
         "channels (NPUs of little memory); default: what is best for --target, else batch",
     )
-    parser.add_argument("--list", action="store_true", help="print the formats, what each is for and what it costs; for RUN too")
+    parser.add_argument("--opset", type=int, metavar="N", help="of ONNX files: 13 to 18 (default: 17)")
+    parser.add_argument(
+        "--dynamic",
+        action="store_true",
+        help="of ONNX files: batch and spatial axes of any size; of 3D networks in onnx-float32 and onnx-float16 only",
+    )
+    parser.add_argument(
+        "--list", action="store_true", help="print the formats, what each is for and what it costs; for RUN too"
+    )
     parser.add_argument("--json", action="store_true", help="print the artifact folders and their fidelity as JSON")
     parser.set_defaults(handler=run_export)
 
@@ -83,6 +91,7 @@ def run_export(args) -> int:
     from export.finetuning import check_finetune, export_finetuned
     from export.formats import find_format
     from export.forms import check_form
+    from export.onnx_options import check_options
     from export.quantization import check_weights
     from export.ranges import check_method
 
@@ -91,6 +100,7 @@ def run_export(args) -> int:
     check_method(args.calibration)
     check_form(args.form)
     check_allowed(args.format, args.allow_float)
+    check_options(args.format, args.opset, args.dynamic)
     check_weights(args.weights, args.format)
     for name in ("allow_float", "finetune"):
         if getattr(args, name) and args.no_verify:
@@ -129,6 +139,8 @@ def run_export(args) -> int:
         calibration=args.calibration,
         allow_float=args.allow_float,
         weights=args.weights,
+        opset=args.opset,
+        dynamic=args.dynamic,
         tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
     )
     if args.json:
