@@ -22,6 +22,7 @@ from export.formats import find_format
 from export.latency import Latency, by_threads
 from export.onnx_options import check_options, refuse_folded
 from export.operators import count, integer_share
+from export.processor import check_processor
 from export.quantization import check_weights
 from export.ranges import check_method
 from export.report import write_report
@@ -62,6 +63,7 @@ def export_run(
     calibration: str = "auto",
     allow_float: int = 0,
     weights: str = "per-channel",
+    processor: str | None = None,
     opset: int | None = None,
     dynamic: bool = False,
     tell: Callable[[str], None] = print,
@@ -85,6 +87,7 @@ def export_run(
         calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
         allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
         weights: scales of int8 weights, see ``export.convert``.
+        processor: that int8 files are made for, see ``export.convert``.
         opset: of the ONNX files, see ``export.convert``.
         dynamic: whether their batch and spatial axes take any size, see ``export.convert``.
         tell: takes a line of progress.
@@ -105,6 +108,7 @@ def export_run(
     check_method(calibration)
     check_allowed(formats, allow_float)
     check_weights(weights, formats)
+    check_processor(processor)
     check_options(formats, opset, dynamic)
     npu = None if target is None else ethos.find_target(target)
     if npu is not None:
@@ -135,7 +139,7 @@ def export_run(
             given = patches if kind.quantized else ()
             how = {"method": method, "float_layers": floats, "npu": npu is not None}
             if kind.activations == "int8":
-                how["weights"] = weights
+                how |= {"weights": weights, "processor": processor}
             if kind.runtime == "onnx":
                 how |= {"opset": opset, "dynamic": dynamic}
 
@@ -264,6 +268,8 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
         "int8_share": integer_share(converted.operators),
         "exporter": _versions(),
     }
+    if converted.processor:
+        provenance |= {"processor": converted.processor}
     if converted.opset:
         provenance |= {"opset": converted.opset, "dynamic": converted.dynamic}
     return Manifest(

@@ -22,6 +22,7 @@ from export.onnx_options import (
     refuse_folded,
 )
 from export.operators import Operator
+from export.processor import check_processor, matrix_unit, this_processor
 from export.ranges import check_method
 from export.rewrite import Form, RewriteError, check_fit, rewrite
 
@@ -44,6 +45,7 @@ class Converted:
         float_layers: names of those layers of an int8 file that stayed float, as was asked.
         npu: made of operators that NPUs have.
         weights: scales of the weights of an int8 file.
+        processor: that an int8 file is made for, see ``export.processor``; else empty.
         opset: of an ONNX file.
         dynamic: batch and spatial axes of an ONNX file may have any size.
     """
@@ -61,6 +63,7 @@ class Converted:
     float_layers: tuple[str, ...] = ()
     npu: bool = False
     weights: str = "per-channel"
+    processor: str = ""
     opset: int = 0
     dynamic: bool = False
 
@@ -78,6 +81,7 @@ def convert(
     form: str | None = None,
     opset: int | None = None,
     dynamic: bool = False,
+    processor: str | None = None,
 ) -> Converted:
     """Convert a Keras segmentation network.
 
@@ -97,6 +101,8 @@ def convert(
         opset: of an ONNX file, 13 to 18; by default 17.
         dynamic: batch and spatial axes of an ONNX file take any size that the network does, ``patch`` being one of
             them; not those of a 3D network that is rewritten, as int8 is.
+        processor: that an int8 file is made for: "amx", "x86" or "any", see ``export.processor``; by default the kind
+            of this machine. It runs everywhere, but is quickest there.
 
     Returns:
         The converted model; for an integer format every convolution in it is integer, but for ``float_layers``.
@@ -112,6 +118,7 @@ def convert(
     chosen = find_format(format)
     check_method(method)
     check_form(form)
+    check_processor(processor)
     if float_layers and chosen.activations != "int8":
         raise FormatError(f"format {chosen.name}: float layers are for int8 formats; leave them out")
     quantization.check_weights(weights, [chosen.name])
@@ -127,7 +134,9 @@ def convert(
         calibration = calibrate.check_patches(calibration, (*patch, channels))
     # XNNPACK's int8 transposed convolution is the slower form; NPUs lack depth to space.
     subpixel = chosen.activations == "int8" and not (npu and chosen.runtime == "tflite")
-    given = Form(subpixel=subpixel, fold=form or "batch")
+    blocks = subpixel and len(patch) == 3 and form in (None, "batch")
+    processor = (processor or this_processor()) if blocks else ""
+    given = Form(subpixel, form or "batch", matrix_unit(processor, chosen.runtime) if blocks else None)
     if chosen.runtime == "tflite":
         converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, given, weights)
     else:
@@ -138,6 +147,7 @@ def convert(
     converted = dataclasses.replace(
         converted,
         npu=npu,
+        processor=processor,
         weights=weights,
         folded=converted.folded and given.fold == "batch",
         form=given.fold if converted.folded and given.fold != "batch" else "",

@@ -31,7 +31,7 @@ def to_onnx(model, opset: int = OPSET, dynamic: bool = False):
         spec = tf.TensorSpec(model.inputs[0].shape, tf.float32, name="image")
         function = tf.function(lambda image: model(image, training=False))
         converted, _ = tf2onnx.convert.from_function(
-            function, input_signature=(spec,), opset=opset, custom_op_handlers={"Erfc": (_erfc, [])}
+            function, input_signature=(spec,), opset=opset, custom_op_handlers=_HANDLERS
         )
     _check_operators(converted)
     give_back()
@@ -45,6 +45,28 @@ def _erfc(context, node, name, arguments):
     error = context.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[dtype])
     one = context.make_const(f"{name}_one", np.ones((), np.float32))
     context.make_node("Sub", [one.output[0], error.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype])
+
+
+def _depth_to_space(context, node, name, arguments):
+    """By one transposition that moves runs of channels: ONNX's own operator wants channels first."""
+    block, source = node.get_attr_int("block_size"), node.input[0]
+    outputs, given = list(node.output), context.get_shape(source)
+    dtype, shape = context.get_dtype(outputs[0]), context.get_shape(outputs[0])
+    context.remove_node(node.name)
+    if -1 in given:
+        x = context.make_node("Transpose", [source], attr={"perm": [0, 3, 1, 2]}).output
+        x = context.make_node("DepthToSpace", x, attr={"blocksize": block}).output
+        context.make_node("Transpose", x, attr={"perm": [0, 2, 3, 1]}, outputs=outputs, shapes=[shape], dtypes=[dtype])
+        return
+    count, height, width, channels = given
+    read = np.array([count * height, width, block, channels // block], np.int64)
+    x = context.make_node("Reshape", [source, context.make_const(f"{name}_read", read).output[0]]).output
+    x = context.make_node("Transpose", x, attr={"perm": [0, 2, 1, 3]}).output
+    written = context.make_const(f"{name}_written", np.array(shape, np.int64)).output
+    context.make_node("Reshape", [*x, *written], outputs=outputs, shapes=[shape], dtypes=[dtype])
+
+
+_HANDLERS = {"Erfc": (_erfc, []), "DepthToSpace": (_depth_to_space, [])}
 
 
 def _check_operators(model):

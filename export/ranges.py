@@ -144,13 +144,20 @@ def _zero(histogram):
 def carried(ranges: dict[str, tuple[float, float]], moves: Iterable[tuple[list[str], list[str]]]) -> dict:
     """Ranges with those of moved values added: what only moves keeps its scale, so that it is moved as integers.
 
+    What is joined with values of a wider range takes that, too, if it begins where that begins: joining then copies
+    bytes. A range that begins elsewhere has another zero point, on which a fused ReLU depends.
+
     Args:
         ranges: by tensor name.
         moves: (inputs, outputs) of each operator that only moves values, in the order of execution.
     """
-    found = dict(ranges)
-    for inputs, outputs in moves:
-        known = [found[name] for name in inputs if name in found]
-        if known:
-            found |= dict.fromkeys(outputs, (min(low for low, _ in known), max(high for _, high in known)))
+    found, moves, before = dict(ranges), list(moves), None
+    while found != before:
+        before = dict(found)
+        for inputs, outputs in moves:
+            known = [found[name] for name in (*inputs, *outputs) if name in found]
+            if known:
+                joined = (min(low for low, _ in known), max(high for _, high in known))
+                alike = [name for name in inputs if name in found and found[name][0] == joined[0]]
+                found |= dict.fromkeys([*alike, *outputs], joined)
     return found

@@ -48,6 +48,11 @@ def add_export(subparsers) -> None:
         metavar="RUN",
         help="where int8 loses too much, also with the float layers allowed: fine-tune for it into this run folder",
     )
+    parser.add_argument(
+        "--processor",
+        metavar="KIND",
+        help="that int8 files of 3D networks are quickest on: amx, x86 or any (default: the kind of this machine)",
+    )
     parser.add_argument("--no-verify", action="store_true", help="do not compare with the network; the card says so")
     parser.add_argument("--threads", type=int, default=2, help="threads for verification (default: 2)")
     parser.add_argument("--max-arena", metavar="SIZE", help="refuse a TFLite file whose activations need more: 256KB")
@@ -92,6 +97,7 @@ def run_export(args) -> int:
     from export.formats import find_format
     from export.forms import check_form
     from export.onnx_options import check_options
+    from export.processor import check_processor
     from export.quantization import check_weights
     from export.ranges import check_method
 
@@ -99,6 +105,7 @@ def run_export(args) -> int:
         find_format(name)
     check_method(args.calibration)
     check_form(args.form)
+    check_processor(args.processor)
     check_allowed(args.format, args.allow_float)
     check_options(args.format, args.opset, args.dynamic)
     check_weights(args.weights, args.format)
@@ -139,6 +146,7 @@ def run_export(args) -> int:
         calibration=args.calibration,
         allow_float=args.allow_float,
         weights=args.weights,
+        processor=args.processor,
         opset=args.opset,
         dynamic=args.dynamic,
         tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),

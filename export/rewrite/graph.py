@@ -8,6 +8,8 @@ from keras import tree
 
 from export.rewrite import naming
 from export.rewrite.batch1 import volume
+from export.rewrite.blocks.layout import Blocks, Unit
+from export.rewrite.blocks.registry import on_blocks
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, inlined, placeholders
 from export.rewrite.registry import POINTWISE, VOLUME_RULES, find_rule
@@ -27,10 +29,13 @@ class Form:
             int8 transposed convolution is slow (LiteRT) or missing (ONNX Runtime); False keeps it as it is, for NPUs.
         fold: where a 3D network's third axis goes: "batch" (depth, the quickest on processors), "height" (depth) or
             "channels" (width), the last two with batch 1, as many accelerators want it.
+        unit: of the runtime's int8 matrix product, for which convolutions of few channels make several slices of depth
+            at once; None for slice by slice.
     """
 
     subpixel: bool = False
     fold: str = "batch"
+    unit: Unit | None = None
 
 
 @dataclass
@@ -42,12 +47,14 @@ class Walk:
         shared: emitted layers by source layer, so that a shared layer is emitted once.
         names: taken by emitted layers and operations.
         problems: why layers could not be rewritten, each once.
+        blocks: by the id of an emitted tensor: it, and the same with several slices side by side.
     """
 
     form: Form
     shared: dict = field(default_factory=dict)
     names: set = field(default_factory=set)
     problems: list = field(default_factory=list)
+    blocks: dict = field(default_factory=dict)
 
     def problem(self, text: str) -> None:
         """Remember why a layer cannot be rewritten."""
@@ -83,6 +90,10 @@ class Emission:
         if key not in self.walk.shared:
             self.walk.shared[key] = make()
         return self.walk.shared[key]
+
+    def blocks(self, tensor) -> Blocks | None:
+        """A feature map with several slices side by side in the channels, if it is to be had so."""
+        return self.walk.blocks.get(id(tensor), (None, None))[1]
 
     def axis(self, axis: int) -> int:
         """The axis of a folded tensor that ``axis`` of a source tensor of ``rank`` became.
@@ -197,7 +208,9 @@ def _emit_one(node, tensors, batch_norm, walk, path):
     try:
         _check(operation)
         args, kwargs = _filled(node, tensors)
-        outputs = _rule_for(operation, emission)(operation, args, kwargs, emission)
+        outputs = on_blocks(operation, args, kwargs, emission) if walk.form.unit else None
+        if outputs is None:
+            outputs = _rule_for(operation, emission)(operation, args, kwargs, emission)
     except (ValueError, TypeError, InlineError) as error:
         reason = str(error).strip().splitlines()[0]
         walk.problem(reason if isinstance(error, RewriteError) else f"{describe(operation, path)}: {reason}")
