@@ -70,7 +70,7 @@ class IntegerRelu(keras.layers.Layer):
 class FusedFakeQuantize(FakeQuantize):
     """``zoo.quantization.FakeQuantize`` by TensorFlow's kernel: one pass over a feature map instead of eight."""
 
-    def quantize(self, inputs):
+    def held(self, inputs):
         import tensorflow as tf
 
         low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)

@@ -27,9 +27,9 @@ class FakeQuantize(layers.Layer):
             values = ops.convert_to_numpy(inputs)
             self.seen = (min(self.seen[0], float(values.min())), max(self.seen[1], float(values.max())))
             return inputs
-        return self.quantize(inputs)
+        return self.held(inputs)
 
-    def quantize(self, inputs):
+    def held(self, inputs):
         """``inputs`` as int8 would hold them."""
         return fake_quantize(inputs, self.low, self.high)
 
