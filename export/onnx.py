@@ -31,7 +31,7 @@ def to_onnx(model, opset: int = OPSET, dynamic: bool = False):
         spec = tf.TensorSpec(model.inputs[0].shape, tf.float32, name="image")
         function = tf.function(lambda image: model(image, training=False))
         converted, _ = tf2onnx.convert.from_function(
-            function, input_signature=(spec,), opset=opset, custom_op_handlers=_HANDLERS
+            function, input_signature=(spec,), opset=opset, custom_op_handlers=_handlers(dynamic)
         )
     _check_operators(converted)
     give_back()
@@ -66,7 +66,9 @@ def _depth_to_space(context, node, name, arguments):
     context.make_node("Reshape", [*x, *written], outputs=outputs, shapes=[shape], dtypes=[dtype])
 
 
-_HANDLERS = {"Erfc": (_erfc, []), "DepthToSpace": (_depth_to_space, [])}
+def _handlers(dynamic):
+    handlers = {"Erfc": (_erfc, [])}
+    return handlers if dynamic else handlers | {"DepthToSpace": (_depth_to_space, [])}
 
 
 def _check_operators(model):
