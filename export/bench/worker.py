@@ -6,14 +6,18 @@ Requests and replies are JSON, one a line, on standard input and output. Run as 
 lacks this project and is older: standard library and NumPy only.
 """
 
+import ctypes
 import importlib.util
 import json
 import os
 import resource
+import signal
 import sys
 import time
 
 import numpy as np
+
+PR_SET_PDEATHSIG = 1
 
 
 class Worker:
@@ -79,8 +83,15 @@ def peak_bytes():
     return used if sys.platform == "darwin" else 1024 * used
 
 
+def end_with_parent():
+    """Have Linux end this process when the one that started it dies: a stopped process would wait for ever."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
 def main():
     """Answer requests until standard input ends."""
+    end_with_parent()
     runtime, job_file = sys.argv[1:]
     # The folder of this script must not shadow anything, and what a runtime prints must not be taken for a reply.
     sys.path.pop(0)

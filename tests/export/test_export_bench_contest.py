@@ -1,7 +1,11 @@
 """Turns, variants, failures and the pause of those whose turn it is not."""
 
+import json
 import signal
+import subprocess
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -10,6 +14,8 @@ from bench_runtimes import Pretenders
 from export.bench.contest import contest
 from export.bench.process import Worker, WorkerError
 from imaging import InputError, UsageError
+
+WORKER = Path(__file__).parents[2] / "export" / "bench" / "worker.py"
 
 
 @pytest.fixture
@@ -110,3 +116,28 @@ def test_a_spinning_thread_rests_while_others_run(pretenders, tmp_path):
         worker.close()
     with pytest.raises((WorkerError, ValueError)):
         worker.ask("memory")
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux ends it")
+def test_a_stopped_process_does_not_outlive_who_started_it(pretenders, tmp_path):
+    job = {**pretenders("orphan").job, "threads": 1}
+    (tmp_path / "job.json").write_text(json.dumps(job), encoding="utf-8")
+    command = [sys.executable, str(WORKER), str(pretenders.runtime), str(tmp_path / "job.json")]
+    code = (
+        "import os, signal, subprocess\n"
+        f"process = subprocess.Popen({command!r}, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)\n"
+        'process.stdin.write(\'{"do": "memory"}\\n\')\n'
+        "process.stdin.flush()\n"
+        "process.stdout.readline()\n"
+        "process.send_signal(signal.SIGSTOP)\n"
+        "print(process.pid, flush=True)\n"
+        "os.kill(os.getpid(), signal.SIGKILL)\n"
+    )
+    found = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    left = Path(f"/proc/{int(found.stdout)}/stat")
+    for _ in range(100):
+        if not left.exists() or left.read_text().split(") ")[1][0] == "Z":
+            break
+        time.sleep(0.1)
+    else:
+        pytest.fail("it still waits")
