@@ -17,7 +17,7 @@ from export.attempts import attempt, check_allowed, describe
 from export.card import card
 from export.conversion import Converted, convert
 from export.fidelity import Fidelity
-from export.form_choice import candidates, first_form
+from export.form_choice import check_choice, choose
 from export.formats import find_format
 from export.latency import Latency, by_threads
 from export.onnx_options import check_options, refuse_folded
@@ -26,6 +26,7 @@ from export.processor import check_processor
 from export.quantization import check_weights
 from export.ranges import check_method
 from export.report import write_report
+from export.rewrite import check_fit
 from export.source import Source, load_network, open_source
 from export.verification import verifier
 from imaging import record
@@ -83,7 +84,7 @@ def export_run(
         target: Arm NPU that the int8 TFLite file is compiled for as well, see ``export.ethos``.
         allow_cpu: accept operators that the NPU does not have.
         form: what a 3D network is rewritten into, see ``export.convert``; by default for a ``target`` what Vela reckons
-            best for it, or the next best that the network can be rewritten into.
+            quickest on it.
         calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
         allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
         weights: scales of int8 weights, see ``export.convert``.
@@ -119,12 +120,13 @@ def export_run(
     source = run if isinstance(run, Source) else open_source(run)
     if patch is not None:
         source = dataclasses.replace(source, patch=tuple(patch))
-    forms = {kind.name: candidates(form, npu, kind, source.patch) for kind in chosen}
+    check_choice(form, source.patch)
     if dynamic and len(source.patch) == 3 and any(kind.name == "onnx-int8" for kind in chosen):
         refuse_folded("onnx-int8")
     check_writable(out)
     model = load_network(source.model_file)
     model = fitting.resized(model, source.patch, fitting.built_from(source.provenance))
+    check_fit(model, source.patch)  # before scans are cut into patches of that size
     source.provenance["parameters"] = model.count_params()
     cases = calibrate.choose(source.training) if any(f.quantized for f in chosen) else ()
     patches = calibrate.patches(source, cases) if cases else []
@@ -134,20 +136,17 @@ def export_run(
         tell(f"{kind.name}: converting" + (f", calibrated with {len(cases)} training cases" if kind.quantized else ""))
         used = cases if kind.quantized else ()
         checker = verifier(model, source, max_drop, threads, tell) if verify else None
+        fold = choose(model, kind, source.patch, form, npu, allow_cpu=allow_cpu, max_arena=max_arena, tell=tell)
 
-        def make(method, floats, kind=kind, used=used, checker=checker):
+        def make(method, floats, kind=kind, fold=fold, used=used, checker=checker):
             given = patches if kind.quantized else ()
             how = {"method": method, "float_layers": floats, "npu": npu is not None}
             if kind.activations == "int8":
                 how |= {"weights": weights, "processor": processor}
             if kind.runtime == "onnx":
                 how |= {"opset": opset, "dynamic": dynamic}
-
-            def build(fold):
-                converted = convert(model, kind.name, source.patch, given, form=fold, **how)
-                return converted, _device(model, converted, source, max_arena, npu, allow_cpu, tell)
-
-            converted, extras = first_form(forms[kind.name], build, kind.name, tell)
+            converted = convert(model, kind.name, source.patch, given, form=fold, **how)
+            extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
             if kind.quantized:
                 extras.facts.update(calibrated)
             names, folder = [case.name for case in used], Path(out) / kind.name

@@ -43,12 +43,6 @@ SYSTEMS = {
     "ethos-u65": ("Ethos_U65_Client_Server", "Dedicated_Sram_384KB"),
     "ethos-u85": ("Ethos_U85_SYS_DRAM_Mid", "Dedicated_Sram_384KB"),
 }
-# The forms of a 3D network that Vela reckons best, first ones first; benchmarks/ethos.py prints the figures.
-FORMS = {
-    "ethos-u55": ("channels", "height", "batch"),
-    "ethos-u65": ("channels", "height", "batch"),
-    "ethos-u85": ("height", "batch", "channels"),
-}
 MACS = {"ethos-u55": (256, 128, 64, 32), "ethos-u65": (512, 256), "ethos-u85": (512, 128, 256, 1024, 2048)}
 
 
@@ -117,11 +111,6 @@ def find_target(name: str) -> Target:
         raise UsageError(f"target {name!r} is unknown: {hint}accepted are {', '.join(names)}")
     family, macs = names[name]
     return Target(f"{family}-{macs}", *SYSTEMS[family])
-
-
-def preferred_forms(target: Target) -> tuple[str, ...]:
-    """The forms that a 3D network is best rewritten into for a target, the best first."""
-    return FORMS[target.accelerator.rpartition("-")[0]]
 
 
 def check_formats(formats) -> None:

@@ -285,9 +285,13 @@ def _without_rule(operation, args, kwargs, emission):
 
 def _without_volume_rule(operation, args, kwargs, emission):
     """A layer without a rule in a form of batch 1: by what it is made of."""
+    reason = f"has no rule in the form {emission.form.fold!r}; the form 'batch' takes it"
     if isinstance(operation, keras.Layer) and find_rule(operation) is None:
-        return emission.inlined()
-    raise ValueError(f"has no rule in the form {emission.form.fold!r}; the form 'batch' takes it")
+        try:
+            return emission.inlined()
+        except InlineError as error:
+            reason = f"has no rule, and its call cannot be followed ({error}); register one with export.rule"
+    raise ValueError(reason)
 
 
 def whole(operation, args, kwargs, emission):

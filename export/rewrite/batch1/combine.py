@@ -132,8 +132,7 @@ def concatenate(layer, args, kwargs, emission):
     axis, volumes = emission.axis(layer.axis), args[0]
     shape = list(volumes[0].shape)
     shape[axis] = sum(volume.shape[axis] for volume in volumes)
-    depth, height, width, _ = shape
-    if axis == 3 and emission.form.fold == "channels" and depth * height >= LARGE:
+    if axis == 3 and emission.form.fold == "channels" and shape[0] * shape[1] >= LARGE:
         return slices.side_by_side_of(volumes)
     if axis == 3:
         columns = [volume.columns() for volume in volumes]
