@@ -1,6 +1,7 @@
 """Turns, variants, failures and the pause of those whose turn it is not."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -134,10 +135,12 @@ def test_a_stopped_process_does_not_outlive_who_started_it(pretenders, tmp_path)
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
     found = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    left = Path(f"/proc/{int(found.stdout)}/stat")
+    process = int(found.stdout)
+    left = Path(f"/proc/{process}/stat")
     for _ in range(100):
         if not left.exists() or left.read_text().split(") ")[1][0] == "Z":
             break
         time.sleep(0.1)
     else:
+        os.kill(process, signal.SIGKILL)
         pytest.fail("it still waits")
