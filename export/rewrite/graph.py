@@ -12,7 +12,7 @@ from export.rewrite.blocks.layout import Blocks, Unit
 from export.rewrite.blocks.registry import on_blocks
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, inlined, placeholders
-from export.rewrite.registry import POINTWISE, VOLUME_RULES, find_rule
+from export.rewrite.registry import find_rule
 from imaging.errors import InputError
 
 
@@ -213,7 +213,7 @@ def _emit_one(node, tensors, batch_norm, walk, path):
             outputs = _rule_for(operation, emission)(operation, args, kwargs, emission)
     except (ValueError, TypeError, InlineError) as error:
         reason = str(error).strip().splitlines()[0]
-        walk.problem(reason if isinstance(error, RewriteError) else f"{describe(operation, path)}: {reason}")
+        walk.problem(reason if isinstance(error, RewriteError) else f"{naming.describe(operation, path)}: {reason}")
         return _stand_in(node, tensors, walk)
     before = volume.tensors_of([tensors[id(t)] for t in node.input_tensors])
     naming.name(volume.tensors_of(outputs), before, path, walk.names)
@@ -225,11 +225,9 @@ def _rule_for(operation, emission):
     touched = [*emission.node.input_tensors, *emission.node.outputs]
     if emission.form.fold == "batch" or all(len(t.shape) < 5 for t in touched):
         return find_rule(operation) or _without_rule
-    import export.rewrite.batch1.rules as batch1  # registers the rules on first use
+    from export.rewrite.batch1.rules import rule_for  # registers the rules on first use
 
-    if type(operation) in POINTWISE:
-        return batch1.pointwise.on_image
-    return find_rule(operation, VOLUME_RULES) or _without_volume_rule
+    return rule_for(operation)
 
 
 def _filled(node, tensors):
@@ -251,12 +249,6 @@ def _stand_in(node, tensors, walk):
         return [volume.carried(t, walk.form.fold, t.shape) if len(o.shape) == 5 else t for t, o in found]
     except InlineError:
         raise RewriteError("; ".join([*walk.problems, "and maybe more behind it"])) from None
-
-
-def describe(operation, path: str = "") -> str:
-    """A layer in words, for messages: its name and type."""
-    kind = "layer" if isinstance(operation, keras.Layer) else "operation"
-    return f"{kind} {path or operation.name} ({type(operation).__name__})"
 
 
 def _check(operation):
@@ -281,17 +273,6 @@ def _without_rule(operation, args, kwargs, emission):
         raise ValueError(
             f"has no rule, and its call cannot be followed ({error}); register one with export.rule"
         ) from None
-
-
-def _without_volume_rule(operation, args, kwargs, emission):
-    """A layer without a rule in a form of batch 1: by what it is made of."""
-    reason = f"has no rule in the form {emission.form.fold!r}; the form 'batch' takes it"
-    if isinstance(operation, keras.Layer) and find_rule(operation) is None:
-        try:
-            return emission.inlined()
-        except InlineError as error:
-            reason = f"has no rule, and its call cannot be followed ({error}); register one with export.rule"
-    raise ValueError(reason)
 
 
 def whole(operation, args, kwargs, emission):

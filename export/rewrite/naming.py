@@ -2,6 +2,7 @@
 
 import re
 
+import keras
 from keras import tree
 
 
@@ -14,6 +15,12 @@ def again(operation):
     copy.__dict__.update(operation.__dict__)
     copy._inbound_nodes, copy._outbound_nodes = [], []
     return copy
+
+
+def describe(operation, path: str = "") -> str:
+    """A layer in words, for messages: its name and type."""
+    kind = "layer" if isinstance(operation, keras.Layer) else "operation"
+    return f"{kind} {path or operation.name} ({type(operation).__name__})"
 
 
 def name(outputs, inputs, path: str, taken: set) -> None:
