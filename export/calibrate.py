@@ -12,6 +12,8 @@ from imaging.errors import InputError
 
 CASES = 32
 PATCHES = 48
+# Prepared scans of one kind differ in their largest value by small factors; a forgotten normalisation makes thousands.
+FAR = 1000.0
 
 
 def choose(training: tuple[CaseFiles, ...], count: int = CASES) -> tuple[CaseFiles, ...]:
@@ -69,7 +71,8 @@ def check_patches(calibration, shape: tuple[int, ...]) -> list[np.ndarray]:
         shape: what each must have.
 
     Raises:
-        InputError: if there are none, one has another shape, or one holds NaN or infinity.
+        InputError: if there are none, one has another shape, one holds NaN or infinity, all are constant, or one lies
+            far outside the range of the others.
     """
     checked = [np.asarray(patch, np.float32) for patch in calibration]
     if not checked:
@@ -79,4 +82,13 @@ def check_patches(calibration, shape: tuple[int, ...]) -> list[np.ndarray]:
             raise InputError(f"calibration patch {i} has shape {patch.shape}; accepted is {tuple(shape)}")
         if not np.isfinite(patch).all():
             raise InputError(f"calibration patch {i} holds NaN or infinite values; leave that case out or mend it")
+    if all(patch.max() == patch.min() for patch in checked):
+        raise InputError(f"calibration: all {len(checked)} patches are constant; give patches of real scans")
+    largest = np.array([np.abs(patch).max() for patch in checked])
+    usual = float(np.median(largest))
+    if usual and largest.max() > FAR * usual:
+        raise InputError(
+            f"calibration patch {largest.argmax()} holds values up to {largest.max():g}, the others up to about "
+            f"{usual:g}; prepare all of them as in training, or leave it out"
+        )
     return checked

@@ -91,6 +91,11 @@ def test_patches_given_by_hand():
         ([np.zeros((2, 3, 1)), np.zeros((2, 3))], r"patch 1 has shape \(2, 3\)"),
         ([np.full((2, 3, 1), np.nan)], "patch 0 holds NaN or infinite values; leave that case out or mend it"),
         ([np.full((2, 3, 1), 1e39)], "patch 0 holds NaN or infinite values"),
+        ([np.zeros((2, 3, 1)), np.full((2, 3, 1), 7.0)], "all 2 patches are constant; give patches of real scans"),
+        (
+            [np.arange(6).reshape(2, 3, 1), 3e4 * np.arange(6).reshape(2, 3, 1), np.arange(6).reshape(2, 3, 1)],
+            "patch 1 holds values up to 150000, the others up to about 5; prepare all of them as in training",
+        ),
     ],
 )
 @pytest.mark.filterwarnings("ignore:overflow")

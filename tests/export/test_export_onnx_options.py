@@ -96,7 +96,7 @@ def test_deep_network_at_any_size(deep):
 
 
 def test_what_cannot_be_dynamic_is_said(deep):
-    patches = [np.zeros((8, 8, 8, 1), np.float32)]
+    patches = [np.random.default_rng(0).normal(size=(8, 8, 8, 1)).astype("float32")]
     with pytest.raises(FormatError, match=r"depth as the batch .*dynamic are all ONNX formats of 2D networks"):
         convert(deep, "onnx-int8", calibration=patches, dynamic=True)
     sized = network(lambda image: layers.Conv2D(2, 1)(layers.Reshape((8, 12, 2))(image)), (8, 12, 2))
