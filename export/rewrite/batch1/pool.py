@@ -61,17 +61,19 @@ def pool(volume: Volume, kind: str, size, strides, padding: str) -> Volume:
 
 @volume_rule(layers.UpSampling3D)
 def up_sampling_3d(layer, args, kwargs, emission):
-    """UpSampling3D: nearest neighbour; each row and pixel is repeated in one image of all, then each slice."""
+    """UpSampling3D: nearest neighbour; an axis is repeated by joining copies along what follows it in memory.
+
+    No resize operator: Vela makes thousands of operators of one over a tall image.
+    """
     d, h, w = layer.size
-    depth, height, _, _ = args[0].shape
-    y = args[0].columns()
-    if (h, w) != (1, 1):
-        y = layers.UpSampling2D((h, w), dtype="float32")(y)
-    volume = Volume((depth, height * h, *y.shape[2:]), [y])
-    if d == 1:
-        return volume
-    repeated = ops.concatenate([volume.rows()] * d, axis=2)
-    return Volume((depth * d, *volume.shape[1:]), [repeated])
+    depth, height, width, channels = args[0].shape
+    volume = Volume((depth, height, width * w, channels), [_repeated(args[0].columns(), w, 3)])
+    volume = Volume((depth, height * h, width * w, channels), [_repeated(volume.planes(), h, 3)])
+    return Volume((depth * d, *volume.shape[1:]), [_repeated(volume.rows(), d, 2)])
+
+
+def _repeated(x, count, axis):
+    return x if count == 1 else ops.concatenate([x] * count, axis=axis)
 
 
 @volume_rule(LinearUpSampling3D)
