@@ -4,6 +4,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def in_turns(
         Name to (seconds, CPU seconds) of each round.
     """
     running, found = {}, {name: [] for name in start}
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nobody is left standing still
     try:
         for name, begin in start.items():
             running[name] = begin()

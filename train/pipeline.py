@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from imaging.errors import UsageError
-from train.cache import CachedCase, cache_cases
+from train.cache import cache_cases
 from train.plan import Plan
 
 
@@ -91,9 +91,13 @@ def batches(cases, plan: Plan, *, training: bool, seed: int | None = None, steps
     """
     import tensorflow as tf
 
+    from train.reading import reader
+
     seed = plan.training.seed if seed is None else seed
     batch = plan.training.batch
-    make = functools.partial(_patch, cases=tuple(cases), plan=plan, training=training)
+    region = _region(plan, training)
+    read = reader(cases, region, plan.patch, plan.training.foreground)
+    make = functools.partial(_patch, read=read, count=len(cases), plan=plan, training=training)
     if steps is None:
         numbers = tf.data.Dataset.range(first * batch, np.iinfo(np.int64).max)
         numbered = numbers.map(lambda number: (tf.constant(seed, tf.int64), number))
@@ -141,74 +145,32 @@ def cases_of_step(cases, plan: Plan, step: int) -> list[str]:
     return [cases[int(case_indices(plan.training.seed, np.int64(n), len(cases)))].name for n in numbers]
 
 
-def read_region(case: CachedCase, region, patch, draws, foreground: float):
-    """Read a random region of a case, zero where it reaches beyond the scan.
-
-    The patch in the region's middle is centred on a foreground voxel (class and voxel drawn uniformly) with chance
-    ``foreground``, else it lies anywhere, or on a labelled voxel if the dataset ignores some, as in nnU-Net. Where the
-    scan is smaller than the patch, it is put in the middle.
-
-    Args:
-        case: the preprocessed case.
-        region: spatial size to read.
-        patch: spatial size of the patch in its middle.
-        draws: (3 + rank,) uniform draws from 0 to 1 that decide.
-        foreground: the chance.
-
-    Returns:
-        image (*region, C) float32 and label (*region) int32.
-    """
-    image, label = case.image(), case.label()
-    shape, rank = np.array(label.shape), label.ndim
-    patch = np.array(patch)
-    start = (draws[3 : 3 + rank] * np.maximum(shape - patch + 1, 1)).astype(int)
-    labelled = case.labelled()
-    if labelled is not None and len(labelled):
-        start = labelled[min(int(draws[2] * len(labelled)), len(labelled) - 1)] - patch // 2
-    if draws[0] < foreground:
-        positions, offsets = case.positions()
-        present = np.flatnonzero(np.diff(offsets))
-        if len(present):
-            index = present[min(int(draws[1] * len(present)), len(present) - 1)]
-            low, high = offsets[index], offsets[index + 1]
-            start = positions[min(int(low + draws[2] * (high - low)), high - 1)] - patch // 2
-    start = np.where(shape > patch, np.clip(start, 0, np.maximum(shape - patch, 0)), -((patch - shape) // 2))
-    start = start - (np.array(region) - patch) // 2
-    stop = start + np.array(region)
-    source = tuple(slice(max(a, 0), max(min(b, n), 0)) for a, b, n in zip(start, stop, shape, strict=True))
-    target = tuple(slice(s.start - a, s.stop - a) for s, a in zip(source, start, strict=True))
-    image_region = np.zeros((*region, image.shape[-1]), np.float32)
-    label_region = np.zeros(region, np.int32)
-    image_region[target], label_region[target] = image[source], label[source]
-    return image_region, label_region
-
-
 def _constant(tf, seed):
     return tf.data.Dataset.from_tensors(tf.constant(seed, tf.int64))
 
 
-def _patch(seed, number, *, cases, plan, training):
-    """One sample in graph operations; only the reading of the memory map is NumPy."""
+def _region(plan, training):
+    """What is read of a case for one patch: more where it will be turned."""
+    from train import augment as augmentation
+
+    wider = training and augmentation.needs_margin(plan.training.augmentation)
+    return tuple(math.ceil(p * augmentation.MARGIN) for p in plan.patch) if wider else tuple(plan.patch)
+
+
+def _patch(seed, number, *, read, count, plan, training):
+    """One sample in graph operations."""
     import tensorflow as tf
 
     from train import augment as augmentation
 
-    settings = plan.training.augmentation
-    rank, channels = len(plan.patch), len(plan.channels)
-    wider = training and augmentation.needs_margin(settings)
-    region = tuple(math.ceil(p * augmentation.MARGIN) for p in plan.patch) if wider else tuple(plan.patch)
-    index = case_indices(seed, number, len(cases))
+    index = case_indices(seed, number, count)
     # Two numbers name a sample; a third says what a draw is for.
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 1)
-    draws = tf.random.stateless_uniform((3 + rank,), key)
-    read = functools.partial(_read, cases, region, plan.patch, plan.training.foreground)
-    image, label = tf.numpy_function(read, [index, draws], (tf.float32, tf.int32))
-    image.set_shape((*region, channels))
-    label.set_shape(region)
+    image, label = read(index, tf.random.stateless_uniform((3 + len(plan.patch),), key))
     if not training:
         return image, label
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
-    mirror = plan.training.mirror
+    settings, mirror = plan.training.augmentation, plan.training.mirror
     indices = len(plan.labels) + (plan.ignore is not None)
     return augmentation.augment(image, label, key, plan.patch, indices, settings, mirror)
 
@@ -222,7 +184,3 @@ def _mixed(images, labels, seeds, numbers, *, plan):
     settings = plan.training.augmentation
     key = tf.random.fold_in(tf.stack([tf.cast(seeds[0], tf.int64), numbers[0]]), 3)
     return mixup(images, labels, key, len(plan.labels), settings.mixup_chance, settings.mixup)
-
-
-def _read(cases, region, patch, foreground, index, draws):
-    return read_region(cases[int(index)], region, patch, draws, foreground)

@@ -5,13 +5,15 @@ from collections import Counter
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from tiny import STILL, make_plan, write_dataset
 
 import train
 from imaging.errors import UsageError
 from imaging.tiling import pad_to
 from train.cache import CachedCase, class_positions
-from train.pipeline import batches, case_indices, cases_of_step, fold_cases, read_region
+from train.pipeline import batches, case_indices, cases_of_step, fold_cases
+from train.reading import reader
 
 
 def write_case(folder, number, shape, foreground=()):
@@ -42,6 +44,10 @@ def cases(tmp_path_factory):
 
 def taken(dataset, count):
     return [(image.numpy(), label.numpy()) for image, label in dataset.take(count)]
+
+
+def read_region(case, region, patch, draws, foreground):
+    return [found.numpy() for found in tf.function(reader([case], region, patch, foreground))(0, tf.constant(draws))]
 
 
 def assert_same(first, second):
@@ -160,3 +166,37 @@ def test_orders_are_uniform():
     first = Counter(int(case_indices(0, np.int64(turn * 4), 4)) for turn in range(200))
     assert set(first) == {0, 1, 2, 3}
     assert max(first.values()) <= 80  # 50 expected, standard deviation 6
+
+
+@pytest.mark.parametrize(("channels", "kind"), [(1, np.uint8), (3, np.uint16)])
+def test_regions_of_several_cases_are_numpys(channels, kind, tmp_path):
+    """Two and three axes, inside, across the border and around a smaller scan, by slicing a padded array."""
+    random = np.random.default_rng(0)
+    for rank, region, patch in ((2, (9, 12), (7, 8)), (3, (9, 6, 7), (8, 5, 4))):
+        cases = []
+        for number in range(3):
+            shape = tuple(int(n) for n in random.integers(3, 16, rank))
+            case = write_case(tmp_path / str(rank), number, shape)
+            np.save(case.folder / "image.npy", random.normal(size=(*shape, channels)).astype(np.float32))
+            np.save(case.folder / "label.npy", random.integers(0, 3, shape).astype(kind))
+            cases.append(case)
+        read = tf.function(reader(cases, region, patch, 0.0))
+        for index in (0, 1, 2, 1):
+            draws = random.random(3 + rank)
+            case = cases[index]
+            start = []
+            for n, p, r, draw in zip(case.shape, patch, region, draws[3:], strict=True):
+                place = int(draw * (n - p + 1)) if n > p else -((p - n) // 2)
+                start.append(place - (r - p) // 2)
+            inside = tuple(slice(20 + a, 20 + a + r) for a, r in zip(start, region, strict=True))
+            image, label = (found.numpy() for found in read(tf.constant(index), tf.constant(draws)))
+            np.testing.assert_array_equal(image, np.pad(case.image(), [(20, 20)] * rank + [(0, 0)])[inside])
+            np.testing.assert_array_equal(label, np.pad(case.label(), 20)[inside])
+            assert (image.dtype, label.dtype) == (np.float32, np.int32)
+
+
+def test_no_python_runs_in_the_stream(cases, dataset):
+    stream = batches(cases, make_plan(dataset, augmentation=STILL), training=True)
+    graph = tf.raw_ops.DatasetToGraph(input_dataset=tf.data.experimental.to_variant(stream)).numpy()
+    assert b"ImmutableConst" in graph
+    assert b"PyFunc" not in graph
