@@ -9,6 +9,7 @@ from export.errors import PrecisionError
 from export.memory import give_back
 from export.operators import ARITHMETIC_TFLITE
 from export.ranges import Histogram, Observer, carried, cover
+from export.skip_scales import with_own_scales
 from export.tflite import failure, frozen, quiet
 
 MOVES = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE", "SPLIT",
@@ -47,7 +48,7 @@ def calibrate(model, patch: np.ndarray) -> bytes:
 
 
 def quantize(calibrated: bytes, float_outputs: Sequence[str] = (), per_channel: bool = True) -> bytes:
-    """Quantize a calibrated file to int8, input and output too.
+    """Quantize a calibrated file to int8, input and output too; skip connections keep a scale of their own.
 
     Args:
         calibrated: with a range for each activation.
@@ -60,7 +61,11 @@ def quantize(calibrated: bytes, float_outputs: Sequence[str] = (), per_channel: 
 
     with quiet():
         quantized = mlir_quantize(calibrated, not per_channel, denylisted_nodes=list(float_outputs) or None)
-        return bytes(modify_model_io_type(quantized, tf.int8, tf.int8))
+        model = _open(modify_model_io_type(quantized, tf.int8, tf.int8))
+    tensors = _open(calibrated).subgraphs[0].tensors
+    stored = {tensor.name.decode(): tensor.quantization for tensor in tensors}
+    ranges = {n: (float(q.min[0]), float(q.max[0])) for n, q in stored.items() if q is not None and q.min is not None}
+    return _packed(with_own_scales(model, _kinds(model), ranges))
 
 
 def quantize_int16(data: bytes, patches: Sequence[np.ndarray]) -> bytes:
@@ -233,12 +238,17 @@ def products(data: bytes) -> list[tuple[str, str, int]]:
 
 
 def _operators(data) -> list[tuple[str, list[int], list[int]]]:
+    model = _open(data)
+    codes = _kinds(model)
+    return [(codes[op.opcodeIndex], list(op.inputs), list(op.outputs)) for op in model.subgraphs[0].operators]
+
+
+def _kinds(model) -> list[str]:
+    """Operator type of each operator code."""
     from ai_edge_litert import schema_py_generated as schema
 
     kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    model = _open(data)
-    codes = [kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-    return [(codes[op.opcodeIndex], list(op.inputs), list(op.outputs)) for op in model.subgraphs[0].operators]
+    return [kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
 
 
 def _open(data):
