@@ -1,0 +1,160 @@
+"""What each form of a 3D layer's rewrite costs in int8, on LiteRT and ONNX Runtime.
+
+    python benchmarks/rewrite_forms.py
+    python benchmarks/rewrite_forms.py --without-amx --size 32
+
+Forms, as export.rewrite.Form has them: slice by slice; two or four slices of depth side by side in the channels, as
+many as fill 32 or 64 output channels of the runtime's matrix product; slice by slice with transposed convolutions kept
+(as for NPUs). Rows are chains of layers as networks have them, so that what a form saves or costs the next layer is in
+its time; the first axis of the volume is the one that is folded, and the last rows fold another one of a volume of
+unequal axes.
+
+The time is that of the processor in one thread, the least of several runs, the forms in turn; so it may be taken while
+other programs run. --without-amx shows the same machine as LiteRT would find it without AMX (Linux on x86). Prints a
+Markdown table, times in ms; about five minutes.
+"""
+
+import argparse
+import ctypes
+import os
+import struct
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+
+
+def forms():
+    """The forms by name."""
+    from export.rewrite import Form
+    from export.rewrite.blocks.layout import Unit
+
+    return {
+        "slices": Form(subpixel=True),
+        "32 channels": Form(subpixel=True, unit=Unit(64, 32)),
+        "64 channels": Form(subpixel=True, unit=Unit(64, 64)),
+        "transposed": Form(),
+    }
+
+
+def cases(size: int) -> dict:
+    """(shape, network) by name."""
+    from keras import layers
+
+    def conv(filters, kernel=3):
+        return layers.Conv3D(filters, kernel, padding="same", activation="relu")
+
+    def two(filters):
+        return lambda x: conv(filters)(conv(filters)(x))
+
+    def down_and_up(x):
+        skip = conv(16)(x)
+        up = layers.Conv3DTranspose(16, 2, strides=2)(conv(32)(layers.MaxPooling3D(2)(skip)))
+        return conv(16)(layers.Concatenate()([up, skip]))
+
+    half, quarter, flat = size // 2, size // 4, (size // 2, size, size * 2)
+    volumes = {
+        "1 to 16 and 16 to 16": ((size, size, size, 1), two(16)),
+        "16 to 16, twice": ((size, size, size, 16), two(16)),
+        "32 to 32, twice": ((half, half, half, 32), two(32)),
+        "64 to 64, twice": ((quarter, quarter, quarter, 64), two(64)),
+        "16 to 16, then 1×1×1 to 3": ((size, size, size, 16), lambda x: layers.Conv3D(3, 1)(conv(16)(x))),
+        "pooling 2": ((size, size, size, 16), lambda x: conv(32)(layers.MaxPooling3D(2)(conv(16)(x)))),
+        "transposed 2": ((half, half, half, 32), lambda x: conv(16)(layers.Conv3DTranspose(16, 2, strides=2)(x))),
+        "down, up and joined": ((size, size, size, 16), down_and_up),
+    }
+    for which, axes in (("shortest", (0, 1, 2)), ("middle", (1, 0, 2)), ("longest", (2, 0, 1))):
+        shape = tuple(flat[axis] for axis in axes)
+        volumes[f"16 to 16, twice; the {which} axis folded"] = ((*shape, 16), two(16))
+    return volumes
+
+
+def files(shape, build, form) -> dict[str, bytes]:
+    """The int8 files of a network by runtime."""
+    import keras
+
+    from export import onnx, quantization
+    from export.rewrite import rewrite
+
+    image = keras.Input(shape)
+    keras.utils.set_random_seed(0)
+    flat = rewrite(keras.Model(image, build(image)), shape[:-1], form)
+    patches = [np.random.default_rng(0).normal(size=shape).astype(np.float32)]
+    return {
+        "tflite": quantization.TFLiteNetwork(flat, patches).quantize("minmax"),
+        "onnx": quantization.OnnxNetwork(onnx.to_onnx(flat), patches).quantize("minmax").SerializeToString(),
+    }
+
+
+def opened(runtime: str, data: bytes):
+    """A call that runs the file once in one thread."""
+    if runtime == "tflite":
+        from ai_edge_litert.interpreter import Interpreter
+
+        interpreter = Interpreter(model_content=data, num_threads=1)
+        interpreter.allocate_tensors()
+        return interpreter.invoke
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.log_severity_level = 3
+    session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
+    image = session.get_inputs()[0]
+    feed = {image.name: np.zeros(image.shape, np.float32)}
+    return lambda: session.run(None, feed)
+
+
+def least_ms(runs: list, rounds: int) -> list[float]:
+    """The least processor time of each call, the calls in turn."""
+    best = [float("inf")] * len(runs)
+    for turn in range(rounds + 2):
+        for i, run in enumerate(runs):
+            start = time.thread_time()
+            run()
+            if turn >= 2:
+                best[i] = min(best[i], time.thread_time() - start)
+    return [1e3 * seconds for seconds in best]
+
+
+def refuse_amx():
+    """Have the system refuse this process the tiles of AMX (seccomp: arch_prctl with ARCH_REQ_XCOMP_PERM fails)."""
+    load, equal, answer, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050001
+    steps = ((load, 0, 0, 0), (equal, 0, 3, 158), (load, 0, 0, 16), (equal, 0, 1, 0x1023))
+    code = b"".join(struct.pack("HBBI", *step) for step in (*steps, (answer, 0, 0, refuse), (answer, 0, 0, allow)))
+    buffer = ctypes.create_string_buffer(code)
+    program = struct.pack("HxxxxxxQ", len(steps) + 2, ctypes.addressof(buffer))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
+        raise OSError(ctypes.get_errno(), "the system takes no filter of system calls")
+
+
+def main():
+    """Time every form of every case and print the table."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--size", type=int, default=48, help="of the largest volumes, voxels (default: 48)")
+    parser.add_argument("--rounds", type=int, default=25)
+    parser.add_argument("--only", default="", metavar="WORDS", help="cases whose names hold these words")
+    parser.add_argument("--without-amx", action="store_true")
+    args = parser.parse_args()
+    if args.without_amx:
+        refuse_amx()
+    names = list(forms())
+    print(f"| layers | runtime | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}", flush=True)
+    for case, (shape, build) in cases(args.size).items():
+        if args.only not in case:
+            continue
+        made = [files(shape, build, form) for form in forms().values()]
+        for runtime in ("tflite", "onnx"):
+            times = least_ms([opened(runtime, one[runtime]) for one in made], args.rounds)
+            size = " × ".join(map(str, shape[:-1]))
+            cells = " | ".join(f"**{ms:.2f}**" if ms == min(times) else f"{ms:.2f}" for ms in times)
+            print(f"| {case}, {size} | {runtime} | {cells} |", flush=True)
+
+
+if __name__ == "__main__":
+    main()
