@@ -9,7 +9,6 @@ from zoo.quantization.layers import FakeQuantize, FakeQuantizedNormalization, Fa
 from zoo.quantization.places import Step, common_scales, fuses, joins, moves, steps
 from zoo.quantization.scales import PRODUCTS, check_granularity
 
-
 RUNTIMES = ("tflite", "onnx")
 
 
