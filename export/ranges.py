@@ -144,8 +144,9 @@ def _zero(histogram):
 def carried(ranges: dict[str, tuple[float, float]], moves: Iterable[tuple[list[str], list[str]]]) -> dict:
     """Ranges with those of moved values added: what only moves keeps its scale, so that it is moved as integers.
 
-    What is joined with values of a wider range takes that, too, if it begins where that begins: joining then copies
-    bytes. A range that begins elsewhere has another zero point, on which a fused ReLU depends.
+    What is joined with values of a wider range takes that, too, if it begins where that begins and is at least half as
+    wide: joining then copies bytes, for at most one bit. A range that begins elsewhere has another zero point, on which
+    a fused ReLU depends.
 
     Args:
         ranges: by tensor name.
@@ -157,7 +158,9 @@ def carried(ranges: dict[str, tuple[float, float]], moves: Iterable[tuple[list[s
         for inputs, outputs in moves:
             known = [found[name] for name in (*inputs, *outputs) if name in found]
             if known:
-                joined = (min(low for low, _ in known), max(high for _, high in known))
-                alike = [name for name in inputs if name in found and found[name][0] == joined[0]]
-                found |= dict.fromkeys([*alike, *outputs], joined)
+                low, high = min(low for low, _ in known), max(high for _, high in known)
+                alike = [
+                    n for n in inputs if n in found and found[n][0] == low and high - low <= 2 * (found[n][1] - low)
+                ]
+                found |= dict.fromkeys([*alike, *outputs], (low, high))
     return found

@@ -84,6 +84,13 @@ def test_what_moves_keeps_its_scale():
     assert found["joined"] == found["slice1"] == found["slice2"] == (-2.0, 1.0)
 
 
+def test_what_is_joined_takes_the_wider_range_for_a_bit_at_most():
+    moves = [(["relu"], ["window"]), (["window", "wide"], ["joined"]), (["narrow", "wide"], ["other"])]
+    found = carried({"relu": (0.0, 1.5), "wide": (0.0, 2.0), "narrow": (0.0, 0.5)}, moves)
+    assert found["joined"] == found["window"] == found["relu"] == (0.0, 2.0)
+    assert found["narrow"] == (0.0, 0.5)
+
+
 def test_unknown_method_is_refused():
     with pytest.raises(FormatError, match="accepted are auto, minmax, percentile, mse"):
         check_method("entropy")
