@@ -145,7 +145,11 @@ def _stored(patch, manifest):
 
 
 def _logits(stored, manifest):
-    return dequantise(stored.reshape(*manifest.patch, -1), manifest.output)
+    if manifest.form:
+        stored = stored.reshape(*manifest.patch, -1)
+    elif not manifest.folded:
+        stored = stored[0]
+    return dequantise(stored, manifest.output)
 
 
 def _check_tensors(model, manifest, inputs, outputs):

@@ -30,7 +30,8 @@ PRODUCTS = {
 @pytest.mark.parametrize("kind", PRODUCTS)
 def test_multiply_accumulates(kind, name):
     build, expected = PRODUCTS[kind]
-    converted = export.convert(network(build, SHAPE), name, calibration=patches(SHAPE, 2))
+    # Slice by slice, as the network computes: several slices at once multiply zeros too.
+    converted = export.convert(network(build, SHAPE), name, calibration=patches(SHAPE, 2), processor="any")
     assert sum(op.macs for op in converted.operators) == expected
     precision = "int8" if name.endswith("int8") else "float32"
     assert {op.precision for op in converted.operators if op.macs} == {precision}

@@ -10,6 +10,7 @@ from keras import layers
 
 import zoo
 from export.rewrite import Form, rewrite, rule
+from export.rewrite.blocks import layout
 from export.rewrite.blocks.layout import Unit, band, best_slices, stacked
 from export.rewrite.registry import RULES
 
@@ -76,6 +77,12 @@ def test_up_and_down(form):
     assert_exact(build, (8, 8, 8, 1), (form,))
 
 
+@pytest.fixture(autouse=True)
+def small_maps(monkeypatch):
+    """Feature maps of a test are too small to be worth a larger kernel."""
+    monkeypatch.setattr(layout, "ZEROS_PER_VOXEL", 1000)
+
+
 def test_shared_layer():
     """A layer shared by feature maps of different depth and make-up has one kernel a layout."""
     shared = layers.Conv3D(4, 3, padding="same")
@@ -102,13 +109,21 @@ def test_unet3d_stays_in_blocks():
 
 def test_only_where_it_pays():
     """No blocks of slices for wide layers, for strides, or for a depth that they do not divide."""
-    assert best_slices(Unit(64, 64), 48, (3, 3, 3), 16, 16) == 4
-    assert best_slices(Unit(64, 64), 47, (3, 3, 3), 16, 16) == 1
-    assert best_slices(Unit(64, 64), 48, (3, 3, 3), 64, 64) == 1
-    assert best_slices(Unit(4, 16), 48, (3, 3, 3), 16, 16) == 1
+    assert best_slices(Unit(64, 64), (48, 48, 48), (3, 3, 3), 16, 16) == 4
+    assert best_slices(Unit(64, 64), (47, 48, 48), (3, 3, 3), 16, 16) == 1
+    assert best_slices(Unit(64, 64), (48, 48, 48), (3, 3, 3), 64, 64) == 1
+    assert best_slices(Unit(4, 16), (48, 48, 48), (3, 3, 3), 16, 16) == 1
     assert made_at_once(lambda x: layers.Conv3D(16, 3, padding="same")(x), (8, 4, 4, 16)) == {2}
     assert made_at_once(lambda x: layers.Conv3D(16, 3, strides=2, padding="same")(x), (8, 4, 4, 16)) == {4}
     assert made_at_once(lambda x: layers.Conv3D(16, 3)(x), (8, 4, 4, 16)) == {6}
+
+
+def test_zeros_are_stored_where_voxels_are_many(monkeypatch):
+    """16 -> 16 channels of a 3x3x3 kernel gain 9 * 256 * (6 * 4 - 3) = 48,384 zeros by four slices."""
+    monkeypatch.setattr(layout, "ZEROS_PER_VOXEL", 1)
+    assert best_slices(Unit(64, 64), (48, 32, 32), (3, 3, 3), 16, 16) == 4
+    assert best_slices(Unit(64, 64), (44, 32, 32), (3, 3, 3), 16, 16) == 2
+    assert best_slices(Unit(64, 64), (8, 8, 8), (3, 3, 3), 16, 16) == 1
 
 
 def test_rule_of_a_user_comes_first():

@@ -29,7 +29,7 @@ def conv3d(layer, args, kwargs, emission):
     if moves or layer.groups > 1 or not _pointwise(layer.activation):
         return None
     source = emission.blocks(x) or Blocks((x,), 1)
-    slices = best_slices(emission.form.unit, x.shape[0], layer.kernel_size, x.shape[-1], outputs, source.slices)
+    slices = best_slices(emission.form.unit, x.shape[:3], layer.kernel_size, x.shape[-1], outputs, source.slices)
     if slices == 1:
         return None
     before, after = same_padding(x.shape[0], along, 1, 1)
