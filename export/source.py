@@ -86,6 +86,25 @@ def open_source(run) -> Source:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
 
 
+def int8_warning(source: Source, formats) -> str | None:
+    """What to tell before a network that the zoo declares float, such as a transformer, is converted to int8.
+
+    Args:
+        source: what is exported.
+        formats: names of the formats asked for.
+    """
+    import zoo
+
+    network = source.provenance.get("network")
+    asked = [name for name in formats if name.endswith("int8")]
+    if not asked or network not in zoo.list_models() or zoo.info(network).edge == "int8":
+        return None
+    return (
+        f"{network}: the zoo declares it {zoo.info(network).edge}, as int8 costs its attention accuracy; "
+        f"{', '.join(asked)} stands only if verification passes, onnx-float32 and tflite-float32 are exact"
+    )
+
+
 def _split(cases):
     """Cases with some to verify on: every third of a run that trained on all, as calibration must not see them.
 

@@ -100,6 +100,7 @@ def run_export(args) -> int:
     from export.processor import check_processor
     from export.quantization import check_weights
     from export.ranges import check_method
+    from export.source import int8_warning
 
     for name in args.format:
         find_format(name)
@@ -125,6 +126,9 @@ def run_export(args) -> int:
         raise UsageError("--allow-cpu: goes with --target")
     source = _source(args)  # before TensorFlow is imported, so that a mistake is told at once
     check_finetune(source, args.format, args.finetune)
+    declared = int8_warning(source, args.format)
+    if declared:
+        print(declared, file=sys.stderr, flush=True)
 
     from edge.manifest import load_manifest
     from export.artifact import MAX_DROP

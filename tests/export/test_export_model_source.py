@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+from types import SimpleNamespace
 
 import pytest
 from export_runs import ball_network, write_run
@@ -10,6 +11,7 @@ from export_runs import ball_network, write_run
 import edge
 import imaging
 from export.commands.export import add_export
+from export.source import int8_warning
 from imaging import command, record
 from imaging.cases import Cases
 
@@ -110,3 +112,21 @@ def test_options_of_a_model_are_refused_for_a_run(place, tmp_path, capsys):
     words = ["--out", tmp_path, "--recipe", place / "recipe.json"]
     assert export(place / "run", "--format", "onnx-float32", *words) == 2
     assert "--recipe: is for a saved model" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("network", "formats", "told"),
+    [
+        ("unetr", ["onnx-float32", "tflite-int8"], True),
+        ("swin_unetr3d", ["onnx-int8"], True),
+        ("unetr", ["onnx-float32"], False),
+        ("unet3d", ["tflite-int8"], False),
+        (None, ["tflite-int8"], False),
+    ],
+)
+def test_a_transformer_is_not_converted_to_int8_silently(network, formats, told):
+    found = int8_warning(SimpleNamespace(provenance={"network": network}), formats)
+    assert (found is not None) == told
+    if told:
+        assert f"{network}: the zoo declares it float" in found
+        assert "onnx-float32 and tflite-float32 are exact" in found
