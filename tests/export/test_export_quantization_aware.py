@@ -128,7 +128,8 @@ def test_network_computes_what_its_artifact_does(network, images, tmp_path, runt
     found = np.stack([run_artifact(converted, tmp_path, image) for image in images])
     aware, plain = (np.abs(found - m.predict(images, verbose=0)) / step for m in (prepared, network))
     assert aware.max() < 2.5  # steps
-    assert np.mean(aware) < 0.25 * np.mean(plain)
+    # Fine-tuning models TFLite; of an ONNX file not every join's scale is modelled.
+    assert np.mean(aware) < {"tflite": 0.25, "onnx": 0.5}[runtime] * np.mean(plain)
 
 
 def test_per_tensor_weights_have_one_scale(network, images):

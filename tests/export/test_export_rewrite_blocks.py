@@ -80,7 +80,8 @@ def test_up_and_down(form):
 @pytest.fixture(autouse=True)
 def small_maps(monkeypatch):
     """Feature maps of a test are too small to be worth a larger kernel."""
-    monkeypatch.setattr(layout, "ZEROS_PER_VOXEL", 1000)
+    monkeypatch.setattr(layout, "GAIN_PER_VOXEL", 1000)
+    monkeypatch.setattr(layout, "GAIN_PER_WEIGHT", 1000)
 
 
 def test_shared_layer():
@@ -118,11 +119,12 @@ def test_only_where_it_pays():
     assert made_at_once(lambda x: layers.Conv3D(16, 3)(x), (8, 4, 4, 16)) == {6}
 
 
-def test_zeros_are_stored_where_voxels_are_many(monkeypatch):
-    """16 -> 16 channels of a 3x3x3 kernel gain 9 * 256 * (6 * 4 - 3) = 48,384 zeros by four slices."""
-    monkeypatch.setattr(layout, "ZEROS_PER_VOXEL", 1)
+def test_values_are_stored_where_voxels_are_many(monkeypatch):
+    """16 -> 16 channels of a 3x3x3 kernel gain 9 * 256 * (6 * 4 - 3) = 48,384 values by four slices."""
+    monkeypatch.setattr(layout, "GAIN_PER_VOXEL", 1)
     assert best_slices(Unit(64, 64), (48, 32, 32), (3, 3, 3), 16, 16) == 4
     assert best_slices(Unit(64, 64), (44, 32, 32), (3, 3, 3), 16, 16) == 2
+    assert best_slices(Unit(64, 64), (48, 32, 32), (3, 3, 3), 16, 16, room=48_383) == 2
     assert best_slices(Unit(64, 64), (8, 8, 8), (3, 3, 3), 16, 16) == 1
 
 

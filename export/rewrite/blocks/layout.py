@@ -10,9 +10,10 @@ from export.rewrite import depth
 
 # Multiply-accumulates in the time that one byte of a window takes to copy (with AMX 245, with AVX-512 VNNI 100).
 MACS_PER_BYTE = 150
-# Zeros that a layer's kernel may gain for each voxel of its output: where voxels are few, a larger file saves no time.
-# The hippocampus network grows by 6 % with it, and by 29 % without a limit.
-ZEROS_PER_VOXEL = 1
+# Values that a layer's kernel may gain for each voxel of its output: where voxels are few, a larger file saves no time.
+GAIN_PER_VOXEL = 1
+# Values that all kernels together may gain for each weight of the network, so that int8 files stay small.
+GAIN_PER_WEIGHT = 0.12
 # Pieces of so few channels are sooner joined by a transposition than by writing each pixel's bytes one by one.
 FEW_CHANNELS = 4
 
@@ -84,7 +85,13 @@ def _unfold(x, slices):
     return ops.reshape(y, (count * slices, height, width, channels // slices))
 
 
-def best_slices(unit: Unit, shape, kernel, inputs: int, outputs: int, source: int = 1) -> int:
+def gain(kernel, inputs: int, outputs: int, slices: int) -> int:
+    """Values that the kernel which makes ``slices`` output slices at once holds more than the layer's, see ``band``."""
+    along, taps = kernel[0], kernel[1] * kernel[2]
+    return taps * inputs * outputs * ((slices + along - 1) * slices - along)
+
+
+def best_slices(unit: Unit, shape, kernel, inputs: int, outputs: int, source: int = 1, room: float = math.inf) -> int:
     """How many slices a convolution should make at once, by what it computes and copies for each voxel.
 
     Args:
@@ -93,12 +100,10 @@ def best_slices(unit: Unit, shape, kernel, inputs: int, outputs: int, source: in
         kernel: (depth, height, width).
         inputs, outputs: channels.
         source: how many slices of its input lie side by side.
+        room: values that its kernel may gain.
     """
     along, taps = kernel[0], kernel[1] * kernel[2]
-    size, room = shape[0], ZEROS_PER_VOXEL * math.prod(shape)
-
-    def zeros(slices):
-        return taps * inputs * outputs * ((slices + along - 1) * slices - along)
+    room = min(room, GAIN_PER_VOXEL * math.prod(shape))
 
     def cost(slices):
         span = slices + along - 1
@@ -108,7 +113,8 @@ def best_slices(unit: Unit, shape, kernel, inputs: int, outputs: int, source: in
         copied += inputs if slices != source and source > 1 else 0
         return macs + MACS_PER_BYTE * copied
 
-    fitting = [n for n in (2, 4, 8, 16) if size % n == 0 and n * outputs <= unit.outer and zeros(n) <= room]
+    fitting = [n for n in (2, 4, 8, 16) if shape[0] % n == 0 and n * outputs <= unit.outer]
+    fitting = [n for n in fitting if gain(kernel, inputs, outputs, n) <= room]
     return min([1, *(n for n in fitting if along > 1 or n == source)], key=cost)
 
 

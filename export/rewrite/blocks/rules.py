@@ -5,7 +5,7 @@ from functools import reduce
 import numpy as np
 from keras import activations, layers, ops
 
-from export.rewrite.blocks.layout import Blocks, band, best_slices, stacked, windows
+from export.rewrite.blocks.layout import Blocks, band, best_slices, gain, stacked, windows
 from export.rewrite.blocks.registry import block_rule
 from export.rewrite.conv import Place, activate, conv2d, window_of
 from export.rewrite.conv_transpose import axes_of, transpose2d
@@ -29,9 +29,11 @@ def conv3d(layer, args, kwargs, emission):
     if moves or layer.groups > 1 or not _pointwise(layer.activation):
         return None
     source = emission.blocks(x) or Blocks((x,), 1)
-    slices = best_slices(emission.form.unit, x.shape[:3], layer.kernel_size, x.shape[-1], outputs, source.slices)
+    sizes, room = (layer.kernel_size, x.shape[-1], outputs), emission.walk.room
+    slices = best_slices(emission.form.unit, x.shape[:3], *sizes, source.slices, room)
     if slices == 1:
         return None
+    emission.walk.room -= gain(*sizes, slices)
     before, after = same_padding(x.shape[0], along, 1, 1)
     if source.slices != slices or max(before, after) > slices:
         source = Blocks((x,), 1)
