@@ -2,8 +2,9 @@
 
     python benchmarks/cross_validated.py --data DATA/hippocampus --run runs/fold_0 --run runs/fold_1 --run runs/fold_2
 
-Prints one Markdown table: fold, cases, epochs, minutes of training, and Dice and HD95 (mm) of each class, first as the
-network gives it, then with the mean over flips. The last lines are the means over the cases of all the folds.
+Prints one Markdown table: fold, cases, epochs, minutes of training, and Dice and HD95 (mm) of each class, first with
+the mean over flips, then as the network gives it, which is what stays in each run's metrics.json. The line "all" is the
+mean over the cases of all the folds.
 """
 
 import argparse
@@ -30,7 +31,7 @@ def main():
     columns = ["fold", "cases", "epochs", "minutes", "flips", *(f"{m} {n}" for m in ("Dice", "HD95") for n in names)]
     print(f"{plan.network.name}, {runs[0].model().count_params():,} parameters\n")
     print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
-    for flips in (False, True):
+    for flips in (True, False):
         every = {}
         for run in runs:
             cases = evaluate(run, dataset, mirror=flips, progress=True)["cases"]
