@@ -9,7 +9,6 @@ from keras import tree
 from export.rewrite import naming
 from export.rewrite.batch1 import volume
 from export.rewrite.blocks import layout
-from export.rewrite.blocks.layout import Blocks, Unit
 from export.rewrite.blocks.registry import on_blocks
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, inlined, placeholders
@@ -36,7 +35,7 @@ class Form:
 
     subpixel: bool = False
     fold: str = "batch"
-    unit: Unit | None = None
+    unit: layout.Unit | None = None
 
 
 @dataclass
@@ -94,7 +93,7 @@ class Emission:
             self.walk.shared[key] = make()
         return self.walk.shared[key]
 
-    def blocks(self, tensor) -> Blocks | None:
+    def blocks(self, tensor) -> layout.Blocks | None:
         """A feature map with several slices side by side in the channels, if it is to be had so."""
         return self.walk.blocks.get(id(tensor), (None, None))[1]
 
