@@ -60,6 +60,7 @@ def main() -> int:
     import zoo
     from export import arena, ethos
     from export.forms import FOLDS
+    from imaging.byte_sizes import spell_size
 
     targets = [ethos.find_target(name) for name in args.target or ethos.SYSTEMS]
     options = {} if args.width is None else {"width": args.width}
@@ -78,7 +79,7 @@ def main() -> int:
             notes.append(
                 f"{name}, patch {' × '.join(map(str, patch))}, {form}: {macs / 1e9:.2f} GMAC; TFLite int8 of "
                 f"{len(converted.operators)} operators, {len(converted.data) / 1e6:.2f} MB, activations "
-                f"{arena.spell_size(arena.measure(converted.data).size)}"
+                f"{spell_size(arena.measure(converted.data).size)}"
             )
             for target in targets:
                 report = ethos.compile_tflite(converted.data, target, allow_cpu=True).report

@@ -2,12 +2,11 @@
 
 import bisect
 import math
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.errors import FormatError
-from imaging.errors import InputError, UsageError
+from imaging.errors import InputError
 
 ALIGNMENT = 64
 FOREVER = math.inf
@@ -18,8 +17,6 @@ SIZES = {
     "FLOAT64": 8, "INT64": 8, "UINT64": 8, "COMPLEX64": 8, "FLOAT32": 4, "INT32": 4, "UINT32": 4, "FLOAT16": 2,
     "BFLOAT16": 2, "INT16": 2, "UINT16": 2, "INT8": 1, "UINT8": 1, "BOOL": 1,
 }  # fmt: skip
-# Memories are sold in powers of two.
-UNITS = {"": 1, "b": 1, "bytes": 1, "kb": 2**10, "kib": 2**10, "mb": 2**20, "mib": 2**20, "gb": 2**30, "gib": 2**30}
 
 
 class ArenaError(InputError):
@@ -227,20 +224,3 @@ def _scratch(kind, output, size) -> int:
     if kind != "TRANSPOSE_CONV" or output.quantization is None or output.quantization.scale is None:
         return 0
     return 4 * size
-
-
-def parse_size(text: str) -> int:
-    """Bytes from "262144", "256KB" or "1.5 MB"; KB and MB are 1024 and 1024² bytes, as memories are sold.
-
-    Raises:
-        UsageError: for anything else.
-    """
-    match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
-    if match is None or match[2] not in UNITS or float(match[1]) * UNITS[match[2]] < 1:
-        raise UsageError(f"memory {text!r}: accepted are bytes, or a number with KB or MB, for example 256KB or 1.5MB")
-    return int(float(match[1]) * UNITS[match[2]])
-
-
-def spell_size(size: int) -> str:
-    """Bytes for people: "812 KB", "4.35 MB" (of 1024 and 1024² bytes)."""
-    return f"{size / 2**20:.2f} MB" if size >= 2**20 else f"{math.ceil(size / 2**10)} KB"

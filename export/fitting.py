@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from export import arena
-from export.arena import ArenaError, spell_size
+from export.arena import ArenaError
 from export.conversion import Converted, convert
+from imaging.byte_sizes import spell_size
 from imaging.errors import InputError
 
 TRIES = 6

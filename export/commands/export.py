@@ -91,7 +91,7 @@ def run_export(args) -> int:
     import sys
 
     from export import ethos
-    from export.arena import check_formats, parse_size
+    from export.arena import check_formats
     from export.attempts import check_allowed
     from export.finetuning import check_finetune, export_finetuned
     from export.formats import find_format
@@ -101,6 +101,7 @@ def run_export(args) -> int:
     from export.quantization import check_weights
     from export.ranges import check_method
     from export.source import int8_warning
+    from imaging.byte_sizes import parse_size
 
     for name in args.format:
         find_format(name)

@@ -14,7 +14,7 @@ from export import arena, fitting
 from export.arena import Buffer
 from export.cli import main
 from export.conversion import convert
-from imaging.errors import UsageError
+from imaging.byte_sizes import spell_size
 
 PATCH = (16, 16, 8)
 ORIGIN = fitting.Origin("unet3d", {"width": 8, "depth": 2, "convolutions": 1})
@@ -84,20 +84,6 @@ def test_lifetimes_and_the_operator_that_needs_most():
     assert measured.size >= 2000
 
 
-@pytest.mark.parametrize(
-    ("text", "size"),
-    [("262144", 262144), ("256KB", 262144), ("256 kb", 262144), ("1.5MB", 1572864), ("2MiB", 2097152), ("1 GB", 2**30)],
-)
-def test_sizes(text, size):
-    assert arena.parse_size(text) == size
-
-
-@pytest.mark.parametrize("text", ["", "0", "-4", "4 TB", "many", "1e6", "0.1"])
-def test_sizes_that_are_none(text):
-    with pytest.raises(UsageError, match="accepted are bytes, or a number with KB or MB"):
-        arena.parse_size(text)
-
-
 @pytest.fixture(scope="module")
 def network():
     """A small 3D network of the registry."""
@@ -135,7 +121,7 @@ def test_what_does_not_fit_is_refused_with_a_patch_and_a_width_that_do(network, 
     with pytest.raises(arena.ArenaError) as caught:
         fitting.check(network, converted, PATCH, limit, ORIGIN, tell=said.append)
     message = str(caught.value)
-    assert f"accepted is {arena.spell_size(limit)}" in message
+    assert f"accepted is {spell_size(limit)}" in message
     assert "looking for a patch and a width" in said[0]
     patch = tuple(int(n) for n in re.search(r"--patch ([\d ]+) needs", message)[1].split())
     assert math.prod(patch) < math.prod(PATCH)
