@@ -101,7 +101,7 @@ def train_entry(name, args) -> None:
         raise UsageError(f"{name}: not trained yet, and --data is missing; give the folder that holds the datasets")
     rank = zoo.info(name).rank
     dataset = open_dataset(args.data / SETS[rank])
-    plan = dataclasses.replace(_plan(dataset, args), network=Network(name))
+    plan = _fitted(dataclasses.replace(_plan(dataset, args), network=Network(name)))
     run = fit(plan, dataset, args.runs / name / "run", FOLD, resume=True, cache=args.cache, verbose=False)
     held = fold_cases(dataset, plan, FOLD)[1][: args.cases]
     scores = score_cases(segmenter(patch_predictor(run.model()), plan), held, plan.labels, plan.recipe.channels)
@@ -137,6 +137,14 @@ def _plan(dataset, args):
     if found != budget:
         raise UsageError(f"{path}: the runs there have the budget {found}, asked for is {budget}; give another --runs")
     return plan
+
+
+def _fitted(plan):
+    """``plan`` with its patch raised to multiples of its network's strides: transformers reduce more than the others."""
+    from train.shape_rules import total_stride
+
+    strides = total_stride(plan.network, plan.recipe.rank)
+    return dataclasses.replace(plan, patch=tuple(-(-n // s) * s for n, s in zip(plan.patch, strides, strict=True)))
 
 
 def export_entry(name, args) -> None:
