@@ -140,7 +140,7 @@ def _plan(dataset, args):
 
 
 def _fitted(plan):
-    """``plan`` with its patch raised to multiples of its network's strides: transformers reduce more than the others."""
+    """``plan`` with its patch raised to multiples of its network's strides; transformers reduce more than others."""
     from train.shape_rules import total_stride
 
     strides = total_stride(plan.network, plan.recipe.rank)
