@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
 
 test: lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
