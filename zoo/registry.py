@@ -32,7 +32,7 @@ class Info:
         input_shape: (*spatial, channels) that the figures below are for.
         classes: number of classes that they are for.
         multiple: what each spatial size divides by; other fixed sizes are padded inside the network.
-        parameters: number of weights, moving statistics included.
+        parameters: number of trainable weights; the moving statistics of batch normalisation are not among them.
         macs: multiply-accumulate operations of one pass.
         peak_activation_bytes: largest sum of float32 activations alive at once, batch of one, nothing done in place.
     """
