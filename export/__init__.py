@@ -7,6 +7,7 @@ _NAMES = {
     "convert": "conversion",
     "layer_errors": "layers",
     "export_run": "artifact",
+    "footprint": "trial",
     "open_model": "model_source",
     "open_source": "source",
     "pack": "shipping",

@@ -1,9 +1,11 @@
 """A plan that keeps to what a device can take: fewer channels, then a smaller patch."""
 
 import math
-from dataclasses import dataclass, replace
+from collections.abc import Callable
+from dataclasses import replace
 
 from imaging.errors import UsageError
+from train.candidates import MEASURED, NAMES, Bounds, Candidates, spell
 from train.plan import Network
 from train.shape_rules import builder_parameters
 
@@ -11,91 +13,84 @@ SMALLEST_WIDTH = 4
 KEPT = 0.5  # share of the planned patch's voxels that stays as long as a narrower network would do as well
 
 
-@dataclass(frozen=True)
-class Bounds:
-    """What the network may cost at its patch; None for no limit.
-
-    Attributes:
-        params: weights.
-        macs: multiply-accumulate operations of one patch.
-    """
-
-    params: int | None = None
-    macs: int | None = None
-
-    def __bool__(self):
-        return self.params is not None or self.macs is not None
-
-
 def keep_bounds(
-    network: Network, patch, shape, stride, bounds: Bounds, channels: int, classes: int, reasons: dict, fixed=False
+    network: Network,
+    patch,
+    shape,
+    stride,
+    bounds: Bounds,
+    channels: int,
+    classes: int,
+    reasons: dict,
+    fixed: bool = False,
+    measure: Callable | None = None,
+    tell: Callable[[str], None] | None = None,
 ) -> tuple[Network, tuple[int, ...]]:
     """Choose width and patch so that a network keeps to bounds.
 
     The widest network is taken, from the planned width down by two channels at a time, whose weights are few enough and
-    whose patch, shortened to no less than half of the planned voxels, costs few enough operations. If none is, the
-    narrowest gets a still smaller patch. Each count is that of the network built with these sizes.
+    whose patch, shortened to no less than half of the planned voxels, takes little enough. If none is, the narrowest
+    gets a still smaller patch. Weights and operations are those of the network built with these sizes, time and memory
+    those of it converted to int8 TFLite, with random weights, and run by LiteRT on this machine.
 
     Args:
         network: as planned; a ``width`` or ``widths`` among its options is the user's and stays.
         patch: as planned.
         shape: median spatial shape of the prepared scans.
         stride: by what each size of the patch must divide.
-        bounds: what it may cost.
+        bounds: what it may take.
         channels: of the input.
         classes: background included.
         reasons: takes the reason.
         fixed: the patch is the user's and stays.
+        measure: ``export.footprint``, or another function of a Keras network and a number of threads to the like; for
+            bounds on time and memory.
+        tell: takes a line on each network that was measured.
 
     Returns:
         The network and the patch.
 
     Raises:
-        UsageError: if a bound is not positive or cannot be kept; the message says what the smallest network costs.
+        UsageError: if a bound is not positive or cannot be kept; the message says what the smallest network takes. If
+            a network must be measured and cannot be.
     """
-    import zoo
-
-    for name, value in (("max_params", bounds.params), ("max_macs", bounds.macs)):
+    for name, called in (*NAMES.items(), ("threads", "threads")):
+        value = getattr(bounds, name)
         if value is not None and value <= 0:
-            raise UsageError(f"{name} {value}: accepted is more than 0")
-
-    def cost(width, sizes):
-        options = network.options | ({"width": width} if width else {})
-        return zoo.info(network.name, (*sizes, channels), classes=classes, **options)
+            raise UsageError(f"{called} {value}: accepted is more than 0")
+    patch = tuple(patch)
+    candidates = Candidates(network, bounds, channels, classes, measure, tell)
 
     def shortened(width, share):
-        """The largest patch of at least ``share`` of the planned voxels that costs few enough, and its cost."""
-        sizes, found = tuple(patch), cost(width, patch)
-        while bounds.macs is not None and found.macs > bounds.macs:
-            # Operations are about in proportion to voxels; the count after it decides.
-            allowed = math.prod(sizes) * bounds.macs / found.macs
-            smaller = sizes
-            while smaller and (math.prod(smaller) > allowed or smaller == sizes):
+        """The largest patch of at least ``share`` of the planned voxels that fits, or None."""
+        sizes = patch
+        while not candidates.fits(width, sizes):
+            smaller = _shorter(sizes, shape, stride)
+            while smaller and not candidates.may_fit(width, smaller, sizes):
                 smaller = _shorter(smaller, shape, stride)
             if fixed or not smaller or math.prod(smaller) < share * math.prod(patch):
-                return None, found
-            sizes, found = smaller, cost(width, smaller)
-        return sizes, found
+                return None
+            sizes = smaller
+        return sizes
 
     widths = _widths(network)
-    allowed = [w for w in widths if bounds.params is None or cost(w, patch).parameters <= bounds.params]
+    allowed = [w for w in widths if bounds.params is None or candidates.counted(w, patch).parameters <= bounds.params]
     if not allowed:
-        least = cost(widths[-1], patch).parameters
+        least = candidates.counted(widths[-1], patch).parameters
         raise UsageError(
-            f"max_params {bounds.params}: {_named(network, widths[-1])} has {least} weights, the fewest tried; "
+            f"max_params {bounds.params}: {candidates.named(widths[-1])} has {least} weights, the fewest tried; "
             "allow as many, or give a smaller network by --model"
         )
     for share, tried in ((KEPT, allowed), (0.0, allowed[-1:])):
         for width in tried:
-            sizes, found = shortened(width, share)
+            sizes = shortened(width, share)
             if sizes:
-                return _decided(network, width, widths[0], patch, sizes, found, bounds, reasons)
-    raise UsageError(
-        f"max_macs {bounds.macs}: {_named(network, allowed[-1])} needs {found.macs} operations for "
-        + (f"the patch {tuple(patch)}" if fixed else "the smallest patch tried")
-        + "; allow as many, or give "
-        + ("a smaller --patch" if fixed else "a smaller network by --model")
-    )
+                return _decided(candidates, width, widths[0], patch, sizes, reasons)
+    smallest = patch if fixed else _smallest(patch, shape, stride)
+    figures = candidates.figures(allowed[-1], smallest)  # it was ruled out by others perhaps, and is tried at last
+    if bounds.hold(figures):
+        return _decided(candidates, allowed[-1], widths[0], patch, smallest, reasons)
+    raise UsageError(_too_small(candidates, allowed[-1], smallest, figures, fixed))
 
 
 def _widths(network):
@@ -120,22 +115,45 @@ def _shorter(sizes, shape, stride):
     return tuple(size - stride[axis] * (axis == longest) for axis, size in enumerate(sizes))
 
 
-def _decided(network, width, planned, patch, sizes, found, bounds, reasons):
-    limits = [f"at most {bounds.params} weights"] * (bounds.params is not None)
-    limits += [f"at most {bounds.macs} operations a patch"] * (bounds.macs is not None)
-    changes = []
+def _smallest(sizes, shape, stride):
+    while shorter := _shorter(sizes, shape, stride):
+        sizes = shorter
+    return sizes
+
+
+def _decided(candidates, width, planned, patch, sizes, reasons):
+    network, bounds, changes = candidates.network, candidates.bounds, []
     if width != planned:
         network = replace(network, options=network.options | {"width": width})
         changes.append(f"width {width} instead of {planned}")
-    if tuple(sizes) != tuple(patch):
-        changes.append(f"patch {tuple(sizes)} instead of {tuple(patch)}")
-        reasons["patch"] += f"; shortened to {tuple(sizes)} to keep the bounds"
-    reasons["bounds"] = (
-        f"{' and '.join(limits)}: {', '.join(changes) or 'kept as planned'}; "
-        f"{found.parameters} weights, {found.macs} operations"
+    if sizes != patch:
+        changes.append(f"patch {sizes} instead of {patch}")
+        reasons["patch"] += f"; shortened to {sizes} to keep the bounds"
+    limits = [
+        f"at most {spell(name, getattr(bounds, name))}" + (" a patch" if name in ("macs", "ms") else "")
+        for name in NAMES
+        if getattr(bounds, name) is not None
+    ]
+    figures = candidates.figures(width, sizes)
+    found = ", ".join(spell(name, value) for name, value in figures.items() if name not in MEASURED)
+    if bounds.measured:
+        taken = candidates.footprint(width, sizes)
+        found += "; measured as int8 TFLite with random weights: " + ", ".join(
+            spell(name, figures[name]) for name in reversed(MEASURED)
+        )
+        found += f", {taken.threads} thread{'s' * (taken.threads > 1)}, {taken.machine}"
+    reasons["bounds"] = f"{' and '.join(limits)}: {', '.join(changes) or 'kept as planned'}; {found}"
+    return network, sizes
+
+
+def _too_small(candidates, width, sizes, figures, fixed):
+    """What to tell of the smallest candidate, which is above some bound."""
+    name = candidates.bounds.broken(figures)[0]
+    limit = getattr(candidates.bounds, name)
+    limit = limit if name in ("params", "macs") else spell(name, limit).split(" of ")[0]
+    return (
+        f"{NAMES[name]} {limit}: {candidates.named(width)} needs {spell(name, figures[name])} for "
+        + (f"the patch {sizes}" if fixed else f"the smallest patch tried, {sizes}")
+        + f"; allow as {'many' if name == 'macs' else 'much'}, or give "
+        + ("a smaller --patch" if fixed else "a smaller network by --model")
     )
-    return network, tuple(sizes)
-
-
-def _named(network, width):
-    return f"network {network.name!r}" + (f" of width {width}" if width else "")

@@ -2,6 +2,7 @@
 
 import argparse
 import importlib
+from collections.abc import Callable
 
 from imaging.command import run
 
@@ -19,6 +20,14 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv=None, prog: str | None = None) -> int:
-    """Run a sub-command and return the exit status."""
-    return run(build_parser(prog), argv)
+def main(argv=None, prog: str | None = None, measure: Callable | None = None) -> int:
+    """Run a sub-command and return the exit status.
+
+    Args:
+        argv: words of the command line.
+        prog: name of the program.
+        measure: what ``plan`` measures networks with, see ``train.make_plan``.
+    """
+    parser = build_parser(prog)
+    parser.set_defaults(measure=measure)
+    return run(parser, argv)

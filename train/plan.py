@@ -134,6 +134,7 @@ class Plan:
         reasons: field name to the rule that decided it, for ``zoo plan --explain``.
         labels_folder: the folder of labels that was planned for (plain dataset layout).
         ignore: value of voxels in label files that count in no loss, no draw of patches and no score; None for none.
+        bounds: what network and patch were chosen to keep to, by the names of ``zoo plan``'s options.
     """
 
     dataset: str
@@ -150,3 +151,4 @@ class Plan:
     schema: int = 1
     labels_folder: str = "labels"
     ignore: int | None = None
+    bounds: dict = field(default_factory=dict)

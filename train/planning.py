@@ -2,10 +2,12 @@
 of our own; every decision leaves its reason in ``plan.reasons``."""
 
 import dataclasses
-from collections.abc import Sequence
+import sys
+from collections.abc import Callable, Sequence
 
 from imaging.errors import InputError, UsageError
-from train.bounds import Bounds, keep_bounds
+from train.bounds import keep_bounds
+from train.candidates import NAMES, Bounds
 from train.dataset import problems_text
 from train.fingerprint import fingerprint
 from train.inspection import Inspection, inspect
@@ -17,8 +19,9 @@ from train.split import split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
-_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "options", "max_params", "max_macs")
+_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "options", *NAMES.values(), "threads")
 _TRAINING = tuple(field.name for field in dataclasses.fields(Training))
+_BOUNDS = NAMES | {"threads": "threads"}
 
 
 def make_plan(
@@ -28,6 +31,7 @@ def make_plan(
     seed: int = 0,
     inspection: Inspection | None = None,
     progress: bool = False,
+    measure: Callable | None = None,
     **overrides,
 ) -> Plan:
     """Plan the training of a dataset.
@@ -38,10 +42,12 @@ def make_plan(
         folds: of the cross-validation.
         seed: of the split and of the training.
         inspection: of the dataset, if it was made already.
-        progress: show a bar while the cases are read.
+        progress: show a bar while the cases are read, and a line on each network that is measured.
+        measure: ``export.footprint``, which ``max_arena``, ``max_ram`` and ``target_ms`` need.
         **overrides: fields that the user decides: ``patch``, ``overlap``, ``spacing`` (mm), ``size`` (2D pixels),
-            ``options`` (of the network), ``max_params`` and ``max_macs`` (see ``train.bounds``) and every field
-            of ``train.plan.Training``. None means: by the rule.
+            ``options`` (of the network), ``max_params``, ``max_macs``, ``max_arena`` and ``max_ram`` (bytes),
+            ``target_ms`` and ``threads`` (see ``train.candidates.Bounds``) and every field of
+            ``train.plan.Training``. None means: by the rule.
 
     Returns:
         The plan, ready to be saved with ``imaging.record.save``.
@@ -65,10 +71,12 @@ def make_plan(
     network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
     given = decided.pop("patch", None)
     patch = plan_patch(shape, stride, reasons, patch=given)
-    bounds = Bounds(decided.pop("max_params", None), decided.pop("max_macs", None))
+    asked = {called: decided.pop(called) for called in _BOUNDS.values() if called in decided}
+    bounds = Bounds(**{name: asked[called] for name, called in _BOUNDS.items() if called in asked})
     if bounds:
         sizes = len(dataset.channels), len(dataset.labels)
-        network, patch = keep_bounds(network, patch, shape, stride, bounds, *sizes, reasons, fixed=given is not None)
+        how = {"fixed": given is not None, "measure": measure, "tell": _told if progress else None}
+        network, patch = keep_bounds(network, patch, shape, stride, bounds, *sizes, reasons, **how)
     overlap = decided.pop("overlap", OVERLAP)
     reasons["overlap"] = "half a patch, as nnU-Net" if overlap == OVERLAP else "given by the user"
     training = _training(measured, shape, patch, seed, decided, reasons)
@@ -86,9 +94,14 @@ def make_plan(
         reasons=reasons,
         labels_folder=dataset.labels_folder,
         ignore=dataset.ignore,
+        bounds=asked if bounds else {},
     )
     check_plan(plan)
     return plan
+
+
+def _told(line):
+    print(line, file=sys.stderr, flush=True)
 
 
 def _decided(overrides):

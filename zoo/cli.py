@@ -8,7 +8,7 @@ COMMANDS = {
     "info": ("zoo.commands.catalogue", "what is known of a network: parameters, MACs, memory, edge readiness"),
     "weights": ("zoo.commands.weights", "pretrained weights: list and show the shipped sets, make one of a run"),
     "data": ("train.cli", "download and check a public dataset, or make phantoms"),
-    "plan": ("train.cli", "look at a dataset and decide how to train on it"),
+    "plan": ("zoo.commands.plan", "look at a dataset and decide how to train on it"),
     "train": ("train.cli", "train a network on a dataset"),
     "finetune": ("train.cli", "go on training a run for int8 (quantization-aware)"),
     "evaluate": ("train.cli", "score a run on the cases that it was not trained on"),

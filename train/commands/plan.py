@@ -1,10 +1,12 @@
 """``zoo plan``: look at a dataset folder and decide how to train on it."""
 
 import argparse
+import math
 import os
 from pathlib import Path
 
 from imaging import record
+from imaging.byte_sizes import parse_size
 from imaging.command import emit_json, next_command
 from imaging.errors import UsageError
 from train.plan import Plan
@@ -38,6 +40,26 @@ def add_plan(subparsers) -> None:
     parser.add_argument("--epochs", type=int, help="of training")
     parser.add_argument("--max-params", type=_count, help="weights that the network may have, such as 500k or 1.5M")
     parser.add_argument("--max-macs", type=_count, help="operations that a patch may cost, such as 800M or 2G")
+    parser.add_argument(
+        "--max-arena",
+        type=_size,
+        metavar="SIZE",
+        help="activations that the int8 TFLite file may need, such as 4MB; zoo export --max-arena holds it to that",
+    )
+    parser.add_argument(
+        "--max-ram",
+        type=_size,
+        metavar="SIZE",
+        help="memory that the process which runs the int8 TFLite file on a patch may take, Python and LiteRT (some "
+        "50 MB) included, such as 512MB; measured on this machine",
+    )
+    parser.add_argument(
+        "--target-ms",
+        type=_milliseconds,
+        metavar="MS",
+        help="time that the int8 TFLite file may take for a patch; measured on this machine",
+    )
+    parser.add_argument("--threads", type=int, help="that --target-ms and --max-ram are measured with (default: 2)")
     parser.add_argument("--no-mirror", action="store_true", help="never flip a patch while training")
     parser.add_argument("--json", action="store_true", help="print the plan, or the problems, as JSON")
     parser.set_defaults(handler=run_plan)
@@ -73,6 +95,12 @@ def run_plan(args) -> int:
         epochs=args.epochs,
         max_params=args.max_params,
         max_macs=args.max_macs,
+        max_arena=args.max_arena,
+        max_ram=args.max_ram,
+        target_ms=args.target_ms,
+        threads=args.threads,
+        measure=getattr(args, "measure", None),
+        progress=not args.json,
         mirror=() if args.no_mirror else None,
     )
     record.save(out, plan)
@@ -172,6 +200,23 @@ def _count(text):
         value = 0
     if value < 1:
         raise argparse.ArgumentTypeError(f"{text!r}: a positive number, with k, M or G perhaps, is accepted")
+    return value
+
+
+def _size(text):
+    try:
+        return parse_size(text)
+    except UsageError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+
+
+def _milliseconds(text):
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"{text!r}: a positive number of milliseconds is accepted")
     return value
 
 

@@ -1,0 +1,15 @@
+"""``zoo plan``: the planner of ``train``, and the converter of ``export`` to measure its candidate networks with."""
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``zoo plan``; returns the exit status."""
+    from train.cli import main
+
+    return main(argv, prog, measure)
+
+
+def measure(model, threads: int):
+    """``export.footprint``, imported when a plan is bounded by what it measures."""
+    from export.trial import footprint
+
+    return footprint(model, threads)
