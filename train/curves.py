@@ -7,6 +7,9 @@ from pathlib import Path
 
 from imaging.record import write_text
 
+DICE = "val_dice"
+"""Column of a history: mean Dice of whole held-back cases over the classes; that of a class has ``_NAME`` behind."""
+
 
 def save_history(path, history) -> None:
     """Write one line per epoch to the CSV file ``path``."""
@@ -28,11 +31,15 @@ def load_history(path) -> list[dict[str, float]]:
 
 
 def draw_curves(history):
-    """Losses and learning rate over the epochs, as a matplotlib ``Figure``."""
+    """Losses and learning rate over the epochs, and the Dice of whole cases where it was validated, as a matplotlib
+    ``Figure``.
+    """
     from matplotlib.figure import Figure  # without pyplot there is no window system to choose
 
-    figure = Figure(figsize=(8, 4.5), layout="constrained")
-    axes = figure.add_subplot()
+    validated = [row for row in history if DICE in row]
+    rows = 1 + bool(validated)
+    figure = Figure(figsize=(8, 1 + 3.5 * rows), layout="constrained")
+    axes = figure.add_subplot(rows, 1, 1)
     epochs = [row["epoch"] for row in history]
     for key, name in (("loss", "training loss"), ("val_loss", "validation loss")):
         if any(key in row for row in history):
@@ -45,7 +52,21 @@ def draw_curves(history):
     other.set_ylabel("learning rate")
     handles = [*axes.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
     axes.legend(handles, [handle.get_label() for handle in handles], loc="upper right")
+    if validated:
+        _draw_dice(figure.add_subplot(rows, 1, 2, sharex=axes), validated)
     return figure
+
+
+def _draw_dice(axes, validated):
+    epochs = [row["epoch"] for row in validated]
+    classes = sorted({key for row in validated for key in row if key.startswith(f"{DICE}_")})
+    for key in classes:
+        axes.plot(epochs, [row[key] for row in validated], marker=".", lw=1, label=key.removeprefix(f"{DICE}_"))
+    axes.plot(epochs, [row[DICE] for row in validated], marker=".", color="black", label="mean")
+    axes.set_xlabel("epoch")
+    axes.set_ylabel("Dice of whole cases")
+    axes.grid(alpha=0.3)
+    axes.legend(loc="lower right")
 
 
 def save_curves(path, history) -> None:

@@ -33,7 +33,13 @@ def boxes(cases: dict) -> str:
 
 
 def overlay(scan, reference: np.ndarray, prediction: np.ndarray, names) -> str:
-    """A scan with the outlines of reference (solid) and prediction (dashed), one slice along each axis (3D).
+    """``draw_overlay`` as a picture."""
+    return _address(draw_overlay(scan, reference, prediction, names))
+
+
+def draw_overlay(scan, reference: np.ndarray, prediction: np.ndarray, names):
+    """A matplotlib ``Figure``: a scan with the outlines of reference (solid) and prediction (dashed), one slice along
+    each axis (3D).
 
     Args:
         scan: the ``imaging.Scan`` as read.
@@ -59,7 +65,14 @@ def overlay(scan, reference: np.ndarray, prediction: np.ndarray, names) -> str:
         axes.set_axis_off()
     handles = [_line(COLOURS[(i - 1) % len(COLOURS)], name) for i, name in enumerate(names) if i]
     figure.legend(handles=handles, loc="outside lower center", ncols=min(len(handles), 6), frameon=False)
-    return _address(figure)
+    return figure
+
+
+def png(figure) -> bytes:
+    """A matplotlib ``Figure`` as a PNG file."""
+    stream = io.BytesIO()
+    figure.savefig(stream, format="png", dpi=90)
+    return stream.getvalue()
 
 
 def _slice(scan, reference, prediction, axis):
@@ -85,6 +98,4 @@ def _line(colour, name):
 
 
 def _address(figure) -> str:
-    stream = io.BytesIO()
-    figure.savefig(stream, format="png", dpi=90)
-    return "data:image/png;base64," + base64.b64encode(stream.getvalue()).decode()
+    return "data:image/png;base64," + base64.b64encode(png(figure)).decode()

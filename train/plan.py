@@ -87,7 +87,10 @@ class Training:
         freeze: wildcards on the names of layers that are not trained, such as "encoder".
         quantize: train with fake quantization for int8, its weights with "per-channel" or "per-tensor" scales; none
             for a float training.
-        patience: epochs without a lower validation loss after which the training ends; 0 for never.
+        patience: epochs without a lower validation loss (with ``validate_every``: a higher Dice) after which the
+            training ends; 0 for never.
+        validate_every: epochs after which held-back cases are segmented whole and scored; 0 for never.
+        validate_cases: how many of them, the first of the fold; 0 for all.
     """
 
     epochs: int = 60
@@ -114,6 +117,8 @@ class Training:
     start: str = ""
     freeze: tuple[str, ...] = ()
     quantize: str = ""
+    validate_every: int = 0
+    validate_cases: int = 0
 
 
 @dataclass(frozen=True)

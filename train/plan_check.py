@@ -42,6 +42,8 @@ def _fields(plan):
         ("training.ema", training.ema, "from 0 to below 1", 0 <= training.ema < 1),
         ("training.accumulate", training.accumulate, "at least 1", training.accumulate >= 1),
         ("training.patience", training.patience, "at least 0", training.patience >= 0),
+        ("training.validate_every", training.validate_every, "at least 0", training.validate_every >= 0),
+        ("training.validate_cases", training.validate_cases, "at least 0", training.validate_cases >= 0),
         (
             "training.class_weights",
             training.class_weights,
