@@ -63,6 +63,7 @@ def export_run(
     form: str | None = None,
     calibration: str = "auto",
     allow_float: int = 0,
+    equalise: bool | None = None,
     weights: str = "per-channel",
     processor: str | None = None,
     opset: int | None = None,
@@ -87,10 +88,10 @@ def export_run(
             quickest on it.
         calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
         allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
+        equalise: channels, see ``export.equalisation``; None: where int8 loses more than ``max_drop`` without.
         weights: scales of int8 weights, see ``export.convert``.
         processor: that int8 files are made for, see ``export.convert``.
-        opset: of the ONNX files, see ``export.convert``.
-        dynamic: whether their batch and spatial axes take any size, see ``export.convert``.
+        opset, dynamic: of the ONNX files, see ``export.convert``.
         tell: takes a line of progress.
 
     Returns:
@@ -107,7 +108,7 @@ def export_run(
     """
     chosen = [find_format(name) for name in formats]
     check_method(calibration)
-    check_allowed(formats, allow_float)
+    check_allowed(formats, allow_float, equalise)
     check_weights(weights, formats)
     check_processor(processor)
     check_options(formats, opset, dynamic)
@@ -138,25 +139,24 @@ def export_run(
         checker = verifier(model, source, max_drop, threads, tell) if verify else None
         fold = choose(model, kind, source.patch, form, npu, allow_cpu=allow_cpu, max_arena=max_arena, tell=tell)
 
-        def make(method, floats, kind=kind, fold=fold, used=used, checker=checker):
+        def make(method, floats, equalised, kind=kind, fold=fold, used=used, checker=checker):
             given = patches if kind.quantized else ()
             how = {"method": method, "float_layers": floats, "npu": npu is not None}
             if kind.activations == "int8":
-                how |= {"weights": weights, "processor": processor}
+                how |= {"weights": weights, "processor": processor, "equalise": equalised}
             if kind.runtime == "onnx":
                 how |= {"opset": opset, "dynamic": dynamic}
             converted = convert(model, kind.name, source.patch, given, form=fold, **how)
             extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
-            if kind.quantized:
-                extras.facts.update(calibrated)
+            extras.facts.update(calibrated if kind.quantized else {})
             names, folder = [case.name for case in used], Path(out) / kind.name
             return converted, lambda: write_artifact(
                 converted, source, folder, names, checker, extras, latency=by_threads
             )
 
-        folder = attempt(make, calibration, allow_float if kind.activations == "int8" else 0, tell)
-        folders.append(folder)
-        tell(f"{kind.name}: {folder} ({(folder / kind.file).stat().st_size / 1e6:.2f} MB)")
+        again = (allow_float, tell, equalise) if kind.activations == "int8" else (0, tell)
+        folders.append(attempt(make, calibration, *again))
+        tell(f"{kind.name}: {folders[-1]} ({(folders[-1] / kind.file).stat().st_size / 1e6:.2f} MB)")
     return folders
 
 

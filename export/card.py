@@ -84,6 +84,8 @@ def _calibration(manifest) -> list[str]:
     if "calibration_method" in source:
         tried = ", ".join(f"{name} {share:.4%}" for name, share in source["calibration_agreement"].items())
         lines[0] += f" by {source['calibration_method']}; voxels of theirs that keep their class: {tried}"
+    if source.get("equalised"):
+        lines.append(f"- Channels equalised, by scales moved between layers: {source['equalised']}")
     if source.get("float_layers"):
         lines.append(
             f"- Float layers, as was allowed: {', '.join(f'`{spell(name)}`' for name in source['float_layers'])}"

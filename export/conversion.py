@@ -43,6 +43,7 @@ class Converted:
         agreement: share of the voxels of calibration patches that keep the float network's class, by method tried.
         layer_errors: of an int8 file, worst first.
         float_layers: names of those layers of an int8 file that stayed float, as was asked.
+        equalised: channels of an int8 file whose scale was moved between layers, as was asked.
         npu: made of operators that NPUs have.
         weights: scales of the weights of an int8 file.
         processor: that an int8 file is made for, see ``export.processor``; else empty.
@@ -61,6 +62,7 @@ class Converted:
     agreement: dict[str, float] = field(default_factory=dict)
     layer_errors: tuple[LayerError, ...] = ()
     float_layers: tuple[str, ...] = ()
+    equalised: int = 0
     npu: bool = False
     weights: str = "per-channel"
     processor: str = ""
@@ -76,6 +78,7 @@ def convert(
     *,
     method: str = "minmax",
     float_layers: int = 0,
+    equalise: bool = False,
     weights: str = "per-channel",
     npu: bool = False,
     form: str | None = None,
@@ -92,6 +95,8 @@ def convert(
         calibration: representative patches (*patch, channels), prepared as in training; for integer formats.
         method: calibration of int8, see ``export.ranges``; "auto" tries all and keeps what agrees best.
         float_layers: number of layers of an int8 file, those of largest error, that stay float.
+        equalise: move scales between the layers of an int8 file before it is quantized, see ``export.equalisation``;
+            helps where the channels of a tensor have unequal ranges, above all with weights "per-tensor".
         weights: scales of the weights of an int8 file: "per-channel" (of the output), or "per-tensor" for NPUs that
             know no others.
         npu: keep an int8 TFLite file to operators that NPUs have; a processor is faster without that.
@@ -119,8 +124,9 @@ def convert(
     check_method(method)
     check_form(form)
     check_processor(processor)
-    if float_layers and chosen.activations != "int8":
-        raise FormatError(f"format {chosen.name}: float layers are for int8 formats; leave them out")
+    for what, asked in (("float layers", float_layers), ("equalise", equalise)):
+        if asked and chosen.activations != "int8":
+            raise FormatError(f"format {chosen.name}: {what} holds for int8 formats; leave it out")
     quantization.check_weights(weights, [chosen.name])
     check_options([chosen.name], opset, dynamic)
     options = OnnxOptions(opset or OnnxOptions.opset, dynamic)
@@ -138,12 +144,14 @@ def convert(
     processor = (processor or this_processor()) if blocks else ""
     given = Form(subpixel, form or "batch", matrix_unit(processor, chosen.runtime) if blocks else None)
     if chosen.runtime == "tflite":
-        converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, given, weights)
+        converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, given, weights, equalise)
     else:
         native = form is None and chosen.activations != "int8" and not _has_groups(model)
         if dynamic and not native and len(patch) == 3:
             refuse_folded(chosen.name)
-        converted = _to_onnx(model, chosen, patch, calibration, method, float_layers, given, native, weights, options)
+        converted = _to_onnx(
+            model, chosen, patch, calibration, method, float_layers, given, native, weights, equalise, options
+        )
     converted = dataclasses.replace(
         converted,
         npu=npu,
@@ -158,16 +166,16 @@ def convert(
     return converted
 
 
-def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, weights):
+def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, weights, equalise):
     from export import tflite, tflite_integer
 
-    flat = rewrite(model, patch, form)
+    flat, moved = _rewritten(model, patch, form, equalise)
     patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
     how = {}
     if chosen.activations == "int8":
         network = quantization.TFLiteNetwork(flat, patches, weights)
         quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
-        data, how = quantized.model, _how(quantized)
+        data, how = quantized.model, _how(quantized) | {"equalised": moved}
     elif chosen.activations == "int16":
         data = tflite_integer.quantize_int16(tflite.to_tflite(flat, find_format("tflite-float32")), patches)
     else:
@@ -175,16 +183,16 @@ def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, we
     return Converted(chosen, data, *tflite.tensors(data), len(patch) == 3, operators.read_tflite(data), **how)
 
 
-def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, native, weights, options):
+def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, native, weights, equalise, options):
     from export import onnx
 
     how = {}
     if chosen.activations == "int8":
-        flat = rewrite(model, patch, form)
+        flat, moved = _rewritten(model, patch, form, equalise)
         patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
         network = quantization.OnnxNetwork(onnx.to_onnx(flat, options.opset, options.dynamic), patches, weights)
         quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
-        converted, how = quantized.model, _how(quantized)
+        converted, how = quantized.model, _how(quantized) | {"equalised": moved}
         operators.check_runtime_integer(converted, float_layers)
     else:
         if native:
@@ -204,6 +212,16 @@ def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, nati
     return Converted(
         chosen, converted.SerializeToString(), *onnx.tensors(sized), folded, operators.read_onnx(sized), **how
     )
+
+
+def _rewritten(model, patch, form, equalise):
+    """The rewritten network, and how many of its channels were given another scale."""
+    flat = rewrite(model, patch, form)
+    if not equalise:
+        return flat, 0
+    from export import equalisation
+
+    return flat, equalisation.equalise(flat)
 
 
 def _classes(model) -> int:

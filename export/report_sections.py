@@ -180,6 +180,8 @@ def _calibration(facts) -> str:
     if found["agreement"]:
         rows = [(name, f"{share:.4%}") for name, share in found["agreement"].items()]
         parts.append(page.table(("tried", "calibration voxels that keep their class"), rows))
+    if found["equalised"]:
+        parts.append(f"<p>Channels equalised, by scales moved between layers: {found['equalised']}.</p>")
     if found["float_layers"]:
         parts.append("<p>Layers that stay float, as was allowed:</p>" + page.text("\n".join(found["float_layers"])))
     return "".join(parts) + page.text("\n".join(found["cases"]))

@@ -37,6 +37,12 @@ def add_export(subparsers) -> None:
         "--allow-float", type=int, default=0, metavar="N", help="where int8 loses too much, up to N layers stay float"
     )
     parser.add_argument(
+        "--equalise",
+        action="store_true",
+        help="move scales between layers, so that the channels of a tensor have like ranges in int8; done anyway where "
+        "int8 loses too much without",
+    )
+    parser.add_argument(
         "--weights",
         default="per-channel",
         metavar="SCALES",
@@ -108,7 +114,7 @@ def run_export(args) -> int:
     check_method(args.calibration)
     check_form(args.form)
     check_processor(args.processor)
-    check_allowed(args.format, args.allow_float)
+    check_allowed(args.format, args.allow_float, args.equalise)
     check_options(args.format, args.opset, args.dynamic)
     check_weights(args.weights, args.format)
     for name in ("allow_float", "finetune"):
@@ -150,6 +156,7 @@ def run_export(args) -> int:
         form=args.form,
         calibration=args.calibration,
         allow_float=args.allow_float,
+        equalise=args.equalise or None,
         weights=args.weights,
         processor=args.processor,
         opset=args.opset,

@@ -16,27 +16,31 @@ from imaging import command
 from imaging.errors import UsageError
 
 
-def converted(method, floats):
+def converted(method, floats, equalised=0, agreement=0.0):
     names = tuple(f"layer{i}" for i in range(floats))
-    return Converted(find_format("onnx-int8"), b"", None, None, True, [], method=method, float_layers=names)
+    how = {"method": method, "float_layers": names, "equalised": equalised, "agreement": {method: agreement}}
+    return Converted(find_format("onnx-int8"), b"", None, None, True, [], **how)
 
 
-def tries(enough, allowed):
-    """Numbers of float layers tried when ``enough`` of them are needed; the result; what was said."""
+def tries(enough, allowed, equalise=False, better=True):
+    """Numbers of float layers tried when ``enough`` of them are needed; the result; what was said.
+
+    Equalisation is worth as much as two float layers, and agrees ``better`` with calibration patches, or not.
+    """
     counts, said = [], []
 
-    def make(method, floats):
-        counts.append((method, floats))
+    def make(method, floats, equalised):
+        counts.append((method, floats, equalised) if equalise in (None, True) else (method, floats))
 
         def write():
-            if floats < enough:
+            if floats + 2 * equalised < enough:
                 raise FidelityError("onnx-int8: verdict fail")
             return "folder"
 
-        return converted("percentile", floats), write
+        return converted("percentile", floats, 7 * equalised, 0.9 + (0.05 if better else -0.05) * equalised), write
 
     try:
-        found = attempt(make, "auto", allowed, said.append)
+        found = attempt(make, "auto", allowed, said.append, equalise)
     except FidelityError:
         found = None
     return counts, found, said
@@ -60,11 +64,31 @@ def test_no_more_than_allowed():
     assert [n for _, n in tries(99, 0)[0]] == [0]
 
 
+def test_equalised_before_layers_become_float():
+    plain, equalised = ("auto", 0, False), ("auto", 0, True)
+    assert tries(0, 8, None)[0] == [plain]
+    counts, found, said = tries(2, 8, None)
+    assert (counts, found) == ([plain, equalised], "folder")
+    assert "trying with channels equalised" in said[0]
+    assert said[1] == "onnx-int8: 7 channels equalised, by scales moved between layers"
+    assert tries(3, 8, None)[0] == [plain, equalised, ("percentile", 1, True)]
+    assert tries(2, 8, True)[0] == [equalised]
+    assert tries(9, 0, None)[:2] == ([plain, equalised], None)
+
+
+def test_equalisation_that_does_not_agree_better_is_left_out():
+    counts, _, said = tries(1, 8, None, better=False)
+    assert counts == [("auto", 0, False), ("auto", 0, True), ("percentile", 1, False)]
+    assert "no more than without" in said[2]
+
+
 def test_allowance_is_checked():
     with pytest.raises(FormatError, match="int8 formats"):
         check_allowed(["onnx-float32"], 1)
     with pytest.raises(UsageError, match="0 or more"):
         check_allowed(["onnx-int8"], -1)
+    with pytest.raises(FormatError, match="equalise: holds for int8 formats"):
+        check_allowed(["onnx-float32"], 0, True)
 
 
 @pytest.fixture(scope="module")

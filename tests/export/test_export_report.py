@@ -106,7 +106,7 @@ def test_float_onnx_has_neither_arena_nor_calibration(made):
     found = read(made[1]["onnx-float32"])
     assert found["memory"] is None
     assert found["calibration"] == {
-        "cases": [], "sha256": None, "method": None, "agreement": {}, "float_layers": [],
+        "cases": [], "sha256": None, "method": None, "agreement": {}, "equalised": 0, "float_layers": [],
     }  # fmt: skip
     assert found["layer_errors"] == []
 

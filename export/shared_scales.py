@@ -1,0 +1,226 @@
+"""Which channels of a rewritten network share a scale: all that are added, joined, pooled or read by one weight."""
+
+from dataclasses import dataclass, field
+
+import keras
+import numpy as np
+from keras import activations, layers, ops, tree
+from keras.src.ops import core, nn, numpy
+
+from export.rewrite.folding import nodes_in_order
+
+ZERO, FIXED = 0, 1
+WEIGHTED = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D, layers.Dense)
+_HOMOGENEOUS = (layers.LeakyReLU, layers.PReLU, nn.Relu, nn.LeakyRelu, numpy.Negative, core.StopGradient)
+_RECTIFIERS = (activations.linear, activations.relu, activations.leaky_relu)
+_JOINS = (numpy.Add, numpy.Subtract, numpy.Maximum, numpy.Minimum)
+_PRODUCTS = (numpy.Multiply, numpy.Divide, numpy.TrueDivide)
+_KEEPS_CHANNELS = (core.Slice, numpy.Pad, numpy.Reshape)
+_MOVES = (
+    *_KEEPS_CHANNELS, numpy.GetItem, numpy.Transpose, numpy.ExpandDims, numpy.Squeeze, numpy.Split,
+    numpy.BroadcastTo, numpy.Repeat, numpy.Tile, numpy.Flip, nn.DepthToSpace,
+)  # fmt: skip
+_POOLS = (
+    layers.MaxPooling2D, layers.AveragePooling2D, layers.GlobalAveragePooling2D, layers.GlobalMaxPooling2D,
+    layers.UpSampling2D, layers.ZeroPadding2D, layers.Cropping2D,
+)  # fmt: skip
+_REDUCTIONS = (numpy.Mean, numpy.Sum, numpy.Max, numpy.Min)
+
+
+class Groups:
+    """Sets of channels that share a scale (union-find over numbers).
+
+    Number ``ZERO`` stands for zeros, which have any scale, ``FIXED`` for values whose scale must stay.
+    """
+
+    def __init__(self):
+        self.parents = np.arange(2)
+
+    def new(self, count: int) -> np.ndarray:
+        """Numbers of ``count`` channels that share with none."""
+        start = len(self.parents)
+        numbers = np.arange(start, start + count)
+        self.parents = np.append(self.parents, numbers)
+        return numbers
+
+    def find(self, numbers) -> np.ndarray:
+        """The number that stands for the whole set, for each of ``numbers``."""
+        found = self.parents[numbers]
+        while (found != self.parents[found]).any():
+            found = self.parents[found]
+        return found
+
+    def tie(self, one, other) -> np.ndarray:
+        """Join sets number by number, but for zeros; the joined numbers, broadcast."""
+        one, other = np.broadcast_arrays(self.find(one), self.find(other))
+        differ = (one != other) & (one != ZERO) & (other != ZERO)
+        for a, b in set(zip(one[differ].tolist(), other[differ].tolist(), strict=True)):
+            a, b = self.find(a), self.find(b)
+            self.parents[max(a, b)] = min(a, b)
+        return self.find(np.where(one == ZERO, other, one))
+
+
+@dataclass
+class Ends:
+    """The channels that a layer with weights reads and writes, by their numbers."""
+
+    inputs: np.ndarray
+    outputs: np.ndarray
+
+
+@dataclass
+class Trace:
+    """What is known of a network's channels; numbers of a tensor have its rank, and one entry along axes of no matter.
+
+    Attributes:
+        groups: the sets.
+        ends: of each layer with weights whose scales may move.
+        numbers: by the id of a tensor.
+    """
+
+    groups: Groups = field(default_factory=Groups)
+    ends: dict = field(default_factory=dict)
+    numbers: dict = field(default_factory=dict)
+
+    def of(self, tensor):
+        """Numbers of a tensor of the network, or of a constant."""
+        if keras.backend.is_keras_tensor(tensor):
+            return self.numbers[id(tensor)]
+        return np.asarray(FIXED if np.any(ops.convert_to_numpy(tensor)) else ZERO)
+
+    def fix(self, tensor) -> None:
+        """Require that a tensor's values stay."""
+        self.groups.tie(self.of(tensor), FIXED)
+
+    def channels(self, tensor) -> np.ndarray:
+        """One number for each channel of a tensor, at all places the same."""
+        numbers, size = self.of(tensor), tensor.shape[-1]
+        flat = self.groups.find(np.broadcast_to(numbers, (*numbers.shape[:-1], size))).reshape(-1, size)
+        top = flat.max(axis=0)
+        if ((flat != top) & (flat != ZERO)).any():
+            self.groups.tie(flat, top)
+        return self.groups.find(top)
+
+
+def trace(model) -> Trace:
+    """Follow a network's channels from its image to its logits, both of which keep their scale.
+
+    Args:
+        model: rewritten Keras model of fixed shape. What is not known to keep the proportions of its input
+            (positive homogeneity) fixes the scale of what it takes and gives.
+    """
+    found = Trace()
+    for tensor in model.inputs:
+        found.numbers[id(tensor)] = _spread(np.asarray([FIXED]), tensor)
+    for node in nodes_in_order(model):
+        numbers = _follow(node, found)
+        if numbers is None:
+            for tensor in node.input_tensors:
+                found.fix(tensor)
+            numbers = [np.asarray(FIXED)] * len(node.outputs)
+        for tensor, one in zip(node.outputs, numbers, strict=True):
+            found.numbers[id(tensor)] = one if one.ndim == len(tensor.shape) else _spread(one.reshape(-1), tensor)
+    for tensor in model.outputs:
+        found.fix(tensor)
+    return found
+
+
+def _spread(channels, tensor):
+    return channels.reshape(*[1] * (len(tensor.shape) - 1), -1)
+
+
+def _follow(node, found: Trace):
+    """Numbers of a node's outputs, or None for an operation that scales cannot pass."""
+    operation, kind = node.operation, type(node.operation)
+    if not node.arguments.args:
+        return None
+    x, *others = node.arguments.args
+    if kind in WEIGHTED:
+        return _weighted(operation, x, found)
+    if kind in _HOMOGENEOUS or _rectifies(operation):
+        return [found.of(x)]
+    if kind in _JOINS:
+        return [found.groups.tie(found.of(x), found.of(others[0]))]
+    if kind in _PRODUCTS:
+        return _product(kind, x, others[0], found)
+    if kind is numpy.Concatenate:
+        return [_joined([found.of(one) for one in x], [one.shape for one in x], operation.axis)]
+    if kind in _MOVES and len(node.input_tensors) == 1:
+        return _moved(node, x, found)
+    if kind in _POOLS or (kind in _REDUCTIONS and _leaves_channels(operation, x)):
+        return [found.channels(x)]
+    return None
+
+
+def _weighted(layer, x, found):
+    if getattr(layer, "groups", 1) != 1:
+        return None
+    inputs = found.channels(x)
+    if layer in found.ends:
+        found.groups.tie(found.ends[layer].inputs, inputs)
+    else:
+        outputs = layer.kernel.shape[-1] if type(layer) is not layers.Conv2DTranspose else layer.kernel.shape[-2]
+        outputs *= layer.kernel.shape[-2] if type(layer) is layers.DepthwiseConv2D else 1
+        found.ends[layer] = Ends(inputs, found.groups.new(outputs))
+    outputs = found.ends[layer].outputs
+    if layer.activation is not None and layer.activation not in _RECTIFIERS:
+        found.groups.tie(outputs, FIXED)
+    return [outputs]
+
+
+def _rectifies(layer) -> bool:
+    if type(layer) is layers.ReLU:
+        return layer.max_value is None and layer.threshold == 0
+    return type(layer) is layers.Activation and layer.activation in _RECTIFIERS
+
+
+def _product(kind, one, other, found):
+    """A product keeps the scale of the larger tensor; the smaller one, such as the gate beside it, has a fixed one."""
+    if not keras.backend.is_keras_tensor(other):
+        return [found.of(one)]
+    if kind is not numpy.Multiply:
+        return None
+    if not keras.backend.is_keras_tensor(one) or np.prod(one.shape) < np.prod(other.shape):
+        one, other = other, one
+    if keras.backend.is_keras_tensor(other):
+        found.fix(other)
+    return [found.of(one)]
+
+
+def _joined(parts, shapes, axis):
+    axis %= len(shapes[0])
+    rest = np.broadcast_shapes(*((*p.shape[:axis], 1, *p.shape[axis + 1 :]) for p in parts))
+    sized = [(*rest[:axis], shape[axis], *rest[axis + 1 :]) for shape in shapes]
+    return _compact(np.concatenate([np.broadcast_to(p, s) for p, s in zip(parts, sized, strict=True)], axis))
+
+
+def _moved(node, x, found):
+    """The operation itself, done on numbers."""
+    operation, numbers = node.operation, found.of(x)
+    if type(operation) is numpy.Pad and (operation.mode != "constant" or _pads_values(node)):
+        return None
+    same = [tensor.shape[-1] == x.shape[-1] for tensor in node.outputs]
+    if type(operation) in _KEEPS_CHANNELS and all(same) and numbers.size == numbers.shape[-1]:
+        return [numbers.reshape(-1)]
+    whole = ops.convert_to_tensor(np.broadcast_to(numbers, x.shape).astype(np.int32))
+    args, kwargs = node.arguments.fill_in({id(x): whole})
+    return [_compact(np.asarray(ops.convert_to_numpy(y))) for y in tree.flatten(operation.call(*args, **kwargs))]
+
+
+def _pads_values(node) -> bool:
+    return bool(np.any(node.arguments.kwargs.get("constant_values") or 0))
+
+
+def _compact(numbers):
+    """The same with one entry along each axis but the last where all are equal, or zeros."""
+    for axis in range(numbers.ndim - 1):
+        top = numbers.max(axis=axis, keepdims=True)
+        if ((numbers == top) | (numbers == ZERO)).all():
+            numbers = top
+    return numbers
+
+
+def _leaves_channels(operation, x) -> bool:
+    axis = operation.axis
+    axes = [] if axis is None else [axis] if isinstance(axis, int) else list(axis)
+    return bool(axes) and all(one % len(x.shape) != len(x.shape) - 1 for one in axes)
