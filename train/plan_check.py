@@ -2,11 +2,26 @@
 
 import math
 from collections import Counter
+from dataclasses import replace
 
-from imaging.errors import UsageError
+import numpy as np
+
+from imaging.errors import InputError, UsageError
 from imaging.recipe import check as check_recipe
+from imaging.recipe import prepare
+from imaging.scan import Scan
 from train.plan import Plan
 from train.shape_rules import total_stride
+
+DECIDED = {
+    "deep_supervision": "set training.deep_supervision instead",
+    "classes": "labels decide it",
+    "input_shape": "patch and channels decide it",
+    "channels": "the plan's channels decide it",
+    "weights": "set training.start instead",
+    "name": "leave it out",
+}
+"""What other fields say to the network than its options."""
 
 
 def check_plan(plan: Plan, dataset=None) -> None:
@@ -23,11 +38,7 @@ def check_plan(plan: Plan, dataset=None) -> None:
 
 
 def _fields(plan):
-    problems = []
-    try:
-        check_recipe(plan.recipe)
-    except UsageError as error:
-        problems.append(str(error))
+    problems = _recipe(plan.recipe)
     training = plan.training
     for name, value, accepted, good in (
         ("labels", len(plan.labels), "at least 2, background first", len(plan.labels) >= 2),
@@ -41,6 +52,8 @@ def _fields(plan):
         ("training.warmup", training.warmup, "from 0 to 1", 0 <= training.warmup <= 1),
         ("training.ema", training.ema, "from 0 to below 1", 0 <= training.ema < 1),
         ("training.accumulate", training.accumulate, "at least 1", training.accumulate >= 1),
+        ("training.clip_norm", training.clip_norm, "at least 0", training.clip_norm >= 0),
+        ("training.seed", training.seed, "from 0 to 4294967295", 0 <= training.seed < 2**32),
         ("training.patience", training.patience, "at least 0", training.patience >= 0),
         ("training.validate_every", training.validate_every, "at least 0", training.validate_every >= 0),
         ("training.validate_cases", training.validate_cases, "at least 0", training.validate_cases >= 0),
@@ -65,6 +78,18 @@ def _fields(plan):
     if strange:
         problems.append(f"training.mirror holds axis {strange[0]}, accepted are 0 to {plan.recipe.rank - 1}")
     return problems
+
+
+def _recipe(recipe):
+    try:
+        check_recipe(recipe)
+        # What else it asks for is checked where it is done: on a scan of a few voxels that keeps its size.
+        shape = (*(4,) * recipe.rank, recipe.channels)
+        scan = Scan(np.arange(math.prod(shape), dtype=np.float32).reshape(shape), np.eye(4))
+        prepare(scan, replace(recipe, spacing=None, size=None))
+    except InputError as error:
+        return [str(error) if str(error).startswith("recipe") else f"recipe: {error}"]
+    return []
 
 
 def _augmentation(training):
@@ -98,8 +123,9 @@ def _patch(plan):
     rank = plan.recipe.rank
     if entry(plan.network.name).rank != rank:
         problems.append(f"network {plan.network.name!r} takes {entry(plan.network.name).rank}D, recipe.rank is {rank}")
-    if "deep_supervision" in plan.network.options:
-        problems.append("network.options holds deep_supervision; set training.deep_supervision instead")
+    problems += [
+        f"network.options holds {name}; {mend}" for name, mend in DECIDED.items() if name in plan.network.options
+    ]
     if len(plan.patch) != rank or not all(size >= 1 for size in plan.patch):
         problems.append(f"patch {plan.patch}: accepted are {rank} sizes of at least 1")
     if problems:

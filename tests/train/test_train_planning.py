@@ -234,6 +234,17 @@ def test_batch_limits():
         ),
         (lambda p: {"training": dataclasses.replace(p.training, mirror=(3,))}, "training.mirror holds axis 3"),
         (lambda p: {"recipe": dataclasses.replace(p.recipe, spacing=(1.0, 1.0))}, "recipe spacing"),
+        (
+            lambda p: {"recipe": dataclasses.replace(p.recipe, normalise=Normalise("minmax"))},
+            "recipe: normalise kind 'minmax': accepted are 'zscore'",
+        ),
+        (
+            lambda p: {"recipe": dataclasses.replace(p.recipe, orientation="RAA", spacing=(1e-9,) * 3)},
+            "recipe: orientation 'RAA': accepted is one each",
+        ),
+        (lambda p: {"network": Network("unet3d", {"classes": 5})}, "network.options holds classes; labels decide it"),
+        (lambda p: {"training": dataclasses.replace(p.training, seed=-3)}, "training.seed is -3, accepted is from 0"),
+        (lambda p: {"training": dataclasses.replace(p.training, clip_norm=-1.0)}, "training.clip_norm is -1.0"),
     ],
 )
 def test_an_edited_plan_that_cannot_work_says_which_field(balls, change, message):
