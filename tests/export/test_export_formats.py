@@ -96,6 +96,8 @@ def test_float16_onnx_computes_in_float16(model):
 def test_float_layers_only_for_int8(model):
     with pytest.raises(FormatError, match="onnx-float32"):
         convert(model, "onnx-float32", PATCH, float_layers=1)
+    with pytest.raises(FormatError, match="tflite-float32: equalise holds for int8"):
+        convert(model, "tflite-float32", PATCH, equalise=True)
 
 
 def test_keras_is_not_changed_by_conversion(model, patches):

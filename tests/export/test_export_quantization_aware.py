@@ -19,7 +19,7 @@ from export.artifact import export_run
 from export.conversion import convert
 from export.errors import FidelityError, FormatError
 from export.finetuning import check_finetune, export_finetuned
-from export.rewrite.blocks import layout
+from export.rewrite.blocks import choice
 from export.source import open_source
 from imaging.errors import InputError, UsageError
 from zoo import quantization
@@ -124,8 +124,8 @@ def images():
 def test_network_computes_what_its_artifact_does(
     network, images, tmp_path, monkeypatch, runtime, processor, share, weights
 ):
-    for name in ("GAIN_PER_VOXEL", "GAIN_PER_WEIGHT"):  # or so small a network would be made slice by slice
-        monkeypatch.setattr(layout, name, 1000)
+    for name, value in {"MACS_PER_GAIN": 0, "GAIN_PER_WEIGHT": 1000}.items():  # or it would be made slice by slice
+        monkeypatch.setattr(choice, name, value)
     prepared = quantization.prepare(network, weights, runtime)
     quantization.calibrate(prepared, [images])
     options = {"method": "minmax", "weights": weights, "processor": processor}
@@ -205,7 +205,9 @@ def tuned(tmp_path):
 
 def test_fine_tuned_run_is_compared_with_what_it_started_from(tuned, tmp_path):
     with pytest.raises(FidelityError, match=r"verdict fail.*--allow-float 8, or fine-tune longer: zoo finetune"):
-        export_run(tuned, ["tflite-int8"], tmp_path / "out", calibration="minmax", tell=lambda line: None)
+        export_run(
+            tuned, ["tflite-int8"], tmp_path / "out", calibration="minmax", equalise=False, tell=lambda line: None
+        )
     shutil.copyfile(tuned / "reference.keras", tuned / "model.keras")
     (folder,) = export_run(
         tuned, ["tflite-int8"], tmp_path / "out", calibration="minmax", weights="per-tensor", tell=lambda line: None
@@ -245,7 +247,7 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
         return type("Ended", (), {"returncode": 0})
 
     monkeypatch.setattr(finetuning.subprocess, "run", train)
-    how = {"calibration": "minmax", "tell": said.append}
+    how = {"calibration": "minmax", "equalise": False, "tell": said.append}
     with pytest.raises(FidelityError, match=rf"zoo finetune {run} --out {run}-int8"):
         export_finetuned(run, ["tflite-int8"], tmp_path / "out", **how)
     (folder,) = export_finetuned(run, ["tflite-int8"], tmp_path / "out", tmp_path / "run-int8", **how)
