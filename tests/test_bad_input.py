@@ -178,3 +178,23 @@ def test_plan_edited_into_nonsense(folder, tmp_path, capfd):
     capfd.readouterr()
     status, said = run(["train", folder, "--plan", path, "--out", tmp_path / "run"], capfd)
     check_one_line(status, said, "traning", "plan.json")
+
+
+def test_an_edited_plan_that_cannot_work_says_which_field_and_what_would_do(folder, tmp_path, capfd):
+    path, out = tmp_path / "plan.json", tmp_path / "run"
+    assert main(["plan", str(folder), "-o", str(path)]) == 0
+    text = path.read_text(encoding="utf-8")
+    for change, expected in (
+        (lambda p: p.update(patch=[20, 24, 15]), ("patch (20, 24, 15)", "use (20, 24, 16)")),
+        (lambda p: p["labels"].append({"name": "more", "value": 3}), ("labels are", "3 more", "plan again")),
+        (lambda p: p["network"]["options"].update(widht=8), ("network.options", "Did you mean 'width'?")),
+        (lambda p: p["network"]["options"].update(width="wide"), ("network.options", "'width': 'wide'")),
+        (lambda p: p["recipe"]["normalise"].update(kind="minmax"), ("recipe: normalise kind 'minmax'", "'zscore'")),
+    ):
+        plan = json.loads(text)
+        change(plan)
+        path.write_text(json.dumps(plan), encoding="utf-8")
+        capfd.readouterr()
+        status, said = run(["train", folder, "--plan", path, "--out", out], capfd)
+        check_one_line(status, said, *expected)
+        assert not out.exists()

@@ -9,6 +9,7 @@ import numpy as np
 
 from imaging.errors import InputError
 from train.checkpoint import save_checkpoint
+from train.curves import DICE
 
 SCHEDULES = {
     "cosine": lambda fallen: 0.5 * (1.0 + math.cos(math.pi * fallen)),
@@ -31,10 +32,16 @@ def rate(progress: float, settings) -> float:
     return settings.learning_rate * SCHEDULES[settings.schedule](min(fallen, 1.0))
 
 
-def is_stale(history, patience: int) -> bool:
-    """Whether the validation loss has not fallen for ``patience`` epochs; never for a patience of 0."""
-    losses = [row["val_loss"] for row in history if patience]
-    return bool(patience) and len(losses) > patience and min(losses[-patience:]) >= min(losses[:-patience])
+def is_stale(history, patience: int, whole: bool = False) -> bool:
+    """Whether the validation loss has not fallen for ``patience`` epochs; never for a patience of 0.
+
+    With ``whole``: whether the Dice of whole cases, which not every epoch has, has not risen in them.
+    """
+    if not patience or len(history) <= patience:
+        return False
+    losses = [(-row[DICE] if DICE in row else math.inf) if whole else row["val_loss"] for row in history]
+    before, since = min(losses[:-patience]), min(losses[-patience:])
+    return since >= before and since < math.inf
 
 
 class Clock(keras.callbacks.Callback):
@@ -151,13 +158,15 @@ class Record(keras.callbacks.Callback):
 
         # Deep supervision adds a loss per output, which the losses here sum up.
         row = {"epoch": epoch + 1, **{name: float(logs[name]) for name in ("loss", "val_loss") if name in logs}}
+        row |= {name: value for name, value in logs.items() if name == DICE or name.startswith(f"{DICE}_")}
         row["learning_rate"] = float(self.model.optimizer.learning_rate)
         row["seconds"] = round(self.clock.seconds, 1)
         self.state.epoch = epoch + 1
         self.state.seconds = self.clock.seconds
         self.state.history.append(row)
         # Decided from what is stored, so that a resumed training ends at the same epoch.
-        stale = is_stale(self.state.history, self.clock.settings.patience)
+        settings = self.clock.settings
+        stale = is_stale(self.state.history, settings.patience, bool(settings.validate_every))
         self.state.finished = self.clock.finished(epoch) or stale
         self.model.stop_training = self.state.finished
         save_checkpoint(self.run.folder / "checkpoints", self.model, self.state)
@@ -187,16 +196,19 @@ class Progress(keras.callbacks.Callback):
         self.bar.initial = self.bar.n
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.set_postfix_str(f"{self.title} loss {logs['loss']:.4f}{self.held}", refresh=False)
+        self.bar.set_postfix_str(f"{self.title} loss {logs['loss']:.4f}{self.held}{self.dice}", refresh=False)
         self.bar.update(max(0.0, min(100.0, 100 * self.clock.progress) - self.bar.n))
 
     def on_epoch_begin(self, epoch, logs=None):
         self.title = f"epoch {epoch + 1}" + ("" if self.settings.minutes else f"/{self.settings.epochs}")
         self.held = getattr(self, "held", "")
+        self.dice = getattr(self, "dice", "")
 
     def on_epoch_end(self, epoch, logs=None):
         if "val_loss" in logs:
             self.held = f" val {logs['val_loss']:.4f}"
+        if DICE in logs:
+            self.dice = f" Dice {logs[DICE]:.4f}"
 
     def on_train_end(self, logs=None):
         self.bar.close()

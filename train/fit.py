@@ -1,6 +1,7 @@
 """Fitting: what a plan says, done with ``keras.fit``, interruptible at any moment."""
 
 import dataclasses
+import functools
 import os
 from pathlib import Path
 
@@ -53,15 +54,13 @@ def fit(
         run = None
     check(plan, dataset)
     plan = resolved(plan)
-    if fold is None and plan.training.patience:
-        raise UsageError(
-            f"training.patience {plan.training.patience}: without a fold no case is held back to have a "
-            "validation loss; set it 0"
-        )
+    for name, lacks in (("patience", "have a validation loss"), ("validate_every", "be segmented")):
+        if fold is None and getattr(plan.training, name):
+            value = getattr(plan.training, name)
+            raise UsageError(f"training.{name} {value}: without a fold no case is held back to {lacks}; set it 0")
     training, validation = fold_cases(dataset, plan, fold)
     if run is None:
-        if plan.training.start or plan.training.freeze:
-            _prepare(network(plan), plan)  # what cannot work is told before there is a run folder
+        _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder
         run = create_run(out, plan, fold, str(dataset.folder), training, validation)
     elif plan != run.plan:
         raise UsageError(
@@ -178,6 +177,7 @@ def _train(run, training, validation, verbose):
 
     plan = run.plan
     settings = plan.training
+    judged = network(plan) if settings.validate_every else None
     model = network(plan, settings.precision, settings.deep_supervision)
     if settings.quantize:
         _start(run, model, verbose)
@@ -199,6 +199,11 @@ def _train(run, training, validation, verbose):
             data and data.map(lambda image, label: (image, (label,) * len(model.outputs))) for data in (stream, held)
         )
     clock = callbacks.Clock(settings, state)
+    logs, validating = run.folder / "tensorboard", []
+    if settings.validate_every:
+        from train.validation import Validation
+
+        validating.append(Validation(judged, functools.partial(_copy, plan), validation, plan, logs, verbose))
     try:
         model.fit(
             stream,
@@ -214,7 +219,8 @@ def _train(run, training, validation, verbose):
                 callbacks.Schedule(settings, clock),
                 callbacks.StopWithoutNumber(lambda step: cases_of_step(training, plan, step), run.folder, per_epoch),
                 *([keras.callbacks.SwapEMAWeights()] if settings.ema else []),
-                keras.callbacks.TensorBoard(run.folder / "tensorboard", write_graph=False, update_freq="epoch"),
+                *validating,
+                keras.callbacks.TensorBoard(logs, write_graph=False, update_freq="epoch"),
                 *([quantization_aware.Recalibrate(patches)] if settings.quantize else []),
                 callbacks.Record(run, state, clock),
                 *([callbacks.Progress(settings, clock)] if verbose else []),
@@ -226,6 +232,14 @@ def _train(run, training, validation, verbose):
             f"{run.folder}: cannot be written ({error.strerror or error}); free some room and continue with --resume"
         ) from None
     return run
+
+
+def _buildable(plan):
+    try:
+        return network(plan)
+    except (ValueError, TypeError) as error:
+        first = str(error).strip().splitlines()[0]
+        raise UsageError(f"plan: network.options {plan.network.options} with patch {plan.patch}: {first}") from None
 
 
 def _prepare(model, plan, has_weights=False) -> Start:
@@ -251,14 +265,19 @@ def _start(run, model, verbose):
 def _save_model(run, trained):
     """Write ``model.keras``: the plain float32 network with the trained weights."""
     model = network(run.plan)
-    if run.plan.training.quantize:
-        from zoo import quantization
-
-        quantization.release(trained, model)
-    else:
-        values = {weight.path: weight for weight in trained.weights}  # with deep supervision it has further heads
-        for weight in model.weights:
-            weight.assign(values[weight.path])
+    _copy(run.plan, trained, model)
     temporary = run.folder / f".model.{os.getpid()}.keras"
     model.save(temporary)
     os.replace(temporary, run.model_file)
+
+
+def _copy(plan, trained, model):
+    """Give the plan's plain network the weights of the one that is trained."""
+    if plan.training.quantize:
+        from zoo import quantization
+
+        quantization.release(trained, model)
+        return
+    values = {weight.path: weight for weight in trained.weights}  # with deep supervision it has further heads
+    for weight in model.weights:
+        weight.assign(values[weight.path])

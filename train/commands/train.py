@@ -24,6 +24,8 @@ OVERRIDES = (
     "accumulate",
     "class_weights",
     "patience",
+    "validate_every",
+    "validate_cases",
     "deep_supervision",
     "start",
     "freeze",
@@ -64,6 +66,14 @@ def add_train(subparsers) -> None:
     parser.add_argument("--accumulate", type=int, help="batches averaged for one step of the optimizer")
     parser.add_argument("--class-weights", type=_weights, help="factors in the loss, background first: 0.5,1,2")
     parser.add_argument("--patience", type=int, help="end after so many epochs without a lower validation loss")
+    parser.add_argument(
+        "--validate-every",
+        type=int,
+        metavar="N",
+        help="every N epochs segment the held-back cases whole: their Dice goes into the curves, the first case as a "
+        "picture into TensorBoard, and --patience goes by it",
+    )
+    parser.add_argument("--validate-cases", type=int, metavar="N", help="how many of them, the first (default: all)")
     parser.add_argument(
         "--deep-supervision",
         action=argparse.BooleanOptionalAction,
