@@ -53,5 +53,55 @@ def expected_calibration_error(probabilities: np.ndarray, reference: np.ndarray,
     Raises:
         InputError: if the shapes do not fit together.
     """
-    count, confidence, right = reliability(probabilities, reference, bins).T
-    return float((count * np.abs(confidence - right)).sum() / max(1, count.sum()))
+    return calibration_error(reliability(probabilities, reference, bins))
+
+
+def class_reliability(probabilities: np.ndarray, reference: np.ndarray, bins: int = 15) -> np.ndarray:
+    """How often voxels of a given probability of a class are of that class.
+
+    Args:
+        probabilities: (..., K), summing to 1 over classes.
+        reference: integer (...), class indices; voxels of another index than 0 to K - 1 do not count.
+        bins: equal steps of probability from 0 to 1; a bin holds its upper limit.
+
+    Returns:
+        (K, bins, 3): voxels, mean probability and share that is of the class; 0 where a bin holds none.
+
+    Raises:
+        InputError: if the shapes do not fit together.
+    """
+    if probabilities.shape[:-1] != reference.shape:
+        raise InputError(
+            f"probabilities of shape {probabilities.shape}: the reference has {reference.shape}, accepted is that and "
+            "a class axis"
+        )
+    classes = probabilities.shape[-1]
+    counted = (reference >= 0) & (reference < classes)
+    truth, found = reference[counted], probabilities[counted]
+    tables = np.zeros((classes, bins, 3))
+    for index, table in enumerate(tables):
+        probability = found[:, index].astype(np.float64)
+        place = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
+        table[:, 0] = np.bincount(place, minlength=bins)
+        table[:, 1] = np.bincount(place, probability, minlength=bins)
+        table[:, 2] = np.bincount(place, truth == index, minlength=bins)
+        table[:, 1:] /= np.maximum(table[:, :1], 1)
+    return tables
+
+
+def pooled(tables) -> np.ndarray:
+    """Tables (..., bins, 3) of several sets of voxels as the table of all of them."""
+    tables = np.asarray(list(tables), np.float64)
+    count = tables[..., 0].sum(0)
+    sums = (tables[..., :1] * tables[..., 1:]).sum(0)
+    return np.concatenate([count[..., None], sums / np.maximum(count, 1)[..., None]], -1)
+
+
+def calibration_error(table: np.ndarray) -> float:
+    """The mean over voxels of the difference of probability and frequency in a table (bins, 3).
+
+    Of a table of ``class_reliability`` it is the class-wise expected calibration error of Kull et al. 2019,
+    arXiv:1910.12656.
+    """
+    count, probability, frequency = np.asarray(table, np.float64).T
+    return float((count * np.abs(probability - frequency)).sum() / max(1, count.sum()))

@@ -13,6 +13,7 @@ from imaging.record import from_dict, to_dict, write_text
 from train.evaluate import COLUMNS, evaluate, mean_scores
 from train.postprocess import Decision, apply, choose, decision_text
 from train.predictions import predicted_cases, prediction_file
+from train.reliability import joined
 from train.run import Run
 
 NAME = "summary.json"
@@ -35,12 +36,12 @@ def cross_validate(
         {"folds": [numbers], "mirror": bool, "fold_of": {case: fold}, "cases": {case: {label: {metric: value}}},
         "mean": {label: {metric: value}}, "std": the same, "mean_of_fold": {fold: the same},
         "postprocessing": a ``train.postprocess.Decision`` as a dictionary, "postprocessed": cases, mean and std with
-        what was chosen, or None if that is nothing}.
+        what was chosen, or None if that is nothing, "calibration": see ``train.reliability``}.
 
     Raises:
         InputError: if two runs hold back the same case, or one has not finished.
     """
-    cases, fold_of, mean_of_fold = {}, {}, {}
+    cases, fold_of, mean_of_fold, calibrations = {}, {}, {}, []
     for run in runs:
         metrics = (_kept(run, mirror) if reuse else None) or evaluate(
             run, dataset, mirror=mirror, keep=True, progress=progress
@@ -51,6 +52,7 @@ def cross_validate(
         cases |= metrics["cases"]
         fold_of |= dict.fromkeys(metrics["cases"], run.fold)
         mean_of_fold[str(run.fold)] = metrics["mean"]
+        calibrations.append(metrics["calibration"])
     decision = choose(lambda: (found[1:] for found in predicted_cases(runs, dataset)), runs[0].plan.labels)
     summary = {
         "folds": [run.fold for run in runs],
@@ -62,6 +64,7 @@ def cross_validate(
         "mean_of_fold": mean_of_fold,
         "postprocessing": to_dict(decision),
         "postprocessed": _rescored(runs, dataset, decision.chosen) if decision.chosen.classes else None,
+        "calibration": joined(calibrations),
     }
     if out is not None:
         write_text(Path(out) / NAME, json.dumps(summary, indent=1) + "\n")
@@ -129,7 +132,7 @@ def _kept(run, mirror):
     metrics = json.loads(path.read_text(encoding="utf-8"))
     held = run.plan.folds[run.fold]
     fitting = metrics["fold"] == run.fold and metrics.get("mirror", False) == mirror
-    if not fitting or set(metrics["cases"]) != set(held):
+    if not fitting or set(metrics["cases"]) != set(held) or "calibration" not in metrics:
         return None
     # Predictions are written before the scores, so those that are there are of the same evaluation.
     return metrics if all(_is_older(prediction_file(run, name), path) for name in held) else None

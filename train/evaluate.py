@@ -16,6 +16,7 @@ from train.pipeline import fold_cases
 from train.plan import Plan
 from train.predictions import save_prediction
 from train.reference import read_reference
+from train.reliability import Reliability
 from train.run import Run
 
 COLUMNS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
@@ -44,7 +45,7 @@ def evaluate(
 
     Returns:
         {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
-        {metric: value}}}, "mean": {label: {metric: value}}}.
+        {metric: value}}}, "mean": {label: {metric: value}}, "calibration": see ``train.reliability``}.
 
     Raises:
         InputError: if no case was held back and no fold is given, or a case cannot be read.
@@ -63,10 +64,18 @@ def evaluate(
         )
     model = run.model() if run else run_or_model
     cases = fold_cases(dataset, plan, fold)[1]
-    segment = segmenter(patch_predictor(model, plan.training.mirror if mirror else ()), plan)
-    then = (lambda case, scan, found: save_prediction(run, case.name, found, scan.affine)) if run and keep else None
+    axes = plan.training.mirror if mirror else ()
+    reliability = Reliability(plan, logits=not axes)
+    segment = segmenter(patch_predictor(model, axes), plan, reliability.keep)
+
+    def then(case, scan, found):
+        reliability.add(case)
+        if run and keep:
+            save_prediction(run, case.name, found, scan.affine)
+
     scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then, plan.ignore)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
+    metrics["calibration"] = reliability.result()
     if run:
         write_text(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return metrics
@@ -101,12 +110,20 @@ def patch_predictor(model, mirror: Sequence[int] = ()) -> Callable[[np.ndarray],
     return averaged
 
 
-def segmenter(predict, plan: Plan) -> Callable:
-    """A function from a scan as read to its class indices (*scan.shape), by the plan's recipe, patch and overlap."""
+def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
+    """A function from a scan as read to its class indices (*scan.shape), by the plan's recipe, patch and overlap.
+
+    Args:
+        predict: from a patch to its scores.
+        plan: what the network was trained by.
+        then: called with each prepared scan and its scores.
+    """
 
     def segment(scan):
         prepared = imaging.prepare(scan, plan.recipe)
         scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict)
+        if then is not None:
+            then(prepared, scores)
         return imaging.restore_classes(scores, prepared, scan)
 
     return segment

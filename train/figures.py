@@ -32,6 +32,54 @@ def boxes(cases: dict) -> str:
     return _address(figure)
 
 
+def fold_boxes(cases: dict, fold_of: dict) -> str:
+    """Dice of every label over the cases of each fold: a box and the cases as dots, a panel for each label."""
+    labels = list(next(iter(cases.values())))
+    folds = sorted(set(fold_of.values()))
+    columns = min(3, len(labels))
+    rows = -(-len(labels) // columns)
+    figure = _figure(3 * columns, 3 * rows)
+    for place, label in enumerate(labels, start=1):
+        axes = figure.add_subplot(rows, columns, place)
+        values = [np.array([cases[name][label]["dice"] for name in cases if fold_of[name] == fold]) for fold in folds]
+        axes.boxplot(values, tick_labels=[f"fold {fold}" for fold in folds], showfliers=False)
+        for position, found in enumerate(values, start=1):
+            spread = np.linspace(-0.15, 0.15, len(found)) if len(found) > 1 else np.zeros(len(found))
+            axes.plot(position + spread, found, ".", color=COLOURS[(place - 1) % len(COLOURS)], alpha=0.5, ms=4)
+        axes.set_title(label)
+        axes.set_ylabel("Dice")
+        axes.grid(axis="y", alpha=0.3)
+    return _address(figure)
+
+
+def calibration(result: dict, errors: dict) -> str:
+    """A reliability diagram: frequency against probability of each class, and how many voxels have which.
+
+    Args:
+        result: of ``train.reliability.Reliability``.
+        errors: expected calibration error of each class.
+    """
+    figure = _figure(9, 4)
+    curve, counts = figure.add_subplot(1, 2, 1), figure.add_subplot(1, 2, 2)
+    curve.plot([0, 1], [0, 1], color="grey", lw=1, ls=":")
+    for place, (label, table) in enumerate(result.items()):
+        count, probability, frequency = np.array(table).T
+        colour, full = COLOURS[place % len(COLOURS)], count > 0
+        name = f"{label} ({errors[label]:.4f})"
+        curve.plot(probability[full], frequency[full], "o-", color=colour, ms=4, lw=1.2, label=name)
+        edges = np.linspace(0, 1, len(count) + 1)
+        counts.stairs(np.where(full, count, np.nan), edges, color=colour, lw=1.2)
+    curve.set_xlabel("probability of the class")
+    curve.set_ylabel("share of the voxels that are of it")
+    curve.legend(loc="upper left", fontsize=8)
+    curve.grid(alpha=0.3)
+    counts.set_yscale("log")
+    counts.set_xlabel("probability of the class")
+    counts.set_ylabel("voxels")
+    counts.grid(alpha=0.3)
+    return _address(figure)
+
+
 def overlay(scan, reference: np.ndarray, prediction: np.ndarray, names) -> str:
     """``draw_overlay`` as a picture."""
     return _address(draw_overlay(scan, reference, prediction, names))

@@ -134,15 +134,20 @@ def decision_text(decision: Decision) -> str:
         return f"postprocessing: none; of {decision.tried} tried per class no one raises the mean Dice by {GAIN:g}"
     lines = []
     for cleaning in decision.chosen.classes:
-        steps = [
-            "largest part only" if cleaning.largest else "",
-            f"parts below {cleaning.min_volume_mm3:g} mm³ removed" if cleaning.min_volume_mm3 else "",
-            "holes filled" if cleaning.fill_holes else "",
-        ]
         name = cleaning.label
         gain = f"mean Dice {decision.dice_before[name]:.4f} to {decision.dice_after[name]:.4f}"
-        lines.append(f"postprocessing: {name}: {', '.join(step for step in steps if step)} ({gain})")
+        lines.append(f"postprocessing: {name}: {cleaning_text(cleaning)} ({gain})")
     return "\n".join(lines)
+
+
+def cleaning_text(cleaning: ClassCleaning) -> str:
+    """What is done to a class, in words."""
+    steps = [
+        "largest part only" if cleaning.largest else "",
+        f"parts below {cleaning.min_volume_mm3:g} mm³ removed" if cleaning.min_volume_mm3 else "",
+        "holes filled" if cleaning.fill_holes else "",
+    ]
+    return ", ".join(step for step in steps if step)
 
 
 def _candidates(name, volumes):

@@ -14,6 +14,7 @@ from imaging.recipe import Normalise
 from train import figures
 from train.cli import main
 from train.evaluate import evaluate, mean_scores, patch_predictor, score_cases, segmenter, table
+from train.reliability import errors, joined
 from train.report import case_table, ranked, write_report
 from train.run import create_run
 
@@ -121,10 +122,32 @@ def test_the_report_holds_everything_itself(dataset, plan, tmp_path, monkeypatch
     metrics = evaluate(run, dataset)
     assert json.loads((run.folder / "metrics.json").read_text())["mean"] == metrics["mean"]
     page = write_report(run, dataset, metrics).read_text()
-    assert page.count("data:image/png;base64,") == 2 + 3
+    assert page.count("data:image/png;base64,") == 3 + 3
     assert "http" not in page
     assert all(page.count(f"<td>{name}</td>") == 2 for name in plan.folds[0])
     assert "&lt;" not in case_table(metrics["cases"])
+    # A network that is nearly always right and sure of it: what is left is how far its probability is from 1.
+    assert 0 < errors(metrics["calibration"])["near"] < 0.05
+    for part in ("Calibration", "Seed and versions", "&quot;seed&quot;: 0", "&quot;keras&quot;", "zoo export", "Plan"):
+        assert part in page
+    assert "Calibration" not in write_report(run, dataset, {**metrics, "calibration": None}).read_text()
+
+
+def test_calibration_is_counted_on_the_grid_of_the_network(dataset, plan):
+    """Of a network that says the same everywhere: its probabilities, and the shares of the classes in the files."""
+    inputs = keras.Input((*plan.patch, 1))
+    logits = np.array([2.0, 1.0, -1.0], np.float32)
+    constant = keras.Model(inputs, keras.layers.Conv3D(3, 1, bias_initializer=keras.initializers.Constant(0))(inputs))
+    constant.set_weights([np.zeros((1, 1, 1, 1, 3), np.float32), logits])
+    found = evaluate(constant, dataset, 1, plan=plan)["calibration"]
+    labels = np.concatenate([nibabel.load(dataset.case(n).label).get_fdata().ravel() for n in plan.folds[1]])
+    for index, (name, value) in enumerate((("near", 1), ("far", 5)), 1):
+        table = np.array(found[name])
+        probability = np.exp(logits[index]) / np.exp(logits).sum()
+        (row,) = table[table[:, 0] > 0]
+        np.testing.assert_allclose(row, [labels.size, probability, (labels == value).mean()], rtol=1e-5)
+        assert errors(found)[name] == pytest.approx(abs(probability - (labels == value).mean()), rel=1e-4)
+        assert joined([found, found])[name][int(np.argmax(table[:, 0]))][0] == 2 * labels.size
 
 
 def test_names_cannot_break_the_page():

@@ -75,16 +75,22 @@ def _several(args):
         return _ensemble(args, runs, dataset)
     out = args.run if len(runs) == len(every) else None  # some folds do not replace the summary of all
     summary = cross_validate(runs, dataset, out, mirror=args.mirror, progress=not args.json)
+    following = f"zoo export {runs[0].folder} --format tflite-int8 --out artifacts/{args.run.name}"
     if not args.no_report:
+        from train.cross_report import write_cross_report
         from train.report import write_report
 
         for run in runs:
             write_report(run, dataset, json.loads((run.folder / "metrics.json").read_text(encoding="utf-8")))
+        if out is not None:
+            path = write_cross_report(out, summary, runs, dataset, following)
     if args.json:
         emit_json(summary)
         return 0
     print(summary_table(summary))
-    next_command(f"zoo export {runs[0].folder} --format tflite-int8 --out artifacts/{args.run.name}")
+    if out is not None and not args.no_report:
+        print(f"report: {path}")
+    next_command(following)
     return 0
 
 

@@ -1,0 +1,120 @@
+"""The report of a cross-validation: one HTML file that holds its pictures, tables and scripts itself."""
+
+import html
+from collections.abc import Sequence
+from pathlib import Path
+
+import imaging
+from imaging import page
+from imaging.record import from_dict, to_dict, write_text
+from train import figures
+from train.evaluate import COLUMNS
+from train.postprocess import GAIN, Decision, cleaning_text
+from train.predictions import load_prediction
+from train.reference import read_reference
+from train.report import calibration, mean_dice, provenance, ranked
+from train.run import Run
+
+
+def write_cross_report(out, summary: dict, runs: Sequence[Run], dataset, following: str) -> Path:
+    """Write the report of a cross-validation.
+
+    Args:
+        out: the folder that takes ``report.html``.
+        summary: what ``cross_validate`` returned.
+        runs: the runs that it scored, which have kept their predictions.
+        dataset: the open ``Dataset``.
+        following: the command to type next.
+
+    Returns:
+        Its path.
+    """
+    plan, cases, fold_of = runs[0].plan, summary["cases"], summary["fold_of"]
+    title = f"{plan.dataset}: {plan.network.name}, cross-validation"
+    folds = ", ".join(map(str, summary["folds"]))
+    seen = f"{len(cases)} cases, each segmented by the network of folds {folds} that was not trained on it"
+    mirrored = ", averaged over flips" if summary["mirror"] else ""
+    parts = [
+        f"<h1>{html.escape(title)}</h1><p>{html.escape(seen + mirrored)}; hd95 and assd in mm.</p>",
+        mean_table(summary),
+        "<h2>Folds</h2>" + fold_table(summary),
+        page.figure(figures.fold_boxes(cases, fold_of), "Boxes: quartiles; dots: cases"),
+        f"<h2>Postprocessing</h2>{postprocessing(summary)}",
+        *calibration(summary),
+        "<h2>Cases</h2>" + "".join(_pictures(cases, fold_of, runs, dataset)),
+        "<p>Lines: reference solid, prediction dashed. The slice shown is the one with most of the reference.</p>",
+        "<h2>All cases</h2><p>Click a heading to sort.</p>" + case_table(cases, fold_of),
+        f"<h2>Plan</h2>{page.data(to_dict(plan) | {'folds': [len(part) for part in plan.folds]})}",
+        f"<h2>Seed and versions</h2>{provenance(runs[0])}",
+        f"<h2>Next</h2>{page.text(following)}",
+    ]
+    path = Path(out) / "report.html"
+    write_text(path, page.page(title, parts))
+    return path
+
+
+def mean_table(summary: dict) -> str:
+    """An HTML table of mean ± standard deviation over all cases, a line per label, and one more where it is cleaned."""
+    sets = [("", summary)] + ([(" cleaned", summary["postprocessed"])] if summary["postprocessed"] else [])
+    rows = [
+        (label + suffix, *(f"{row[column]:.4f} ± {found['std'][label][column]:.4f}" for column in COLUMNS))
+        for suffix, found in sets
+        for label, row in found["mean"].items()
+    ]
+    return page.table(("label", *COLUMNS), rows)
+
+
+def fold_table(summary: dict) -> str:
+    """An HTML table of the means of each fold and label."""
+    counts = {fold: sum(str(of) == fold for of in summary["fold_of"].values()) for fold in summary["mean_of_fold"]}
+    rows = [
+        (f"{fold} ({counts[fold]} cases)", label, *(f"{row[column]:.4f}" for column in COLUMNS))
+        for fold, means in summary["mean_of_fold"].items()
+        for label, row in means.items()
+    ]
+    return page.table(("fold", "label", *COLUMNS), rows, names=2)
+
+
+def postprocessing(summary: dict) -> str:
+    """What was adopted for each class and why, in HTML."""
+    decision = from_dict(Decision, summary["postprocessing"])
+    adopted = {cleaning.label: cleaning_text(cleaning) for cleaning in decision.chosen.classes}
+    rows = [
+        (label, adopted.get(label, "none"), f"{before:.4f}", f"{after:.4f}", f"{after - before:+.4f}")
+        for label, (before, after) in (
+            (label, (decision.dice_before[label], decision.dice_after[label])) for label in decision.dice_before
+        )
+    ]
+    why = (
+        f"Of {decision.tried} ways per class the one with the highest mean Dice over {decision.cases} held-back cases "
+        f"is adopted, the simplest of equals, and none that raises it by less than {GAIN:g}. zoo evaluate --ensemble "
+        "applies it."
+    )
+    return page.table(("label", "adopted", "mean Dice before", "after", "gain"), rows, names=2) + f"<p>{why}</p>"
+
+
+def case_table(cases: dict, fold_of: dict) -> str:
+    """An HTML table with a line per case and label."""
+    rows = [
+        (case, label, str(fold_of[case]), *(f"{row[column]:.4f}" for column in COLUMNS))
+        for case, labels in cases.items()
+        for label, row in labels.items()
+    ]
+    return page.table(("case", "label", "fold", *COLUMNS), rows, names=2)
+
+
+def _pictures(cases, fold_of, runs, dataset):
+    by_fold = {run.fold: run for run in runs}
+    names = ranked(cases)
+    drawn = {name: _overlay(by_fold[fold_of[name]], dataset.case(name)) for name in dict.fromkeys(names)}
+    for which, name in zip(("Best", "Median", "Worst"), names, strict=True):
+        caption = f"{which} case by mean Dice: {name}, fold {fold_of[name]} ({mean_dice(cases[name]):.3f})"
+        yield page.figure(drawn[name], caption)
+
+
+def _overlay(run, case):
+    plan = run.plan
+    scan = imaging.read(list(case.images), channels=plan.recipe.channels)
+    reference = read_reference(case, plan.labels, plan.ignore).voxels[..., 0]
+    reference[reference == len(plan.labels)] = 0  # nobody has labelled these
+    return figures.overlay(scan, reference, load_prediction(run, case.name), [label.name for label in plan.labels])
