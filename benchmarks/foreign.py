@@ -219,6 +219,9 @@ def trained(network: Network, dataset, plan, folder: Path, args) -> None:
         return  # built all the same: that registers the package's own layers
     print(f"{network.package} {network.name}: {model.count_params():,} parameters", file=sys.stderr)
     cases = cache_cases(fold_cases(dataset, plan, 0)[0], plan.recipe, plan.labels, args.cache, ignore=plan.ignore)
+    for layer in model._flatten_layers():
+        if isinstance(layer, keras.layers.BatchNormalization):
+            layer.momentum = 0.9  # or its statistics would lag behind so short a training
     until = time.monotonic() + 60 * args.minutes
 
     def stop(batch, logs):
