@@ -97,6 +97,8 @@ class Schedule(keras.callbacks.Callback):
         self.clock = clock
 
     def on_train_batch_begin(self, batch, logs=None):
+        if hasattr(self.model, "jax_state_sync"):  # on JAX the state lives in the loop until it is asked for
+            self.model.jax_state_sync()
         self.model.optimizer.learning_rate = rate(self.clock.progress, self.settings)
 
 
@@ -145,13 +147,15 @@ class Record(keras.callbacks.Callback):
         run: the run folder.
         state: grows by an entry per epoch.
         clock: for the time.
+        write: whether this process writes; else it only keeps ``state``.
     """
 
-    def __init__(self, run, state, clock):
+    def __init__(self, run, state, clock, write: bool = True):
         super().__init__()
         self.run = run
         self.state = state
         self.clock = clock
+        self.write = write
 
     def on_epoch_end(self, epoch, logs=None):
         from train.curves import save_curves, save_history
@@ -159,7 +163,7 @@ class Record(keras.callbacks.Callback):
         # Deep supervision adds a loss per output, which the losses here sum up.
         row = {"epoch": epoch + 1, **{name: float(logs[name]) for name in ("loss", "val_loss") if name in logs}}
         row |= {name: value for name, value in logs.items() if name == DICE or name.startswith(f"{DICE}_")}
-        row["learning_rate"] = float(self.model.optimizer.learning_rate)
+        row["learning_rate"] = float(keras.ops.convert_to_numpy(self.model.optimizer.learning_rate))
         row["seconds"] = round(self.clock.seconds, 1)
         self.state.epoch = epoch + 1
         self.state.seconds = self.clock.seconds
@@ -169,6 +173,8 @@ class Record(keras.callbacks.Callback):
         stale = is_stale(self.state.history, settings.patience, bool(settings.validate_every))
         self.state.finished = self.clock.finished(epoch) or stale
         self.model.stop_training = self.state.finished
+        if not self.write:
+            return
         save_checkpoint(self.run.folder / "checkpoints", self.model, self.state)
         save_history(self.run.folder / "history.csv", self.state.history)
         save_curves(self.run.folder / "progress.png", self.state.history)

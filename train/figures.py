@@ -71,7 +71,7 @@ def calibration(result: dict, errors: dict) -> str:
         counts.stairs(np.where(full, count, np.nan), edges, color=colour, lw=1.2)
     curve.set_xlabel("probability of the class")
     curve.set_ylabel("share of the voxels that are of it")
-    curve.legend(loc="upper left", fontsize=8)
+    curve.legend(loc="upper left", fontsize=8, title="expected calibration error", title_fontsize=8)
     curve.grid(alpha=0.3)
     counts.set_yscale("log")
     counts.set_xlabel("probability of the class")

@@ -9,6 +9,8 @@ from imaging import record
 from imaging.errors import InputError, UsageError
 from train.cache import cache_cases
 from train.checkpoint import has_checkpoint
+from train.compiling import objective, optimizer
+from train.devices import Engine, is_cluster, open_engine
 from train.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.plan import Plan
 from train.precision import PRECISIONS, resolved
@@ -20,7 +22,14 @@ NO_END = 1_000_000  # epochs
 
 
 def fit(
-    plan: Plan | None, dataset, out, fold: int | None = 0, resume: bool = False, cache=None, verbose: bool = True
+    plan: Plan | None,
+    dataset,
+    out,
+    fold: int | None = 0,
+    resume: bool = False,
+    cache=None,
+    verbose: bool = True,
+    devices: int | str | Engine | None = None,
 ) -> Run:
     """Train a plan's network on a dataset.
 
@@ -35,6 +44,9 @@ def fit(
         resume: continue the run in ``out``.
         cache: folder of preprocessed cases, the user's cache by default.
         verbose: show progress.
+        devices: how many share every step, each with a batch of the plan's; "all"; or an engine that is open already.
+            By default one, or with ``resume`` as many as before. See ``train.devices`` for several processes, of which
+            the first writes ``out``.
 
     Returns:
         The finished run.
@@ -44,6 +56,7 @@ def fit(
         UsageError: if the plan names what does not exist.
     """
     out = Path(out)
+    engine = devices if isinstance(devices, Engine) else open_engine(devices) if is_cluster() else None
     if resume and (out / "plan.json").is_file():
         run = open_run(out)
         plan = run.plan if plan is None else plan
@@ -59,17 +72,27 @@ def fit(
             value = getattr(plan.training, name)
             raise UsageError(f"training.{name} {value}: without a fold no case is held back to {lacks}; set it 0")
     training, validation = fold_cases(dataset, plan, fold)
-    if run is None:
-        _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder
-        run = create_run(out, plan, fold, str(dataset.folder), training, validation)
-    elif plan != run.plan:
+    if run is not None and plan != run.plan:
         raise UsageError(
             f"{out}: the plan differs from the run's plan.json; resume without changes or give another --out"
         )
-    if run.model_file.is_file():
+    if run is not None and run.model_file.is_file():
         return run
+    engine = engine or open_engine(run.devices if run is not None and devices is None else devices)
+    engine.check(plan)
+    if run is None:
+        _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder
+        if engine.chief:
+            run = create_run(out, plan, fold, str(dataset.folder), training, validation, engine.devices)
+        else:
+            run = Run(out, plan, fold, str(dataset.folder), engine.devices)
+    elif run.devices != engine.devices:
+        raise UsageError(
+            f"{out}: was begun on {run.devices} devices, whose batches {engine.devices} would not repeat; resume with "
+            f"--devices {run.devices}"
+        )
     cases = cache_cases((*training, *validation), plan.recipe, plan.labels, cache, verbose, plan.ignore)
-    return _train(run, cases[: len(training)], cases[len(training) :], verbose)
+    return _train(run, cases[: len(training)], cases[len(training) :], verbose and engine.chief, engine)
 
 
 def check(plan: Plan, dataset=None) -> None:
@@ -130,103 +153,90 @@ def network(plan: Plan, precision: str = "float32", deep_supervision: bool = Fal
         keras.config.set_dtype_policy(before)
 
 
-def optimizer(plan: Plan):
-    """The plan's optimizer; the learning rate is set before every step by the schedule."""
-    import keras
-
-    settings = plan.training
-    common = {
-        "learning_rate": settings.learning_rate,
-        "global_clipnorm": settings.clip_norm or None,
-        "gradient_accumulation_steps": settings.accumulate if settings.accumulate > 1 else None,
-    }
-    if settings.ema:
-        # The average must forget the first weights: a short training gets a shorter memory.
-        steps = settings.epochs * settings.steps_per_epoch
-        decay = settings.ema if settings.minutes else min(settings.ema, max(0.5, 1 - 10 / steps))
-        common |= {"use_ema": True, "ema_momentum": decay}
-    if settings.optimizer == "sgd":
-        return keras.optimizers.SGD(momentum=0.99, nesterov=True, weight_decay=settings.weight_decay, **common)
-    chosen = keras.optimizers.AdamW(weight_decay=settings.weight_decay, **common)
-    chosen.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "alpha"])
-    return chosen
-
-
-def objective(plan: Plan, outputs: int) -> dict:
-    """The losses of a network's outputs and their weights, as ``compile`` takes them."""
-    from train.fused import compiled
-    from zoo import losses
-
-    weights = plan.training.class_weights
-    options = {"class_weights": weights} if weights else {}
-    if plan.ignore is not None:
-        options["ignore_label"] = len(plan.labels)
-    loss = losses.get(plan.training.loss, **options)
-    if outputs == 1:
-        return {"loss": compiled(loss)}
-    supervised = losses.deep_supervision(loss, outputs)
-    return supervised | {"loss": [compiled(each) for each in supervised["loss"]]}
-
-
-def _train(run, training, validation, verbose):
+def _train(run, training, validation, verbose, engine):
     import keras
 
     from train import callbacks, quantization_aware
     from train.checkpoint import restore_checkpoint
     from train.fused import fuse
 
-    plan = run.plan
+    plan = engine.spread(run.plan)
     settings = plan.training
     judged = network(plan) if settings.validate_every else None
-    model = network(plan, settings.precision, settings.deep_supervision)
-    if settings.quantize:
-        _start(run, model, verbose)
-        if not has_checkpoint(run):
-            quantization_aware.keep_reference(model, run)
-        patches = quantization_aware.calibration(training, plan)
-        model = quantization_aware.prepared(model, plan, patches)
-    else:
-        model = fuse(model)
-        _start(run, model, verbose)
-    model.compile(optimizer=optimizer(plan), **objective(plan, len(model.outputs)), jit_compile=False)
-    model.optimizer.build(model.trainable_variables)
-    state = restore_checkpoint(run, model)
-    per_epoch = settings.steps_per_epoch
-    stream = batches(training, plan, training=True, first=state.epoch * per_epoch)
-    held = batches(validation, plan, training=False, steps=validation_steps(validation, plan)) if validation else None
-    if len(model.outputs) > 1:
-        stream, held = (
-            data and data.map(lambda image, label: (image, (label,) * len(model.outputs))) for data in (stream, held)
+    with engine.building():
+        model = network(plan, settings.precision, settings.deep_supervision)
+        if settings.quantize:
+            _start(run, model, verbose)
+            if not has_checkpoint(run):
+                quantization_aware.keep_reference(model, run)
+            patches = quantization_aware.calibration(training, plan)
+            model = quantization_aware.prepared(model, plan, patches)
+        else:
+            model = fuse(model, engine.mirrors)
+            _start(run, model, verbose, engine.chief)
+        if engine.mirrors and engine.processes > 1:
+            from train.mirrored import for_workers
+
+            model = for_workers(model)
+        model.compile(
+            optimizer=optimizer(plan, engine.devices if engine.mirrors else 1),
+            **objective(plan, len(model.outputs)),
+            jit_compile=keras.backend.backend() == "jax",
         )
+        model.optimizer.build(model.trainable_variables)
+        state = restore_checkpoint(run, model)
+    per_epoch = settings.steps_per_epoch
+    held_steps = validation_steps(validation, plan) if validation else None
+
+    def stream(part, *, cases, **options):
+        data = batches(cases, plan, part=part, **options)
+        several = len(model.outputs)
+        return data if several == 1 else data.map(lambda image, label: (image, (label,) * several))
+
+    learnt = functools.partial(stream, cases=training, training=True, first=state.epoch * per_epoch)
+
+    def held(part):
+        data = stream(part, cases=validation, training=False, steps=held_steps)
+        return data.repeat() if engine.devices > 1 else data  # Keras looks past the end of a distributed one
+
     clock = callbacks.Clock(settings, state)
-    logs, validating = run.folder / "tensorboard", []
+    reacting = [
+        clock,
+        callbacks.Schedule(settings, clock),
+        callbacks.StopWithoutNumber(lambda step: cases_of_step(training, plan, step), run.folder, per_epoch),
+    ]
+    if settings.ema:
+        reacting.append(keras.callbacks.SwapEMAWeights())
+    logs = run.folder / "tensorboard"
     if settings.validate_every:
         from train.validation import Validation
 
-        validating.append(Validation(judged, functools.partial(_copy, plan), validation, plan, logs, verbose))
+        copy = functools.partial(_copy, plan)
+        reacting.append(Validation(judged, copy, validation, plan, logs if engine.chief else None, verbose))
+    if engine.chief:
+        reacting.append(keras.callbacks.TensorBoard(logs, write_graph=False, update_freq="epoch"))
+    if settings.quantize:
+        reacting.append(quantization_aware.Recalibrate(patches))
+    reacting.append(callbacks.Record(run, state, clock, engine.chief))
+    if verbose:
+        reacting.append(callbacks.Progress(settings, clock))
     try:
-        model.fit(
-            stream,
-            # Time alone ends a training by the clock. A finished one runs no epoch, which still puts the average in.
-            epochs=state.epoch if state.finished else NO_END if settings.minutes else settings.epochs,
-            initial_epoch=state.epoch,
-            steps_per_epoch=per_epoch,
-            validation_data=held,
-            shuffle=False,
-            verbose=0,
-            callbacks=[
-                clock,
-                callbacks.Schedule(settings, clock),
-                callbacks.StopWithoutNumber(lambda step: cases_of_step(training, plan, step), run.folder, per_epoch),
-                *([keras.callbacks.SwapEMAWeights()] if settings.ema else []),
-                *validating,
-                keras.callbacks.TensorBoard(logs, write_graph=False, update_freq="epoch"),
-                *([quantization_aware.Recalibrate(patches)] if settings.quantize else []),
-                callbacks.Record(run, state, clock),
-                *([callbacks.Progress(settings, clock)] if verbose else []),
-            ],
-        )
-        _save_model(run, model)
+        with engine.running():
+            model.fit(
+                engine.data(learnt),
+                # Time alone ends a training by the clock. A finished one runs no epoch, which still puts the average
+                # in.
+                epochs=state.epoch if state.finished else NO_END if settings.minutes else settings.epochs,
+                initial_epoch=state.epoch,
+                steps_per_epoch=per_epoch,
+                validation_data=engine.data(held) if validation else None,
+                validation_steps=held_steps if engine.devices > 1 else None,
+                shuffle=False,
+                verbose=0,
+                callbacks=reacting,
+            )
+        if engine.chief:
+            _save_model(run, model)
     except OSError as error:
         raise InputError(
             f"{run.folder}: cannot be written ({error.strerror or error}); free some room and continue with --resume"
@@ -253,10 +263,10 @@ def _prepare(model, plan, has_weights=False) -> Start:
     return dataclasses.replace(start, frozen=freeze(model, settings.freeze))
 
 
-def _start(run, model, verbose):
+def _start(run, model, verbose, write=True):
     resumed = has_checkpoint(run)
     start = _prepare(model, run.plan, resumed)
-    if not resumed and (start.source or start.frozen):
+    if write and not resumed and (start.source or start.frozen):
         record.save(run.folder / "start.json", start)
         if verbose:
             print(start_text(start))
@@ -280,4 +290,4 @@ def _copy(plan, trained, model):
         return
     values = {weight.path: weight for weight in trained.weights}  # with deep supervision it has further heads
     for weight in model.weights:
-        weight.assign(values[weight.path])
+        weight.assign(values[weight.path].numpy())

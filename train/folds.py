@@ -74,7 +74,14 @@ def open_folds(out, folds: Sequence[int] | None = None) -> tuple[Run, ...]:
 
 
 def fit_folds(
-    plan: Plan, dataset, out, folds: Sequence[int], resume: bool = False, cache=None, verbose: bool = True
+    plan: Plan,
+    dataset,
+    out,
+    folds: Sequence[int],
+    resume: bool = False,
+    cache=None,
+    verbose: bool = True,
+    devices=None,
 ) -> tuple[Run, ...]:
     """Train the folds of a plan one after the other.
 
@@ -86,6 +93,7 @@ def fit_folds(
         resume: keep what is finished, continue what was begun, start what is missing.
         cache: folder of preprocessed cases, the user's cache by default.
         verbose: show progress.
+        devices: as for ``fit``.
 
     Returns:
         The finished runs.
@@ -106,7 +114,7 @@ def fit_folds(
     for fold in folds:
         if verbose:
             print(f"fold {fold}, {folds.index(fold) + 1} of {len(folds)}")
-        runs.append(fit(plan, dataset, fold_folder(out, fold), fold, resume=resume, cache=cache, verbose=verbose))
+        runs.append(fit(plan, dataset, fold_folder(out, fold), fold, resume, cache, verbose, devices))
     return tuple(runs)
 
 

@@ -85,11 +85,15 @@ class FusedFakeQuantize(FakeQuantize):
         return quantized(inputs)
 
 
-def fuse(model):
+def fuse(model, synchronized: bool = False):
     """A copy of ``model`` for training, its batch normalisations and (in bfloat16, without a GPU) ReLUs replaced.
 
     Its weights are its own and have the order of the model's, so that ``get_weights`` of one is ``set_weights`` of the
     other. Backends other than TensorFlow get the model itself.
+
+    Args:
+        model: the network.
+        synchronized: batch normalisation takes the statistics of the batches of all devices, in Keras' own operations.
     """
     if keras.backend.backend() != "tensorflow":
         return model
@@ -100,6 +104,8 @@ def fuse(model):
     def swap(layer):
         config = layer.get_config()
         if type(layer) is keras.layers.BatchNormalization and layer.axis in (-1, len(layer.input.shape) - 1):
+            if synchronized:
+                return keras.layers.BatchNormalization.from_config(config | {"synchronized": True})
             return FusedBatchNormalization.from_config(config)
         if on_cpu and layer.compute_dtype == "bfloat16" and _is_relu(layer):
             return IntegerRelu(name=layer.name, dtype=layer.dtype_policy)

@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -10,6 +11,21 @@ import numpy as np
 from imaging.errors import UsageError
 from train.cache import cache_cases
 from train.plan import Plan
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one of several processes makes of each batch, and the size that it gives.
+
+    Attributes:
+        process: its number.
+        processes: how many there are; each makes an equal share of the samples of a batch, one after the other.
+        pieces: in how many pieces all of them together give a batch, a multiple of ``processes``.
+    """
+
+    process: int = 0
+    processes: int = 1
+    pieces: int = 1
 
 
 def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = True, seed: int | None = None):
@@ -72,7 +88,16 @@ def validation_steps(cases, plan: Plan) -> int:
     return min(50, math.ceil(len(cases) / plan.training.batch))
 
 
-def batches(cases, plan: Plan, *, training: bool, seed: int | None = None, steps: int | None = None, first: int = 0):
+def batches(
+    cases,
+    plan: Plan,
+    *,
+    training: bool,
+    seed: int | None = None,
+    steps: int | None = None,
+    first: int = 0,
+    part: Part = Part(),
+):
     """Batches of patches of preprocessed cases.
 
     Step ``n`` of a stream is the same whether the stream began at 0 or at ``n``: a training that is resumed sees what
@@ -85,6 +110,7 @@ def batches(cases, plan: Plan, *, training: bool, seed: int | None = None, steps
         seed: ``plan.training.seed`` by default.
         steps: length; None for an endless stream that begins at step ``first``.
         first: step that an endless stream begins at.
+        part: what of each batch is made here; all of it by default.
 
     Returns:
         ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)), or soft labels, see ``pipeline``.
@@ -98,23 +124,34 @@ def batches(cases, plan: Plan, *, training: bool, seed: int | None = None, steps
     region = _region(plan, training)
     read = reader(cases, region, plan.patch, plan.training.foreground)
     make = functools.partial(_patch, read=read, count=len(cases), plan=plan, training=training)
+    mixed = training and plan.training.augmentation.mixup_chance > 0
+    # What is mixed needs the whole batch; else a process makes its own samples only.
+    own = batch if mixed else batch // part.processes
+    start = 0 if mixed else part.process * own
+
+    def numbers(begin, end):
+        mine = tf.data.Dataset.range(begin * own, end)
+        return mine if own == batch else mine.map(lambda number: number // own * batch + start + number % own)
+
     if steps is None:
-        numbers = tf.data.Dataset.range(first * batch, np.iinfo(np.int64).max)
-        numbered = numbers.map(lambda number: (tf.constant(seed, tf.int64), number))
+        endless = numbers(first, np.iinfo(np.int64).max)
+        numbered = endless.map(lambda number: (tf.constant(seed, tf.int64), number))
     else:
         rounds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True) if training else _constant(tf, seed)
-        numbered = rounds.take(1).flat_map(
-            lambda drawn: tf.data.Dataset.range(steps * batch).map(lambda number: (drawn, number))
-        )
-    mixed = training and plan.training.augmentation.mixup_chance > 0
+        numbered = rounds.take(1).flat_map(lambda drawn: numbers(0, steps * own).map(lambda number: (drawn, number)))
     each = (lambda *key: (*make(*key), *key)) if mixed else make
     patches = numbered.map(each, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
-    ready = patches.batch(batch, drop_remainder=True)
+    ready = patches.batch(batch if mixed else batch // part.pieces, drop_remainder=True)
     if mixed:
         ready = ready.map(functools.partial(_mixed, plan=plan))
+    if mixed and part.pieces > 1:
+        share = batch // part.processes
+        mine = slice(part.process * share, (part.process + 1) * share)
+        ready = ready.map(lambda image, label: (image[mine], label[mine]))
+        ready = ready.rebatch(batch // part.pieces, drop_remainder=True)
     ready = ready.prefetch(4)
     if steps is not None:
-        ready = ready.apply(tf.data.experimental.assert_cardinality(steps))
+        ready = ready.apply(tf.data.experimental.assert_cardinality(steps * part.pieces // part.processes))
     options = tf.data.Options()
     options.deterministic = True
     return ready.with_options(options)

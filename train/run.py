@@ -19,11 +19,13 @@ class Origin:
         fold: whose validation cases were held back; None if every case was trained on.
         dataset: the folder as it was given.
         versions: package name to version.
+        devices: that took the plan's batch each in every step.
     """
 
     fold: int | None
     dataset: str
     versions: dict = field(default_factory=dict)
+    devices: int = 1
 
 
 @dataclass(frozen=True)
@@ -36,12 +38,14 @@ class Run:
         plan: what was trained.
         fold: whose validation cases were held back; None if every case was trained on.
         dataset: the dataset folder as it was given.
+        devices: that took the plan's batch each in every step.
     """
 
     folder: Path
     plan: Plan
     fold: int | None
     dataset: str = ""
+    devices: int = 1
 
     @property
     def model_file(self) -> Path:
@@ -77,10 +81,12 @@ def open_run(folder) -> Run:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a run folder, {name} is missing; give the --out of a zoo train")
     origin = record.load(folder / "run.json", Origin)
-    return Run(folder, record.load(folder / "plan.json", Plan), origin.fold, origin.dataset)
+    return Run(folder, record.load(folder / "plan.json", Plan), origin.fold, origin.dataset, origin.devices)
 
 
-def create_run(folder, plan: Plan, fold: int | None, dataset: str, training: Sequence, validation: Sequence) -> Run:
+def create_run(
+    folder, plan: Plan, fold: int | None, dataset: str, training: Sequence, validation: Sequence, devices: int = 1
+) -> Run:
     """Write ``plan.json``, ``run.json`` and ``cases.json`` into a new run folder.
 
     Args:
@@ -90,6 +96,7 @@ def create_run(folder, plan: Plan, fold: int | None, dataset: str, training: Seq
         dataset: the dataset folder as it was given.
         training: the ``Case`` records trained on.
         validation: those held back.
+        devices: that take the plan's batch each in every step.
 
     Raises:
         InputError: if it holds a run already or cannot be written.
@@ -97,10 +104,10 @@ def create_run(folder, plan: Plan, fold: int | None, dataset: str, training: Seq
     folder = Path(folder)
     if (folder / "plan.json").exists():
         raise InputError(f"{folder}: holds a run already; continue it with --resume or give another --out")
-    record.save(folder / "run.json", Origin(fold, dataset, versions()))
+    record.save(folder / "run.json", Origin(fold, dataset, versions(), devices))
     record.save(folder / "cases.json", Cases(_files(training), _files(validation)))
     record.save(folder / "plan.json", plan)
-    return Run(folder, plan, fold, dataset)
+    return Run(folder, plan, fold, dataset, devices)
 
 
 def _files(cases) -> tuple[CaseFiles, ...]:

@@ -11,10 +11,12 @@ from tiny import STILL, make_plan, write_dataset
 from imaging import record
 from imaging.errors import InputError, UsageError
 from train.cli import main
+from train.cross_report import mean_table, postprocessing
 from train.cross_validation import cross_validate, deviations, load_decision, summary_table
 from train.ensemble import ensemble_segmenter, evaluate_ensemble, unseen_cases
-from train.evaluate import patch_predictor
+from train.evaluate import COLUMNS, patch_predictor
 from train.folds import fit_folds, fold_numbers, open_folds
+from train.postprocess import ClassCleaning, Decision, Postprocessing
 from train.run import create_run
 
 
@@ -70,6 +72,38 @@ def test_the_postprocessing_that_was_chosen_gives_the_scores_in_the_summary(out,
         found = nibabel.load(run.folder / "predictions" / f"{name}.nii.gz")
         assert set(np.unique(found.dataobj)) <= {0, 1, 5}
         np.testing.assert_allclose(found.affine, nibabel.load(dataset.case(name).images[0]).affine)
+
+
+def test_the_report_shows_folds_classes_cases_and_why(out, dataset):
+    page = (out / "report.html").read_text()
+    summary = json.loads((out / "summary.json").read_text())
+    assert page.count("data:image/png;base64,") == 2 + 3  # boxes, calibration, three cases
+    assert "http" not in page
+    for fold, means in summary["mean_of_fold"].items():
+        for label, row in means.items():
+            assert f"<td>{fold} (2 cases)</td><td>{label}</td><td>{row['dice']:.4f}</td>" in page
+    for case in dataset.cases:
+        assert page.count(f"<td>{case.name}</td>") == 2  # a line for each label
+    decision = load_decision(out)
+    assert f"Of {decision.tried} ways per class" in page
+    for label, before in decision.dice_before.items():
+        assert f"<td>{before:.4f}</td><td>{decision.dice_after[label]:.4f}</td>" in page
+    assert f"zoo evaluate {out} {dataset.folder} --mirror" in page
+    voxels = {label: sum(row[0] for row in table) for label, table in summary["calibration"].items()}
+    assert set(voxels.values()) == {6 * 14 * 18 * 13}
+
+
+def test_what_was_adopted_is_told_in_words():
+    row = dict.fromkeys(COLUMNS, 0.5)
+    chosen = Postprocessing((ClassCleaning("near", largest=True, fill_holes=True),))
+    decision = Decision(chosen, 6, {"near": 0.5, "far": 0.7}, {"near": 0.62, "far": 0.7}, 12)
+    told = postprocessing({"postprocessing": record.to_dict(decision)})
+    assert "<td>near</td><td>largest part only, holes filled</td><td>0.5000</td><td>0.6200</td><td>+0.1200</td>" in told
+    assert "<td>far</td><td>none</td><td>0.7000</td><td>0.7000</td><td>+0.0000</td>" in told
+    means = {"near": row}
+    cleaned = {"mean": {"near": row | {"dice": 0.62}}, "std": means}
+    table = mean_table({"mean": means, "std": means, "postprocessed": cleaned})
+    assert "<td>near cleaned</td><td>0.6200 ± 0.5000</td>" in table
 
 
 def test_evaluate_from_the_command_line(out, capsys):

@@ -91,6 +91,12 @@ def add_train(subparsers) -> None:
         "--augment",
         help="chances of augmentations, such as bias_field=0.2,cutout=0.3,mixup=0.5, instead of the plan's",
     )
+    parser.add_argument(
+        "--devices",
+        type=_devices,
+        help="how many graphics cards share every step, or all; each takes a batch of the plan's, so that two train as "
+        "one with twice the batch (default: 1, or all that the workers in TF_CONFIG have)",
+    )
     parser.add_argument("--seed", type=int, help="instead of the plan's")
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
@@ -101,11 +107,14 @@ def run_train(args) -> int:
     """Handle ``zoo train``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.dataset import open_dataset
+    from train.devices import is_cluster, open_engine
     from train.fit import fit
     from train.folds import fold_numbers, is_several, open_folds
     from train.planning import make_plan
     from train.run import open_run
 
+    engine = open_engine(args.devices) if is_cluster() else None  # before anything else computes
+    chief = engine is None or engine.chief
     known = None
     several = is_several(args.fold)
     if args.resume and several and any(args.out.glob("fold_*/plan.json")):
@@ -117,15 +126,17 @@ def run_train(args) -> int:
         known = overridden(record.load(args.plan, Plan), args)
     labels = args.labels or (known.labels_folder if known else None)
     dataset = open_dataset(args.folder, labels, args.group_pattern, known.labels if known else None)
-    plan = known or overridden(make_plan(dataset, args.model, progress=True), args)
+    plan = known or overridden(make_plan(dataset, args.model, progress=chief), args)
     folds = fold_numbers(args.fold, plan)
     if several:
-        return _run_folds(args, plan, dataset, folds)
+        return _run_folds(args, plan, dataset, folds, engine)
     try:
-        run = fit(plan, dataset, args.out, folds[0], resume=args.resume, cache=args.cache)
+        run = fit(plan, dataset, args.out, folds[0], args.resume, args.cache, devices=engine or args.devices)
     except KeyboardInterrupt:
         next_command(f"zoo train {args.folder} --out {args.out} --resume")
         raise
+    if not chief:
+        return 0
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
     if run.fold is None:
         next_command(f"zoo export {run.folder} --format tflite-int8 --out artifacts/{run.folder.name}")
@@ -134,20 +145,27 @@ def run_train(args) -> int:
     return 0
 
 
-def _run_folds(args, plan, dataset, folds):
+def _run_folds(args, plan, dataset, folds, engine):
+    from train.cross_report import write_cross_report
     from train.cross_validation import cross_validate, summary_table
     from train.folds import fit_folds, open_folds
 
     try:
-        fit_folds(plan, dataset, args.out, folds, resume=args.resume, cache=args.cache)
+        fit_folds(plan, dataset, args.out, folds, args.resume, args.cache, devices=engine or args.devices)
+        if engine is not None:  # the workers end together; the scores are made by one process
+            if engine.chief:
+                next_command(f"zoo evaluate {args.out} {args.folder} --fold {args.fold}")
+            return 0
         runs = [run for run in open_folds(args.out) if run.model_file.is_file()]  # those of earlier commands as well
         summary = cross_validate(runs, dataset, args.out, reuse=True, progress=True)
     except KeyboardInterrupt:
         next_command(f"zoo train {args.folder} --out {args.out} --fold {args.fold} --resume")
         raise
+    following = f"zoo evaluate {args.out} {args.folder} --mirror"
+    path = write_cross_report(args.out, summary, runs, dataset, following)
     print(summary_table(summary))
-    print(f"{args.out}: summary.json holds the scores, each fold_N a trained network")
-    next_command(f"zoo evaluate {args.out} {args.folder} --fold {args.fold} --mirror")
+    print(f"{args.out}: summary.json holds the scores, {path.name} shows them, each fold_N is a trained network")
+    next_command(following)
     return 0
 
 
@@ -166,6 +184,12 @@ def overridden(plan: Plan, args) -> Plan:
     if args.model is not None and args.model != network.name:
         network = Network(args.model)
     return dataclasses.replace(plan, network=network, training=dataclasses.replace(plan.training, **changes))
+
+
+def _devices(text):
+    if text == "all" or (text.isdecimal() and int(text) > 0):
+        return text if text == "all" else int(text)
+    raise argparse.ArgumentTypeError(f"{text!r}: accepted are 1 or more, or all")
 
 
 def _weights(text):

@@ -1,0 +1,51 @@
+"""What a plan compiles its network with: optimizer and losses."""
+
+from train.plan import Plan
+
+
+def optimizer(plan: Plan, copies: int = 1):
+    """The plan's optimizer; the learning rate is set before every step by the schedule.
+
+    Args:
+        plan: holds its settings.
+        copies: of the network that TensorFlow keeps, one on each device.
+    """
+    import keras
+
+    settings = plan.training
+    kinds = {"sgd": keras.optimizers.SGD, "adamw": keras.optimizers.AdamW}
+    if copies > 1:
+        from train.mirrored import GatheredAdamW, GatheredSGD
+
+        kinds = {"sgd": GatheredSGD, "adamw": GatheredAdamW}
+    common = {
+        "learning_rate": settings.learning_rate,
+        "global_clipnorm": settings.clip_norm / copies or None,
+        "gradient_accumulation_steps": settings.accumulate if settings.accumulate > 1 else None,
+    }
+    if settings.ema:
+        # The average must forget the first weights: a short training gets a shorter memory.
+        steps = settings.epochs * settings.steps_per_epoch
+        decay = settings.ema if settings.minutes else min(settings.ema, max(0.5, 1 - 10 / steps))
+        common |= {"use_ema": True, "ema_momentum": decay}
+    if settings.optimizer == "sgd":
+        return kinds["sgd"](momentum=0.99, nesterov=True, weight_decay=settings.weight_decay, **common)
+    chosen = kinds["adamw"](weight_decay=settings.weight_decay, **common)
+    chosen.exclude_from_weight_decay(var_names=["bias", "gamma", "beta", "alpha"])
+    return chosen
+
+
+def objective(plan: Plan, outputs: int) -> dict:
+    """The losses of a network's outputs and their weights, as ``compile`` takes them."""
+    from train.fused import compiled
+    from zoo import losses
+
+    weights = plan.training.class_weights
+    options = {"class_weights": weights} if weights else {}
+    if plan.ignore is not None:
+        options["ignore_label"] = len(plan.labels)
+    loss = losses.get(plan.training.loss, **options)
+    if outputs == 1:
+        return {"loss": compiled(loss)}
+    supervised = losses.deep_supervision(loss, outputs)
+    return supervised | {"loss": [compiled(each) for each in supervised["loss"]]}
