@@ -106,14 +106,19 @@ def cuts(data: bytes) -> list[Cut]:
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
         graph = model.subgraphs[0]
         kept = graph.operators[index]
+        # a kernel stored without its zeros comes from an operator that fills it up when the file is opened
+        before = [op for op, one in zip(graph.operators, described, strict=True) if one.kind == "DENSIFY"]
+        before = [op for op in before if op.outputs[0] in kept.inputs]
+        filled = {int(op.outputs[0]) for op in before}
         fed = [int(i) for i in kept.inputs if i >= 0 and model.buffers[graph.tensors[i].buffer].data is None]
+        fed = [i for i in fed if i not in filled]
         if not fed:
             continue
-        graph.operators, graph.inputs, graph.outputs = [kept], list(dict.fromkeys(fed)), kept.outputs
-        used = sorted({int(i) for i in (*kept.inputs, *kept.outputs) if i >= 0})
+        graph.operators, graph.inputs, graph.outputs = [*before, kept], list(dict.fromkeys(fed)), kept.outputs
+        used = sorted({int(i) for op in graph.operators for i in (*op.inputs, *op.outputs) if i >= 0})
         place = {old: new for new, old in enumerate(used)}
         graph.tensors = [graph.tensors[i] for i in used]
-        for holder, names in ((kept, ("inputs", "outputs")), (graph, ("inputs", "outputs"))):
+        for holder, names in ((holder, ("inputs", "outputs")) for holder in (*graph.operators, graph)):
             for name in names:
                 setattr(holder, name, [place.get(int(i), -1) for i in getattr(holder, name)])
         buffers = [schema.BufferT()]

@@ -31,7 +31,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 def forms():
     """The forms by name."""
     from export.rewrite import Form
-    from export.rewrite.blocks.layout import Unit
+    from export.rewrite.blocks.choice import Unit
 
     return {
         "slices": Form(subpixel=True),

@@ -176,7 +176,8 @@ def _buffers(graph, operators, size_of) -> list[Buffer]:
     sizes = {i: size_of(tensor) for i, tensor in enumerate(graph.tensors)}
     first = dict.fromkeys(sorted(kept - outputs | inputs), 0)
     for step, (kind, read, written) in enumerate(operators):
-        if kind == "DEQUANTIZE" and read[0] not in first:  # weights kept as float16 are made float32 once, for good
+        # weights kept as float16 are made float32, and those kept without zeros filled up, once, for good
+        if kind in ("DEQUANTIZE", "DENSIFY") and read[0] not in first:
             first[written[0]] = 0
             kept.add(written[0])
         for i in written:

@@ -173,7 +173,7 @@ def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, we
     patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
     how = {}
     if chosen.activations == "int8":
-        network = quantization.TFLiteNetwork(flat, patches, weights)
+        network = quantization.TFLiteNetwork(flat, patches, weights, sparse=form.unit is not None)
         quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
         data, how = quantized.model, _how(quantized) | {"equalised": moved}
     elif chosen.activations == "int16":

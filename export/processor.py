@@ -5,12 +5,12 @@ from pathlib import Path
 
 from export.errors import FormatError
 
-# (input channels of a tap, output channels) that a product computes at once, if that is wide enough to make several
-# slices of depth at once for it; measured by benchmarks/rewrite_forms.py. LiteRT has kernels for AMX, ONNX Runtime runs
-# its AVX-512 ones there too.
+# What a product computes at once, if that is wide enough to make several voxels at once for it: (input channels of a
+# tap, output channels, zeros of a kernel need not be stored); measured by benchmarks/rewrite_forms.py. LiteRT has
+# kernels for AMX; ONNX Runtime runs its AVX-512 ones there too, on windows that it gathers without filling them up.
 PROCESSORS = {
-    "amx": {"tflite": (64, 64), "onnx": (64, 64)},
-    "x86": {"tflite": (64, 32), "onnx": (64, 64)},
+    "amx": {"tflite": (64, 64, True), "onnx": (4, 32, False)},
+    "x86": {"tflite": (64, 32, True), "onnx": (4, 32, False)},
     "any": {"tflite": None, "onnx": None},
 }
 
@@ -42,7 +42,7 @@ def matrix_unit(processor: str, runtime: str):
         processor: one of ``PROCESSORS``.
         runtime: "tflite" or "onnx".
     """
-    from export.rewrite.blocks.layout import Unit
+    from export.rewrite.blocks.choice import Unit
 
     sizes = PROCESSORS[processor][runtime]
     return None if sizes is None else Unit(*sizes)

@@ -56,17 +56,19 @@ class TFLiteNetwork:
         model: rewritten Keras model.
         patches: representative inputs.
         weights: one of ``WEIGHTS``.
+        sparse: kernels of many zeros are stored without them.
     """
 
-    def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel"):
+    def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel", sparse: bool = False):
         self.per_channel = weights == "per-channel"
+        self.sparse = sparse
         self.calibrated = tflite_integer.calibrate(model, patches[0])
         self.histograms, self.logits = tflite_integer.histograms(self.calibrated, patches)
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()) -> bytes:
         """The int8 file with the ranges of ``method``."""
         ranged = tflite_integer.with_ranges(self.calibrated, self.histograms, method)
-        return tflite_integer.quantize(ranged, float_layers, self.per_channel)
+        return tflite_integer.quantize(ranged, float_layers, self.per_channel, self.sparse)
 
     def run(self, quantized, patches):
         """Its logits, patch by patch."""

@@ -10,6 +10,7 @@ from export.memory import give_back
 from export.operators import ARITHMETIC_TFLITE
 from export.ranges import Histogram, Observer, carried, cover
 from export.skip_scales import with_own_scales
+from export.sparse_kernels import with_sparse_kernels
 from export.tflite import failure, frozen, quiet
 
 MOVES = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE", "SPLIT",
@@ -47,13 +48,16 @@ def calibrate(model, patch: np.ndarray) -> bytes:
     return calibrated
 
 
-def quantize(calibrated: bytes, float_outputs: Sequence[str] = (), per_channel: bool = True) -> bytes:
+def quantize(
+    calibrated: bytes, float_outputs: Sequence[str] = (), per_channel: bool = True, sparse: bool = False
+) -> bytes:
     """Quantize a calibrated file to int8, input and output too; skip connections keep a scale of their own.
 
     Args:
         calibrated: with a range for each activation.
         float_outputs: output tensors of the operators that stay float.
         per_channel: a scale for each output channel of the weights, else one for all of them.
+        sparse: kernels of many zeros are stored without them.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
@@ -65,7 +69,9 @@ def quantize(calibrated: bytes, float_outputs: Sequence[str] = (), per_channel: 
     tensors = _open(calibrated).subgraphs[0].tensors
     stored = {tensor.name.decode(): tensor.quantization for tensor in tensors}
     ranges = {n: (float(q.min[0]), float(q.max[0])) for n, q in stored.items() if q is not None and q.min is not None}
-    return _packed(with_own_scales(model, _kinds(model), ranges))
+    kinds = _kinds(model)
+    model = with_own_scales(model, kinds, ranges)
+    return _packed(with_sparse_kernels(model, kinds) if sparse else model)
 
 
 def quantize_int16(data: bytes, patches: Sequence[np.ndarray]) -> bytes:

@@ -8,7 +8,7 @@ from keras import tree
 
 from export.rewrite import naming
 from export.rewrite.batch1 import volume
-from export.rewrite.blocks import layout
+from export.rewrite.blocks import choice, layout
 from export.rewrite.blocks.registry import on_blocks
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, inlined, placeholders
@@ -35,7 +35,7 @@ class Form:
 
     subpixel: bool = False
     fold: str = "batch"
-    unit: layout.Unit | None = None
+    unit: choice.Unit | None = None
 
 
 @dataclass
@@ -48,7 +48,7 @@ class Walk:
         names: taken by emitted layers and operations.
         problems: why layers could not be rewritten, each once.
         blocks: by the id of an emitted tensor: it, and the same with several slices side by side.
-        room: values that kernels may still gain by making several slices at once.
+        budget: which convolutions make several voxels at once; None where none does.
     """
 
     form: Form
@@ -56,7 +56,7 @@ class Walk:
     names: set = field(default_factory=set)
     problems: list = field(default_factory=list)
     blocks: dict = field(default_factory=dict)
-    room: float = 0.0
+    budget: choice.Budget | None = None
 
     def problem(self, text: str) -> None:
         """Remember why a layer cannot be rewritten."""
@@ -159,7 +159,10 @@ def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) 
             f"{model.name}: its input has {len(source.shape) - 2} spatial axes, patch {patch} has {len(patch)}; "
             "accepted are 2 or 3, the same for both"
         )
-    walk = Walk(form or Form(), names={"image"}, room=layout.GAIN_PER_WEIGHT * model.count_params())
+    walk = Walk(form or Form(), names={"image"})
+    if walk.form.unit and len(patch) == 3:
+        room = choice.GAIN_PER_WEIGHT * model.count_params()
+        walk.budget = choice.planned(network, patch, walk.form.unit, room)
     shape = (*patch, source.shape[-1])
     image = keras.Input(batch_shape=volume.layout(walk.form.fold, shape), name="image", dtype="float32")
     outputs = _emit(network, [volume.carried(image, walk.form.fold, shape)], walk, "")

@@ -19,7 +19,7 @@ from export.artifact import export_run
 from export.conversion import convert
 from export.errors import FidelityError, FormatError
 from export.finetuning import check_finetune, export_finetuned
-from export.rewrite.blocks import layout
+from export.rewrite.blocks import choice
 from export.source import open_source
 from imaging.errors import InputError, UsageError
 from zoo import quantization
@@ -124,8 +124,8 @@ def images():
 def test_network_computes_what_its_artifact_does(
     network, images, tmp_path, monkeypatch, runtime, processor, share, weights
 ):
-    for name in ("GAIN_PER_VOXEL", "GAIN_PER_WEIGHT"):  # or so small a network would be made slice by slice
-        monkeypatch.setattr(layout, name, 1000)
+    for name, value in {"MACS_PER_GAIN": 0, "GAIN_PER_WEIGHT": 1000}.items():  # or it would be made slice by slice
+        monkeypatch.setattr(choice, name, value)
     prepared = quantization.prepare(network, weights, runtime)
     quantization.calibrate(prepared, [images])
     options = {"method": "minmax", "weights": weights, "processor": processor}

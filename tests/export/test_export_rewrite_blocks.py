@@ -10,11 +10,12 @@ from keras import layers
 
 import zoo
 from export.rewrite import Form, rewrite, rule
-from export.rewrite.blocks import layout
-from export.rewrite.blocks.layout import Unit, band, best_slices, stacked
+from export.rewrite.blocks import choice
+from export.rewrite.blocks.choice import Group, Sizes, Unit, best, gain, planned
+from export.rewrite.blocks.layout import band, gathered, stacked
 from export.rewrite.registry import RULES
 
-WIDE = Form(subpixel=True, unit=Unit(64, 64))
+WIDE = Form(subpixel=True, unit=Unit(64, 64, True))
 FORMS = (WIDE, Form(unit=Unit(4, 16)))
 
 
@@ -80,8 +81,8 @@ def test_up_and_down(form):
 @pytest.fixture(autouse=True)
 def small_maps(monkeypatch):
     """Feature maps of a test are too small to be worth a larger kernel."""
-    monkeypatch.setattr(layout, "GAIN_PER_VOXEL", 1000)
-    monkeypatch.setattr(layout, "GAIN_PER_WEIGHT", 1000)
+    monkeypatch.setattr(choice, "MACS_PER_GAIN", 0)
+    monkeypatch.setattr(choice, "GAIN_PER_WEIGHT", 1000)
 
 
 def test_shared_layer():
@@ -97,35 +98,57 @@ def test_shared_layer():
 
 
 def test_unet3d_stays_in_blocks():
-    """The 3D U-Net turns to slices at its end only, and its convolutions of 16 channels make four slices at once."""
+    """The 3D U-Net turns to slices at its end only; convolutions of 16 channels make two slices by two columns."""
     model = zoo.get("unet3d", classes=3)
     flat = rewrite(model, (16, 16, 16), WIDE)
     outputs = {tuple(op.output.shape) for op in flat.operations if isinstance(op, layers.Conv2D)}
-    assert (4, 16, 16, 64) in outputs
+    assert (8, 16, 8, 64) in outputs
     assert (16, 16, 16, 16) not in outputs
     wide = [op for op in flat.operations if type(op).__name__ == "Transpose" and op.output.shape[-1] >= 16]
-    assert all(op.output.shape[0] <= 4 for op in wide)
+    assert all(np.prod(op.output.shape) < 16**4 for op in wide[1:])
     assert difference(model, (16, 16, 16), WIDE) < 1e-5
 
 
+def sizes(shape, inputs, outputs, kernel=(3, 3, 3), spread=False):
+    return Sizes(shape, kernel, inputs, outputs, spread)
+
+
 def test_only_where_it_pays():
-    """No blocks of slices for wide layers, for strides, or for a depth that they do not divide."""
-    assert best_slices(Unit(64, 64), (48, 48, 48), (3, 3, 3), 16, 16) == 4
-    assert best_slices(Unit(64, 64), (47, 48, 48), (3, 3, 3), 16, 16) == 1
-    assert best_slices(Unit(64, 64), (48, 48, 48), (3, 3, 3), 64, 64) == 1
-    assert best_slices(Unit(4, 16), (48, 48, 48), (3, 3, 3), 16, 16) == 1
-    assert made_at_once(lambda x: layers.Conv3D(16, 3, padding="same")(x), (8, 4, 4, 16)) == {2}
+    """No groups for wide layers, for strides and for axes that they do not divide."""
+    wide = Unit(64, 64)
+    assert best(wide, sizes((48, 48, 48), 16, 16)) == Group(2, 2)
+    assert best(wide, sizes((48, 48, 47), 16, 16)) == Group(4, 1)
+    assert best(wide, sizes((47, 48, 48), 16, 16)) == Group(1, 4)
+    assert best(wide, sizes((47, 48, 48), 16, 16, spread=True)) == Group()
+    assert best(wide, sizes((48, 48, 48), 64, 64)) == Group()
+    assert best(Unit(4, 16), sizes((48, 48, 48), 16, 16)) == Group()
+    assert best(wide, sizes((48, 48, 48), 16, 4, (1, 1, 1)), source=2) == Group(2, 4)
+    assert made_at_once(lambda x: layers.Conv3D(16, 3, padding="same")(x), (8, 4, 4, 16)) == {4}
     assert made_at_once(lambda x: layers.Conv3D(16, 3, strides=2, padding="same")(x), (8, 4, 4, 16)) == {4}
     assert made_at_once(lambda x: layers.Conv3D(16, 3)(x), (8, 4, 4, 16)) == {6}
 
 
-def test_values_are_stored_where_voxels_are_many(monkeypatch):
-    """16 -> 16 channels of a 3x3x3 kernel gain 9 * 256 * (6 * 4 - 3) = 48,384 values by four slices."""
-    monkeypatch.setattr(layout, "GAIN_PER_VOXEL", 1)
-    assert best_slices(Unit(64, 64), (48, 32, 32), (3, 3, 3), 16, 16) == 4
-    assert best_slices(Unit(64, 64), (44, 32, 32), (3, 3, 3), 16, 16) == 2
-    assert best_slices(Unit(64, 64), (48, 32, 32), (3, 3, 3), 16, 16, room=48_383) == 2
-    assert best_slices(Unit(64, 64), (8, 8, 8), (3, 3, 3), 16, 16) == 1
+def test_values_are_stored_where_they_save_most(monkeypatch):
+    """16 -> 16 channels of a 3x3x3 kernel for two slices and columns: 3 * 4 * 4 taps of 64 * 64, or four times 27."""
+    one = sizes((48, 32, 32), 16, 16)
+    assert gain(Unit(64, 64), one, Group(2, 2)) == 3 * 4 * 64 * 64 - 27 * 256
+    assert gain(Unit(64, 64, True), one, Group(2, 2)) == 3 * 27 * 256
+    assert best(Unit(64, 64, True), one, room=3 * 27 * 256 - 1) != Group(2, 2)
+    monkeypatch.setattr(choice, "MACS_PER_GAIN", 2000)
+    assert best(Unit(64, 64, True), one) == Group(2, 2)
+    assert best(Unit(64, 64, True), sizes((8, 8, 8), 16, 16)) == Group()
+
+    def build(x):
+        x = layers.Conv3D(16, 3, padding="same")(x)
+        return layers.Conv3D(16, 3, padding="same")(layers.MaxPooling3D(2)(x))
+
+    model = network(build, (32, 32, 32, 16))
+    budget = planned(model, (32, 32, 32), Unit(64, 64, True), 3 * 27 * 256)
+    assert {one.shape: group for (_, one), group in budget.planned.items()} == {
+        (32, 32, 32): Group(2, 2),
+        (16, 16, 16): Group(),
+    }
+    assert budget.room == 0
 
 
 def test_rule_of_a_user_comes_first():
@@ -153,7 +176,29 @@ def test_stacked(channels):
     assert np.array_equal(np.asarray(piece.tensor), expected)
 
 
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize(("slices", "columns", "kernel"), [(2, 2, (3, 3, 3)), (3, 1, (3, 1, 2)), (1, 3, (5, 3, 2))])
+def test_gathered(slices, columns, kernel, channels):
+    """The slices and columns that a block sees, against NumPy."""
+    x = np.random.default_rng(0).normal(size=(6, 2, 6, channels)).astype("float32")
+    found = np.asarray(gathered(keras.ops.convert_to_tensor(x), slices, columns, kernel).tensor)
+    border = [((k - 1) // 2, k) for k in (kernel[0], kernel[2])]
+    padded = np.pad(x, (border[0], (0, 0), border[1], (0, 0)))
+    depth, width = slices + kernel[0] - 1, columns + kernel[2] - 1
+    for block in range(6 // slices):
+        for column in range(6 // columns):
+            seen = padded[block * slices :][:depth, :, column * columns :][:, :, :width]
+            expected = seen.transpose(1, 0, 2, 3).reshape(2, -1)
+            assert np.array_equal(found[block, :, column], expected)
+
+
 def test_band():
     """Each output slice sees its own three of the four input slices."""
     kernel = np.arange(3, dtype=np.float32).reshape(3, 1, 1, 1, 1) + 1
     assert np.array_equal(band(kernel, 2, (-1, 0, 1, 2), 1)[0, 0], [[1, 0], [2, 1], [3, 2], [0, 3]])
+
+
+def test_band_of_columns():
+    """By a stride of two, each output column sees its own three of the four input columns."""
+    kernel = np.arange(3, dtype=np.float32).reshape(1, 1, 3, 1, 1) + 1
+    assert np.array_equal(band(kernel, 1, (0,), 0, 2)[0, :, 0], [[1, 0], [2, 1], [3, 2], [0, 3]])

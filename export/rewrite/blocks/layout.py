@@ -7,28 +7,7 @@ import numpy as np
 from keras import ops
 
 from export.rewrite import depth
-
-# Multiply-accumulates in the time that one byte of a window takes to copy (with AMX 245, with AVX-512 VNNI 100).
-MACS_PER_BYTE = 150
-# Values that a layer's kernel may gain for each voxel of its output: where voxels are few, a larger file saves no time.
-GAIN_PER_VOXEL = 1
-# Values that all kernels together may gain for each weight of the network, so that int8 files stay small.
-GAIN_PER_WEIGHT = 0.12
-# Pieces of so few channels are sooner joined by a transposition than by writing each pixel's bytes one by one.
-FEW_CHANNELS = 4
-
-
-@dataclass(frozen=True)
-class Unit:
-    """What a runtime's int8 matrix product computes at once: it pads to multiples of these.
-
-    Attributes:
-        inner: input channels of one tap.
-        outer: output channels.
-    """
-
-    inner: int
-    outer: int
+from export.rewrite.blocks.choice import FEW_CHANNELS
 
 
 @dataclass(frozen=True)
@@ -77,49 +56,29 @@ class Piece:
     numbers: tuple[int, ...]
 
 
+def regrouped(source: Blocks, slices: int) -> Blocks:
+    """The same feature map with another number of slices side by side, one of which is a multiple of the other."""
+    return Blocks(tuple(_regrouped(part, source.slices, slices) for part in source.parts), slices)
+
+
+def _regrouped(x, before: int, after: int):
+    if before == after:
+        return x
+    count, height, width, channels = x.shape
+    if before > after:
+        pieces, run = (count, height * width, before // after, channels // before * after), (0, 2, 1, 3)
+    else:
+        pieces, run = (count * before // after, after // before, height * width, channels), (0, 2, 1, 3)
+    y = ops.transpose(ops.reshape(x, pieces), run)
+    return ops.reshape(y, (count * before // after, height, width, channels // before * after))
+
+
 def _unfold(x, slices):
     count, height, width, channels = x.shape
     if slices == 1:
         return x
     y = ops.transpose(ops.reshape(x, (count, height * width, slices, channels // slices)), (0, 2, 1, 3))
     return ops.reshape(y, (count * slices, height, width, channels // slices))
-
-
-def gain(kernel, inputs: int, outputs: int, slices: int) -> int:
-    """Values that the kernel which makes ``slices`` output slices at once holds more than the layer's, see ``band``."""
-    along, taps = kernel[0], kernel[1] * kernel[2]
-    return taps * inputs * outputs * ((slices + along - 1) * slices - along)
-
-
-def best_slices(unit: Unit, shape, kernel, inputs: int, outputs: int, source: int = 1, room: float = math.inf) -> int:
-    """How many slices a convolution should make at once, by what it computes and copies for each voxel.
-
-    Args:
-        unit: of the runtime.
-        shape: (depth, height, width) of its output.
-        kernel: (depth, height, width).
-        inputs, outputs: channels.
-        source: how many slices of its input lie side by side.
-        room: values that its kernel may gain.
-    """
-    along, taps = kernel[0], kernel[1] * kernel[2]
-    room = min(room, GAIN_PER_VOXEL * math.prod(shape))
-
-    def cost(slices):
-        span = slices + along - 1
-        macs = taps * _filled(span * inputs, unit.inner) * _filled(slices * outputs, unit.outer) / slices
-        copied = 0 if along == 1 else span * inputs / slices
-        copied += outputs if slices > 1 else 0  # the next layer may want it slice by slice
-        copied += inputs if slices != source and source > 1 else 0
-        return macs + MACS_PER_BYTE * copied
-
-    fitting = [n for n in (2, 4, 8, 16) if shape[0] % n == 0 and n * outputs <= unit.outer]
-    fitting = [n for n in fitting if gain(kernel, inputs, outputs, n) <= room]
-    return min([1, *(n for n in fitting if along > 1 or n == source)], key=cost)
-
-
-def _filled(channels: int, multiple: int) -> int:
-    return math.ceil(channels / multiple) * multiple
 
 
 def windows(source: Blocks, before: int, after: int) -> list[Piece]:
@@ -162,11 +121,50 @@ def _side_by_side(pieces: list):
     *shape, channels = pieces[0].shape
     if channels > FEW_CHANNELS:
         return ops.concatenate(pieces, axis=-1)
+    # so few bytes of each pixel are sooner joined by a transposition than one by one
     joined = ops.concatenate([ops.reshape(piece, (1, math.prod(shape), channels)) for piece in pieces], axis=0)
     return ops.reshape(ops.transpose(joined, (1, 0, 2)), (*shape, len(pieces) * channels))
 
 
-def band(kernel, slices: int, numbers, before: int) -> np.ndarray:
+def gathered(x, slices: int, columns: int, kernel) -> Piece:
+    """What each block of slices and columns sees but for its height, of a feature map of few channels.
+
+    Args:
+        x: (depth, height, width, channels).
+        slices, columns: that a block makes.
+        kernel: (depth, height, width), of padding "same".
+
+    Returns:
+        (depth / slices, height, width / columns, slices × columns × channels seen).
+    """
+    size, height, width, channels = x.shape
+    across, span, seen = width // columns, slices + kernel[0] - 1, columns + kernel[2] - 1
+    (before, _), (left, _) = (depth.same_padding(1, k, 1, 1) for k in (kernel[0], kernel[2]))
+    count, rows, blocks = size // slices, -(-(size + kernel[0] - 1) // slices), -(-(width + kernel[2] - 1) // columns)
+    right = blocks * columns - width - left
+    # zeros beside each line are joined to it: runtimes are slow at padding many short ones
+    lines = ops.reshape(depth.pad(x, before, rows * slices - size - before), (-1, width * channels))
+    sides = [np.zeros((lines.shape[0], n * channels), np.float32) for n in (left, right) if n]
+    lines = ops.concatenate([*sides[: left > 0], lines, *sides[left > 0 :]], axis=-1) if sides else lines
+    planes = ops.reshape(lines, (-1, columns * channels))
+    planes = ops.reshape(ops.transpose(planes, (1, 0)), (columns * channels, rows * slices * height, blocks))
+    parts = [
+        ops.slice(
+            planes, (0, 0, start // columns), (min(columns, seen - start) * channels, rows * slices * height, across)
+        )
+        for start in range(0, seen, columns)
+    ]
+    area = height * across
+    planes = ops.reshape(ops.concatenate(parts, axis=0), (seen * channels, rows, slices * area))
+    windows = [
+        ops.slice(planes, (0, i // slices, i % slices * area), (seen * channels, count, area)) for i in range(span)
+    ]
+    joined = ops.reshape(ops.concatenate(windows, axis=0), (span * seen * channels, count * area))
+    shape = (count, height, across, span * seen * channels)
+    return Piece(ops.reshape(ops.transpose(joined, (1, 0)), shape), 0, tuple(range(-before, span - before)))
+
+
+def band(kernel, slices: int, numbers, before: int, columns: int = 1) -> np.ndarray:
     """The 2D kernel that makes ``slices`` output slices at once from input slices side by side.
 
     Args:
@@ -174,15 +172,17 @@ def band(kernel, slices: int, numbers, before: int) -> np.ndarray:
         slices: output slices.
         numbers: of the input slices, counted from the first output slice's.
         before: slices that the kernel sees before the output's.
+        columns: output columns made at once too, by a stride of as many.
 
     Returns:
-        (height, width, len(numbers) × inputs, slices × outputs).
+        (height, width + columns - 1, len(numbers) × inputs, columns × slices × outputs).
     """
     along, kh, kw, inputs, outputs = kernel.shape
-    merged = np.zeros((kh, kw, len(numbers), inputs, slices, outputs), np.float32)
+    merged = np.zeros((kh, kw + columns - 1, len(numbers), inputs, columns, slices, outputs), np.float32)
     for place, number in enumerate(numbers):
         for made in range(slices):
             tap = number - made + before
             if 0 <= tap < along:
-                merged[:, :, place, :, made] = kernel[tap]
-    return merged.reshape(kh, kw, len(numbers) * inputs, slices * outputs)
+                for column in range(columns):
+                    merged[:, column : column + kw, place, :, column, made] = kernel[tap]
+    return merged.reshape(kh, kw + columns - 1, len(numbers) * inputs, columns * slices * outputs)

@@ -5,9 +5,10 @@ from functools import reduce
 import numpy as np
 from keras import activations, layers, ops
 
-from export.rewrite.blocks.layout import Blocks, band, best_slices, gain, stacked, windows
+from export.rewrite.blocks.choice import ONE, gathers, sizes_of
+from export.rewrite.blocks.layout import Blocks, band, gathered, regrouped, stacked, windows
 from export.rewrite.blocks.registry import block_rule
-from export.rewrite.conv import Place, activate, conv2d, window_of
+from export.rewrite.conv import Place, Window, activate, conv2d, window_of
 from export.rewrite.conv_transpose import axes_of, transpose2d
 from export.rewrite.depth import same_padding
 from export.rewrite.graph import keep
@@ -22,57 +23,75 @@ def _pointwise(function) -> bool:
 
 @block_rule(layers.Conv3D)
 def conv3d(layer, args, kwargs, emission):
-    """Conv3D of stride 1, with the output of as many slices at once as suits the runtime."""
+    """Conv3D of stride 1, with the output of as many slices and columns at once as suits the runtime."""
     x, window = args[0], window_of(layer)
-    along, outputs = layer.kernel_size[0], layer.filters
-    moves = {*window.strides, window.dilation[0]} != {1} or (window.padding == "valid" and along > 1)
-    if moves or layer.groups > 1 or not _pointwise(layer.activation):
+    sizes = sizes_of(layer, x.shape)
+    if sizes is None or not _pointwise(layer.activation):
         return None
     source = emission.blocks(x) or Blocks((x,), 1)
-    sizes, room = (layer.kernel_size, x.shape[-1], outputs), emission.walk.room
-    slices = best_slices(emission.form.unit, x.shape[:3], *sizes, source.slices, room)
-    if slices == 1:
+    group = emission.walk.budget.take(id(layer), sizes, source.slices)
+    if group == ONE:
         return None
-    emission.walk.room -= gain(*sizes, slices)
-    before, after = same_padding(x.shape[0], along, 1, 1)
+    kernel, bias = folded_weights(layer, emission.batch_norm, out_axis=-1)
+    seen, kernel, by = _seen(x, kernel, sizes, group, emission)
+    place = Place(layer, emission, f"{group.slices}slices{group.columns}columns{by}")
+    bias = np.tile(bias, group.slices * group.columns)
+    y = _by_columns(seen, kernel, bias, place, window.plane, group.columns)
+    shape = (y.shape[0], *sizes.shape[1:], group.slices * sizes.outputs)
+    return Blocks((ops.reshape(activate(layer, y), shape),), group.slices)
+
+
+def _seen(x, kernel, sizes, group, emission):
+    """What each group sees, the kernel for that, and a name for how it is laid out."""
+    slices, columns = group.slices, group.columns
+    source = emission.blocks(x) or Blocks((x,), 1)
+    before, after = same_padding(x.shape[0], sizes.kernel[0], 1, 1)
+    if source.slices == 1 and gathers(emission.form.unit, sizes, group):
+        piece = gathered(x, slices, columns, sizes.kernel)
+        flat = band(kernel, slices, piece.numbers, before, columns)
+        high, seen, _, made = flat.shape
+        flat = flat.reshape(high, seen, len(piece.numbers), sizes.inputs, made).transpose(0, 2, 1, 3, 4)
+        return piece.tensor, flat.reshape(high, 1, -1, made), "gathered"
+    if source.slices > 1 and max(slices, source.slices) % min(slices, source.slices) == 0:
+        source = regrouped(source, slices)
     if source.slices != slices or max(before, after) > slices:
         source = Blocks((x,), 1)
         pieces = [stacked(x, slices, before, after)]
     else:
         pieces = windows(source, before, after)
-    kernel, bias = folded_weights(layer, emission.batch_norm, out_axis=-1)
     kernels = np.split(kernel, np.cumsum(source.channels)[:-1], axis=3)
-    flat = np.concatenate([band(kernels[piece.part], slices, piece.numbers, before) for piece in pieces], axis=2)
-    y = pieces[0].tensor if len(pieces) == 1 else ops.concatenate([piece.tensor for piece in pieces], axis=-1)
-    seen = "-".join(f"{source.channels[piece.part]}.{piece.numbers[0]}.{len(piece.numbers)}" for piece in pieces)
-    place = Place(layer, emission, f"{slices}slices{seen}")
-    y = conv2d(y, flat, np.tile(bias, slices), place, window.plane)
-    return Blocks((activate(layer, y),), slices)
+    flat = [band(kernels[piece.part], slices, piece.numbers, before, columns) for piece in pieces]
+    joined = pieces[0].tensor if len(pieces) == 1 else ops.concatenate([piece.tensor for piece in pieces], axis=-1)
+    by = "-".join(f"{source.channels[piece.part]}.{piece.numbers[0]}.{len(piece.numbers)}" for piece in pieces)
+    return joined, np.concatenate(flat, axis=2), by
+
+
+def _by_columns(x, kernel, bias, place, window, columns):
+    """A 2D convolution that makes ``columns`` neighbours at once: by a stride, or each from itself, read so."""
+    if columns == 1 or kernel.shape[1] == 1:
+        return conv2d(x, kernel, bias, place, window)
+    if kernel.shape[1] > columns:
+        return conv2d(x, kernel, bias, place, Window((1, columns), window.dilation, window.padding))
+    count, height, width, channels = x.shape
+    x = ops.reshape(x, (count, height, width // columns, columns * channels))
+    taps, outputs = kernel.shape[0], kernel.shape[3]
+    return conv2d(x, kernel.reshape(taps, 1, columns * channels, outputs), bias, place, window)
 
 
 @block_rule(layers.Conv3DTranspose)
 def conv3d_transpose(layer, args, kwargs, emission):
     """Conv3DTranspose whose output slices each come from one slice: they are channels of one 2D layer."""
     x = args[0]
-    source = emission.blocks(x) or Blocks((x,), 1)
     along, *plane = axes_of(layer, 3)
     taps = [along.taps(residue) for residue in range(along.stride)]
     apart = along.size(x.shape[0]) == along.stride * x.shape[0] and all(len(t) == 1 and t[0][1] == 0 for t in taps)
     if not apart or not _pointwise(layer.activation):
         return None
     kernel, bias = folded_weights(layer, emission.batch_norm, out_axis=3)
-    _, kh, kw, outputs, inputs = kernel.shape
-    merged = np.zeros((kh, kw, source.slices, along.stride, outputs, source.slices, inputs), np.float32)
-    for residue, ((tap, _),) in enumerate(taps):
-        for one in range(source.slices):
-            merged[:, :, one, residue, :, one] = kernel[tap]
-    made = source.slices * along.stride
-    merged = merged.reshape(kh, kw, made * outputs, source.slices, inputs)
-    split = np.split(merged, np.cumsum(source.channels)[:-1], axis=-1)
-    flat = np.concatenate([one.reshape(kh, kw, made * outputs, -1) for one in split], axis=-1)
-    place = Place(layer, emission, f"{source.slices}slices" + "-".join(map(str, source.channels)))
-    y = transpose2d(source.joined(), flat, np.tile(bias, made), place, plane)
-    return Blocks((activate(layer, y),), made)
+    merged = np.concatenate([kernel[tap] for ((tap, _),) in taps], axis=2)
+    place = Place(layer, emission, f"{along.stride}slices")
+    y = transpose2d(x, merged, np.tile(bias, along.stride), place, plane)
+    return Blocks((activate(layer, y),), along.stride)
 
 
 @block_rule(layers.MaxPooling3D)
