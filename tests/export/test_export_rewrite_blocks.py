@@ -115,12 +115,13 @@ def sizes(shape, inputs, outputs, kernel=(3, 3, 3), spread=False):
 
 def test_only_where_it_pays():
     """No groups for wide layers, for strides and for axes that they do not divide."""
-    wide = Unit(64, 64)
+    wide = Unit(64, 64, True)
     assert best(wide, sizes((48, 48, 48), 16, 16)) == Group(2, 2)
     assert best(wide, sizes((48, 48, 47), 16, 16)) == Group(4, 1)
     assert best(wide, sizes((47, 48, 48), 16, 16)) == Group(1, 4)
     assert best(wide, sizes((47, 48, 48), 16, 16, spread=True)) == Group()
     assert best(wide, sizes((48, 48, 48), 64, 64)) == Group()
+    assert best(Unit(4, 32), sizes((48, 48, 48), 16, 16)) == Group(2, 1)
     assert best(Unit(4, 16), sizes((48, 48, 48), 16, 16)) == Group()
     assert best(wide, sizes((48, 48, 48), 16, 4, (1, 1, 1)), source=2) == Group(2, 4)
     assert made_at_once(lambda x: layers.Conv3D(16, 3, padding="same")(x), (8, 4, 4, 16)) == {4}
