@@ -3,7 +3,9 @@
 The runtimes are imported when a model is opened. Whatever the file stores (int8, uint8, float), callers see float32.
 """
 
+import gzip
 import math
+import zlib
 from pathlib import Path
 from typing import Protocol
 
@@ -70,7 +72,7 @@ def dequantise(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 
 class LiteRTRunner:
-    """A .tflite file on LiteRT with its XNNPACK kernels."""
+    """A .tflite file on LiteRT with its XNNPACK kernels; compressed by gzip if its name ends in .gz."""
 
     def __init__(self, model: Path, manifest: Manifest, threads: int):
         try:
@@ -80,9 +82,9 @@ class LiteRTRunner:
                 f"{model}: needs LiteRT, which cannot be imported ({error}); pip install ai-edge-litert"
             ) from None
         try:
-            self._interpreter = Interpreter(model_path=str(model), num_threads=threads)
+            self._interpreter = Interpreter(**_lite_rt_model(model), num_threads=threads)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError) as error:
+        except (ValueError, RuntimeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
             raise _not_loaded(model, "LiteRT", error) from None
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         _check_tensors(model, manifest, *([(d["shape"], np.dtype(d["dtype"])) for d in ds] for ds in (inputs, outputs)))
@@ -150,6 +152,13 @@ def _logits(stored, manifest):
     elif not manifest.folded:
         stored = stored[0]
     return dequantise(stored, manifest.output)
+
+
+def _lite_rt_model(model):
+    """How LiteRT is told the model: a plain file by its path, which it maps, a compressed one by its contents."""
+    if model.suffix == ".gz":
+        return {"model_content": gzip.decompress(model.read_bytes())}
+    return {"model_path": str(model)}
 
 
 def _check_tensors(model, manifest, inputs, outputs):

@@ -1,6 +1,7 @@
 """A finished run to a set of pretrained weights: weights, card, and the int8 artifact for the device."""
 
 import dataclasses
+import gzip
 import json
 import re
 import shlex
@@ -10,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.manifest import Manifest, load_manifest
+from edge.manifest import Manifest, load_manifest, sha256
 from edge.segmenter import Segmenter
 from export.fidelity import Fidelity, compare
 from export.scores import cross_validated, cross_validated_artifacts, epochs, training_settings
@@ -104,13 +105,7 @@ def pack(
         split=_split(source, plan, scored),
         scores=scored,
         int8_scores=on_device,
-        artifact={
-            "format": manifest.format,
-            "file": manifest.model,
-            "bytes": (Path(artifact) / manifest.model).stat().st_size,
-            "sha256": manifest.sha256,
-            "patch": manifest.patch,
-        },
+        artifact=_artifact(artifact, manifest),
         seed=source.provenance["seed"],
         epochs=epochs(run),
         plan={key: plan[key] for key in ("recipe", "patch", "overlap", "labels", "training")},
@@ -142,21 +137,48 @@ def pack(
             parameters=trained.count_params(),
             bytes=(temporary / weights.WEIGHTS).stat().st_size,
         )
+        packed = _copy_artifact(Path(artifact), manifest, temporary / manifest.format)
+        card = dataclasses.replace(card, artifact=_artifact(temporary / manifest.format, packed))
         weights.write_card(temporary, card)
-        _copy_artifact(Path(artifact), manifest, temporary / manifest.format)
         weights.put_in_place(temporary, out / card.folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return out / card.folder
 
 
-def _copy_artifact(artifact, manifest, target):
-    """What a device needs of an artifact; reports with pictures stay behind, and so does the card's word on them."""
+def _copy_artifact(artifact, manifest, target) -> Manifest:
+    """What a device needs of an artifact, the model compressed; reports with pictures stay behind, and so does the
+    card's word on them.
+
+    Returns:
+        The manifest of the copy.
+    """
     target.mkdir()
-    for file in (manifest.model, "manifest.json"):
-        shutil.copyfile(artifact / file, target / file)
+    model = target / f"{manifest.model}.gz"
+    plain = (artifact / manifest.model).read_bytes()
+    model.write_bytes(gzip.compress(plain, 9, mtime=0))
+    packed = dataclasses.replace(manifest, model=model.name, sha256=sha256(model))
+    record.save(target / "manifest.json", packed)
     text = (artifact / "CARD.md").read_text(encoding="utf-8")
-    (target / "CARD.md").write_text(re.sub(r"(?m)^.*`report\.html`.*\n\n?", "", text), encoding="utf-8")
+    text = re.sub(r"(?m)^.*`report\.html`.*\n\n?", "", text)
+    text = re.sub(
+        r"(?m)^- Model file: ",
+        f"- Model file: `{packed.model}`, {model.stat().st_size / 1e6:.2f} MB, sha256 `{packed.sha256}`; uncompressed ",
+        text,
+    )
+    (target / "CARD.md").write_text(text, encoding="utf-8")
+    return packed
+
+
+def _artifact(folder, manifest) -> dict:
+    """What a card says of the artifact in ``folder``."""
+    return {
+        "format": manifest.format,
+        "file": manifest.model,
+        "bytes": (Path(folder) / manifest.model).stat().st_size,
+        "sha256": manifest.sha256,
+        "patch": manifest.patch,
+    }
 
 
 def _labelled(source):

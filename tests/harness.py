@@ -54,7 +54,8 @@ def small_shape(name: str, channels: int = 1, odd: bool = False) -> tuple[int, .
 
 def small_multiple(name: str) -> int:
     """What each size of the small network divides by."""
-    return {"unetr": 16, "swin_unetr": 8, "encoder_unet": 32}.get(family(name), 4)
+    own = {"unetr": 16, "swin_unetr": 8, "encoder_unet": 32, "mobile_unet3d": 8}
+    return own.get(name, own.get(family(name), 4))
 
 
 def small_model(name: str, *, channels: int = 1, odd: bool = False, seed: int = 0, **options):

@@ -1,6 +1,7 @@
 """Quantisation against its definition, and both runtimes against the networks' closed form."""
 
 import dataclasses
+import gzip
 import sys
 
 import numpy as np
@@ -143,3 +144,15 @@ def test_a_file_that_is_not_what_the_manifest_says(artifacts, name, part, change
     changed = dataclasses.replace(manifest, **{part: dataclasses.replace(getattr(manifest, part), **changes)})
     with pytest.raises(InputError, match=message):
         open_runner(artifacts[name] / manifest.model, changed)
+
+
+def test_a_compressed_file_is_the_same_network(artifacts, tmp_path):
+    folder = artifacts["folded-int8"]
+    manifest = load_manifest(folder)
+    plain, packed = folder / manifest.model, tmp_path / "model.tflite.gz"
+    packed.write_bytes(gzip.compress(plain.read_bytes()))
+    patch = np.random.default_rng(0).normal(size=(*manifest.patch, manifest.recipe.channels)).astype(np.float32)
+    np.testing.assert_array_equal(open_runner(packed, manifest).run(patch), open_runner(plain, manifest).run(patch))
+    packed.write_bytes(packed.read_bytes()[:-20])
+    with pytest.raises(InputError, match=r"model.tflite.gz: "):
+        open_runner(packed, manifest)

@@ -9,7 +9,8 @@ from zoo.blocks.ushape import u_shape
 from zoo.errors import unknown
 
 # preset -> patch, width, expansion, blocks per encoder level
-PRESETS = {"nano": (2, 16, 1, 1), "tiny": (2, 32, 1, 2), "small": (1, 16, 2, 2)}
+_PATCHED = {"nano": (2, 16, 1, 1), "tiny": (2, 32, 1, 2)}
+PRESETS = {2: _PATCHED | {"small": (1, 16, 2, 2)}, 3: _PATCHED | {"small": (2, 48, 2, 2)}}
 
 
 def mobile_unet(
@@ -37,9 +38,9 @@ def mobile_unet(
     """U-Net of depthwise-separable convolutions and inverted residuals, in 2D and 3D.
 
     Howard et al. 2017, arXiv:1704.04861; Sandler et al., CVPR 2018, arXiv:1801.04381. Everything in it runs in int8.
-    On a device most of the time goes to the finest level, however few its channels. "small" therefore has one
-    convolution on the way down and one depthwise convolution on the way up there; "tiny" and "nano" have none: patches
-    go in and patches of logits come out.
+    On a device most of the time goes to the finest level, however few its channels. "tiny", "nano" and in 3D "small"
+    therefore have none: patches go in and patches of logits come out. In 2D "small" has one convolution on the way down
+    and one depthwise convolution on the way up there.
 
     Args:
         input_shape: (*spatial, channels) as for ``unet``.
@@ -68,11 +69,12 @@ def mobile_unet(
     Raises:
         ZooError: for an unknown preset.
     """
-    if preset not in PRESETS:
-        raise unknown("preset of mobile_unet", preset, PRESETS)
+    presets = PRESETS[2 if len(input_shape) == 3 else 3]
+    if preset not in presets:
+        raise unknown("preset of mobile_unet", preset, presets)
     given = (patch, width, expansion, blocks)
     patch, width, expansion, blocks = (
-        default if value is None else value for value, default in zip(given, PRESETS[preset], strict=True)
+        default if value is None else value for value, default in zip(given, presets[preset], strict=True)
     )
     style = Style(len(input_shape) - 1, normalisation, activation, upsample, dropout)
     patch = per_axis("patch", patch, style.rank)
