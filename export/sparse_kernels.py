@@ -33,8 +33,10 @@ def with_sparse_kernels(model, kinds):
     for operator in [op for op in graph.operators if kinds[op.opcodeIndex] in KERNEL]:
         place = KERNEL[kinds[operator.opcodeIndex]]
         kernel = graph.tensors[operator.inputs[place]]
+        if kernel.type != schema.TensorType.INT8 or users.count(operator.inputs[place]) > 1:
+            continue
         values = _values(model, kernel)
-        if values is None or kernel.type != schema.TensorType.INT8 or users.count(operator.inputs[place]) > 1:
+        if values is None:
             continue
         found = [(size, *_blocks(values, size)) for size in BLOCKS if values.shape[-1] % size == 0]
         if not found:
@@ -53,7 +55,7 @@ def with_sparse_kernels(model, kinds):
 
 
 def _values(model, tensor) -> np.ndarray | None:
-    """A constant's values, or None."""
+    """Values of an int8 constant, or None."""
     data = model.buffers[tensor.buffer].data
     if data is None or tensor.sparsity is not None:
         return None
