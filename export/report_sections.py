@@ -68,8 +68,8 @@ def _fidelity(facts) -> str:
     found = facts["fidelity"]
     if found is None:
         return "<h2>Fidelity</h2><p>Not verified: the export was asked to skip it.</p>"
-    heads = ("class", "Dice network", "Dice artifact", "drop", "worst drop", "worst case", "HD95 network (mm)",
-             "HD95 artifact (mm)", "NSD network", "NSD artifact", "volume change")  # fmt: skip
+    heads = ("class", "Dice network", "Dice artifact", "drop", "worst drop", "worst case", "HD95 network",
+             "HD95 artifact", "NSD network", "NSD artifact", "volume change")  # fmt: skip
     rows = [
         (
             name, f"{f['dice_network']:.4f}", f"{f['dice_artifact']:.4f}", f"{f['dice_drop']:+.4f}",
@@ -82,7 +82,8 @@ def _fidelity(facts) -> str:
     return (
         f"<h2>Fidelity</h2><p>On {len(found['cases'])} cases that calibration did not see, through the device runtime, "
         f"means by class: verdict <b>{html.escape(found['verdict'])}</b>, {found['argmax_agreement']:.4%} of voxels "
-        f"keep their class. NSD at {found['nsd_tolerance_mm']:g} mm.</p>" + page.table(heads, rows)
+        f"keep their class. NSD at {found['nsd_tolerance_mm']:g} mm; pixels for mm in images without a pixel size.</p>"
+        + page.table(heads, rows)
     )
 
 

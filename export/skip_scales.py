@@ -10,6 +10,8 @@ import copy
 
 import numpy as np
 
+from export.insertion import insert_before
+
 # Kernels that need one scale for input and output, and those that take an input of any.
 SAME_SCALE = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE",
                         "SQUEEZE", "EXPAND_DIMS", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "TILE",
@@ -126,18 +128,7 @@ def _requantize(model, kinds, concat, tensor, wide) -> None:
     from ai_edge_litert import schema_py_generated as schema
 
     graph = model.subgraphs[0]
-    if "QUANTIZE" not in kinds:
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.QUANTIZE
-        code.version = 2
-        model.operatorCodes.append(code)
-        kinds.append("QUANTIZE")
     result = copy.deepcopy(graph.tensors[tensor])
     result.name, result.quantization, result.buffer = result.name + b"_concatenated", copy.deepcopy(wide), 0
     graph.tensors.append(result)
-    op = schema.OperatorT()
-    op.opcodeIndex, op.inputs, op.outputs = kinds.index("QUANTIZE"), [tensor], [len(graph.tensors) - 1]
-    op.builtinOptionsType, op.builtinOptions = schema.BuiltinOptions.QuantizeOptions, schema.QuantizeOptionsT()
-    place = next(i for i, found in enumerate(graph.operators) if found is concat)
-    graph.operators.insert(place, op)
-    concat.inputs = [op.outputs[0] if int(t) == tensor else int(t) for t in concat.inputs]
+    insert_before(model, kinds, concat, tensor, "QUANTIZE", 2, schema.QuantizeOptionsT())

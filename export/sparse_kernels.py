@@ -9,6 +9,8 @@ import copy
 
 import numpy as np
 
+from export.insertion import insert_before
+
 # Place of the kernel among the inputs.
 KERNEL = {"CONV_2D": 1}
 BLOCKS = (64, 32, 16, 8)
@@ -50,7 +52,7 @@ def with_sparse_kernels(model, kinds):
         kernel.name = kernel.name + b"_blocks"
         kernel.sparsity = _sparsity(schema, values.shape, size, segments, indices)
         model.buffers[kernel.buffer].data = np.frombuffer(data.tobytes(), np.uint8)
-        _densify(schema, model, kinds, operator, place)
+        insert_before(model, kinds, operator, int(operator.inputs[place]), "DENSIFY", 1, schema.DensifyOptionsT())
     return model
 
 
@@ -100,23 +102,3 @@ def _vector(schema, numbers):
     vector = getattr(schema, f"{name}T")()
     vector.values = numbers
     return getattr(schema.SparseIndexVector, name), vector
-
-
-def _densify(schema, model, kinds, operator, place) -> None:
-    """Let ``operator`` read the last tensor, filled up from the kernel that it read before."""
-    graph = model.subgraphs[0]
-    if "DENSIFY" not in kinds:
-        code = schema.OperatorCodeT()
-        code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.DENSIFY
-        code.version = 1
-        model.operatorCodes.append(code)
-        kinds.append("DENSIFY")
-    fill = schema.OperatorT()
-    fill.opcodeIndex, fill.inputs, fill.outputs = (
-        kinds.index("DENSIFY"),
-        [operator.inputs[place]],
-        [len(graph.tensors) - 1],
-    )
-    fill.builtinOptionsType, fill.builtinOptions = schema.BuiltinOptions.DensifyOptions, schema.DensifyOptionsT()
-    graph.operators.insert(next(i for i, op in enumerate(graph.operators) if op is operator), fill)
-    operator.inputs = [fill.outputs[0] if i == place else int(t) for i, t in enumerate(operator.inputs)]

@@ -19,24 +19,10 @@ def reliability(probabilities: np.ndarray, reference: np.ndarray, bins: int = 15
     Raises:
         InputError: if the shapes do not fit together.
     """
-    if probabilities.shape[:-1] != reference.shape:
-        raise InputError(
-            f"probabilities of shape {probabilities.shape}: the reference has {reference.shape}, accepted is that and "
-            "a class axis"
-        )
+    _check(probabilities, reference)
     confidence = probabilities.max(axis=-1).ravel()
     right = (probabilities.argmax(axis=-1) == reference).ravel()
-    place = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    count = np.bincount(place, minlength=bins)
-    whole = np.maximum(count, 1)
-    return np.stack(
-        [
-            count,
-            np.bincount(place, confidence, minlength=bins) / whole,
-            np.bincount(place, right, minlength=bins) / whole,
-        ],
-        axis=1,
-    )
+    return _table(confidence, right, bins)
 
 
 def expected_calibration_error(probabilities: np.ndarray, reference: np.ndarray, bins: int = 15) -> float:
@@ -70,23 +56,11 @@ def class_reliability(probabilities: np.ndarray, reference: np.ndarray, bins: in
     Raises:
         InputError: if the shapes do not fit together.
     """
-    if probabilities.shape[:-1] != reference.shape:
-        raise InputError(
-            f"probabilities of shape {probabilities.shape}: the reference has {reference.shape}, accepted is that and "
-            "a class axis"
-        )
+    _check(probabilities, reference)
     classes = probabilities.shape[-1]
     counted = (reference >= 0) & (reference < classes)
     truth, found = reference[counted], probabilities[counted]
-    tables = np.zeros((classes, bins, 3))
-    for index, table in enumerate(tables):
-        probability = found[:, index].astype(np.float64)
-        place = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
-        table[:, 0] = np.bincount(place, minlength=bins)
-        table[:, 1] = np.bincount(place, probability, minlength=bins)
-        table[:, 2] = np.bincount(place, truth == index, minlength=bins)
-        table[:, 1:] /= np.maximum(table[:, :1], 1)
-    return tables
+    return np.stack([_table(found[:, index].astype(np.float64), truth == index, bins) for index in range(classes)])
 
 
 def pooled(tables) -> np.ndarray:
@@ -105,3 +79,20 @@ def calibration_error(table: np.ndarray) -> float:
     """
     count, probability, frequency = np.asarray(table, np.float64).T
     return float((count * np.abs(probability - frequency)).sum() / max(1, count.sum()))
+
+
+def _check(probabilities, reference):
+    if probabilities.shape[:-1] != reference.shape:
+        raise InputError(
+            f"probabilities of shape {probabilities.shape}: the reference has {reference.shape}, accepted is that and "
+            "a class axis"
+        )
+
+
+def _table(probability, right, bins):
+    """(bins, 3): voxels, mean probability and share that is right."""
+    place = np.clip(np.ceil(probability * bins).astype(np.int64) - 1, 0, bins - 1)
+    count = np.bincount(place, minlength=bins)
+    whole = np.maximum(count, 1)
+    sums = (np.bincount(place, weights, minlength=bins) for weights in (probability, right))
+    return np.stack([count, *(total / whole for total in sums)], axis=1)

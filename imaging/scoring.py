@@ -20,6 +20,9 @@ HIGHER_IS_BETTER = {
     "assd": False,
 }
 
+# What the distances of images are counted in, for tables: flat images rarely say how large a pixel is.
+DISTANCES = "hd95 and assd in mm, in pixels for images without a pixel size"
+
 
 def score_case(
     prediction: np.ndarray, reference: np.ndarray, labels: Sequence[Label], spacing, tolerance_mm: float = 1.0

@@ -7,6 +7,7 @@ from pathlib import Path
 import imaging
 from imaging import page
 from imaging.record import from_dict, to_dict, write_text
+from imaging.scoring import DISTANCES
 from train import figures
 from train.evaluate import COLUMNS
 from train.postprocess import GAIN, Decision, cleaning_text
@@ -35,7 +36,7 @@ def write_cross_report(out, summary: dict, runs: Sequence[Run], dataset, followi
     seen = f"{len(cases)} cases, each segmented by the network of folds {folds} that was not trained on it"
     mirrored = ", averaged over flips" if summary["mirror"] else ""
     parts = [
-        f"<h1>{html.escape(title)}</h1><p>{html.escape(seen + mirrored)}; hd95 and assd in mm.</p>",
+        f"<h1>{html.escape(title)}</h1><p>{html.escape(seen + mirrored)}; {DISTANCES}.</p>",
         mean_table(summary),
         "<h2>Folds</h2>" + fold_table(summary),
         page.figure(figures.fold_boxes(cases, fold_of), "Boxes: quartiles; dots: cases"),

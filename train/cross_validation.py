@@ -10,6 +10,7 @@ import numpy as np
 import imaging
 from imaging.errors import InputError
 from imaging.record import from_dict, to_dict, write_text
+from imaging.scoring import DISTANCES
 from train.evaluate import COLUMNS, evaluate, mean_scores
 from train.postprocess import Decision, apply, choose, decision_text
 from train.predictions import predicted_cases, prediction_file
@@ -102,7 +103,7 @@ def summary_table(summary: dict) -> str:
             lines.append(f"{'  cleaned':{width}}" + "".join(f"{cell:>17}" for cell in cells))
     lines.append(
         f"mean ± standard deviation over {len(summary['cases'])} cases of folds "
-        f"{', '.join(map(str, summary['folds']))}; hd95 and assd in mm"
+        f"{', '.join(map(str, summary['folds']))}; {DISTANCES}"
     )
     for fold, means in summary["mean_of_fold"].items():
         dice = ", ".join(f"{name} {row['dice']:.4f}" for name, row in means.items())

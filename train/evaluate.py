@@ -11,6 +11,7 @@ import imaging
 from imaging.errors import InputError
 from imaging.labels import Label
 from imaging.record import write_text
+from imaging.scoring import DISTANCES
 from imaging.tiling import predict_tiled
 from train.pipeline import fold_cases
 from train.plan import Plan
@@ -187,7 +188,7 @@ def table(metrics: dict) -> str:
         whose = f"by the ensemble of folds {', '.join(map(str, metrics['folds']))}"
     else:
         whose = f"of fold {metrics['fold']}" + (", which the network was trained on" if metrics.get("seen") else "")
-    return "\n".join([*lines, f"mean over {len(metrics['cases'])} cases {whose}; hd95 and assd in mm"])
+    return "\n".join([*lines, f"mean over {len(metrics['cases'])} cases {whose}; {DISTANCES}"])
 
 
 def _softmax(logits):

@@ -19,7 +19,7 @@ def boxes(cases: dict) -> str:
     """Dice and HD95 of every label over the cases: a box and the cases as dots. Infinite distances are left out."""
     figure = _figure(9, 3.5)
     labels = list(next(iter(cases.values())))
-    for place, (metric, name) in enumerate((("dice", "Dice"), ("hd95", "HD95 (mm)")), start=1):
+    for place, (metric, name) in enumerate((("dice", "Dice"), ("hd95", "HD95 (mm or pixels)")), start=1):
         axes = figure.add_subplot(1, 2, place)
         values = [np.array([case[label][metric] for case in cases.values()]) for label in labels]
         values = [v[np.isfinite(v)] for v in values]

@@ -126,8 +126,10 @@ def versions() -> dict[str, str]:
     import platform
     from importlib import metadata
 
+    import keras
+
     found = {"python": platform.python_version(), "cpus": str(os.cpu_count())}
-    for name in ("medseg-zoo", "tensorflow", "keras", "numpy", "nibabel", "scipy"):
+    for name in ("medseg-zoo", "tensorflow", keras.config.backend(), "keras", "numpy", "nibabel", "scipy"):
         try:
             found[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
