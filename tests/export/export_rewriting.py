@@ -43,6 +43,16 @@ BLOCKS = {
 }
 
 
+def small_unet(image):
+    """Two levels and 3 classes; for ``network``."""
+    x = layers.Conv3D(8, 3, padding="same")(image)
+    skip = layers.ReLU()(layers.BatchNormalization()(x))
+    x = layers.MaxPooling3D(2)(skip)
+    x = layers.Conv3D(16, 3, padding="same", activation="relu")(x)
+    x = layers.Concatenate()([layers.Conv3DTranspose(8, 2, strides=2)(x), skip])
+    return layers.Conv3D(3, 1)(x)
+
+
 def randomise(model, seed: int = 0) -> None:
     """Give every weight of a model a random value; variances stay positive."""
     rng = np.random.default_rng(seed)

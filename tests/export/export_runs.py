@@ -8,6 +8,7 @@ import numpy as np
 from keras import layers
 
 import imaging
+import zoo
 from imaging import record
 from imaging.cases import CaseFiles, Cases
 from imaging.labels import Label
@@ -80,6 +81,29 @@ def write_run(folder, rank: int = 3, channels: int = 1, training: int = 3, valid
     (run / "run.json").write_text(json.dumps({"fold": 0, "versions": {}}))
     (network or ball_network(rank, channels)).save(run / "model.keras")
     return run
+
+
+def write_noise_run(folder, patch, options) -> Path:
+    """What a finished training of ``unet3d`` leaves, with untrained weights and one scan of noise; no case held back.
+
+    Args:
+        folder: that takes it.
+        patch: shape of the scan too.
+        options: of the network.
+    """
+    image = Path(folder) / "scan.nii.gz"
+    voxels = np.random.default_rng(0).normal(size=(*patch, 1)).astype(np.float32)
+    imaging.write(image, Scan(voxels, np.eye(4)))
+    plan = {
+        "dataset": "Noise", "network": {"name": "unet3d", "options": options},
+        "recipe": record.to_dict(Recipe(rank=3, channels=1, spacing=(1.0, 1.0, 1.0))), "patch": patch, "overlap": 0.5,
+        "channels": ["noise"], "training": {"seed": 0},
+        "labels": [{"name": "background", "value": 0}, {"name": "rest", "value": 1}],
+    }  # fmt: skip
+    (Path(folder) / "plan.json").write_text(json.dumps(plan))
+    record.save(Path(folder) / "cases.json", Cases((CaseFiles("scan", (str(image),), None),), ()))
+    zoo.get("unet3d", (*patch, 1), **options).save(Path(folder) / "model.keras")
+    return Path(folder)
 
 
 def _recipe(rank, channels):

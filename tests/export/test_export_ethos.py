@@ -6,17 +6,16 @@ import json
 
 import numpy as np
 import pytest
+from export_runs import write_noise_run
 from tflite_graphs import build
 
 import edge
-import imaging
 import zoo
 from export import ethos
 from export.artifact import export_run
 from export.cli import main
 from export.conversion import convert
 from imaging import record
-from imaging.cases import CaseFiles, Cases
 from imaging.errors import InputError, UsageError
 
 PATCH = (16, 16, 8)
@@ -32,21 +31,7 @@ def quantized():
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    """What a finished training leaves, with untrained weights."""
-    folder = tmp_path_factory.mktemp("run")
-    image = folder / "scan.nii.gz"
-    voxels = np.random.default_rng(0).normal(size=(*PATCH, 1)).astype(np.float32)
-    imaging.write(image, imaging.Scan(voxels, np.eye(4)))
-    recipe = imaging.Recipe(rank=3, channels=1, spacing=(1.0, 1.0, 1.0))
-    plan = {
-        "dataset": "Noise", "network": {"name": "unet3d", "options": OPTIONS}, "recipe": record.to_dict(recipe),
-        "patch": PATCH, "overlap": 0.5, "channels": ["noise"], "training": {"seed": 0},
-        "labels": [{"name": "background", "value": 0}, {"name": "rest", "value": 1}],
-    }  # fmt: skip
-    (folder / "plan.json").write_text(json.dumps(plan))
-    record.save(folder / "cases.json", Cases((CaseFiles("scan", (str(image),), None),), ()))
-    zoo.get("unet3d", (*PATCH, 1), **OPTIONS).save(folder / "model.keras")
-    return folder
+    return write_noise_run(tmp_path_factory.mktemp("run"), PATCH, OPTIONS)
 
 
 @pytest.mark.parametrize("name", ["ethos-u55", "ethos-u65", "ethos-u85"])

@@ -3,7 +3,7 @@
 import keras
 import numpy as np
 import pytest
-from export_rewriting import network
+from export_rewriting import network, small_unet
 from keras import layers
 
 import edge
@@ -22,18 +22,9 @@ PATCH = (8, 8, 8)
 TOLERANCE = {"float32": 1e-5, "float16": 2e-3, "int16": 0.03, "int8": 0.03, "dynamic": 0.03}
 
 
-def unet(image):
-    x = layers.Conv3D(8, 3, padding="same")(image)
-    skip = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.MaxPooling3D(2)(skip)
-    x = layers.Conv3D(16, 3, padding="same", activation="relu")(x)
-    x = layers.Concatenate()([layers.Conv3DTranspose(8, 2, strides=2)(x), skip])
-    return layers.Conv3D(3, 1)(x)
-
-
 @pytest.fixture(scope="module")
 def model():
-    return network(unet, (*PATCH, 1))
+    return network(small_unet, (*PATCH, 1))
 
 
 @pytest.fixture(scope="module")

@@ -1,6 +1,5 @@
 """Artifacts in the forms of batch 1: what a device makes of them, which form a target gets, and what is refused."""
 
-import json
 from types import SimpleNamespace as Namespace
 
 import keras
@@ -8,6 +7,7 @@ import numpy as np
 import pytest
 from export_rewriting import network
 from export_running import patches, run
+from export_runs import write_noise_run
 from keras import layers
 
 import edge
@@ -21,8 +21,6 @@ from export.errors import FormatError
 from export.form_choice import choose
 from export.formats import FORMATS
 from export.rewrite import RewriteError
-from imaging import record
-from imaging.cases import CaseFiles, Cases
 from zoo.registry import option_names
 
 PATCH = (8, 16, 8)
@@ -131,21 +129,7 @@ def test_no_form_is_measured_where_none_is_to_be_chosen(source):
 
 @pytest.fixture(scope="module")
 def run_folder(tmp_path_factory):
-    """What a finished training leaves, with untrained weights."""
-    folder = tmp_path_factory.mktemp("run")
-    image = folder / "scan.nii.gz"
-    voxels = np.random.default_rng(0).normal(size=(*PATCH, 1)).astype(np.float32)
-    imaging.write(image, imaging.Scan(voxels, np.eye(4)))
-    recipe = imaging.Recipe(rank=3, channels=1, spacing=(1.0, 1.0, 1.0))
-    plan = {
-        "dataset": "Noise", "network": {"name": "unet3d", "options": OPTIONS}, "recipe": record.to_dict(recipe),
-        "patch": PATCH, "overlap": 0.5, "channels": ["noise"], "training": {"seed": 0},
-        "labels": [{"name": "background", "value": 0}, {"name": "rest", "value": 1}],
-    }  # fmt: skip
-    (folder / "plan.json").write_text(json.dumps(plan))
-    record.save(folder / "cases.json", Cases((CaseFiles("scan", (str(image),), None),), ()))
-    zoo.get("unet3d", (*PATCH, 1), **OPTIONS).save(folder / "model.keras")
-    return folder
+    return write_noise_run(tmp_path_factory.mktemp("run"), PATCH, OPTIONS)
 
 
 def test_an_artifact_for_an_npu_says_its_form_and_runs_on_the_device(run_folder, tmp_path):

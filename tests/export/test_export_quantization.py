@@ -2,8 +2,7 @@
 
 import numpy as np
 import pytest
-from export_rewriting import network
-from keras import layers
+from export_rewriting import network, small_unet
 
 import export
 from export.conversion import convert
@@ -15,18 +14,9 @@ PATCH = (8, 8, 8)
 FORMATS = ("tflite-int8", "onnx-int8")
 
 
-def unet(image):
-    x = layers.Conv3D(8, 3, padding="same")(image)
-    skip = layers.ReLU()(layers.BatchNormalization()(x))
-    x = layers.MaxPooling3D(2)(skip)
-    x = layers.Conv3D(16, 3, padding="same", activation="relu")(x)
-    x = layers.Concatenate()([layers.Conv3DTranspose(8, 2, strides=2)(x), skip])
-    return layers.Conv3D(3, 1)(x)
-
-
 @pytest.fixture(scope="module")
 def model():
-    return network(unet, (*PATCH, 1))
+    return network(small_unet, (*PATCH, 1))
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from test_train_pipeline import assert_same, taken, write_case
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, make_plan
 
 from imaging.errors import UsageError
 from train import augment, intensity
@@ -20,11 +20,6 @@ from train.pipeline import batches
 from train.plan import Augmentation
 
 SEED = tf.constant([3, 4])
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

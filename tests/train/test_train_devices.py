@@ -13,7 +13,7 @@ import keras
 import numpy as np
 import pytest
 from test_train_pipeline import assert_same, taken
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, make_plan
 
 from imaging import record
 from imaging.errors import UsageError
@@ -27,11 +27,6 @@ from train.pipeline import Part, batches
 from train.run import open_run
 
 WORKER = Path(__file__).parent / "device_worker.py"
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, make_plan
 
 from imaging.errors import InputError, UsageError
 from train import callbacks, fused
@@ -21,16 +21,6 @@ from train.run import open_run
 from zoo import losses
 
 fitting = importlib.import_module("train.fit")  # the module; train.fit is the function
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")

@@ -21,11 +21,6 @@ from train.run import create_run
 
 
 @pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
 def out(dataset, tmp_path_factory):
     """All folds, trained and summed up from the command line."""
     folder = tmp_path_factory.mktemp("runs")

@@ -55,11 +55,6 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
-
-
-@pytest.fixture(scope="module")
 def plan(dataset):
     return dataclasses.replace(make_plan(dataset, epochs=1), ignore=dataset.ignore)
 

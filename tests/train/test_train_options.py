@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, make_plan
 
 from imaging.errors import UsageError
 from train import callbacks
@@ -20,16 +20,6 @@ from train.plan import Network
 from zoo import losses
 
 fitting = importlib.import_module("train.fit")  # the module; train.fit is the function
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
 
 
 def test_a_run_with_every_option_resumes_and_saves_the_plain_network(dataset, cache, tmp_path, monkeypatch):

@@ -6,7 +6,7 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, make_plan
 
 import train
 from imaging.errors import UsageError
@@ -29,11 +29,6 @@ def write_case(folder, number, shape, foreground=()):
     np.save(place / "positions.npy", positions)
     np.save(place / "offsets.npy", offsets)
     return CachedCase(f"case_{number}", place, shape)
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ import json
 import keras
 import numpy as np
 import pytest
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, make_plan
 
 from imaging.errors import UsageError
 from train.cli import build_parser
@@ -15,11 +15,6 @@ from train.fused import FusedFakeQuantize
 from train.quantization_aware import finetune, finetuning_plan
 from train.run import open_run
 from zoo.quantization import FakeQuantize
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 import tensorflow as tf
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, make_plan
 
 from imaging.errors import UsageError
 from imaging.labels import Label
@@ -17,16 +17,6 @@ from train.fit import check, fit
 from train.validation import class_dice, segment_cached
 
 EVERY = {"validate_every": 2, "validate_cases": 1, "augmentation": STILL}
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
-
-
-@pytest.fixture(scope="module")
-def cache(tmp_path_factory):
-    return tmp_path_factory.mktemp("cache")
 
 
 @pytest.fixture(scope="module")

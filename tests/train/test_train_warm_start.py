@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny import STILL, make_plan, tiny_network, write_dataset
+from tiny import STILL, make_plan, tiny_network
 
 from imaging.errors import InputError, UsageError
 from train.cli import build_parser
@@ -13,11 +13,6 @@ from train.commands.train import overridden
 from train.fit import fit, network
 from train.plan import Network
 from train.warm_start import freeze, load_start, source_weights, start_text
-
-
-@pytest.fixture(scope="module")
-def dataset(tmp_path_factory):
-    return write_dataset(tmp_path_factory.mktemp("data"))
 
 
 @pytest.fixture
