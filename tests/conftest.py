@@ -1,10 +1,20 @@
 """What all tests share: quiet frameworks, the repository on the path, no tests that hide behind the machine."""
 
+import gc
 import os
 import sys
 from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+# As many processes run as there are cores: threads of each for every core would only wait for one another.
+for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+    os.environ.setdefault(name, "1")
 sys.path.insert(0, str(Path(__file__).parent))
 sys.path.insert(0, str(Path(__file__).parent.parent))
+
+
+def pytest_collection_finish():
+    """Everything imported stays; collecting garbage between tests need not look through it again."""
+    gc.collect()
+    gc.freeze()
