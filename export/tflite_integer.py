@@ -64,7 +64,8 @@ def quantize(
     from tensorflow.lite.python.util import modify_model_io_type
 
     with quiet():
-        quantized = mlir_quantize(calibrated, not per_channel, denylisted_nodes=list(float_outputs) or None)
+        marked = _without_pooled_ranges(calibrated)
+        quantized = mlir_quantize(marked, not per_channel, denylisted_nodes=list(float_outputs) or None)
         model = _open(modify_model_io_type(quantized, tf.int8, tf.int8))
     tensors = _open(calibrated).subgraphs[0].tensors
     stored = {tensor.name.decode(): tensor.quantization for tensor in tensors}
@@ -72,6 +73,19 @@ def quantize(
     kinds = _kinds(model)
     model = with_own_scales(model, kinds, ranges)
     return _packed(with_sparse_kernels(model, kinds) if sparse else model)
+
+
+def _without_pooled_ranges(calibrated: bytes) -> bytes:
+    """A calibrated file without the ranges behind average pooling, which keeps its input's scale.
+
+    With a range of its own there, TensorFlow 2.21's quantizer leaves what follows in float, if that scale is also
+    bound by a strided convolution beside it.
+    """
+    model = _open(calibrated)
+    for kind, _, (output, *_) in _operators(calibrated):
+        if kind == "AVERAGE_POOL_2D":
+            model.subgraphs[0].tensors[output].quantization = None
+    return _packed(model)
 
 
 def quantize_int16(data: bytes, patches: Sequence[np.ndarray]) -> bytes:

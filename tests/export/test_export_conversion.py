@@ -112,6 +112,23 @@ def test_one_convolution_is_within_the_bound_of_its_rounding(name, tmp_path):
     assert (np.abs(logits - expected) <= bound * (1 + 1e-5)).all()
 
 
+@pytest.mark.parametrize("processor", ["amx", "any"])
+def test_an_average_beside_a_strided_convolution_is_int8(processor, tmp_path):
+    """The shortcut of a residual encoder."""
+
+    def build(x):
+        x = layers.LeakyReLU(0.01)(layers.Conv3D(16, 3, padding="same")(x))
+        deep = layers.Conv3D(32, 3, strides=2, padding="same")(x)
+        return layers.Conv3D(2, 1)(layers.Add()([deep, layers.Conv3D(32, 1)(layers.AveragePooling3D(2)(x))]))
+
+    shape = (16, 16, 16, 1)
+    model, found = network(build, shape), patches(shape)
+    converted = export.convert(model, "tflite-int8", calibration=found, processor=processor)
+    assert {operator.precision for operator in converted.operators if operator.macs} == {"int8"}
+    expected = np.asarray(model(found[0][None], training=False))[0]
+    assert rms(run(converted, tmp_path, found[0]) - expected) < 0.05 * rms(expected)
+
+
 OPERATORS = {
     "gelu": lambda x: layers.Activation("gelu")(x),
     "silu": lambda x: layers.Activation("silu")(x),

@@ -94,21 +94,23 @@ def conv3d_transpose(layer, args, kwargs, emission):
     return Blocks((activate(layer, y),), along.stride)
 
 
-@block_rule(layers.MaxPooling3D)
-def max_pooling_3d(layer, args, kwargs, emission):
-    """MaxPooling3D: in the plane, then over neighbours in the channels, read as neighbouring columns."""
+@block_rule(layers.MaxPooling3D, layers.AveragePooling3D)
+def pooling_3d(layer, args, kwargs, emission):
+    """Pooling: in the plane, then over neighbours in the channels, read as neighbouring columns."""
     source, along = emission.blocks(args[0]), layer.pool_size[0]
     same = tuple(layer.strides) == tuple(layer.pool_size) and layer.padding == "valid"
     if source is None or not same or source.slices % along:
         return None
 
+    pool2d = layers.MaxPooling2D if isinstance(layer, layers.MaxPooling3D) else layers.AveragePooling2D
+
     def pool(x):
-        x = layers.MaxPooling2D(layer.pool_size[1:], dtype="float32")(x)
+        x = pool2d(layer.pool_size[1:], dtype="float32")(x)
         if along == 1:
             return x
         count, height, width, channels = x.shape
         y = ops.reshape(x, (count, height, width * source.slices, channels // source.slices))
-        y = layers.MaxPooling2D((1, along), dtype="float32")(y)
+        y = pool2d((1, along), dtype="float32")(y)
         return ops.reshape(y, (count, height, width, channels // along))
 
     return Blocks(tuple(pool(part) for part in source.parts), source.slices // along)
