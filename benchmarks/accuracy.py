@@ -3,10 +3,11 @@
     python benchmarks/accuracy.py --data DATA --set hippocampus --minutes 40
     python benchmarks/accuracy.py --data DATA --set hc18 --minutes 28 --run runs/hc18
 
-A --run that holds a trained network is not trained again.
+A --run that holds a trained network is not trained again, and an artifact that is there not exported again.
 
 Prints one Markdown table a dataset: mean Dice by class of the Keras network and of every artifact on the validation
-cases, the largest drop in a single case, the size of the file, and how long the training took.
+cases, the largest drop in a single case and, of slices, in all slices of a patient together, the size of the file, and
+how long the training took.
 """
 
 import argparse
@@ -43,12 +44,35 @@ def main():
         zoo("train", data, "--fold", args.fold, "--minutes", args.minutes, "--out", run, *labels)
     if not (run / "metrics.json").is_file():
         zoo("evaluate", run, data, "--fold", args.fold)
-    zoo("export", run, "--out", artifacts, *(word for name in FORMATS for word in ("--format", name)))
-    print(table(args.set, run, artifacts))
+    missing = [name for name in FORMATS if not (artifacts / name / "manifest.json").is_file()]
+    if missing:
+        zoo("export", run, "--out", artifacts, *(word for name in missing for word in ("--format", name)))
+    print(table(args.set, run, artifacts, patients(data, args.labels)))
 
 
-def table(name, run, artifacts) -> str:
-    """The Markdown table of a run and its artifacts."""
+def patients(data, labels) -> dict[str, str]:
+    """The patient of each case."""
+    from train.dataset import open_dataset
+
+    return {case.name: case.group for case in open_dataset(data, *([labels] if labels else [])).cases}
+
+
+def patient_drop(report, patient) -> float:
+    """The largest drop in the Dice of any patient's slices together, which is that of the volume."""
+    both, sizes = {}, {}
+    for case in report["fidelity"]["cases"]:
+        for label, found in case["labels"].items():
+            for kind in ("network", "artifact"):
+                size = found[kind]["volume"] + found["reference_volume"]
+                key = (patient[case["name"]], label, kind)
+                both[key] = both.get(key, 0) + found[kind]["dice"] * size
+                sizes[key] = sizes.get(key, 0) + size
+    dice = {key: both[key] / sizes[key] for key in both if sizes[key]}
+    return max(dice[key] - dice[(*key[:2], "artifact")] for key in dice if key[2] == "network")
+
+
+def table(name, run, artifacts, patient) -> str:
+    """The Markdown table of a run and its artifacts; of slices, the largest drop in a patient too."""
     mean = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["mean"]
     with open(run / "history.csv", newline="", encoding="utf-8") as file:
         epochs = list(csv.DictReader(file))
@@ -57,22 +81,26 @@ def table(name, run, artifacts) -> str:
     manifests = {f: json.loads((artifacts / f / "manifest.json").read_text(encoding="utf-8")) for f in FORMATS}
     float_size = (artifacts / "tflite-float32" / "model.tflite").stat().st_size
     source = manifests["tflite-int8"]["source"]
-    cases = len(manifests["tflite-int8"]["fidelity"]["cases"])
+    cases = manifests["tflite-int8"]["fidelity"]["cases"]
+    slices = len({patient[case] for case in cases}) < len(cases)
     lines = [
         f"{name}, fold {source['fold']}: {source['network']}, {source['parameters']:,} parameters, "
-        f"trained {minutes:.0f} minutes ({len(epochs)} epochs), {cases} validation cases",
+        f"trained {minutes:.0f} minutes ({len(epochs)} epochs), {len(cases)} validation cases",
         "",
         "| | "
         + " | ".join(f"Dice {label}" for label in labels)
-        + " | largest drop in a case | MB | of float32 | verdict |",
-        "|---|" + "---|" * (len(labels) + 4),
-        "| Keras float32 | " + " | ".join(f"{mean[label]['dice']:.4f}" for label in labels) + " | | | | |",
+        + f" | largest drop in a case | {'in a patient | ' if slices else ''}MB | of float32 | verdict |",
+        "|---|" + "---|" * (len(labels) + 4 + slices),
+        "| Keras float32 | " + " | ".join(f"{mean[label]['dice']:.4f}" for label in labels) + " |" * (5 + slices),
     ]
     for form, manifest in manifests.items():
         fidelity = manifest["fidelity"]
         size = (artifacts / form / manifest["model"]).stat().st_size
         dice = " | ".join(f"{fidelity['labels'][label]['dice_artifact']:.4f}" for label in labels)
         worst = max(f["worst_drop"] for f in fidelity["labels"].values())
+        if slices:
+            report = json.loads((artifacts / form / "report.json").read_text(encoding="utf-8"))
+            dice, worst = f"{dice} | {worst:.4f}", patient_drop(report, patient)
         lines.append(
             f"| {form} | {dice} | {worst:.4f} | {size / 1e6:.2f} | {size / float_size:.0%} | {fidelity['verdict']} |"
         )

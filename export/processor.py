@@ -10,7 +10,7 @@ from export.errors import FormatError
 # kernels for AMX; ONNX Runtime runs its AVX-512 ones there too, on windows that it gathers without filling them up.
 PROCESSORS = {
     "amx": {"tflite": (64, 64, True), "onnx": (4, 32, False)},
-    "x86": {"tflite": (64, 32, True), "onnx": (4, 32, False)},
+    "x86": {"tflite": (8, 16, False), "onnx": (4, 32, False)},
     "any": {"tflite": None, "onnx": None},
 }
 
