@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 
 import numpy as np
+from patients import patient_dice
 
 SETS = {"hc18": (), "sunnybrook": ("--labels", "labels_endo"), "chase_db1": (), "isbi2012": ()}
 
@@ -66,8 +67,10 @@ def row(args, name) -> str:
     if name == "isbi2012":
         score, against = f"{pixel_error(run, dataset, metrics):.4f} of the pixels wrong", "0.07"
     elif name == "sunnybrook":
-        (slices,) = metrics["mean"].values()
-        score = f"Dice {patient_dice(run, dataset):.4f} by patient, {slices['dice']:.4f} by slice"
+        ((label, slices),) = metrics["mean"].items()
+        found = ((dataset.case(name).group, case[label]) for name, case in metrics["cases"].items())
+        patients = patient_dice((who, s["dice"], s["area_mm2"] + s["reference_mm2"]) for who, s in found)
+        score = f"Dice {np.mean(list(patients.values())):.4f} by patient, {slices['dice']:.4f} by slice"
         against = "0.90 by patient"
     else:
         (scores,) = metrics["mean"].values()
@@ -88,18 +91,6 @@ def pixel_error(run, dataset, metrics) -> float:
         reference = read_reference(dataset.case(name), labels).voxels[..., 0]
         wrong.append(np.mean(load_prediction(run, name) != reference))
     return float(np.mean(wrong))
-
-
-def patient_dice(run, dataset) -> float:
-    """Mean over the held-back patients of the Dice of all slices of one together, which is that of the volume."""
-    from train.predictions import predicted_cases
-
-    both, sizes = {}, {}
-    for name, found, reference, _ in predicted_cases([run], dataset):
-        patient = dataset.case(name).group
-        both[patient] = both.get(patient, 0) + 2 * int(((found == 1) & (reference == 1)).sum())
-        sizes[patient] = sizes.get(patient, 0) + int((found == 1).sum()) + int((reference == 1).sum())
-    return float(np.mean([both[patient] / sizes[patient] for patient in both]))
 
 
 def observers(args, dataset, metrics) -> str:

@@ -1,23 +1,20 @@
 """What each form of a 3D layer's rewrite costs in int8, on LiteRT and ONNX Runtime.
 
     python benchmarks/rewrite_forms.py
-    python benchmarks/rewrite_forms.py --without-amx --size 32
+    python benchmarks/without_amx.py python benchmarks/rewrite_forms.py --size 32
 
-Forms, as export.rewrite.Form has them: slice by slice; two or four slices of depth side by side in the channels, as
-many as fill 32 or 64 output channels of the runtime's matrix product; slice by slice with transposed convolutions kept
-(as for NPUs). Rows are chains of layers as networks have them, so that what a form saves or costs the next layer is in
-its time; the first axis of the volume is the one that is folded, and the last rows fold another one of a volume of
-unequal axes.
+Forms, as export.rewrite.Form has them: slice by slice; slices of depth, and columns where zeros of a kernel need not be
+stored, side by side in the channels for a matrix product of so many input and output channels; slice by slice with
+transposed convolutions kept (as for NPUs). Rows are chains of layers as networks have them, so that what a form saves
+or costs the next layer is in its time; the first axis of the volume is the one that is folded, and the last rows fold
+another one of a volume of unequal axes.
 
 The time is that of the processor in one thread, the least of several runs, the forms in turn; so it may be taken while
-other programs run. --without-amx shows the same machine as LiteRT would find it without AMX (Linux on x86). Prints a
-Markdown table, times in ms; about five minutes.
+other programs run. Prints a Markdown table, times in ms; about five minutes.
 """
 
 import argparse
-import ctypes
 import os
-import struct
 import sys
 import time
 from pathlib import Path
@@ -35,8 +32,9 @@ def forms():
 
     return {
         "slices": Form(subpixel=True),
-        "32 channels": Form(subpixel=True, unit=Unit(64, 32)),
-        "64 channels": Form(subpixel=True, unit=Unit(64, 64)),
+        "8 × 16": Form(subpixel=True, unit=Unit(8, 16)),
+        "64 × 32": Form(subpixel=True, unit=Unit(64, 32, True)),
+        "64 × 64": Form(subpixel=True, unit=Unit(64, 64, True)),
         "transposed": Form(),
     }
 
@@ -121,28 +119,13 @@ def least_ms(runs: list, rounds: int) -> list[float]:
     return [1e3 * seconds for seconds in best]
 
 
-def refuse_amx():
-    """Have the system refuse this process the tiles of AMX (seccomp: arch_prctl with ARCH_REQ_XCOMP_PERM fails)."""
-    load, equal, answer, allow, refuse = 0x20, 0x15, 0x06, 0x7FFF0000, 0x00050001
-    steps = ((load, 0, 0, 0), (equal, 0, 3, 158), (load, 0, 0, 16), (equal, 0, 1, 0x1023))
-    code = b"".join(struct.pack("HBBI", *step) for step in (*steps, (answer, 0, 0, refuse), (answer, 0, 0, allow)))
-    buffer = ctypes.create_string_buffer(code)
-    program = struct.pack("HxxxxxxQ", len(steps) + 2, ctypes.addressof(buffer))
-    libc = ctypes.CDLL(None, use_errno=True)
-    if libc.prctl(38, 1, 0, 0, 0) or libc.prctl(22, 2, program, 0, 0):
-        raise OSError(ctypes.get_errno(), "the system takes no filter of system calls")
-
-
 def main():
     """Time every form of every case and print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--size", type=int, default=48, help="of the largest volumes, voxels (default: 48)")
     parser.add_argument("--rounds", type=int, default=25)
     parser.add_argument("--only", default="", metavar="WORDS", help="cases whose names hold these words")
-    parser.add_argument("--without-amx", action="store_true")
     args = parser.parse_args()
-    if args.without_amx:
-        refuse_amx()
     names = list(forms())
     print(f"| layers | runtime | {' | '.join(names)} |\n|---|---|{'---|' * len(names)}", flush=True)
     for case, (shape, build) in cases(args.size).items():

@@ -3,7 +3,8 @@
 import keras
 from keras import layers, ops
 
-from export.rewrite.graph import RewriteError, graph, is_graph
+from export.rewrite.graph import RewriteError
+from export.rewrite.nested import graph, is_graph
 
 MULTIPLES = (2, 4, 8, 16, 32, 64)
 

@@ -12,6 +12,7 @@ from export.rewrite.blocks import choice, layout
 from export.rewrite.blocks.registry import on_blocks
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, inlined, placeholders
+from export.rewrite.nested import graph, is_graph
 from export.rewrite.registry import find_rule
 from imaging.errors import InputError
 
@@ -172,18 +173,6 @@ def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) 
     outputs = tree.map_structure(lambda value: volume.laid_out(value, walk.form.fold), outputs)
     naming.name(outputs, [image], "output", walk.names)
     return keras.Model(image, outputs, name=f"{model.name}_rewritten")
-
-
-def is_graph(operation) -> bool:
-    """Whether a model or layer is a graph of layers."""
-    return isinstance(operation, keras.src.models.functional.Functional) or (
-        isinstance(operation, keras.Sequential) and operation._functional is not None
-    )
-
-
-def graph(operation):
-    """The functional model of a functional or sequential one."""
-    return operation._functional if isinstance(operation, keras.Sequential) else operation
 
 
 def _emit(model, inputs, walk, path):

@@ -112,7 +112,7 @@ def test_one_convolution_is_within_the_bound_of_its_rounding(name, tmp_path):
     assert (np.abs(logits - expected) <= bound * (1 + 1e-5)).all()
 
 
-@pytest.mark.parametrize("processor", ["amx", "any"])
+@pytest.mark.parametrize("processor", ["amx", "x86", "any"])
 def test_an_average_beside_a_strided_convolution_is_int8(processor, tmp_path):
     """The shortcut of a residual encoder."""
 

@@ -63,7 +63,8 @@ def test_up_and_down(form):
 
     def build(x):
         skip = layers.ReLU()(layers.BatchNormalization()(layers.Conv3D(8, 3, padding="same", use_bias=False)(x)))
-        x = layers.AveragePooling3D(2)(layers.Dropout(0.1)(skip))
+        skip = layers.Dropout(0.1)(skip)
+        x = layers.Add()([layers.MaxPooling3D(2)(skip), layers.AveragePooling3D(2)(skip)])
         x = layers.LeakyReLU()(layers.Conv3D(16, 3, padding="same")(x))
         x = layers.Add()([x, layers.Conv3D(16, 1)(x)])
         x = layers.MaxPooling3D((1, 2, 2))(x)

@@ -7,7 +7,10 @@ they go where a value saves the most time.
 import math
 from dataclasses import dataclass, field
 
+import keras
 from keras import layers
+
+from export.rewrite.nested import graph, is_graph
 
 # Multiply-accumulates in the time that one byte of a window takes to copy (with AMX 245, with AVX-512 VNNI 100).
 MACS_PER_BYTE = 150
@@ -210,10 +213,6 @@ def _step(unit, name, sizes, chosen, left):
 
 def _convolutions(network, patch) -> list:
     """(layer's id, ``Sizes``) of every convolution over several slices; none where shapes cannot be told."""
-    import keras
-
-    from export.rewrite.graph import graph, is_graph
-
     found = {}
 
     def traced(operation):
