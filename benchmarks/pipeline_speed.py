@@ -82,13 +82,13 @@ def prepare(folder: Path, cache):
 
 def job_of(plan, cases, workers: int) -> dict:
     """What the processes need to know, as plain JSON types."""
-    from train.augment import MARGIN
+    from train.augment import margin
 
     return {
         "plan": dataclasses.asdict(plan),
         "cases": [str(case.folder.resolve()) for case in cases],
         "patch": plan.patch,
-        "region": [math.ceil(size * MARGIN) for size in plan.patch],
+        "region": [math.ceil(size * margin(plan.training.augmentation)) for size in plan.patch],
         "batch": plan.training.batch,
         "foreground": plan.training.foreground,
         "mirror": plan.training.mirror,

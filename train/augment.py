@@ -16,9 +16,13 @@ from train.plan import Augmentation
 MARGIN = 1.25  # a region this much larger than the patch gives rotated corners something to show
 
 
-def needs_margin(settings: Augmentation) -> bool:
-    """Whether patches are resampled, so that a region larger than the patch should be read."""
-    return max(settings.rotation_chance, settings.scale_chance, settings.elastic_chance) > 0
+def margin(settings: Augmentation) -> float:
+    """How much larger than the patch the region should be that is read for it: 1 where patches are not resampled."""
+    if max(settings.rotation_chance, settings.scale_chance, settings.elastic_chance) == 0:
+        return 1.0
+    # From about 30 degrees on the corners of a square want its diagonal.
+    turned = settings.rotation_chance > 0 and max(settings.rotation) > 30
+    return math.sqrt(2) if turned else MARGIN
 
 
 def augment(image, label, seed, patch, classes: int, settings: Augmentation, mirror=()):
@@ -105,7 +109,7 @@ def spatial(image, label, seed, patch, classes: int, settings: Augmentation):
         begin = tf.concat([start, [0]], 0)
         return tf.slice(image, begin, (*patch, image.shape[-1])), tf.cast(tf.slice(label, start, patch), tf.int32)
 
-    if not needs_margin(settings):
+    if margin(settings) == 1:
         return cropped()
     new_image, new_label = tf.cond(rotate | scale | bend, warped, cropped)
     new_image.set_shape((*patch, image.shape[-1]))

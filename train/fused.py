@@ -1,95 +1,14 @@
-"""Layers that stand in for Keras' own while training with TensorFlow: the same mathematics in less time.
-
-Keras computes the moments and the scaling of batch normalisation with separate operations, each a pass over a tensor
-of the size of a feature map, and TensorFlow differentiates every one; the fused kernel (oneDNN on a CPU, cuDNN on a
-GPU) does it in one. TensorFlow's ReLU of bfloat16 on a CPU converts to float32 and back; on the bits it is a maximum
-of integers.
-"""
+"""What a network and its loss become while TensorFlow trains them, so that a step takes less time."""
 
 import keras
 
-from zoo.quantization import FakeQuantize
-
-
-@keras.saving.register_keras_serializable(package="medseg")
-class FusedBatchNormalization(keras.layers.BatchNormalization):
-    """``keras.layers.BatchNormalization`` over the last axis of (B, *spatial, C), same arguments, variables and result.
-
-    In inference, and wherever the fused kernel cannot serve, it is its parent.
-    """
-
-    def call(self, inputs, training=None, mask=None):
-        fusible = training and self.trainable and mask is None and self.scale and self.center
-        if not fusible or len(inputs.shape) not in (4, 5):
-            return super().call(inputs, training=training, mask=mask)
-        import tensorflow as tf
-
-        shape = tf.shape(inputs)
-        channels = inputs.shape[-1]
-        flat = tf.reshape(inputs, (shape[0], -1, shape[-2], channels))
-        result, mean, variance, *_ = tf.compat.v1.nn.fused_batch_norm(
-            flat,
-            tf.cast(self.gamma, tf.float32),
-            tf.cast(self.beta, tf.float32),
-            epsilon=self.epsilon,
-            is_training=True,
-        )
-        # The kernel returns the unbiased variance; Keras averages the biased one.
-        count = tf.cast(tf.reduce_prod(shape[:-1]), variance.dtype)
-        variance = variance * (count - 1.0) / count
-        kept = self.momentum
-        self.moving_mean.assign(self.moving_mean * kept + tf.cast(mean, self.moving_mean.dtype) * (1.0 - kept))
-        self.moving_variance.assign(
-            self.moving_variance * kept + tf.cast(variance, self.moving_variance.dtype) * (1.0 - kept)
-        )
-        return tf.reshape(result, shape)
-
-
-@keras.saving.register_keras_serializable(package="medseg")
-class IntegerRelu(keras.layers.Layer):
-    """ReLU of bfloat16 as a maximum of 16-bit integers: equal to ``tf.nn.relu`` for every normal number.
-
-    The sign bit of a float is that of the integer with the same bits, and non-negative floats are ordered as theirs.
-    A NaN may become 0, so whoever trains with this checks the weights as well as the loss.
-    """
-
-    def call(self, inputs):
-        import tensorflow as tf
-
-        if inputs.dtype != tf.bfloat16:
-            return tf.nn.relu(inputs)
-
-        @tf.custom_gradient
-        def relu(x):
-            y = tf.bitcast(tf.maximum(tf.bitcast(x, tf.int16), tf.zeros((), tf.int16)), tf.bfloat16)
-            return y, lambda upstream: tf.raw_ops.ReluGrad(gradients=upstream, features=y)
-
-        return relu(inputs)
-
-
-class FusedFakeQuantize(FakeQuantize):
-    """``zoo.quantization.FakeQuantize`` by TensorFlow's kernel: one pass over a feature map instead of eight."""
-
-    def held(self, inputs):
-        import tensorflow as tf
-
-        low, high = tf.convert_to_tensor(self.low), tf.convert_to_tensor(self.high)
-
-        @tf.custom_gradient
-        def quantized(x):
-            def straight_through(upstream):
-                return tf.quantization.fake_quant_with_min_max_vars_gradient(upstream, x, low, high)[0]
-
-            return tf.quantization.fake_quant_with_min_max_vars(x, low, high), straight_through
-
-        return quantized(inputs)
-
 
 def fuse(model, synchronized: bool = False):
-    """A copy of ``model`` for training, its batch normalisations and (in bfloat16, without a GPU) ReLUs replaced.
+    """A copy of ``model`` for training, made of the layers of ``train.fused_layers`` where they serve.
 
-    Its weights are its own and have the order of the model's, so that ``get_weights`` of one is ``set_weights`` of the
-    other. Backends other than TensorFlow get the model itself.
+    These are batch normalisations, on a CPU with the ReLUs that follow them, and in bfloat16 on a CPU other ReLUs and
+    transposed convolutions. Its weights are its own and have the order of the model's, so that ``get_weights`` of one
+    is ``set_weights`` of the other. Backends other than TensorFlow get the model itself.
 
     Args:
         model: the network.
@@ -99,16 +18,27 @@ def fuse(model, synchronized: bool = False):
         return model
     import tensorflow as tf
 
+    from train import fused_layers as fused
+
     on_cpu = not tf.config.list_physical_devices("GPU")
+    pairs = {}
+    if on_cpu and not synchronized and fused.has_normalized_relu():
+        pairs = {layer.name: relu.name for layer in model.layers if (relu := _relu_after(layer, model)) is not None}
+    absorbed = set(pairs.values())
 
     def swap(layer):
         config = layer.get_config()
-        if type(layer) is keras.layers.BatchNormalization and layer.axis in (-1, len(layer.input.shape) - 1):
+        if _is_normalization(layer):
             if synchronized:
                 return keras.layers.BatchNormalization.from_config(config | {"synchronized": True})
-            return FusedBatchNormalization.from_config(config)
-        if on_cpu and layer.compute_dtype == "bfloat16" and _is_relu(layer):
-            return IntegerRelu(name=layer.name, dtype=layer.dtype_policy)
+            return fused.FusedBatchNormalization.from_config(config | {"rectified": layer.name in pairs})
+        if layer.name in absorbed:
+            return keras.layers.Activation("linear", name=layer.name, dtype=layer.dtype_policy)
+        if on_cpu and layer.compute_dtype == "bfloat16":
+            if _is_relu(layer):
+                return fused.IntegerRelu(name=layer.name, dtype=layer.dtype_policy)
+            if type(layer) in fused.FUSED_BIAS and _adds_bias(layer):
+                return fused.FUSED_BIAS[type(layer)].from_config(config)
         return layer.__class__.from_config(config)
 
     copy = keras.models.clone_model(model, clone_function=swap)
@@ -135,7 +65,26 @@ def compiled(loss):
     return tf.function(call, jit_compile=True)
 
 
-def _is_relu(layer):
+def _is_normalization(layer) -> bool:
+    return type(layer) is keras.layers.BatchNormalization and layer.axis in (-1, len(layer.input.shape) - 1)
+
+
+def _relu_after(layer, model):
+    """The ReLU that is all that a batch normalisation of ``model`` feeds, or None."""
+    if not _is_normalization(layer) or len(layer._inbound_nodes) != 1 or len(layer._outbound_nodes) != 1:
+        return None
+    after = layer._outbound_nodes[0].operation
+    whole = after in model.layers and len(after._inbound_nodes) == 1
+    seen = any(layer.output is output for output in model.outputs)
+    takes = layer.output.shape[-1] % 4 == 0  # the kernel's own condition
+    return after if whole and takes and not seen and _is_relu(after) else None
+
+
+def _is_relu(layer) -> bool:
     if type(layer) is keras.layers.ReLU:
         return layer.max_value is None and not layer.negative_slope and not layer.threshold
     return type(layer) is keras.layers.Activation and layer.activation is keras.activations.relu
+
+
+def _adds_bias(layer) -> bool:
+    return layer.use_bias and layer.data_format == "channels_last" and layer.output.shape[-2] is not None

@@ -190,8 +190,8 @@ def _region(plan, training):
     """What is read of a case for one patch: more where it will be turned."""
     from train import augment as augmentation
 
-    wider = training and augmentation.needs_margin(plan.training.augmentation)
-    return tuple(math.ceil(p * augmentation.MARGIN) for p in plan.patch) if wider else tuple(plan.patch)
+    wider = augmentation.margin(plan.training.augmentation) if training else 1
+    return tuple(math.ceil(p * wider) for p in plan.patch)
 
 
 def _patch(seed, number, *, read, count, plan, training):

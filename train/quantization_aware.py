@@ -98,7 +98,7 @@ def calibration(cases, plan: Plan) -> list:
 
 def prepared(model, plan: Plan, patches):
     """The network with fake quantization, its ranges measured on ``patches``."""
-    from train.fused import FusedFakeQuantize
+    from train.fused_layers import FusedFakeQuantize
     from zoo import quantization
 
     fast = keras.backend.backend() == "tensorflow"

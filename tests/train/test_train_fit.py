@@ -11,7 +11,7 @@ import tensorflow as tf
 from tiny import STILL, make_plan
 
 from imaging.errors import InputError, UsageError
-from train import callbacks, fused
+from train import callbacks, fused, fused_layers
 from train import checkpoint as checkpoints
 from train.curves import load_history
 from train.fit import check, fit, network
@@ -192,15 +192,20 @@ def test_fewer_cases_than_folds(dataset):
         plan_by_rules(dataset, folds=9)
 
 
-@pytest.mark.parametrize("name", ["unet", "unet3d"])
-def test_stand_in_layers_compute_what_keras_does(name, dataset):
+# The kernel that applies the ReLU as well takes channels by fours.
+@pytest.mark.parametrize(("name", "width"), [("unet", 4), ("unet3d", 4), ("unet3d", 6)])
+def test_stand_in_layers_compute_what_keras_does(name, width, dataset):
     plan = make_plan(dataset)
     patch = (16, 16, 8)[: 2 if name == "unet" else 3]
-    plan = dataclasses.replace(plan, network=Network(name, {"width": 4, "depth": 2}), patch=patch)
+    plan = dataclasses.replace(plan, network=Network(name, {"width": width, "depth": 2}), patch=patch)
     model = network(plan)
     copy = fused.fuse(model)
-    swapped = [layer for layer in copy.layers if isinstance(layer, fused.FusedBatchNormalization)]
+    swapped = [layer for layer in copy.layers if isinstance(layer, fused_layers.FusedBatchNormalization)]
     assert len(swapped) == sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) > 0
+    rectified = [layer for layer in swapped if layer.rectified]
+    if fused_layers.has_normalized_relu() and not tf.config.list_physical_devices("GPU"):
+        assert len(rectified) == sum(layer.output.shape[-1] % 4 == 0 for layer in swapped) > 0
+    assert all(type(layer).from_config(layer.get_config()).rectified for layer in rectified)
     image = tf.random.stateless_normal((2, *patch, 1), (1, 2), 0.5, 2.0)
     results = []
     for each in (model, copy):
@@ -217,10 +222,32 @@ def test_stand_in_layers_compute_what_keras_does(name, dataset):
         np.testing.assert_allclose(weight.numpy(), other.numpy(), atol=1e-5, err_msg=weight.path)
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_transposed_convolutions_add_their_bias(rank):
+    kind = {2: keras.layers.Conv2DTranspose, 3: keras.layers.Conv3DTranspose}[rank]
+    layer = kind(8, 2, strides=2, dtype="mixed_bfloat16")
+    layer.build((2, *(6,) * rank, 3))
+    layer.bias.assign(np.linspace(-2, 2, 8))
+    other = fused_layers.FUSED_BIAS[kind].from_config(layer.get_config())
+    other.build((2, *(6,) * rank, 3))
+    other.set_weights(layer.get_weights())
+    image = tf.cast(tf.random.stateless_normal((2, *(6,) * rank, 3), (1, 2)), tf.bfloat16)
+    upstream = tf.cast(tf.random.stateless_normal((2, *(12,) * rank, 8), (3, 4), 1.0), tf.bfloat16)
+    results = []
+    for each in (layer, other):
+        with tf.GradientTape() as tape:
+            result = each(image)
+        results.append((result, *tape.gradient(result, each.trainable_variables, upstream)))
+    np.testing.assert_array_equal(tf.cast(results[0][0], tf.float32), tf.cast(results[1][0], tf.float32))
+    np.testing.assert_array_equal(results[0][1], results[1][1])
+    summed = tf.reduce_sum(tf.cast(upstream, tf.float32), range(rank + 1))
+    np.testing.assert_allclose(results[1][2], summed, rtol=0.01)
+
+
 def test_integer_relu_is_relu():
     values = tf.concat([tf.random.stateless_normal((1000,), (1, 2)), [0.0, -0.0, np.inf, -np.inf]], 0)
     values = tf.cast(values, tf.bfloat16)
-    layer = fused.IntegerRelu(dtype="mixed_bfloat16")
+    layer = fused_layers.IntegerRelu(dtype="mixed_bfloat16")
     upstream = tf.cast(tf.random.stateless_normal(values.shape, (3, 4)), tf.bfloat16)
     results = []
     for relu in (tf.nn.relu, layer):
@@ -245,14 +272,14 @@ def test_a_compiled_loss_is_the_loss():
     np.testing.assert_allclose(results[0][1], results[1][1], rtol=1e-4, atol=1e-7)
 
 
-def test_relus_are_swapped_in_bfloat16_only(dataset):
-    plan = make_plan(dataset)
-    count = {
-        precision: sum(isinstance(x, fused.IntegerRelu) for x in fused.fuse(network(plan, precision)).layers)
-        for precision in ("float32", "mixed_bfloat16")
-    }
-    assert count["float32"] == 0
-    assert count["mixed_bfloat16"] > 0 or tf.config.list_physical_devices("GPU")
+def test_relus_behind_no_normalization_are_swapped_in_bfloat16_only(dataset):
+    count = {}
+    for precision in ("float32", "mixed_bfloat16"):
+        image = keras.Input((8, 8, 1), 2, dtype="float32")
+        values = keras.layers.Conv2D(4, 3, padding="same", dtype=precision)(image)
+        model = keras.Model(image, keras.layers.ReLU(dtype=precision)(values))
+        count[precision] = sum(isinstance(x, fused_layers.IntegerRelu) for x in fused.fuse(model).layers)
+    assert count == {"float32": 0, "mixed_bfloat16": 0 if tf.config.list_physical_devices("GPU") else 1}
 
 
 def test_the_same_seed_gives_the_same_network(dataset):

@@ -11,7 +11,7 @@ from tiny import STILL, make_plan
 from imaging.errors import UsageError
 from train.cli import build_parser
 from train.fit import check, fit
-from train.fused import FusedFakeQuantize
+from train.fused_layers import FusedFakeQuantize
 from train.quantization_aware import finetune, finetuning_plan
 from train.run import open_run
 from zoo.quantization import FakeQuantize
