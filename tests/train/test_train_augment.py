@@ -1,6 +1,7 @@
 """Augmentation against SciPy and closed forms, in 2D and 3D."""
 
 import dataclasses
+import math
 
 import numpy as np
 import pytest
@@ -33,6 +34,17 @@ def test_nothing_chosen_is_the_centre_of_the_region(region):
     found, classes = augment.augment(image, label, SEED, patch, 3, STILL)
     np.testing.assert_array_equal(found, image[inner])
     np.testing.assert_array_equal(classes, label[inner])
+
+
+def test_a_patch_that_turns_any_way_shows_nothing_from_beyond_its_region():
+    settings = dataclasses.replace(STILL, rotation_chance=1.0, rotation=(180.0,))
+    patch = (16, 16)
+    region = tuple(math.ceil(n * augment.margin(settings)) for n in patch)
+    ones = np.ones((*region, 1), np.float32)
+    for seed in range(20):
+        found, _ = augment.augment(ones, np.zeros(region, np.int32), tf.constant([seed, 1]), patch, 1, settings)
+        np.testing.assert_allclose(found, 1.0, atol=1e-5)
+    assert augment.margin(STILL) == 1
 
 
 @pytest.mark.parametrize(("rank", "axis", "plane"), [(2, 0, (0, 1)), (3, 0, (1, 2)), (3, 1, (2, 0)), (3, 2, (0, 1))])
