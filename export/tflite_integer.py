@@ -64,7 +64,7 @@ def quantize(
     from tensorflow.lite.python.util import modify_model_io_type
 
     with quiet():
-        marked = _without_pooled_ranges(calibrated)
+        marked = _without_kept_ranges(calibrated)
         quantized = mlir_quantize(marked, not per_channel, denylisted_nodes=list(float_outputs) or None)
         model = _open(modify_model_io_type(quantized, tf.int8, tf.int8))
     tensors = _open(calibrated).subgraphs[0].tensors
@@ -75,15 +75,17 @@ def quantize(
     return _packed(with_sparse_kernels(model, kinds) if sparse else model)
 
 
-def _without_pooled_ranges(calibrated: bytes) -> bytes:
-    """A calibrated file without the ranges behind average pooling, which keeps its input's scale.
+def _without_kept_ranges(calibrated: bytes) -> bytes:
+    """A calibrated file without the ranges behind average pooling, and where padding is reshaped, which keep a scale.
 
-    With a range of its own there, TensorFlow 2.21's quantizer leaves what follows in float, if that scale is also
-    bound by a strided convolution beside it.
+    With a range of its own there, TensorFlow 2.21's quantizer leaves what follows in float, if that scale is also bound
+    elsewhere: by a strided convolution beside a pooling, or by the padded tensor's other users.
     """
     model = _open(calibrated)
-    for kind, _, (output, *_) in _operators(calibrated):
-        if kind == "AVERAGE_POOL_2D":
+    operators = _operators(calibrated)
+    padded = {outputs[0] for kind, _, outputs in operators if kind == "PAD"}
+    for kind, inputs, (output, *_) in operators:
+        if kind == "AVERAGE_POOL_2D" or (kind == "RESHAPE" and inputs[0] in padded):
             model.subgraphs[0].tensors[output].quantization = None
     return _packed(model)
 

@@ -8,6 +8,7 @@ from export_running import patches, run
 from keras import layers, ops
 
 import export
+import zoo
 from export.errors import PrecisionError
 from export.formats import FORMATS, Format, find_format
 from export.rewrite import RewriteError
@@ -127,6 +128,14 @@ def test_an_average_beside_a_strided_convolution_is_int8(processor, tmp_path):
     assert {operator.precision for operator in converted.operators if operator.macs} == {"int8"}
     expected = np.asarray(model(found[0][None], training=False))[0]
     assert rms(run(converted, tmp_path, found[0]) - expected) < 0.05 * rms(expected)
+
+
+def test_a_joined_tensor_that_is_padded_beside_its_shortcut_is_int8():
+    """The decoder of UNETR: one convolution reads padded columns in pairs of what another one reads as it is."""
+    shape = (16, 16, 16, 1)
+    model = zoo.get("unetr3d", classes=2, input_shape=shape, width=16, hidden=16, blocks=4, heads=1)
+    converted = export.convert(model, "tflite-int8", calibration=patches(shape), processor="amx")
+    assert {operator.precision for operator in converted.operators if operator.macs} == {"int8"}
 
 
 OPERATORS = {
