@@ -2,8 +2,9 @@
 
     python benchmarks/flat_sets.py --data DATA --runs runs/flat --epochs 60
 
-Folds are those of the plan (by fetus, by patient), fold 0 is held back. Finished runs are not trained again. Prints one
-Markdown table: set, cases trained on and held back, minutes, the score, and what it is held against:
+Folds are those of the plan (by fetus, by patient); fold 0 is held back, or others by --fold. Finished runs are not
+trained again. Prints one Markdown table: set, fold, cases trained on and held back, minutes, the score, and what it is
+held against:
 hc18 (Dice of the head), sunnybrook (Dice of the endocardium, of a patient's slices together and of each slice alone),
 chase_db1 (Dice of the vessels, against the second observer's agreement with the first on the same images) and isbi2012
 (share of wrong pixels, and how many of them touch a border between the classes).
@@ -29,36 +30,42 @@ def main():
     parser.add_argument("--set", action="append", choices=SETS, help="may be repeated; all by default")
     parser.add_argument("--runs", type=Path, default=Path("runs"), help="folder of run folders, one a set")
     parser.add_argument("--epochs", type=int, help="instead of the plan's, for all sets")
+    parser.add_argument("--fold", type=int, action="append", help="held back; may be repeated; 0 by default")
     parser.add_argument("--mirror", action="store_true", help="test-time augmentation by flips")
     parser.add_argument("--train-only", action="store_true")
     args = parser.parse_args()
-    names = args.set or list(SETS)
-    for name in names:
-        train(args, name)
+    each = [(name, fold) for name in args.set or SETS for fold in args.fold or (0,)]
+    for name, fold in each:
+        train(args, name, fold)
     if not args.train_only:
-        print("| set | trained on | held back | minutes | score | held against |\n|---|---|---|---|---|---|")
-        for name in names:
-            print(row(args, name), flush=True)
+        print("| set | fold | trained on | held back | minutes | score | held against |\n|---|---|---|---|---|---|---|")
+        for name, fold in each:
+            print(row(args, name, fold), flush=True)
 
 
-def train(args, name):
-    """Train a set's fold 0 if its run has not finished."""
-    run = args.runs / name
+def folder(args, name, fold) -> Path:
+    """The run folder of a set's fold."""
+    return args.runs / (f"{name}-fold{fold}" if fold else name)
+
+
+def train(args, name, fold):
+    """Train a set's fold if its run has not finished."""
+    run = folder(args, name, fold)
     if (run / "model.keras").is_file():
         return
-    words = [args.data / name, *SETS[name], "--fold", 0, "--out", run]
+    words = [args.data / name, *SETS[name], "--fold", fold, "--out", run]
     words += ["--epochs", args.epochs] if args.epochs else []
     words += ["--resume"] if (run / "plan.json").is_file() else []
     subprocess.run([sys.executable, "-m", "zoo", "train", *map(str, words)], check=True, stdout=sys.stderr)
 
 
-def row(args, name) -> str:
-    """The table's line of a set."""
+def row(args, name, fold) -> str:
+    """The table's line of a set and fold."""
     from train.dataset import open_dataset
     from train.evaluate import evaluate
     from train.run import open_run
 
-    run = open_run(args.runs / name)
+    run = open_run(folder(args, name, fold))
     dataset = open_dataset(args.data / name, *SETS[name][1:], labels=run.plan.labels)
     metrics = evaluate(run, dataset, mirror=args.mirror, keep=True, progress=True)
     cases = json.loads((run.folder / "cases.json").read_text(encoding="utf-8"))
@@ -78,7 +85,7 @@ def row(args, name) -> str:
         score = f"Dice {scores['dice']:.4f}"
         against = "0.97" if name == "hc18" else f"second observer {observers(args, dataset, metrics)}"
     held = len(metrics["cases"])
-    return f"| {name} | {len(cases['training'])} | {held} | {minutes:.0f} | {score} | {against} |"
+    return f"| {name} | {fold} | {len(cases['training'])} | {held} | {minutes:.0f} | {score} | {against} |"
 
 
 def pixel_error(run, dataset, metrics) -> tuple[float, float]:

@@ -238,7 +238,9 @@ def test_transposed_convolutions_add_their_bias(rank):
         with tf.GradientTape() as tape:
             result = each(image)
         results.append((result, *tape.gradient(result, each.trainable_variables, upstream)))
-    np.testing.assert_array_equal(tf.cast(results[0][0], tf.float32), tf.cast(results[1][0], tf.float32))
+    # Without oneDNN the last of the eight bits may be rounded otherwise.
+    outputs = (tf.cast(found[0], tf.float32) for found in results)
+    np.testing.assert_allclose(*outputs, rtol=2**-7, atol=1e-6)
     np.testing.assert_array_equal(results[0][1], results[1][1])
     summed = tf.reduce_sum(tf.cast(upstream, tf.float32), range(rank + 1))
     np.testing.assert_allclose(results[1][2], summed, rtol=0.01)
