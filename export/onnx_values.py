@@ -6,8 +6,7 @@ import numpy as np
 
 from export.memory import give_back
 from export.ranges import Histogram, Observer
-
-BUDGET = 96 * 2**20
+from export.tensor_groups import tensor_groups
 
 
 def session(model, fused: bool = False):
@@ -97,8 +96,8 @@ def activations(model) -> dict[str, int]:
     }
 
 
-def traced(model, sizes: dict[str, int], patches: Sequence[np.ndarray], budget: int = BUDGET) -> Iterator:
-    """Run a model and read tensors from within it, as many at once as fit ``budget`` bytes.
+def traced(model, sizes: dict[str, int], patches: Sequence[np.ndarray]) -> Iterator:
+    """Run a model and read tensors from within it, as many at once as ``tensor_groups`` puts together.
 
     Args:
         model: ``onnx.ModelProto``.
@@ -121,18 +120,7 @@ def traced(model, sizes: dict[str, int], patches: Sequence[np.ndarray], budget: 
     image = opened.get_inputs()[0].name
     for which, patch in enumerate(patches):
         feed = {image: np.asarray(patch, np.float32)}
-        for group in _groups({name: size for name, size in sizes.items() if name not in inputs}, budget):
+        for group in tensor_groups({name: size for name, size in sizes.items() if name not in inputs}):
             yield which, dict(zip(group, opened.run(group, feed), strict=True))
         if image in sizes:
             yield which, {image: feed[image]}
-
-
-def _groups(sizes, budget) -> list[list[str]]:
-    groups, filled = [[]], 0
-    for name, size in sizes.items():
-        if groups[-1] and filled + size > budget:
-            groups.append([])
-            filled = 0
-        groups[-1].append(name)
-        filled += size
-    return [group for group in groups if group]

@@ -11,12 +11,12 @@ from export.operators import ARITHMETIC_TFLITE
 from export.ranges import Histogram, Observer, carried, cover
 from export.skip_scales import with_own_scales
 from export.sparse_kernels import with_sparse_kernels
+from export.tensor_groups import tensor_groups
 from export.tflite import failure, frozen, quiet
 
 MOVES = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE", "SPLIT",
                    "SQUEEZE", "EXPAND_DIMS", "PACK", "UNPACK", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "GATHER",
                    "RESIZE_NEAREST_NEIGHBOR", "MIRROR_PAD", "TILE", "BROADCAST_TO"})  # fmt: skip
-BUDGET = 96 * 2**20
 
 
 def calibrate(model, patch: np.ndarray) -> bytes:
@@ -196,8 +196,8 @@ def with_ranges(calibrated: bytes, found: dict[str, Histogram], method: str) -> 
     return _packed(model)
 
 
-def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray], budget: int = BUDGET) -> Iterator:
-    """Run a file and read tensors from within it, as many at once as fit ``budget`` bytes.
+def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray]) -> Iterator:
+    """Run a file and read tensors from within it, as many at once as ``tensor_groups`` puts together.
 
     Args:
         data: a TFLite file.
@@ -211,7 +211,7 @@ def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray], bu
 
     graph = _open(data).subgraphs[0]
     sizes = {i: 4 * int(np.prod(graph.tensors[i].shape)) for i in dict.fromkeys(wanted)}
-    for group in _groups(sizes, budget):
+    for group in tensor_groups(sizes):
         model = _open(data)
         model.subgraphs[0].outputs = group
         model.signatureDefs = []
@@ -223,17 +223,6 @@ def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray], bu
             interpreter.set_tensor(image["index"], _stored(patch, image))
             interpreter.invoke()
             yield which, {i: _real(interpreter.get_tensor(d["index"]), d) for i, d in details.items()}
-
-
-def _groups(sizes, budget) -> list[list[int]]:
-    groups, filled = [[]], 0
-    for i, size in sizes.items():
-        if groups[-1] and filled + size > budget:
-            groups.append([])
-            filled = 0
-        groups[-1].append(i)
-        filled += size
-    return groups
 
 
 def _stored(patch, details):

@@ -1,0 +1,21 @@
+"""Groups of tensors that one run of a network fills."""
+
+import itertools
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from export.tensor_groups import BUDGET, PASSES, tensor_groups
+
+
+@given(st.lists(st.integers(1, 4 * BUDGET), max_size=80))
+def test_groups_keep_the_order_and_the_budget(sizes):
+    sizes = dict(enumerate(sizes))
+    groups = tensor_groups(sizes)
+    assert list(itertools.chain(*groups)) == list(sizes)
+    assert all(groups)
+    budget = max(BUDGET, sum(sizes.values()) / PASSES + 1)
+    assert all(len(group) == 1 or sum(sizes[key] for key in group) <= budget for group in groups)
+    # Neighbours do not fit together, so that two of them fill more than one group.
+    assert len(groups) <= max(2 * sum(sizes.values()) / budget + 1, 2 * PASSES + 1)
+    assert all(sum(sizes[key] for key in (*a, b[0])) > budget - 1 for a, b in itertools.pairwise(groups))
