@@ -16,6 +16,5 @@ def test_groups_keep_the_order_and_the_budget(sizes):
     assert all(groups)
     budget = max(BUDGET, sum(sizes.values()) / PASSES + 1)
     assert all(len(group) == 1 or sum(sizes[key] for key in group) <= budget for group in groups)
-    # Neighbours do not fit together, so that two of them fill more than one group.
-    assert len(groups) <= max(2 * sum(sizes.values()) / budget + 1, 2 * PASSES + 1)
+    # No group could have taken the tensor after it, so that large networks are not run for small groups.
     assert all(sum(sizes[key] for key in (*a, b[0])) > budget - 1 for a, b in itertools.pairwise(groups))
