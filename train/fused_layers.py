@@ -133,7 +133,7 @@ def has_normalized_relu(kind: str) -> bool:
     one, zero = tf.ones(4), tf.zeros(4)
     try:
         found = normalized_relu(image, one, zero, 1e-3)[0]
-    except (tf.errors.OpError, ValueError):  # no kernel, or no such operation
+    except (tf.errors.OpError, RuntimeError, ValueError):  # no kernel, no such operation, or another form of it
         return False
     wanted = tf.nn.relu(tf.compat.v1.nn.fused_batch_norm(image, one, zero, epsilon=1e-3, is_training=True)[0])
     return bool(tf.reduce_all(tf.abs(found - wanted) < 0.01))
