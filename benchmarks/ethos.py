@@ -60,7 +60,7 @@ def main() -> int:
     import zoo
     from export import arena, ethos
     from export.forms import FOLDS
-    from imaging.byte_sizes import spell_size
+    from medseg.byte_sizes import spell_size
 
     targets = [ethos.find_target(name) for name in args.target or ethos.SYSTEMS]
     options = {} if args.width is None else {"width": args.width}

@@ -163,8 +163,8 @@ def exported(network: Network, args) -> dict:
 
     from edge.manifest import load_manifest
     from export import export_run, open_model
-    from imaging import record
-    from imaging.errors import InputError
+    from medseg import record
+    from medseg.errors import InputError
     from train import open_dataset
     from train.pipeline import fold_cases
 
@@ -195,7 +195,7 @@ def exported(network: Network, args) -> dict:
 
 def planned(network: Network, dataset, args):
     """The set's plan, made once, with the network's patch."""
-    from imaging import record
+    from medseg import record
     from train import make_plan
     from train.plan import Plan
 

@@ -56,7 +56,7 @@ def ours(job):
     tf.config.threading.set_inter_op_parallelism_threads(job["workers"])
     from pathlib import Path
 
-    from imaging.record import from_dict
+    from medseg.record import from_dict
     from train.cache import CachedCase
     from train.pipeline import batches
     from train.plan import Plan

@@ -28,7 +28,7 @@ def ours(job, plain: bool = False):
 
     tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(job["threads"])
-    from imaging.record import from_dict
+    from medseg.record import from_dict
     from train.fit import network, objective, optimizer
     from train.fused import fuse
     from train.plan import Plan

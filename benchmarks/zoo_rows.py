@@ -15,7 +15,7 @@ def read_row(args, name) -> dict:
 
 def write_row(args, name, row) -> None:
     """Keep what is known of an entry."""
-    from imaging.record import write_text
+    from medseg.record import write_text
 
     folder = args.runs / name
     folder.mkdir(parents=True, exist_ok=True)

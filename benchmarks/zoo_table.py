@@ -46,7 +46,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=20, help="timed runs of each artifact (default: 20)")
     parser.add_argument("--again", action="store_true", help="repeat export and timing of the entries chosen")
     args = parser.parse_args()
-    from imaging.errors import InputError
+    from medseg.errors import InputError
 
     try:
         stages = args.stage or STAGES
@@ -66,7 +66,7 @@ def main() -> int:
 def chosen(patterns) -> list[str]:
     """Names of the entries asked for, in that order; those made for int8 come first where none is named."""
     import zoo
-    from imaging.errors import UsageError
+    from medseg.errors import UsageError
 
     edge = zoo.list_models(tag="edge")
     names = edge + [name for name in zoo.list_models() if name not in edge]
@@ -88,7 +88,7 @@ def train_entry(name, args) -> None:
     if "train" in row:
         return
     import zoo
-    from imaging.errors import UsageError
+    from medseg.errors import UsageError
     from train.dataset import open_dataset
     from train.evaluate import patch_predictor, score_cases, segmenter
     from train.fit import fit
@@ -121,8 +121,8 @@ def train_entry(name, args) -> None:
 
 def _plan(dataset, args):
     """The plan that all entries of a dataset follow, made once."""
-    from imaging import record
-    from imaging.errors import UsageError
+    from medseg import record
+    from medseg.errors import UsageError
     from train.plan import Plan
     from train.planning import make_plan
 
@@ -175,7 +175,7 @@ def export(run, form, out, cases=None) -> dict:
     from edge.manifest import load_manifest
     from export.artifact import export_run
     from export.source import open_source
-    from imaging.errors import InputError
+    from medseg.errors import InputError
 
     source = open_source(run)
     source = dataclasses.replace(source, validation=source.validation[:cases])

@@ -9,7 +9,7 @@ import numpy as np
 from edge.interpreter import open_runner
 from edge.manifest import load_manifest
 from edge.shipped import locate
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)

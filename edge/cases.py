@@ -6,8 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.errors import InputError, UsageError
 from imaging.files import NIFTI, SUFFIXES, suffix
+from medseg.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)

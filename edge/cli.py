@@ -6,8 +6,8 @@ import dataclasses
 import os
 import sys
 
-from imaging import command
-from imaging.errors import InputError, UsageError
+from medseg import command
+from medseg.errors import InputError, UsageError
 
 
 def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
@@ -95,8 +95,8 @@ def info(args) -> None:
 def predict(args) -> None:
     """Segment scans and print the volumes."""
     from edge.cases import find_cases
-    from edge.progress import Bar
     from edge.segmenter import load
+    from medseg.progress import Bar
 
     with _quiet():
         segmenter = load(args.artifact, args.threads)
@@ -126,7 +126,7 @@ def predict(args) -> None:
 def bench(args) -> None:
     """Time artifacts and print the table."""
     from edge.benchmark import compare, table
-    from edge.progress import Bar
+    from medseg.progress import Bar
 
     with _quiet() as terminal:
         bar = Bar("rounds", terminal)

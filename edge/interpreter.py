@@ -12,7 +12,7 @@ from typing import Protocol
 import numpy as np
 
 from edge.manifest import Manifest, Tensor
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 class Runner(Protocol):

@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 
 from edge.shipped import locate, names
-from imaging import record
-from imaging.errors import InputError
 from imaging.labels import Label
 from imaging.recipe import Recipe, check
+from medseg import record
+from medseg.errors import InputError
 
 SCHEMA = 1
 MANIFEST = "manifest.json"

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from export.errors import FormatError
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 ALIGNMENT = 64
 FOREVER = math.inf

@@ -29,8 +29,8 @@ from export.report import write_report
 from export.rewrite import check_fit
 from export.source import Source, load_network, open_source
 from export.verification import verifier
-from imaging import record
-from imaging.errors import InputError
+from medseg import record
+from medseg.errors import InputError
 
 MAX_DROP = 0.01
 

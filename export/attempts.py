@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from export.errors import FidelityError, FormatError
 from export.formats import find_format
 from export.layers import spell
-from imaging import record
-from imaging.errors import UsageError
+from medseg import record
+from medseg.errors import UsageError
 
 WORST = 5
 

@@ -8,7 +8,7 @@ import imaging
 from export.source import Source
 from imaging import tiling
 from imaging.cases import CaseFiles
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 CASES = 32
 PATCHES = 48

@@ -4,7 +4,7 @@ from edge.manifest import Manifest
 from export import ethos
 from export.forms import FOLDS
 from export.layers import spell
-from imaging.byte_sizes import spell_size
+from medseg.byte_sizes import spell_size
 
 
 def card(manifest: Manifest, size: int) -> str:

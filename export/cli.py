@@ -2,7 +2,7 @@
 
 import argparse
 
-from imaging import command
+from medseg import command
 
 
 def build_parser(prog: str = "python -m export") -> argparse.ArgumentParser:

@@ -1,6 +1,6 @@
 """Errors of the export."""
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 class PrecisionError(InputError):

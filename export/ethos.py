@@ -13,7 +13,7 @@ from importlib import metadata
 from pathlib import Path
 
 from export.errors import FormatError
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 CONFIG = "Arm/vela.ini"  # ships with Vela
 

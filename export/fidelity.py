@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import imaging
-from imaging import record
 from imaging.cases import CaseFiles
 from imaging.labels import Label
 from imaging.scan import Scan
 from imaging.surface import surface_distances
+from medseg import record
 
 TOLERANCE_MM = 1.0
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from export.errors import FidelityError
 from export.formats import find_format
 from export.source import Source, open_source
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 def check_finetune(run, formats: Sequence[str], finetune) -> None:

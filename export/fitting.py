@@ -11,8 +11,8 @@ import numpy as np
 from export import arena
 from export.arena import ArenaError
 from export.conversion import Converted, convert
-from imaging.byte_sizes import spell_size
-from imaging.errors import InputError
+from medseg.byte_sizes import spell_size
+from medseg.errors import InputError
 
 TRIES = 6
 

@@ -7,7 +7,7 @@ from edge.manifest import MANIFEST, load_manifest
 from export.formats import FORMATS
 from export.model_source import is_model
 from export.source import open_source
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 FIGURES = Path(__file__).with_name("figures.json")
 REFERENCE = "tflite-float32"

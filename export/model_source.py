@@ -6,11 +6,11 @@ from pathlib import Path
 
 from edge.cases import find_cases
 from export.source import Source, load_network
-from imaging import record
 from imaging.cases import CaseFiles
-from imaging.errors import InputError, UsageError
 from imaging.labels import Label
 from imaging.recipe import Recipe, check
+from medseg import record
+from medseg.errors import InputError, UsageError
 
 OVERLAP = 0.5
 

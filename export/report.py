@@ -13,7 +13,7 @@ from export.fidelity import TOLERANCE_MM, Fidelity
 from export.latency import Latency, machine
 from export.operators import Operator
 from export.report_sections import sections
-from imaging import page, record
+from medseg import page, record
 
 NEXT = "zoo-edge predict THIS_FOLDER SCAN -o SEGMENTATION"
 

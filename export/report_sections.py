@@ -3,8 +3,8 @@
 import html
 
 from export import ethos
-from imaging import page
-from imaging.byte_sizes import spell_size
+from medseg import page
+from medseg.byte_sizes import spell_size
 
 
 def sections(facts: dict, worst: bytes | None) -> list[str]:

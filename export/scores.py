@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.manifest import load_manifest
 from export.source import Source, open_source
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 METRICS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
 

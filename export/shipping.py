@@ -16,8 +16,8 @@ from edge.segmenter import Segmenter
 from export.fidelity import Fidelity, compare
 from export.scores import cross_validated, cross_validated_artifacts, epochs, training_settings
 from export.source import Source, load_network, open_source
-from imaging import record
-from imaging.errors import InputError
+from medseg import record
+from medseg.errors import InputError
 
 # A rooted path, a home folder or a Windows drive, at the beginning of a word.
 _PLACE = re.compile(r"""(?:^|[\s'"=(,`])(?:~?/|[A-Za-z]:\\)\w""")

@@ -4,11 +4,11 @@ import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging import record
 from imaging.cases import CaseFiles, Cases
-from imaging.errors import InputError
 from imaging.labels import Label
 from imaging.recipe import Recipe
+from medseg import record
+from medseg.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from export import arena
 from export.bench.process import PEERS, Contestant, Worker, WorkerError
 from export.conversion import convert
 from export.latency import machine
-from imaging import record
-from imaging.errors import InputError, UsageError
 from imaging.labels import Label
 from imaging.recipe import Recipe
+from medseg import record
+from medseg.errors import InputError, UsageError
 
 FORMAT = "tflite-int8"
 SECONDS = 2.0

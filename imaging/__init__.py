@@ -7,12 +7,12 @@ import importlib
 
 _NAMES = {
     "Clip": "recipe",
-    "InputError": "errors",
+    "InputError": "medseg.errors",
     "Label": "labels",
     "Normalise": "recipe",
     "Recipe": "recipe",
     "Scan": "scan",
-    "UsageError": "errors",
+    "UsageError": "medseg.errors",
     "axis_codes": "orientation",
     "check_same_grid": "affine",
     "onto": "resampling",
@@ -29,13 +29,10 @@ _NAMES = {
 }
 _MODULES = (
     "affine",
-    "atomic",
     "calibration",
     "cases",
-    "command",
     "components",
     "detection",
-    "errors",
     "files",
     "image",
     "intensity",
@@ -45,7 +42,6 @@ _MODULES = (
     "orientation",
     "overlap",
     "recipe",
-    "record",
     "resampling",
     "scan",
     "scoring",
@@ -59,7 +55,8 @@ __all__ = sorted([*_NAMES, *_MODULES])
 
 def __getattr__(name):
     if name in _NAMES:
-        return getattr(importlib.import_module(f"imaging.{_NAMES[name]}"), name)
+        module = _NAMES[name] if "." in _NAMES[name] else f"imaging.{_NAMES[name]}"
+        return getattr(importlib.import_module(module), name)
     if name in _MODULES:
         return importlib.import_module(f"imaging.{name}")
     raise AttributeError(f"module 'imaging' has no attribute {name!r}")

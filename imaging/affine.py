@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 # Headers store affines in float32, so grids that are meant to agree do so only to some thousandths of a voxel.
 SNAP = 0.01

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 def reliability(probabilities: np.ndarray, reference: np.ndarray, bins: int = 15) -> np.ndarray:

@@ -7,7 +7,7 @@ import math
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

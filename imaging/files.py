@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from imaging.affine import check_same_grid
-from imaging.atomic import write_bytes
-from imaging.errors import InputError
 from imaging.image import image_bytes, read_image
 from imaging.nifti import nifti_bytes, read_nifti, smallest
 from imaging.scan import Scan
+from medseg.atomic import write_bytes
+from medseg.errors import InputError
 
 NIFTI = (".nii", ".nii.gz")
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")

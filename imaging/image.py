@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.errors import InputError
 from imaging.scan import Scan
+from medseg.errors import InputError
 
 
 def read_image(path) -> Scan:

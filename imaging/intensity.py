@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 # A deviation this small against the mean is rounding of a constant image, not contrast.
 CONSTANT = 1e-7

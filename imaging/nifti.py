@@ -4,8 +4,8 @@ import gzip
 
 import numpy as np
 
-from imaging.errors import InputError
 from imaging.scan import Scan
+from medseg.errors import InputError
 
 # Header units to millimetres; an unknown unit is taken as mm, as other readers do.
 MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}

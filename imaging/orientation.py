@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from imaging.errors import UsageError
 from imaging.scan import Scan
+from medseg.errors import UsageError
 
 
 def axis_codes(affine: np.ndarray) -> str:

@@ -5,7 +5,7 @@ Two empty masks agree fully, so every score is 1; a score whose denominator alon
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 def counts(prediction: np.ndarray, reference: np.ndarray) -> tuple[int, int, int]:

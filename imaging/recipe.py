@@ -5,11 +5,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from imaging.affine import moved
-from imaging.errors import InputError, UsageError
 from imaging.intensity import clip, normalise
 from imaging.orientation import reorient
 from imaging.resampling import maps_exactly, onto, resample
 from imaging.scan import Scan
+from medseg.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)

@@ -3,9 +3,9 @@
 import numpy as np
 
 from imaging.affine import AxisMap, axis_map, index_map, moved
-from imaging.errors import UsageError
 from imaging.interpolation import interpolate
 from imaging.scan import Scan
+from medseg.errors import UsageError
 
 # An axis whose spacing is this close to the wanted one is left as it is, so that header noise blurs nothing.
 SPACING_TOLERANCE = 1e-3

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from imaging import overlap, volume
-from imaging.errors import InputError
 from imaging.labels import Label
 from imaging.surface import surface_distances
+from medseg.errors import InputError
 
 # What a larger value means, for tables and comparisons; volumes are neither.
 HIGHER_IS_BETTER = {

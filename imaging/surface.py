@@ -12,8 +12,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.errors import InputError
 from imaging.overlap import as_masks
+from medseg.errors import InputError
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ import math
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 # Deviation of the Gaussian as a share of the patch (Isensee et al. 2021, nnU-Net, doi:10.1038/s41592-020-01008-z).
 SIGMA = 0.125

@@ -8,13 +8,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parent.parent
-PACKAGES = {"imaging", "zoo", "train", "export", "edge"}
+PACKAGES = {"medseg", "imaging", "zoo", "train", "export", "edge"}
 MAY_IMPORT = {
-    "imaging": set(),
-    "zoo": set(),
-    "train": {"imaging", "zoo"},
-    "edge": {"imaging"},
-    "export": {"imaging", "zoo", "edge"},
+    "medseg": set(),
+    "imaging": {"medseg"},
+    "zoo": {"medseg"},
+    "train": {"medseg", "imaging", "zoo"},
+    "edge": {"medseg", "imaging"},
+    "export": {"medseg", "imaging", "zoo", "edge"},
 }
 HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "jax", "torch"}
 
@@ -48,7 +49,7 @@ def test_arrows(package):
     assert not wrong
 
 
-@pytest.mark.parametrize("package", ["imaging", "edge"])
+@pytest.mark.parametrize("package", ["medseg", "imaging", "edge"])
 def test_device_packages_name_no_framework(package):
     wrong = {f"{p.relative_to(ROOT)}: {n}" for p in _files(package) for n in _imported(p) if n in HEAVY}
     assert not wrong

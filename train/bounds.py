@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable
 from dataclasses import replace
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train.candidates import MEASURED, NAMES, Bounds, Candidates, spell
 from train.plan import Network
 from train.shape_rules import builder_parameters

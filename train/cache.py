@@ -13,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.errors import InputError
 from imaging.labels import Label
 from imaging.recipe import Recipe
+from medseg.errors import InputError
 
 VERSION = 1  # part of every key: raise it when preprocessing or the files below change
 POSITIONS = 10_000  # voxels remembered per class, to centre patches on

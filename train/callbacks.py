@@ -7,7 +7,7 @@ import time
 import keras
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 from train.checkpoint import save_checkpoint
 from train.curves import DICE
 

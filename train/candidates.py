@@ -4,8 +4,8 @@ import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imaging.byte_sizes import spell_size
-from imaging.errors import InputError, UsageError
+from medseg.byte_sizes import spell_size
+from medseg.errors import InputError, UsageError
 from train.plan import Network
 
 APART = 1.2  # ratio of two candidates' activations from which on a line through both says what others need

@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train.plan import Augmentation
 
 _SUFFIX = "_chance"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 from train import layouts
 from train.dataset import Dataset, from_listing
 from train.inspection import Inspection, Problem, inspect

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 NAME = "last.npz"
 

@@ -4,7 +4,7 @@ import argparse
 import importlib
 from collections.abc import Callable
 
-from imaging.command import run
+from medseg.command import run
 
 COMMANDS = ("plan", "data", "train", "finetune", "evaluate")
 """Sub-commands; ``train/commands/<name>.py`` holds ``add_<name>(subparsers)``."""

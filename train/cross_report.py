@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import imaging
-from imaging import page
-from imaging.record import from_dict, to_dict, write_text
 from imaging.scoring import DISTANCES
+from medseg import page
+from medseg.record import from_dict, to_dict, write_text
 from train import figures
 from train.evaluate import COLUMNS
 from train.postprocess import GAIN, Decision, cleaning_text

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from imaging.errors import InputError
-from imaging.record import from_dict, to_dict, write_text
 from imaging.scoring import DISTANCES
+from medseg.errors import InputError
+from medseg.record import from_dict, to_dict, write_text
 from train.evaluate import COLUMNS, evaluate, mean_scores
 from train.postprocess import Decision, apply, choose, decision_text
 from train.predictions import predicted_cases, prediction_file

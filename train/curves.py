@@ -5,7 +5,7 @@ import io
 import os
 from pathlib import Path
 
-from imaging.record import write_text
+from medseg.record import write_text
 
 DICE = "val_dice"
 """Column of a history: mean Dice of whole held-back cases over the classes; that of a class has ``_NAME`` behind."""

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.errors import InputError
 from imaging.labels import Label
+from medseg.errors import InputError
 from train import layouts
 from train.grouping import group_names
 

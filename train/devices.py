@@ -13,7 +13,7 @@ import os
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train.pipeline import Part
 from train.plan import Plan
 

@@ -5,7 +5,7 @@ import hashlib
 import shutil
 from pathlib import Path
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train.public_sets import PUBLIC_SETS
 from train.transfer import download
 from train.unpack import unpack, verify_members

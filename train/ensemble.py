@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from imaging import record
 from imaging.cases import Cases
-from imaging.errors import InputError
+from medseg import record
+from medseg.errors import InputError
 from train.evaluate import patch_predictor, score_cases, segmenter
 from train.postprocess import Postprocessing, apply
 from train.run import Run

@@ -8,11 +8,11 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from imaging.errors import InputError
 from imaging.labels import Label
-from imaging.record import write_text
 from imaging.scoring import DISTANCES
 from imaging.tiling import predict_tiled
+from medseg.errors import InputError
+from medseg.record import write_text
 from train.pipeline import fold_cases
 from train.plan import Plan
 from train.predictions import save_prediction

@@ -5,8 +5,8 @@ import functools
 import os
 from pathlib import Path
 
-from imaging import record
-from imaging.errors import InputError, UsageError
+from medseg import record
+from medseg.errors import InputError, UsageError
 from train.cache import cache_cases
 from train.checkpoint import has_checkpoint
 from train.compiling import objective, optimizer

@@ -4,7 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train.plan import Plan
 from train.run import Run, open_run
 

@@ -4,7 +4,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 
 MIN_GROUPS = 5  # a cut of the names that leaves fewer groups than this is taken for a site or a disease, not a patient
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 import imaging
-from imaging.errors import InputError
+from medseg.errors import InputError
 from train.reference import class_indices, with_ignored
 
 SAMPLES = 10_000  # foreground voxels kept per case for the intensity statistics, as nnU-Net does

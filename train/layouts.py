@@ -3,8 +3,8 @@
 import re
 from pathlib import Path
 
-from imaging.errors import InputError, UsageError
 from imaging.labels import Label
+from medseg.errors import InputError, UsageError
 from train.listing import (
     SUFFIXES,
     Entry,

@@ -6,8 +6,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.errors import InputError
 from imaging.labels import Label
+from medseg.errors import InputError
 
 IGNORE = "ignore"  # nnU-Net v2's name for voxels that nobody has labelled
 SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff")

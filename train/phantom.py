@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from imaging.errors import InputError, UsageError
 from imaging.labels import Label
 from imaging.scan import Scan
+from medseg import record
+from medseg.errors import InputError, UsageError
 
 LABELS = (Label("background", 0), Label("body", 1), Label("cap", 2))
 NOISE = 1.0  # standard deviation; the intensities below are in units of it
@@ -132,7 +133,7 @@ def make_phantoms(folder, cases: int = 30, seed: int = 0, unseen: int = 0) -> Pa
         "test": [f"./imagesTs/{name}.nii.gz" for name in names[cases:]],
     }
     # Written last: a folder without it is an unfinished one and can be made again.
-    imaging.record.write_text(folder / "dataset.json", json.dumps(description, indent=1) + "\n")
+    record.write_text(folder / "dataset.json", json.dumps(description, indent=1) + "\n")
     return folder
 
 

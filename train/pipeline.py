@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train.cache import cache_cases
 from train.plan import Plan
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from imaging.errors import InputError, UsageError
 from imaging.labels import Label
+from medseg.errors import InputError, UsageError
 from train.listing import Entry, Listing, channels_of, ignored_value, images_in, labels_of, stem
 
 MAX_CLASSES = 64  # more distinct values than this is a lossy or grey-scale mask, not a label file

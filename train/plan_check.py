@@ -6,10 +6,10 @@ from dataclasses import replace
 
 import numpy as np
 
-from imaging.errors import InputError, UsageError
 from imaging.recipe import check as check_recipe
 from imaging.recipe import prepare
 from imaging.scan import Scan
+from medseg.errors import InputError, UsageError
 from train.plan import Plan
 from train.shape_rules import total_stride
 

@@ -5,7 +5,7 @@ import dataclasses
 import sys
 from collections.abc import Callable, Sequence
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train.bounds import keep_bounds
 from train.candidates import NAMES, Bounds
 from train.dataset import problems_text
@@ -50,7 +50,7 @@ def make_plan(
             ``train.plan.Training``. None means: by the rule.
 
     Returns:
-        The plan, ready to be saved with ``imaging.record.save``.
+        The plan, ready to be saved with ``medseg.record.save``.
 
     Raises:
         InputError: listing every problem of the dataset that forbids training, or for fewer groups than folds.

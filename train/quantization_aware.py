@@ -7,7 +7,7 @@ from pathlib import Path
 
 import keras
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train.plan import Plan
 from train.run import Run
 

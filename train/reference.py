@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imaging.errors import InputError
 from imaging.labels import Label
+from medseg.errors import InputError
 
 
 def read_reference(case, labels: Sequence[Label], ignore: int | None = None):

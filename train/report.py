@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from imaging import page, record
-from imaging.record import to_dict, write_text
+from medseg import page, record
+from medseg.record import to_dict, write_text
 from train import figures
 from train.curves import load_history
 from train.evaluate import COLUMNS, patch_predictor, segmenter

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from imaging import record
 from imaging.cases import CaseFiles, Cases
-from imaging.errors import InputError
+from medseg import record
+from medseg.errors import InputError
 from train.plan import Plan
 
 

@@ -5,8 +5,8 @@ import inspect
 import math
 from dataclasses import replace
 
-from imaging.errors import UsageError
 from imaging.recipe import Recipe
+from medseg.errors import UsageError
 from train.plan import Network
 
 DEPTH = {2: 5, 3: 4}  # levels of the default networks

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 def split(cases: Sequence, folds: int = 5, seed: int = 0) -> tuple[tuple[str, ...], ...]:

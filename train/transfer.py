@@ -7,7 +7,7 @@ import urllib.error
 import urllib.request
 from pathlib import Path
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 CHUNK = 1 << 18
 ATTEMPTS = 4  # in a row without a new byte

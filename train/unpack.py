@@ -7,7 +7,7 @@ import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 SUFFIXES = (".keras", ".npz")
 

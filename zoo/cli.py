@@ -46,7 +46,7 @@ def main(argv=None) -> int:
     try:
         module = importlib.import_module(COMMANDS[argv[0]][0])
     except ModuleNotFoundError as error:
-        from imaging.command import missing_package
+        from medseg.command import missing_package
 
         print(f"zoo: error: {missing_package(error)}", file=sys.stderr)
         return 1

@@ -11,7 +11,7 @@ from export.bench import network, peers
 from export.bench.contest import Contest, contest
 from export.bench.process import PEERS as FOLDER
 from export.bench.process import Contestant
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 def compare(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from export.bench.process import Contestant, Worker, WorkerError
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 # Runs of a turn that are timed, after one that is not.
 TURN = 3

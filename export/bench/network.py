@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 PATCHES = 8
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 from export.bench.process import PEERS as FOLDER
 from export.bench.process import Contestant
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)

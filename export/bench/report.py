@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from export.bench.contest import Contest, Result
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 PICTURES = (".png", ".svg", ".pdf")
 COLUMNS = ("MB", "median ms", "p10", "p90", "first ms", "peak MB", "same", "speed")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 
 
 def add_bench(subparsers) -> None:
@@ -38,10 +38,10 @@ def run_bench(args) -> int:
     """Handle ``zoo bench``."""
     import sys
 
-    from edge.progress import Bar
     from export.bench import report
     from export.bench.compare import compare
-    from imaging.command import emit_json
+    from medseg.command import emit_json
+    from medseg.progress import Bar
 
     if args.list:
         return _list(args)
@@ -83,7 +83,7 @@ def _list(args) -> int:
     import dataclasses
 
     from export.bench.peers import PEERS, find
-    from imaging.command import emit_json
+    from medseg.command import emit_json
 
     found = find(list(PEERS.values()), args.python)
     if args.json:

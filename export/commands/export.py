@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from imaging.command import next_command
-from imaging.errors import UsageError
+from medseg.command import next_command
+from medseg.errors import UsageError
 
 
 def add_export(subparsers) -> None:
@@ -107,7 +107,7 @@ def run_export(args) -> int:
     from export.quantization import check_weights
     from export.ranges import check_method
     from export.source import int8_warning
-    from imaging.byte_sizes import parse_size
+    from medseg.byte_sizes import parse_size
 
     for name in args.format:
         find_format(name)
@@ -139,7 +139,7 @@ def run_export(args) -> int:
 
     from edge.manifest import load_manifest
     from export.artifact import MAX_DROP
-    from imaging.command import emit_json
+    from medseg.command import emit_json
 
     folders = export_finetuned(
         source,
@@ -203,7 +203,7 @@ def _source(args):
 
 def _list(args) -> int:
     from export.listing import listed, table
-    from imaging.command import emit_json
+    from medseg.command import emit_json
 
     rows = listed(args.run, args.out)
     if args.json:

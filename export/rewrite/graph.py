@@ -14,7 +14,7 @@ from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, inlined, placeholders
 from export.rewrite.nested import graph, is_graph
 from export.rewrite.registry import find_rule
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 class RewriteError(InputError):

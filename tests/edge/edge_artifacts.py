@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from edge.manifest import Manifest, Tensor
-from imaging import record
 from imaging.labels import Label
 from imaging.recipe import Normalise, Recipe
+from medseg import record
 
 ROOT = Path(__file__).parents[2]
 LABELS = (Label("background", 0), Label("core", 7), Label("rim", 300))

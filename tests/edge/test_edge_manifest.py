@@ -8,7 +8,8 @@ import pytest
 
 from edge import load_manifest
 from edge.manifest import sha256
-from imaging import InputError, record
+from imaging import InputError
+from medseg import record
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ import pytest
 import edge
 from edge import shipped
 from edge.cli import main
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 @pytest.fixture

@@ -9,11 +9,11 @@ from keras import layers
 
 import imaging
 import zoo
-from imaging import record
 from imaging.cases import CaseFiles, Cases
 from imaging.labels import Label
 from imaging.recipe import Normalise, Recipe
 from imaging.scan import Scan
+from medseg import record
 
 LABELS = (Label("background", 0), Label("ball", 3))
 

@@ -14,7 +14,7 @@ from export import arena, fitting
 from export.arena import Buffer
 from export.cli import main
 from export.conversion import convert
-from imaging.byte_sizes import spell_size
+from medseg.byte_sizes import spell_size
 
 PATCH = (16, 16, 8)
 ORIGIN = fitting.Origin("unet3d", {"width": 8, "depth": 2, "convolutions": 1})

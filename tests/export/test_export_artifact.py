@@ -17,7 +17,7 @@ from export.artifact import check_writable, export_run
 from export.errors import FidelityError, FormatError, PrecisionError
 from export.formats import FORMATS
 from export.source import load_network, open_source
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 def quietly(line):

@@ -12,8 +12,8 @@ from export.conversion import Converted
 from export.errors import FidelityError, FormatError
 from export.formats import find_format
 from export.layers import spell
-from imaging import command
-from imaging.errors import UsageError
+from medseg import command
+from medseg.errors import UsageError
 
 
 def converted(method, floats, equalised=0, agreement=0.0):

@@ -10,8 +10,8 @@ import imaging
 from export import calibrate
 from export.source import open_source
 from imaging import tiling
-from imaging.errors import InputError
 from imaging.recipe import prepare
+from medseg.errors import InputError
 
 
 @pytest.fixture(scope="module")

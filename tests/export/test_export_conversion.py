@@ -12,7 +12,7 @@ import zoo
 from export.errors import PrecisionError
 from export.formats import FORMATS, Format, find_format
 from export.rewrite import RewriteError
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 FLOATS = ["tflite-float32", "tflite-float16", "onnx-float32"]
 INTEGERS = [name for name in FORMATS if FORMATS[name].activations == "int8"]

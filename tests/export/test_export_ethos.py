@@ -15,8 +15,8 @@ from export import ethos
 from export.artifact import export_run
 from export.cli import main
 from export.conversion import convert
-from imaging import record
-from imaging.errors import InputError, UsageError
+from medseg import record
+from medseg.errors import InputError, UsageError
 
 PATCH = (16, 16, 8)
 OPTIONS = {"width": 8, "depth": 2, "convolutions": 1}

@@ -8,7 +8,7 @@ from export_runs import write_run
 from export import listing
 from export.formats import FORMATS
 from export.listing import FIGURES, REFERENCE, figures, listed, table
-from imaging.errors import InputError
+from medseg.errors import InputError
 from zoo.cli import main
 
 MEASURED = {

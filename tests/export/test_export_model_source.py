@@ -12,8 +12,8 @@ import edge
 import imaging
 from export.commands.export import add_export
 from export.source import int8_warning
-from imaging import command, record
 from imaging.cases import Cases
+from medseg import command, record
 
 
 @pytest.fixture(scope="module")

@@ -21,7 +21,7 @@ from export.errors import FidelityError, FormatError
 from export.finetuning import check_finetune, export_finetuned
 from export.rewrite.blocks import choice
 from export.source import open_source
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from zoo import quantization
 
 RANGE = (-0.83, 2.71)

@@ -12,8 +12,8 @@ import edge
 import zoo
 from export.artifact import export_run
 from export.shipping import About, pack
-from imaging import record
-from imaging.errors import InputError
+from medseg import record
+from medseg.errors import InputError
 from zoo import weights
 
 ABOUT = About("balls", "made here", "CC0-1.0", "nobody", "tests", "all else")

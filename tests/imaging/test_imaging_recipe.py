@@ -22,7 +22,7 @@ from imaging import (
     restore_classes,
 )
 from imaging.overlap import dice
-from imaging.record import from_dict, to_dict
+from medseg.record import from_dict, to_dict
 
 CODES = ["".join(c) for axes in itertools.permutations(["RL", "AP", "SI"]) for c in itertools.product(*axes)]
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 from test_train_pipeline import assert_same, taken, write_case
 from tiny import STILL, make_plan
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train import augment, intensity
 from train.chances import parse_chances, with_chances
 from train.cli import build_parser

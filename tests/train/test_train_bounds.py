@@ -8,8 +8,8 @@ from dataset_folders import write_msd
 
 import zoo
 from export.trial import Footprint, footprint
-from imaging import record
-from imaging.errors import InputError, UsageError
+from medseg import record
+from medseg.errors import InputError, UsageError
 from train.bounds import _shorter, keep_bounds
 from train.candidates import Bounds, Candidates
 from train.cli import main

@@ -11,7 +11,7 @@ import pytest
 from tiny import make_plan, write_dataset
 
 import imaging
-from imaging.errors import InputError
+from medseg.errors import InputError
 from train.cache import cache_cases, cached, case_key, class_positions
 from train.reference import class_indices
 

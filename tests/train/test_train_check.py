@@ -5,8 +5,8 @@ import pytest
 from dataset_folders import scan_3d, write_flat, write_msd
 
 import imaging
-from imaging.errors import InputError
 from imaging.scan import Scan
+from medseg.errors import InputError
 from train.check import check_dataset
 from train.dataset import open_dataset
 from train.planning import make_plan

@@ -7,8 +7,8 @@ import pytest
 from dataset_folders import scan_3d, write_flat, write_msd
 
 import imaging
-from imaging import record
 from imaging.scan import Scan
+from medseg import record
 from train.cli import COMMANDS, build_parser, main
 from train.plan import Plan
 

@@ -5,9 +5,9 @@ import pytest
 from dataset_folders import scan_3d, write_flat, write_msd
 
 import imaging
-from imaging.errors import InputError, UsageError
 from imaging.labels import Label
 from imaging.scan import Scan
+from medseg.errors import InputError, UsageError
 from train.dataset import open_dataset
 
 

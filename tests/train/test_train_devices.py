@@ -15,8 +15,8 @@ import pytest
 from test_train_pipeline import assert_same, taken
 from tiny import STILL, make_plan
 
-from imaging import record
-from imaging.errors import UsageError
+from medseg import record
+from medseg.errors import UsageError
 from train.cache import cache_cases
 from train.chances import with_chances
 from train.cli import build_parser

@@ -8,7 +8,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 from dataset_folders import write_msd
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train import transfer
 from train.cli import main
 from train.dataset import open_dataset

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from tiny import STILL, make_plan, write_dataset
 
-from imaging.errors import InputError
 from imaging.recipe import Normalise
+from medseg.errors import InputError
 from train import figures
 from train.cli import main
 from train.evaluate import evaluate, mean_scores, patch_predictor, score_cases, segmenter, table
@@ -168,7 +168,7 @@ def test_flat_images_have_one_view(channels):
 
 def test_train_and_evaluate_from_the_command_line(dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
-    from imaging import record
+    from medseg import record
 
     record.save(tmp_path / "plan.json", make_plan(dataset, epochs=9, augmentation=STILL))
     out = str(tmp_path / "run")

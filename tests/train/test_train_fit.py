@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tiny import STILL, make_plan
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train import callbacks
 from train import checkpoint as checkpoints
 from train.curves import load_history

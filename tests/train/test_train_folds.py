@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from tiny import STILL, make_plan, write_dataset
 
-from imaging import record
-from imaging.errors import InputError, UsageError
+from medseg import record
+from medseg.errors import InputError, UsageError
 from train.cli import main
 from train.cross_report import mean_table, postprocessing
 from train.cross_validation import cross_validate, deviations, load_decision, summary_table

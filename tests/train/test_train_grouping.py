@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train.grouping import group_names
 
 

@@ -14,8 +14,8 @@ import imaging
 from export.fidelity import compare
 from export.source import open_source
 from imaging.cases import CaseFiles
-from imaging.errors import UsageError
 from imaging.labels import Label
+from medseg.errors import UsageError
 from train.cache import cache_cases, case_key
 from train.chances import with_chances
 from train.cross_validation import cross_validate

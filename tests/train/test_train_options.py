@@ -10,7 +10,7 @@ import pytest
 import tensorflow as tf
 from tiny import STILL, make_plan
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train import callbacks
 from train.cli import build_parser
 from train.commands.train import overridden
@@ -160,7 +160,7 @@ def test_deep_supervision_is_asked_for_in_one_place(dataset):
 
 
 def test_plans_of_before_these_settings_can_be_read(dataset, tmp_path):
-    from imaging import record
+    from medseg import record
     from train.plan import Plan
 
     plan = make_plan(dataset)

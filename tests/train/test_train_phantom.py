@@ -5,7 +5,7 @@ import pytest
 from dataset_folders import write_flat
 
 import imaging
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train.dataset import open_dataset
 from train.phantom import best_threshold_dice, make_phantoms, phantom
 

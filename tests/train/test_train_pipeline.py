@@ -9,8 +9,8 @@ import tensorflow as tf
 from tiny import STILL, make_plan
 
 import train
-from imaging.errors import UsageError
 from imaging.tiling import pad_to
+from medseg.errors import UsageError
 from train.cache import CachedCase, class_positions
 from train.pipeline import batches, case_indices, cases_of_step, fold_cases
 from train.reading import reader

@@ -5,10 +5,10 @@ import pytest
 from dataset_folders import scan_3d, write_flat, write_msd
 
 import imaging
-from imaging import record
-from imaging.errors import InputError, UsageError
 from imaging.recipe import Clip, Normalise, Recipe
 from imaging.scan import Scan
+from medseg import record
+from medseg.errors import InputError, UsageError
 from train.dataset import open_dataset
 from train.plan import Network, Plan
 from train.plan_check import check_plan

@@ -6,8 +6,9 @@ import json
 import numpy as np
 import pytest
 
-from imaging import overlap, record
+from imaging import overlap
 from imaging.labels import Label
+from medseg import record
 from train.postprocess import ClassCleaning, Decision, Postprocessing, apply, choose, decision_text
 
 LABELS = (Label("background", 0), Label("ball", 1), Label("box", 7))

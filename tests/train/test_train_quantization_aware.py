@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from tiny import STILL, make_plan
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 from train.cli import build_parser
 from train.fit import check, fit
 from train.fused_layers import FusedFakeQuantize

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train.dataset import Case
 from train.split import split
 

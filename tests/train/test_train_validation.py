@@ -8,8 +8,8 @@ import pytest
 import tensorflow as tf
 from tiny import STILL, make_plan
 
-from imaging.errors import UsageError
 from imaging.labels import Label
+from medseg.errors import UsageError
 from train import callbacks
 from train.curves import draw_curves, load_history
 from train.evaluate import evaluate

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from tiny import STILL, make_plan, tiny_network
 
-from imaging.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError
 from train.cli import build_parser
 from train.commands.train import overridden
 from train.fit import fit, network

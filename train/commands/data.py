@@ -2,8 +2,8 @@
 
 from pathlib import Path
 
-from imaging.command import emit_json, next_command
-from imaging.errors import UsageError
+from medseg.command import emit_json, next_command
+from medseg.errors import UsageError
 from train.public_sets import PUBLIC_SETS
 
 

@@ -4,8 +4,8 @@ import json
 import os
 from pathlib import Path
 
-from imaging.command import emit_json, next_command
-from imaging.errors import UsageError
+from medseg.command import emit_json, next_command
+from medseg.errors import UsageError
 
 
 def add_evaluate(subparsers) -> None:
@@ -95,7 +95,7 @@ def _several(args):
 
 
 def _ensemble(args, runs, dataset):
-    from imaging.record import write_text
+    from medseg.record import write_text
     from train.cross_validation import load_decision
     from train.ensemble import evaluate_ensemble
     from train.evaluate import table

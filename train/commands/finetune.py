@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from imaging.command import next_command
+from medseg.command import next_command
 
 
 def add_finetune(subparsers) -> None:

@@ -5,10 +5,10 @@ import math
 import os
 from pathlib import Path
 
-from imaging import record
-from imaging.byte_sizes import parse_size
-from imaging.command import emit_json, next_command
-from imaging.errors import UsageError
+from medseg import record
+from medseg.byte_sizes import parse_size
+from medseg.command import emit_json, next_command
+from medseg.errors import UsageError
 from train.plan import Plan
 
 

@@ -5,9 +5,9 @@ import dataclasses
 import os
 from pathlib import Path
 
-from imaging import record
-from imaging.command import next_command
-from imaging.errors import UsageError
+from medseg import record
+from medseg.command import next_command
+from medseg.errors import UsageError
 from train.chances import parse_chances, with_chances
 from train.plan import Network, Plan
 

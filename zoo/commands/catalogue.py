@@ -4,7 +4,7 @@ import argparse
 import dataclasses
 
 import zoo
-from imaging import command
+from medseg import command
 
 
 def main(argv=None, prog: str = "zoo") -> int:

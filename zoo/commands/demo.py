@@ -10,8 +10,8 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging import command
-from imaging.errors import InputError
+from medseg import command
+from medseg.errors import InputError
 
 FORMATS = ("onnx-float32", "tflite-int8", "onnx-int8")
 CASES, UNSEEN = 40, 1

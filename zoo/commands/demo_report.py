@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from imaging.record import write_text
+from medseg.record import write_text
 
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#cc79a7")  # Okabe and Ito, distinguishable without colour vision
 

@@ -7,7 +7,7 @@ import os
 import sys
 from pathlib import Path
 
-from imaging import command
+from medseg import command
 
 
 def main(argv=None, prog: str = "zoo") -> int:
@@ -140,7 +140,7 @@ def run_pack(args) -> int:
     """Handle ``zoo weights pack``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from export.shipping import About, pack
-    from imaging import record
+    from medseg import record
 
     about = record.load(args.about, About)
     folder = pack(

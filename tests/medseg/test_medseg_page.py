@@ -3,7 +3,7 @@
 import base64
 from html.parser import HTMLParser
 
-from imaging import page
+from medseg import page
 
 
 class Reader(HTMLParser):

@@ -4,7 +4,7 @@ import contextlib
 import os
 from pathlib import Path
 
-from imaging.errors import InputError
+from medseg.errors import InputError
 
 
 def write_bytes(path, data: bytes) -> None:

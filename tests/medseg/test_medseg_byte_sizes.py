@@ -2,8 +2,8 @@
 
 import pytest
 
-from imaging.byte_sizes import parse_size, spell_size
-from imaging.errors import UsageError
+from medseg.byte_sizes import parse_size, spell_size
+from medseg.errors import UsageError
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ import argparse
 import pytest
 
 from imaging import InputError, UsageError
-from imaging.command import emit_json, next_command, run
+from medseg.command import emit_json, next_command, run
 
 
 def parser(action):

@@ -7,7 +7,7 @@ import pytest
 
 from imaging import Clip, InputError, Normalise, Recipe
 from imaging.labels import Label
-from imaging.record import from_dict, load, save, to_dict, write_text
+from medseg.record import from_dict, load, save, to_dict, write_text
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import io
 import time
 
-from edge.progress import Bar
+from medseg.progress import Bar
 
 
 class Terminal(io.StringIO):

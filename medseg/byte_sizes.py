@@ -3,7 +3,7 @@
 import math
 import re
 
-from imaging.errors import UsageError
+from medseg.errors import UsageError
 
 # Memories are sold in powers of two.
 UNITS = {"": 1, "b": 1, "bytes": 1, "kb": 2**10, "kib": 2**10, "mb": 2**20, "mib": 2**20, "gb": 2**30, "gib": 2**30}

@@ -6,8 +6,8 @@ import types
 import typing
 from pathlib import Path
 
-from imaging.atomic import write_bytes
-from imaging.errors import InputError
+from medseg.atomic import write_bytes
+from medseg.errors import InputError
 
 
 def to_dict(record) -> dict:
