@@ -1,11 +1,11 @@
 """Which scans a command line names, and where their segmentations go."""
 
 import os
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from imaging.cases import case_and_channel, case_name, check_case_name, scans_in
 from imaging.files import NIFTI, SUFFIXES, suffix
 from medseg.errors import InputError, UsageError
 
@@ -41,7 +41,10 @@ def find_cases(scans: Sequence[str], output: str, channels: int) -> tuple[Case, 
     """
     found = []
     for given in scans:
-        found += _in_folder(Path(given), channels) if Path(given).is_dir() else [_named(given)]
+        if Path(given).is_dir():
+            found += [(files, _output_name(files[0], name)) for name, files in scans_of(given, channels)]
+        else:
+            found.append(_named(given))
     into = Path(output)
     if len(scans) > 1 or Path(scans[0]).is_dir() or into.is_dir() or output.endswith(os.sep):
         if into.is_file():
@@ -62,40 +65,46 @@ def _named(given):
     for file in files:
         if not file.is_file():
             raise InputError(f"{file}: no such file; give a scan ({', '.join(SUFFIXES)}) or a folder of scans")
-    return files, _output_name(files[0], _channel(files[0])[0] if len(files) > 1 else None)
+    return files, _output_name(files[0], case_and_channel(files[0])[0] if len(files) > 1 else case_name(files[0]))
 
 
-def _in_folder(folder, channels):
-    """All scans of a folder, in order of their names: (files, output name) of each."""
-    files = sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith("."))
+def scans_of(folder, channels: int) -> tuple[tuple[str, tuple[Path, ...]], ...]:
+    """All scans of a folder, in order of their names: case name and files of each.
+
+    Args:
+        folder: where they lie. If all files are named ``case_0000.ext``, ``case_0001.ext``, ... these are the channels
+            of one case (nnU-Net's naming).
+        channels: channels that the network takes.
+
+    Raises:
+        InputError: if there is none, or a channel is missing.
+    """
+    folder = Path(folder)
+    files = scans_in(folder)
     if not files:
-        raise InputError(f"{folder}: holds no scan; accepted are {', '.join(SUFFIXES)}")
+        raise InputError(f"{folder}: holds no scan; expected files of type {', '.join(SUFFIXES)}")
     grouped = {}
     for file in files:
-        name, number = _channel(file)
-        grouped.setdefault(name, {})[number] = file
+        name, number = case_and_channel(file)
+        parts = grouped.setdefault(name, {})
+        if number is not None and number in parts:
+            raise InputError(f"{parts[number]} and {file}: both are channel {number:04d} of case {name}; take one away")
+        parts[number] = file
     if all(set(parts) == set(range(channels)) for parts in grouped.values()) or all(
         set(parts) == {0} for parts in grouped.values()
     ):
-        return [(tuple(f for _, f in sorted(p.items())), _output_name(p[0], name)) for name, p in grouped.items()]
+        return tuple((name, tuple(f for _, f in sorted(parts.items()))) for name, parts in grouped.items())
     if channels > 1 and all(None not in parts and parts.keys() & range(channels) for parts in grouped.values()):
         name, parts = next((n, p) for n, p in grouped.items() if set(p) != set(range(channels)))
-        found = ", ".join(f"{number:04d}" for number in sorted(parts))
-        raise InputError(f"{folder}: case {name} has channels {found}; accepted are 0000 to {channels - 1:04d}, all")
-    return [((file,), _output_name(file)) for file in files]
+        present = ", ".join(f"{number:04d}" for number in sorted(parts))
+        raise InputError(f"{folder}: case {name} has channels {present}; accepted are 0000 to {channels - 1:04d}, all")
+    return tuple((case_name(file), (file,)) for file in files)
 
 
-def _channel(file):
-    """Case name and channel number of a file named ``case_0000.ext``; otherwise its stem and None."""
-    stem = file.name[: -len(suffix(file))]
-    match = re.fullmatch(r"(.+)_(\d{4})", stem)
-    return (match[1], int(match[2])) if match else (stem, None)
-
-
-def _output_name(file, stem=None):
+def _output_name(file, name):
     kind = suffix(file)
-    stem = file.name[: -len(kind)] if stem is None else stem
-    return stem + (kind if kind in NIFTI else ".png")
+    check_case_name(name, file)
+    return name + (kind if kind in NIFTI else ".png")
 
 
 def _check_outputs(cases):
@@ -105,11 +114,12 @@ def _check_outputs(cases):
         place = case.output.resolve()
         if place in inputs:
             raise UsageError(f"--out {case.output}: is an input and would be overwritten; choose another place")
-        if place in seen:
-            raise UsageError(f"{seen[place]} and {case.name}: both would be written to {case.output}; rename one")
+        key = str(place).casefold()  # where capitals do not count, the second would overwrite the first
+        if key in seen:
+            raise UsageError(f"{seen[key]} and {case.name}: both would be written to {case.output}; rename one")
         if case.output.is_dir():
             raise UsageError(f"--out {case.output}: is a folder; choose another name")
-        seen[place] = case.name
+        seen[key] = case.name
         _check_writable(case.output)
 
 

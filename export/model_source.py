@@ -4,9 +4,9 @@ import json
 from collections.abc import Sequence
 from pathlib import Path
 
-from edge.cases import find_cases
+from edge.cases import scans_of
 from export.source import Source, load_network
-from imaging.cases import CaseFiles
+from imaging.cases import CaseFiles, by_name, name_clashes, owner, scans_in
 from imaging.labels import Label
 from imaging.recipe import Recipe, check
 from medseg import record
@@ -87,20 +87,31 @@ def _read_recipe(path) -> Recipe:
 def _cases(folder, labels, channels) -> tuple[CaseFiles, ...]:
     if not folder.is_dir():
         raise InputError(f"{folder}: no such folder; give a folder of scans, as zoo-edge predict takes it")
-    found = []
-    for case in find_cases([str(folder)], str(folder / "segmentations"), channels):
-        name = case.output.name.partition(".")[0]
-        label = None if labels is None else _label_file(Path(labels), case.output.name, name)
-        found.append(CaseFiles(name, tuple(str(path) for path in case.scan), label))
-    return tuple(found)
+    listed = scans_of(folder, channels)
+    clashes = name_clashes((name, files[0]) for name, files in listed)
+    if clashes:
+        raise InputError(clashes[0])
+    scans = dict(listed)
+    label_of = {} if labels is None else _label_files(Path(labels), scans)
+    return tuple(CaseFiles(name, tuple(str(path) for path in scan), label_of.get(name)) for name, scan in scans.items())
 
 
-def _label_file(folder, file_name, name) -> str:
-    places = [folder / file_name, *sorted(folder.glob(f"{name}.*"))]
-    for place in places:
-        if place.is_file():
-            return str(place)
-    raise InputError(f"{folder}: holds no label file {file_name} for case {name}; give one for every scan")
+def _label_files(folder, scans) -> dict[str, str]:
+    """The label file of every scan, paired by name as ``zoo plan`` pairs them."""
+    label_of = {}
+    for name, path in by_name(scans_in(folder)).items():
+        scan = owner(name, scans)
+        if scan in label_of:
+            raise InputError(f"{folder}: both {label_of[scan]} and {path} are labels of case {scan}; take one away")
+        if scan is not None:
+            label_of[scan] = str(path)
+    missing = [name for name in scans if name not in label_of]
+    if missing:
+        raise InputError(
+            f"{folder}: holds no label file for {len(missing)} of {len(scans)} scans, the first is case {missing[0]}; "
+            "give one of the scan's name for every scan"
+        )
+    return label_of
 
 
 def _patch(path, model, recipe, patch) -> tuple[int, ...]:

@@ -123,3 +123,18 @@ def test_unusable_places(folder, monkeypatch, scan, out, error, message):
     with pytest.raises(error, match=message):
         find_cases([scan], out, 1)
     assert not (folder / "out").exists()
+
+
+def test_dotted_names_and_names_in_capitals(folder, tmp_path):
+    touch(folder, "pat.01.tif", "pat.02.tif", "._pat.01.tif")
+    cases = find_cases([str(folder)], str(tmp_path / "out"), 1)
+    assert named(cases) == {"pat.01.png": ["pat.01.tif"], "pat.02.png": ["pat.02.tif"]}
+    touch(folder, "PAT.01.tif")
+    with pytest.raises(UsageError, match=r"pat\.01\.tif: both would be written to"):
+        find_cases([str(folder)], str(tmp_path / "out"), 1)
+
+
+def test_two_files_of_one_channel(folder, tmp_path):
+    touch(folder, "p_0000.nii", "p_0000.nii.gz", "p_0001.nii")
+    with pytest.raises(InputError, match=r"p_0000\.nii and .*p_0000\.nii\.gz: both are channel 0000 of case p"):
+        find_cases([str(folder)], str(tmp_path / "out"), 2)

@@ -3,6 +3,8 @@
 import argparse
 import json
 import os
+import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -11,6 +13,7 @@ from export_runs import ball_network, write_run
 import edge
 import imaging
 from export.commands.export import add_export
+from export.model_source import open_model
 from export.source import int8_warning
 from imaging.cases import Cases
 from medseg import command, record
@@ -106,6 +109,24 @@ def test_missing_label_file_is_named(place, tmp_path, capsys):
     words = [*scans(place), "--labels-folder", place / "images" / ".."]
     assert export(place / "model.keras", "--format", "tflite-int8", "--out", tmp_path, *words) == 1
     assert "holds no label file" in capsys.readouterr().err
+
+
+def test_scans_and_labels_pair_by_their_whole_names(place, tmp_path):
+    for number, file in enumerate(sorted((place / "images").iterdir())[:3]):
+        for kind, suffix in (("images", ""), ("labels", "_seg")):
+            (tmp_path / kind).mkdir(exist_ok=True)
+            shutil.copy(place / kind / file.name, tmp_path / kind / f"pat.0{number}{suffix}.nii.gz")
+    source = open_model(
+        place / "model.keras",
+        place / "recipe.json",
+        tmp_path / "images",
+        labels=tmp_path / "labels",
+        patch=(8, 8, 8),
+    )
+    cases = (*source.training, *source.validation)
+    assert {case.name: Path(case.label).name for case in cases} == {
+        f"pat.0{number}": f"pat.0{number}_seg.nii.gz" for number in range(3)
+    }
 
 
 def test_options_of_a_model_are_refused_for_a_run(place, tmp_path, capsys):
