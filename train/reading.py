@@ -120,18 +120,34 @@ def _mapped_files(cases, kinds):
     written as one function with attributes and a node that names them: to trace hundreds would take long.
     """
     function = "_".join(["medseg_mapped_files", *kinds, *(kind.name for kind in kinds.values())])
-    library, graph = tf.compat.v1.GraphDef(), tf.compat.v1.GraphDef()
-    definition = library.library.function.add()
-    definition.signature.name = function
-    for name, kind in kinds.items():
-        definition.signature.output_arg.add(name=name, type=kind.as_datatype_enum)
-        definition.signature.attr.add(name=f"{name}_path", type="string")
-        definition.signature.attr.add(name=f"{name}_shape", type="shape")
-        node = definition.node_def.add(name=name, op="ImmutableConst")
-        node.attr["dtype"].type = kind.as_datatype_enum
-        node.attr["shape"].placeholder = f"{name}_shape"
-        node.attr["memory_region_name"].placeholder = f"{name}_path"
-        definition.ret[name] = f"{name}:tensor:0"
+    definition = {
+        "signature": {
+            "name": function,
+            "output_arg": [{"name": name, "type": kind.as_datatype_enum} for name, kind in kinds.items()],
+            "attr": [
+                attribute
+                for name in kinds
+                for attribute in (
+                    {"name": f"{name}_path", "type": "string"},
+                    {"name": f"{name}_shape", "type": "shape"},
+                )
+            ],
+        },
+        "node_def": [
+            {
+                "name": name,
+                "op": "ImmutableConst",
+                "attr": {
+                    "dtype": {"type": kind.as_datatype_enum},
+                    "shape": {"placeholder": f"{name}_shape"},
+                    "memory_region_name": {"placeholder": f"{name}_path"},
+                },
+            }
+            for name, kind in kinds.items()
+        ],
+        "ret": {name: f"{name}:tensor:0" for name in kinds},
+    }
+    functions, graph = tf.compat.v1.GraphDef(library={"function": [definition]}), tf.compat.v1.GraphDef()
     index = graph.node.add(name="index", op="Placeholder")
     index.attr["dtype"].type = tf.int32.as_datatype_enum
     chosen = graph.node.add(name="chosen", op="StatelessCase", input=["index"])
@@ -146,7 +162,7 @@ def _mapped_files(cases, kinds):
             branch.attr[f"{name}_path"].s = str(path).encode()
             branch.attr[f"{name}_shape"].shape.dim.add(size=path.stat().st_size // kind.size)
     with tf.init_scope():  # makes the function known to whatever runs afterwards
-        tf.graph_util.import_graph_def(library)
+        tf.graph_util.import_graph_def(functions)
 
     def files(number):
         outputs = [f"chosen:{output}" for output in range(len(kinds))]
