@@ -7,8 +7,8 @@ import numpy as np
 from imaging.scan import Scan
 from medseg.errors import InputError
 
-# Header units to millimetres; an unknown unit is taken as mm, as other readers do.
-MILLIMETRES = {"meter": 1000.0, "mm": 1.0, "micron": 0.001, "unknown": 1.0}
+# Header codes of units to millimetres; a code that stands for none is taken as mm, as other readers do.
+MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
 
 
 def read_nifti(path, channels: int | None = None) -> Scan:
@@ -144,9 +144,8 @@ def _to_channels(path, shape, channels):
 
 
 def _affine(path, image):
-    unit = image.header.get_xyzt_units()[0]
     affine = np.array(image.affine, float)
-    affine[:3] *= MILLIMETRES[unit]
+    affine[:3] *= MILLIMETRES.get(int(image.header["xyzt_units"]) & 7, 1.0)
     usable = np.isfinite(affine).all() and abs(np.linalg.det(affine[:3, :3])) > 1e-12
     if not usable:
         raise InputError(f"{path}: its affine {affine[:3].round(3).tolist()} gives voxels no size; correct the header")
