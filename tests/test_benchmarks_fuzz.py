@@ -20,11 +20,7 @@ def test_seeds_are_valid(tmp_path, name):
     kind = fuzz_files.FORMATS[name]
     for content in kind.seeds():
         (tmp_path / kind.name).write_bytes(content)
-        try:
-            kind.read(tmp_path / kind.name)
-        except InputError as error:
-            assert name == "nifti" or name == "gz", error
-            assert "axes" in str(error)  # the vector image, which needs a number of channels
+        kind.read(tmp_path / kind.name)
 
 
 @pytest.mark.parametrize("name", fuzz_files.FORMATS)
