@@ -1,10 +1,13 @@
 """The two runtimes behind one call: a patch of real numbers in, logits out.
 
 The runtimes are imported when a model is opened. Whatever the file stores (int8, uint8, float), callers see float32.
+Threads may share an opened model. LiteRT then computes one patch at a time, ONNX Runtime several at once; who wants
+LiteRT to compute several at once opens the model once for each thread.
 """
 
 import gzip
 import math
+import threading
 import zlib
 from pathlib import Path
 from typing import Protocol
@@ -16,7 +19,7 @@ from medseg.errors import InputError, UsageError
 
 
 class Runner(Protocol):
-    """An opened model."""
+    """An opened model, which several threads may call at the same time."""
 
     def run(self, patch: np.ndarray) -> np.ndarray:
         """Logits float32 (*patch, K) of a prepared patch float32 (*patch, C)."""
@@ -99,16 +102,21 @@ class LiteRTRunner:
                 )
         self._manifest = manifest
         self._input, self._output = inputs[0]["index"], outputs[0]["index"]
+        self._one_at_a_time = threading.Lock()
 
     def run(self, patch: np.ndarray) -> np.ndarray:
         """Logits float32 (*patch, K) of a prepared patch float32 (*patch, C)."""
-        self._interpreter.set_tensor(self._input, _stored(patch, self._manifest))
-        self._interpreter.invoke()
-        return _logits(self._interpreter.get_tensor(self._output), self._manifest)
+        values = _stored(patch, self._manifest)
+        # An interpreter has one input and one output tensor, and its invocation lets other Python threads run.
+        with self._one_at_a_time:
+            self._interpreter.set_tensor(self._input, values)
+            self._interpreter.invoke()
+            stored = self._interpreter.get_tensor(self._output)
+        return _logits(stored, self._manifest)
 
 
 class OnnxRunner:
-    """An .onnx file on ONNX Runtime's processor kernels."""
+    """An .onnx file on ONNX Runtime's processor kernels; its sessions are made for calls from several threads."""
 
     def __init__(self, model: Path, manifest: Manifest, threads: int):
         try:

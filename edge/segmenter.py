@@ -36,7 +36,7 @@ class Segmentation:
 
 @dataclass(frozen=True)
 class Segmenter:
-    """An opened artifact.
+    """An opened artifact. Threads may share it, see ``edge.interpreter``; results are those of one thread.
 
     Attributes:
         manifest: what is known of it.
