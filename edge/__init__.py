@@ -8,6 +8,10 @@ Names are loaded when first used, so that ``import edge`` costs next to nothing.
 
 import importlib
 
+from medseg.shadowing import guard
+
+guard("edge", "imaging")
+
 _NAMES = {
     "Manifest": "manifest",
     "Segmentation": "segmenter",

@@ -2,6 +2,10 @@
 
 import importlib
 
+from medseg.shadowing import guard
+
+guard("export", "zoo", "imaging", "edge")
+
 _NAMES = {
     "FORMATS": "formats",
     "convert": "conversion",

@@ -5,7 +5,6 @@ import difflib
 import importlib.util
 import re
 import subprocess
-import sys
 import tempfile
 from collections import Counter
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from pathlib import Path
 
 from export.errors import FormatError
 from medseg.errors import InputError, UsageError
+from medseg.process import module_command
 
 CONFIG = "Arm/vela.ini"  # ships with Vela
 
@@ -169,11 +169,10 @@ def _run_vela(data, target, folder) -> str:
     """Run Vela as a process of its own, since its core may abort; returns what it printed."""
     model = folder / "model.tflite"
     model.write_bytes(data)
-    command = [
-        sys.executable, "-m", "ethosu.vela", str(model), "--output-dir", str(folder), "--config", CONFIG,
-        "--accelerator-config", target.accelerator, "--system-config", target.system, "--memory-mode", target.memory,
-        "--verbose-performance",
-    ]  # fmt: skip
+    command = module_command(
+        "ethosu.vela", model, "--output-dir", folder, "--config", CONFIG, "--accelerator-config", target.accelerator,
+        "--system-config", target.system, "--memory-mode", target.memory, "--verbose-performance",
+    )  # fmt: skip
     done = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=folder)
     if done.returncode or not (folder / "model_vela.tflite").is_file():
         lines = [line for line in (done.stderr + done.stdout).splitlines() if line.strip()]

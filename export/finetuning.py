@@ -1,7 +1,6 @@
 """Where int8 loses too much: quantization-aware fine-tuning of the run, in a process of its own, and another export."""
 
 import json
-import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -11,6 +10,7 @@ from export.errors import FidelityError
 from export.formats import find_format
 from export.source import Source, open_source
 from medseg.errors import InputError, UsageError
+from medseg.process import environment, module_command
 
 
 def check_finetune(run, formats: Sequence[str], finetune) -> None:
@@ -95,11 +95,9 @@ def export_finetuned(run, formats: Sequence[str], out, finetune=None, **options)
 def _finetuned(run: Path, folder: Path, weights: str) -> Source:
     """The run fine-tuned, in a process of its own: training and export know each other by run folders only."""
     if not (folder / "model.keras").is_file():
-        command = [sys.executable, "-m", "train", "finetune", str(run), "--out", str(folder), "--weights", weights]
+        command = module_command("train", "finetune", run, "--out", folder, "--weights", weights)
         command += ["--resume"] if (folder / "plan.json").is_file() else []
-        places = [str(Path(__file__).parent.parent), *filter(None, [os.environ.get("PYTHONPATH")])]
-        environment = {**os.environ, "PYTHONPATH": os.pathsep.join(places)}
-        if subprocess.run(command, env=environment, stdout=sys.stderr, check=False).returncode:
+        if subprocess.run(command, env=environment(), stdout=sys.stderr, check=False).returncode:
             raise InputError(
                 f"{folder}: the fine-tuning failed, as told above; zoo finetune {run} --out {folder} --weights "
                 f"{weights} tries it alone"

@@ -5,6 +5,10 @@ Names are loaded when first used, so that ``import imaging`` costs next to nothi
 
 import importlib
 
+from medseg.shadowing import guard
+
+guard("imaging")
+
 _NAMES = {
     "Clip": "recipe",
     "InputError": "medseg.errors",

@@ -8,6 +8,10 @@ import importlib
 import sys
 import types
 
+from medseg.shadowing import guard
+
+guard("train", "zoo", "imaging")
+
 _PLACES = {
     "Case": "train.dataset",
     "Dataset": "train.dataset",

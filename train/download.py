@@ -10,6 +10,8 @@ from train.public_sets import PUBLIC_SETS
 from train.transfer import download
 from train.unpack import unpack, verify_members
 
+MARK, ARCHIVE, UNPACKED = ".zoo-download", "archive.tar", "unpacked"
+
 
 def fetch(
     name: str,
@@ -53,12 +55,12 @@ def fetch(
     address = url or public.url
     work = folder.with_name(f"{folder.name}.download")
     try:
-        work.mkdir(parents=True, exist_ok=True)
-        archive = download(address, work / "archive.tar", progress)
+        _open_work(work)
+        archive = download(address, work / ARCHIVE, progress)
         verified = verify_archive(archive, public.md5, sha256, url is not None, address)
         say(f"{address}: {verified or 'checksum unknown, so every scan in it is read'}")
         try:
-            unpacked = unpack(archive, work / "unpacked", progress)
+            unpacked = unpack(archive, work / UNPACKED, progress)
             expected = public.cases if url is None else None
             cases = verify_members(unpacked, expected, read_all=not verified, progress=progress)
         except InputError:
@@ -67,13 +69,30 @@ def fetch(
         if folder.exists():
             folder.rmdir()
         unpacked.rename(folder)
-        shutil.rmtree(work)
+        _close_work(work)
     except OSError as error:
         raise InputError(
             f"{error.filename or folder}: cannot be written ({error.strerror}); choose another -o"
         ) from None
     say(f"{folder}: all {cases} listed cases are there")
     return folder
+
+
+def _open_work(work):
+    """The folder of an unfinished download, which holds a mark so that no other of that name is taken for one."""
+    if work.is_dir() and any(work.iterdir()) and not (work / MARK).is_file():
+        raise InputError(f"{work}: exists and holds no download of ours; move it away, or choose another -o")
+    work.mkdir(parents=True, exist_ok=True)
+    (work / MARK).touch()
+
+
+def _close_work(work):
+    """Remove what the download wrote, and the folder unless something else lies in it."""
+    shutil.rmtree(work / UNPACKED, ignore_errors=True)
+    for name in (ARCHIVE, MARK):
+        (work / name).unlink(missing_ok=True)
+    if not any(work.iterdir()):
+        work.rmdir()
 
 
 def verify_archive(archive: Path, md5: str, sha256: str | None, elsewhere: bool, address: str) -> str | None:

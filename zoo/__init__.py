@@ -2,6 +2,10 @@
 
 import importlib
 
+from medseg.shadowing import guard
+
+guard("zoo")
+
 _REGISTRY = ("Entry", "Info", "get", "info", "list_models", "register", "unregister")
 _MODULES = ("averaging", "blocks", "cost", "errors", "legacy", "losses", "metrics", "models", "registry", "weights")
 

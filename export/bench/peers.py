@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -139,7 +140,9 @@ def contestants(peers: Sequence[Peer], found: Found, job: dict) -> list[Contesta
 
 def _missing(python, packages) -> set[str]:
     try:
-        ended = subprocess.run([python, "-c", _PROBE, *packages], capture_output=True, text=True, timeout=120)
+        # The current folder may hold one of the name; an interpreter before 3.11 knows no -P, but no harm by this.
+        safe = {**os.environ, "PYTHONSAFEPATH": "1"}
+        ended = subprocess.run([python, "-c", _PROBE, *packages], capture_output=True, text=True, timeout=120, env=safe)
     except OSError as error:
         raise InputError(f"{python}: cannot be run ({error.strerror}); give a Python interpreter") from None
     if ended.returncode:

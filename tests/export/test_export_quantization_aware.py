@@ -251,8 +251,8 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
     with pytest.raises(FidelityError, match=rf"zoo finetune {run} --out {run}-int8"):
         export_finetuned(run, ["tflite-int8"], tmp_path / "out", **how)
     (folder,) = export_finetuned(run, ["tflite-int8"], tmp_path / "out", tmp_path / "run-int8", **how)
-    assert commands[0][1:4] == ["-m", "train", "finetune"]
-    assert commands[0][4:] == [str(run), "--out", str(tmp_path / "run-int8"), "--weights", "per-channel"]
+    assert commands[0][1:5] == ["-P", "-m", "train", "finetune"]
+    assert commands[0][5:] == [str(run), "--out", str(tmp_path / "run-int8"), "--weights", "per-channel"]
     assert edge.load_manifest(folder).fidelity
     assert any("fine-tuning for int8, as allowed" in line for line in said)
     monkeypatch.setattr(finetuning.subprocess, "run", lambda *a, **k: type("Ended", (), {"returncode": 1}))

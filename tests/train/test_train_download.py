@@ -258,3 +258,21 @@ def test_command(server, tmp_path, capsys):
     assert "3 cases, labels background, back, front" in capsys.readouterr().out
     assert main(["data", "nothing", "-o", str(tmp_path / "no")]) == 2
     assert "unknown dataset 'nothing'" in capsys.readouterr().err
+
+
+def test_a_folder_of_the_users_beside_the_dataset_is_left_alone(server, tmp_path):
+    mine = tmp_path / "balls.download" / "unpacked" / "thesis.txt"
+    mine.parent.mkdir(parents=True)
+    mine.write_text("mine")
+    with pytest.raises(InputError, match=r"balls\.download: exists and holds no download of ours"):
+        fetch("hippocampus", tmp_path / "balls", url=server.url)
+    assert mine.read_text() == "mine"
+
+
+def test_what_else_lies_beside_the_archive_stays(server, tmp_path):
+    work = tmp_path / "balls.download"
+    work.mkdir()
+    (work / ".zoo-download").touch()
+    (work / "thesis.txt").write_text("mine")
+    fetch("hippocampus", tmp_path / "balls", url=server.url, say=lambda line: None)
+    assert [path.name for path in work.iterdir()] == ["thesis.txt"]

@@ -1,6 +1,7 @@
 """The end of ``zoo demo``: its table, picture and page."""
 
 import base64
+import json
 import re
 import subprocess
 import sys
@@ -11,7 +12,8 @@ import pytest
 
 import imaging
 from imaging.scan import Scan
-from zoo.commands import demo, demo_report
+from medseg.errors import InputError
+from zoo.commands import demo, demo_folder, demo_report
 
 ROOT = Path(__file__).parents[2]
 ROWS = [
@@ -77,3 +79,65 @@ def test_the_device_process_cannot_import_tensorflow(name):
     ended = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert ended.returncode == 1
     assert "is blocked" in ended.stderr
+
+
+def made(folder):
+    """A folder as a demo leaves it, of two files."""
+    demo_folder.make_room(folder)
+    (folder / "phantoms" / "imagesTr").mkdir(parents=True)
+    for name in ("phantoms/imagesTr/a.nii.gz", "plan.json"):
+        (folder / name).write_text("made", encoding="utf-8")
+    demo_folder.mark(folder, demo.MADE)
+    return folder
+
+
+def test_a_demo_made_anew_removes_the_last_one(tmp_path):
+    demo_folder.make_room(made(tmp_path / "demo"))
+    assert [path.name for path in (tmp_path / "demo").rglob("*")] == [demo_folder.MARK]
+
+
+@pytest.mark.parametrize("name", ["notes.txt", "phantoms/mine.nii.gz", "plan.json", "run/plan.json", "link"])
+def test_what_no_demo_wrote_is_neither_removed_nor_overwritten(tmp_path, capsys, name):
+    folder, elsewhere = made(tmp_path / "demo"), tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "scan").write_text("mine", encoding="utf-8")
+    if name == "link":
+        (folder / name).symlink_to(elsewhere)
+    else:
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("mine, and longer", encoding="utf-8")
+    before = sorted(folder.rglob("*"))
+    assert demo.main(["demo", "--out", str(folder)]) == 1
+    assert f"{folder}: holds {name}, which zoo demo did not write" in capsys.readouterr().err
+    assert sorted(folder.rglob("*")) == before
+    assert (elsewhere / "scan").exists()
+
+
+def test_a_folder_of_phantoms_without_a_mark_is_left_alone(tmp_path, capsys):
+    (tmp_path / "phantoms").mkdir()
+    (tmp_path / "phantoms" / "thesis.txt").write_text("mine", encoding="utf-8")
+    assert demo.main(["demo", "--out", str(tmp_path)]) == 1
+    assert "give another --out" in capsys.readouterr().err
+    assert (tmp_path / "phantoms" / "thesis.txt").read_text(encoding="utf-8") == "mine"
+
+
+def test_a_mark_does_not_reach_outside_its_folder(tmp_path):
+    folder, outside = made(tmp_path / "demo"), tmp_path / "scan"
+    outside.write_text("mine", encoding="utf-8")
+    about = outside.stat()
+    files = {"../scan": [about.st_size, about.st_mtime_ns]}
+    (folder / demo_folder.MARK).write_text(json.dumps({"files": files}), encoding="utf-8")
+    with pytest.raises(InputError, match="phantoms/imagesTr/a"):
+        demo_folder.make_room(folder)
+    assert outside.exists()
+
+
+def test_a_demo_that_was_stopped_can_be_made_anew(tmp_path, monkeypatch):
+    def stopped(*words):
+        (tmp_path / "demo" / "phantoms").mkdir(exist_ok=True)
+        (tmp_path / "demo" / "phantoms" / "dataset.json").write_text("{}", encoding="utf-8")
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(demo, "_zoo", stopped)
+    for _ in range(2):
+        assert demo.main(["demo", "--out", str(tmp_path / "demo")]) == 130

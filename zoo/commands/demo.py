@@ -3,18 +3,26 @@
 import argparse
 import dataclasses
 import json
-import shutil
 import subprocess
-import sys
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from medseg import command
+from medseg import command, process
 from medseg.errors import InputError
+from zoo.commands.demo_folder import make_room, mark
 
 FORMATS = ("onnx-float32", "tflite-int8", "onnx-int8")
 CASES, UNSEEN = 40, 1
+MADE = (
+    "phantoms",
+    "plan.json",
+    "run",
+    "artifacts",
+    "overview.png",
+    "report.html",
+    *(f"{name}.nii.gz" for name in FORMATS),
+)
 
 # A process in which TensorFlow and Keras cannot be imported, as on the device.
 DEVICE = """
@@ -55,13 +63,19 @@ def main(argv=None, prog: str = "zoo") -> int:
 
 def run_demo(args) -> int:
     """Handle ``zoo demo``."""
+    out = make_room(args.out)
+    try:
+        _demonstrate(args, out)
+    finally:
+        mark(out, MADE)
+    command.next_command("zoo plan YOUR_DATASET -o plan.json")
+    return 0
+
+
+def _demonstrate(args, out):
     from zoo.commands.demo_report import overview, report
 
     began = time.perf_counter()
-    out = args.out
-    if out.exists() and any(out.iterdir()) and not (out / "phantoms").is_dir():
-        raise InputError(f"{out}: exists and holds something else; give another --out")
-    shutil.rmtree(out, ignore_errors=True)
     data, run, artifacts = out / "phantoms", out / "run", out / "artifacts"
     _zoo("data", "phantom", "-o", data, "--cases", args.cases, "--unseen", UNSEEN)
     _zoo("plan", data, "-o", out / "plan.json")
@@ -76,8 +90,6 @@ def run_demo(args) -> int:
     picture = overview(scan, reference, segmentations, out / "overview.png")
     page = report(rows, picture, run, artifacts, seconds, out / "report.html")
     print(f"{seconds / 60:.1f} minutes; the report: {page.resolve()}")
-    command.next_command("zoo plan YOUR_DATASET -o plan.json")
-    return 0
 
 
 def table_rows(data, run, artifacts) -> list[Row]:
@@ -116,15 +128,15 @@ def format_table(rows: list[Row]) -> str:
 def _zoo(*words):
     words = [str(word) for word in words]
     print(f"\n$ zoo {' '.join(words)}", flush=True)
-    ended = subprocess.run([sys.executable, "-m", "zoo", *words], check=False)
+    ended = subprocess.run(process.module_command("zoo", *words), env=process.environment(), check=False)
     if ended.returncode:
         raise InputError(f"zoo {words[0]} ended with status {ended.returncode}; what it said stands above")
 
 
 def _on_device(artifact, scan, out) -> Path:
     print(f"\n$ zoo-edge predict {artifact} {scan} -o {out}", flush=True)
-    words = ["predict", str(artifact), str(scan), "-o", str(out)]
-    ended = subprocess.run([sys.executable, "-c", DEVICE, *words], check=False)
+    words = ["predict", artifact, scan, "-o", out]
+    ended = subprocess.run(process.code_command(DEVICE, *words), env=process.environment(), check=False)
     if ended.returncode:
         raise InputError(f"zoo-edge predict ended with status {ended.returncode}; what it said stands above")
     return out

@@ -4,10 +4,10 @@ A set is a folder ``<entry>-<set>``: ``weights.npz`` (see ``zoo.weights.storage`
 ``CARD.md`` (the same for people) and the folder of its artifact for the device, ``tflite-int8``.
 """
 
-import os
 import warnings
 from pathlib import Path
 
+from medseg.atomic import replace_folder
 from zoo.errors import ZooError, unknown
 from zoo.weights.card import FILE, Card, card_json, read_card
 from zoo.weights.card_text import card_text
@@ -97,19 +97,11 @@ def put_in_place(temporary, target) -> None:
     Raises:
         ZooError: if what is there is no set.
     """
-    import shutil
-
     temporary, target = Path(temporary), Path(target)
     temporary.chmod(0o755)
-    if not target.exists():
-        os.replace(temporary, target)
-        return
-    if not (target / FILE).is_file():
+    if target.exists() and not (target / FILE).is_file():
         raise ZooError(f"{target}: exists and is no set of weights; give another folder")
-    old = target.with_name(f".{target.name}.{os.getpid()}.old.tmp")
-    os.replace(target, old)
-    os.replace(temporary, target)
-    shutil.rmtree(old, ignore_errors=True)
+    replace_folder(temporary, target)
 
 
 def find_card(entry: str, weights, folder=None) -> Card | None:
