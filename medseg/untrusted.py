@@ -1,0 +1,175 @@
+"""Files, names and JSON that strangers give: checked before they are read, whatever they hold."""
+
+import contextlib
+import json
+import os
+import stat
+from pathlib import Path
+from typing import BinaryIO
+
+from medseg.byte_sizes import spell_size
+from medseg.errors import InputError
+
+# Plans of thousands of cases and configurations of the largest networks have some MB. Python takes up to eight times
+# the bytes of JSON for numbers and 72 bytes for each list or object, however short it is written.
+MAX_JSON_BYTES = 16 * 2**20
+MAX_JSON_CONTAINERS = 10**6
+_KINDS = {
+    stat.S_IFDIR: "a folder",
+    stat.S_IFIFO: "a named pipe",
+    stat.S_IFCHR: "a device",
+    stat.S_IFBLK: "a device",
+    stat.S_IFSOCK: "a socket",
+}
+
+
+def open_regular(path) -> BinaryIO:
+    """Open a file for reading, if it is one: a device never ends, and a named pipe never begins.
+
+    Args:
+        path: of the file; symbolic links are followed.
+
+    Returns:
+        The open binary file.
+
+    Raises:
+        InputError: if the path leads to a folder, a device, a named pipe or a socket, or holds a zero byte.
+        OSError: as ``open`` does, for a file that is missing or may not be read.
+    """
+    try:
+        _require_regular(path, os.stat(path).st_mode)
+        # Should a pipe have taken the file's place meanwhile, opening it must not wait for a writer.
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except ValueError:
+        if "\0" not in os.fspath(path):
+            raise
+        raise InputError(f"{os.fspath(path)!r}: a file name holds no zero byte; correct the path") from None
+    try:
+        _require_regular(path, os.fstat(descriptor).st_mode)
+        return os.fdopen(descriptor, "rb")
+    except BaseException:
+        with contextlib.suppress(OSError):  # fdopen may have closed it
+            os.close(descriptor)
+        raise
+
+
+def check_regular(path) -> None:
+    """Require a path to lead to a regular file, for libraries that open it by its name themselves.
+
+    Raises:
+        InputError, OSError: as ``open_regular`` does.
+    """
+    open_regular(path).close()
+
+
+def read_limited(path, limit: int, content: str = "file") -> bytes:
+    """The bytes of a regular file.
+
+    Args:
+        path: of the file.
+        limit: the most bytes it may have.
+        content: what it holds, for the message.
+
+    Raises:
+        InputError: if it is larger, or no regular file.
+        OSError: as ``open`` does.
+    """
+    with open_regular(path) as file:
+        size = os.fstat(file.fileno()).st_size
+        data = file.read(limit + 1) if size <= limit else b""
+    if max(size, len(data)) > limit:
+        raise InputError(
+            f"{path}: has {spell_size(max(size, len(data)))}, expected at most {spell_size(limit)} of {content}; "
+            "is it the right file?"
+        )
+    return data
+
+
+def read_json(path):
+    """What a JSON file holds, in plain types.
+
+    Raises:
+        InputError: if it is missing, unreadable, too large, nested too deep or no JSON.
+    """
+    path = Path(path)
+    try:
+        data = read_limited(path, MAX_JSON_BYTES, "JSON")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give a JSON file") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    return parse_json(data, path)
+
+
+def parse_json(data: bytes | str, name):
+    """JSON in plain types.
+
+    Args:
+        data: the text, or its UTF-8.
+        name: where it comes from, for the messages.
+
+    Raises:
+        InputError: if it is no JSON, too large, or nested too deep.
+    """
+    data = data.encode("utf-8", "surrogatepass") if isinstance(data, str) else data
+    containers = data.count(b"[") + data.count(b"{")
+    if len(data) > MAX_JSON_BYTES or containers > MAX_JSON_CONTAINERS:
+        raise InputError(
+            f"{name}: has {spell_size(len(data))} and {containers} lists and objects, expected at most "
+            f"{spell_size(MAX_JSON_BYTES)} and {MAX_JSON_CONTAINERS} of JSON; is it the right file?"
+        )
+    try:
+        return json.loads(data.decode("utf-8"))
+    except RecursionError:
+        raise InputError(f"{name}: not readable as JSON, it is nested too deep; is it the right file?") from None
+    except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
+        raise InputError(f"{name}: not readable as JSON ({error})") from None
+
+
+def file_name(name, where: str) -> str:
+    """A name that a file from a stranger gives, as a part of a path that stays in its folder.
+
+    Args:
+        name: the name, of whatever type was there.
+        where: what holds it, for the message.
+
+    Returns:
+        The name, unaltered.
+
+    Raises:
+        InputError: if it is no text, empty, ``.`` or ``..``, or holds a separator or a control character.
+    """
+    if not isinstance(name, str) or not name or name in (".", "..") or not name.isprintable() or set(name) & set("/\\"):
+        raise InputError(f"{where}: {shown(name)} is no file name; expected one without / and \\, and not ..")
+    return name
+
+
+def inside(folder, name, where: str = "") -> Path:
+    """The path of a file in a folder, by a name that a stranger gives; no link may lead out of the folder.
+
+    Args:
+        folder: the folder.
+        name: of a file directly in it.
+        where: what holds the name, for the message.
+
+    Raises:
+        InputError: if the file lies elsewhere.
+    """
+    path = Path(folder) / file_name(name, where or str(folder))
+    if not path.resolve().is_relative_to(Path(folder).resolve()):
+        raise InputError(
+            f"{path}: is a link out of its folder, expected a file in it; copy the folder with what its links lead to"
+        )
+    return path
+
+
+def shown(value, width: int = 60) -> str:
+    """A value from a stranger as a message shows it: ``repr``, cut where it is long."""
+    text = repr(value[: 2 * width]) if isinstance(value, str | bytes | list | tuple) else repr(value)
+    return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def _require_regular(path, mode):
+    if not stat.S_ISREG(mode):
+        kind = _KINDS.get(stat.S_IFMT(mode), "no regular file")
+        raise InputError(f"{path}: is {kind}, expected a file")
