@@ -24,7 +24,7 @@ _NAMES = {
     "open_runner": "interpreter",
     "volumes_ml": "measure",
 }
-_MODULES = ("benchmark", "cases", "interpreter", "manifest", "measure", "progress", "segmenter", "shipped")
+_MODULES = ("benchmark", "cases", "interpreter", "manifest", "measure", "segmenter", "shipped")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

@@ -5,17 +5,19 @@ Threads may share an opened model. LiteRT then computes one patch at a time, ONN
 LiteRT to compute several at once opens the model once for each thread.
 """
 
-import gzip
 import math
 import threading
-import zlib
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
 from edge.manifest import Manifest, Tensor
+from edge.onnx_file import external_tensor
+from medseg.archives import read_gzip
 from medseg.errors import InputError, UsageError
+from medseg.limits import check_bytes, max_bytes
+from medseg.untrusted import check_regular, read_limited
 
 
 class Runner(Protocol):
@@ -87,7 +89,7 @@ class LiteRTRunner:
         try:
             self._interpreter = Interpreter(**_lite_rt_model(model), num_threads=threads)
             self._interpreter.allocate_tensors()
-        except (ValueError, RuntimeError, gzip.BadGzipFile, EOFError, zlib.error) as error:
+        except (ValueError, RuntimeError, MemoryError) as error:
             raise _not_loaded(model, "LiteRT", error) from None
         inputs, outputs = self._interpreter.get_input_details(), self._interpreter.get_output_details()
         _check_tensors(model, manifest, *([(d["shape"], np.dtype(d["dtype"])) for d in ds] for ds in (inputs, outputs)))
@@ -107,11 +109,14 @@ class LiteRTRunner:
     def run(self, patch: np.ndarray) -> np.ndarray:
         """Logits float32 (*patch, K) of a prepared patch float32 (*patch, C)."""
         values = _stored(patch, self._manifest)
-        # An interpreter has one input and one output tensor, and its invocation lets other Python threads run.
-        with self._one_at_a_time:
-            self._interpreter.set_tensor(self._input, values)
-            self._interpreter.invoke()
-            stored = self._interpreter.get_tensor(self._output)
+        try:
+            # An interpreter has one input and one output tensor, and its invocation lets other Python threads run.
+            with self._one_at_a_time:
+                self._interpreter.set_tensor(self._input, values)
+                self._interpreter.invoke()
+                stored = self._interpreter.get_tensor(self._output)
+        except (ValueError, RuntimeError, MemoryError) as error:
+            raise _not_run(self._manifest, "LiteRT", error) from None
         return _logits(stored, self._manifest)
 
 
@@ -131,8 +136,9 @@ class OnnxRunner:
         options.log_severity_level = 3
         # Else its threads go on spinning for tens of milliseconds after a run, at the cost of whatever runs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
+        content = _onnx_model(model)
         try:
-            self._session = onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"])
+            self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own errors share no base class but Exception
             raise _not_loaded(model, "ONNX Runtime", error) from None
         inputs, outputs = self._session.get_inputs(), self._session.get_outputs()
@@ -142,8 +148,17 @@ class OnnxRunner:
 
     def run(self, patch: np.ndarray) -> np.ndarray:
         """Logits float32 (*patch, K) of a prepared patch float32 (*patch, C)."""
-        (stored,) = self._session.run([self._output], {self._input: _stored(patch, self._manifest)})
-        return _logits(stored, self._manifest)
+        stored = _stored(patch, self._manifest)
+        try:
+            (scores,) = self._session.run([self._output], {self._input: stored})
+        except Exception as error:  # onnxruntime's own errors share no base class but Exception
+            raise _not_run(self._manifest, "ONNX Runtime", error) from None
+        if scores.shape != self._manifest.output.shape:
+            raise InputError(
+                f"{self._manifest.name}: the network answers with shape {scores.shape}, the manifest says "
+                f"{self._manifest.output.shape}; export it again"
+            )
+        return _logits(scores, self._manifest)
 
 
 def _stored(patch, manifest):
@@ -165,8 +180,25 @@ def _logits(stored, manifest):
 def _lite_rt_model(model):
     """How LiteRT is told the model: a plain file by its path, which it maps, a compressed one by its contents."""
     if model.suffix == ".gz":
-        return {"model_content": gzip.decompress(model.read_bytes())}
+        return {"model_content": read_gzip(model)}
+    check_regular(model)
+    check_bytes(model, model.stat().st_size, "the model")
     return {"model_path": str(model)}
+
+
+def _onnx_model(model) -> bytes:
+    """The content of an ONNX file, all of which the manifest's checksum covers."""
+    content = read_limited(model, max_bytes(), "a model")
+    try:
+        name = external_tensor(content)
+    except ValueError as error:
+        raise _not_loaded(model, "ONNX Runtime", error) from None
+    if name is not None:
+        raise InputError(
+            f"{model}: keeps the values of {name!r} in another file, which no checksum covers; save it as one file: "
+            "onnx.save(model, path, save_as_external_data=False)"
+        )
+    return content
 
 
 def _check_tensors(model, manifest, inputs, outputs):
@@ -190,6 +222,11 @@ def _onnx_dtype(name):
     """NumPy's type for one of ONNX Runtime's, such as "tensor(uint8)"."""
     inner = name.removeprefix("tensor(").removesuffix(")")
     return np.dtype({"float": "float32", "double": "float64"}.get(inner, inner))
+
+
+def _not_run(manifest, runtime, error):
+    reason = (str(error).strip() or type(error).__name__).split("\n")[0]
+    return InputError(f"{manifest.name}: {runtime} cannot run it ({reason[:200]}); export it again")
 
 
 def _not_loaded(model, runtime, error):

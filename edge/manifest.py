@@ -1,7 +1,6 @@
 """The manifest: what a device must know of an artifact before it runs it."""
 
 import hashlib
-import json
 import math
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +12,8 @@ from imaging.labels import Label
 from imaging.recipe import Recipe, check
 from medseg import record
 from medseg.errors import InputError
+from medseg.limits import check_bytes
+from medseg.untrusted import inside, open_regular, read_json, shown
 
 SCHEMA = 1
 MANIFEST = "manifest.json"
@@ -21,6 +22,9 @@ FORMATS = (
     "onnx-float32", "onnx-float16", "onnx-int8",
 )  # fmt: skip
 FORMS = ("", "height", "channels")
+MAX_LABELS = 256  # class indices are held in bytes
+MAX_NAME = 200
+_MIN_SCALE = 1e-30  # so that it and its inverse are normal numbers in float32
 
 
 @dataclass(frozen=True)
@@ -115,13 +119,13 @@ def load_manifest(folder, verify: bool = True) -> Manifest:
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     if verify:
-        _check_model(folder / manifest.model, manifest.sha256)
+        _check_model(inside(folder, manifest.model), manifest.sha256)
     return manifest
 
 
 def sha256(path) -> str:
     """The SHA-256 of a file, hexadecimal."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
@@ -138,10 +142,7 @@ def _no_manifest(folder):
 
 def _check_schema(path):
     """First of all: a manifest of another schema has other fields, and naming those would not help."""
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError:
-        return  # record.load says what is wrong
+    data = read_json(path, "manifest")
     found = data.get("schema") if isinstance(data, dict) else None
     if found != SCHEMA:
         raise InputError(
@@ -153,31 +154,54 @@ def _check_schema(path):
 def _check_fields(manifest):
     """Require the fields to agree with each other."""
     if manifest.format not in FORMATS:
-        raise InputError(f"format {manifest.format!r}: accepted are {', '.join(FORMATS)}")
+        raise InputError(f"format {shown(manifest.format)}: accepted are {', '.join(FORMATS)}")
     if not manifest.model or Path(manifest.model).name != manifest.model:
-        raise InputError(f"model {manifest.model!r}: accepted is the name of a file beside the manifest")
+        raise InputError(f"model {shown(manifest.model)}: accepted is the name of a file beside the manifest")
     rank, channels = manifest.recipe.rank, manifest.recipe.channels
     if len(manifest.patch) != rank or min(manifest.patch) < 1:
-        raise InputError(f"patch {manifest.patch}: accepted are {rank} positive numbers, as the recipe has rank {rank}")
+        raise InputError(
+            f"patch {shown(manifest.patch)}: accepted are {rank} positive numbers, as the recipe has rank {rank}"
+        )
     if not 0 <= manifest.overlap <= 0.9:
         raise InputError(f"overlap {manifest.overlap}: accepted is 0 to 0.9")
     if manifest.folded and rank != 3:
         raise InputError(f"folded: accepted for networks of rank 3 only, the recipe has rank {rank}")
     if manifest.form not in FORMS:
-        raise InputError(f"form {manifest.form!r}: accepted are {', '.join(map(repr, FORMS))}")
+        raise InputError(f"form {shown(manifest.form)}: accepted are {', '.join(map(repr, FORMS))}")
     if manifest.form and (manifest.folded or rank != 3):
         raise InputError(f"form {manifest.form!r}: accepted for networks of rank 3 that are not folded only")
     if len(manifest.channels) != channels:
-        raise InputError(f"channels {', '.join(manifest.channels)}: the recipe takes {channels}")
+        raise InputError(f"channels {', '.join(manifest.channels[:8])}: the recipe takes {channels}")
+    _check_names(manifest)
     for name in ("name", "value"):
         found = [getattr(label, name) for label in manifest.labels]
         if len(found) < 2 or len(set(found)) != len(found):
-            raise InputError(f"labels with {name}s {found}: accepted are two or more, all different")
+            raise InputError(f"labels with {name}s {shown(found)}: accepted are two or more, all different")
+    if len(manifest.labels) > MAX_LABELS:
+        raise InputError(f"{len(manifest.labels)} labels: accepted are at most {MAX_LABELS}")
     for label in manifest.labels:
         if abs(label.value) >= 2**31:
             raise InputError(f"label {label.name} has value {label.value}: accepted are 32-bit integers")
+    # As real numbers, whatever the file stores.
+    needed = 4 * math.prod(manifest.patch) * (channels + len(manifest.labels))
+    check_bytes(f"patch {shown(manifest.patch)}", needed, "a patch and its scores")
     for which, last in (("input", channels), ("output", len(manifest.labels))):
         _check_tensor(which, getattr(manifest, which), _shape(manifest, last))
+
+
+def _check_names(manifest):
+    """Names are printed and become parts of file names: no control characters, and short enough to be read."""
+    names = {
+        "name": [manifest.name],
+        "channels": manifest.channels,
+        "labels": [label.name for label in manifest.labels],
+    }
+    for field_name, given in names.items():
+        for name in given:
+            if not name.isprintable() or len(name) > MAX_NAME:
+                raise InputError(
+                    f"{field_name}: {shown(name)} is no name; expected at most {MAX_NAME} printable letters"
+                )
 
 
 def _shape(manifest, last) -> tuple[int, ...]:
@@ -195,16 +219,20 @@ def _shape(manifest, last) -> tuple[int, ...]:
 def _check_tensor(which, tensor, expected):
     if tensor.shape != expected:
         raise InputError(
-            f"{which}.shape {tensor.shape}: by patch, folded, form and classes or channels it is {expected}"
+            f"{which}.shape {shown(tensor.shape)}: by patch, folded, form and classes or channels it is {expected}"
         )
     try:
         dtype = np.dtype(tensor.dtype)
     except TypeError:
         dtype = None
     if dtype is None or dtype.kind not in "iuf":
-        raise InputError(f"{which}.dtype {tensor.dtype!r}: accepted are NumPy names such as int8, uint8 and float32")
-    if dtype.kind != "f" and not 0 < tensor.scale < math.inf:
+        raise InputError(
+            f"{which}.dtype {shown(tensor.dtype)}: accepted are NumPy names such as int8, uint8 and float32"
+        )
+    if dtype.kind != "f" and not _MIN_SCALE < tensor.scale < 1 / _MIN_SCALE:
         raise InputError(f"{which}.scale {tensor.scale}: a tensor of {tensor.dtype} needs a positive one")
+    if dtype.kind != "f" and not np.iinfo(dtype).min <= tensor.zero_point <= np.iinfo(dtype).max:
+        raise InputError(f"{which}.zero_point {shown(tensor.zero_point)}: expected a value of {tensor.dtype}")
 
 
 def _check_model(path, expected):

@@ -10,6 +10,11 @@ from imaging.orientation import reorient
 from imaging.resampling import maps_exactly, onto, resample
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
+from medseg.untrusted import shown
+
+# From a nanometre, below every microscope, to a metre, above every scanner.
+MIN_SPACING, MAX_SPACING = 1e-6, 1e3
+MAX_CHANNELS = 1024
 
 
 @dataclass(frozen=True)
@@ -95,6 +100,11 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
     if recipe.clip is not None:
         clip(voxels, recipe.clip.kind, recipe.clip.low, recipe.clip.high)
     normalise(voxels, recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, foreground)
+    if not np.isfinite(voxels.sum(dtype=np.float64)):
+        raise InputError(
+            f"scan of shape {scan.shape}: clip and normalise make numbers of it that float32 cannot hold; correct the "
+            "recipe's limits, mean and std"
+        )
     scan = Scan(voxels, scan.affine)
     if recipe.spacing is not None or recipe.size is not None:
         scan = resample(scan, recipe.spacing, recipe.size)
@@ -226,4 +236,10 @@ def check(recipe: Recipe) -> None:
     for name in ("spacing", "size"):
         value = getattr(recipe, name)
         if value is not None and (len(value) != recipe.rank or not all(v > 0 for v in value)):
-            raise UsageError(f"recipe {name} {tuple(value)}: accepted are {recipe.rank} positive numbers")
+            raise UsageError(f"recipe {name} {shown(tuple(value))}: accepted are {recipe.rank} positive numbers")
+    if recipe.spacing is not None and not all(MIN_SPACING <= s <= MAX_SPACING for s in recipe.spacing):
+        raise UsageError(
+            f"recipe spacing {shown(tuple(recipe.spacing))}: expected mm, {MIN_SPACING:g} to {MAX_SPACING:g} per axis"
+        )
+    if not 1 <= recipe.channels <= MAX_CHANNELS:
+        raise UsageError(f"recipe channels {shown(recipe.channels)}: expected 1 to {MAX_CHANNELS}")

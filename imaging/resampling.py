@@ -1,11 +1,14 @@
 """Values of one voxel grid at the voxel centres of another."""
 
+import math
+
 import numpy as np
 
 from imaging.affine import AxisMap, axis_map, index_map, moved
 from imaging.interpolation import interpolate
 from imaging.scan import Scan
 from medseg.errors import UsageError
+from medseg.limits import check_bytes
 
 # An axis whose spacing is this close to the wanted one is left as it is, so that header noise blurs nothing.
 SPACING_TOLERANCE = 1e-3
@@ -44,9 +47,14 @@ def resample(scan: Scan, spacing=None, size=None, is_label: bool = False) -> Sca
         ratio = np.array(wanted) / scan.spacing
         ratio[np.abs(ratio - 1) < SPACING_TOLERANCE] = 1.0
         # Rounded up, so that no part of the scan is left uncovered; the small term forgives rounding of the ratio.
-        shape = tuple(int(n) for n in np.maximum(1, np.ceil(np.array(scan.shape) / ratio - 0.01)))
+        with np.errstate(over="ignore", divide="ignore"):
+            shape = np.maximum(1, np.ceil(np.array(scan.shape) / ratio - 0.01))
+        shape = tuple(int(n) for n in np.minimum(shape, 2.0**62))
     else:
         shape = tuple(int(n) for n in wanted)
+    # Of every patient another size: what is too large is known before memory is taken.
+    check_bytes(f"scan of shape {scan.shape}", 4 * math.prod(shape) * scan.channels, f"its voxels resampled to {shape}")
+    if size is not None:
         ratio = np.array(scan.shape) / np.array(shape)
     offset = ((np.array(scan.shape) - 1) - (np.array(shape) - 1) * ratio) / 2
     if shape == scan.shape and np.all(ratio == 1):

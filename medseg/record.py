@@ -2,12 +2,13 @@
 
 import dataclasses
 import json
+import math
 import types
 import typing
-from pathlib import Path
 
 from medseg.atomic import write_bytes
 from medseg.errors import InputError
+from medseg.untrusted import read_json, shown
 
 
 def to_dict(record) -> dict:
@@ -24,7 +25,8 @@ def from_dict(kind, data, where: str = ""):
         where: name of the field, for messages.
 
     Raises:
-        InputError: for an unknown field, a missing one or a value of the wrong type; the message names the field.
+        InputError: for an unknown field, a missing one, a value of the wrong type or a number that is not finite where
+            a number belongs; the message names the field.
     """
     here = where or getattr(kind, "__name__", str(kind))
     if dataclasses.is_dataclass(kind):
@@ -37,33 +39,44 @@ def from_dict(kind, data, where: str = ""):
         return from_dict(inner, data, here)
     if origin is tuple:
         if not isinstance(data, list | tuple):
-            raise InputError(f"{here}: found {data!r}, a list is accepted")
+            raise InputError(f"{here}: found {shown(data)}, a list is accepted")
         inner = typing.get_args(kind)[0]
         return tuple(from_dict(inner, value, f"{here}[{i}]") for i, value in enumerate(data))
     if origin is dict or kind is dict:
         if not isinstance(data, dict):
-            raise InputError(f"{here}: found {data!r}, an object is accepted")
+            raise InputError(f"{here}: found {shown(data)}, an object is accepted")
         if origin is None:
             return dict(data)
         inner = typing.get_args(kind)[1]
         return {key: from_dict(inner, value, f"{here}.{key}") for key, value in data.items()}
-    if kind is float and isinstance(data, int) and not isinstance(data, bool):
-        return float(data)
+    if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
+        return _finite(data, here)
     if kind in (int, float, str, bool) and (
         not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool)
     ):
-        raise InputError(f"{here}: found {data!r}, {kind.__name__} is accepted")
+        raise InputError(f"{here}: found {shown(data)}, {kind.__name__} is accepted")
     return data
+
+
+def _finite(number, here) -> float:
+    """JSON of Python has NaN and Infinity, and whole numbers of any size."""
+    try:
+        value = float(number)
+    except OverflowError:
+        value = math.inf
+    if not math.isfinite(value):
+        raise InputError(f"{here}: found {shown(value)}, a finite number is accepted")
+    return value
 
 
 def _dataclass_from(kind, data, here):
     if not isinstance(data, dict):
-        raise InputError(f"{here}: found {data!r}, an object is accepted")
+        raise InputError(f"{here}: found {shown(data)}, an object is accepted")
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     unknown = sorted(set(data) - set(fields))
     if unknown:
-        raise InputError(f"{here}: unknown field {', '.join(unknown)}; accepted are {', '.join(fields)}")
+        raise InputError(f"{here}: unknown field {_listed(unknown)}; accepted are {', '.join(fields)}")
     missing = [
         name
         for name, f in fields.items()
@@ -72,6 +85,11 @@ def _dataclass_from(kind, data, here):
     if missing:
         raise InputError(f"{here}: field {', '.join(missing)} is missing")
     return kind(**{name: from_dict(hints[name], value, f"{here}.{name}") for name, value in data.items()})
+
+
+def _listed(names) -> str:
+    """Names from a stranger, cut where they are many or long."""
+    return ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in names[:8]) + ", ..." * (len(names) > 8)
 
 
 def save(path, record) -> None:
@@ -83,15 +101,10 @@ def load(path, kind):
     """Read dataclass ``kind`` from the JSON file ``path``.
 
     Raises:
-        InputError: if the file is missing, is not JSON or does not fit ``kind``.
+        InputError: if the file is missing, is no JSON that ``medseg.untrusted.read_json`` reads, or does not fit
+            ``kind``.
     """
-    path = Path(path)
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; a {kind.__name__.lower()} JSON file is accepted") from None
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    data = read_json(path, kind.__name__.lower())
     try:
         return from_dict(kind, data)
     except InputError as error:

@@ -85,8 +85,12 @@ def read_limited(path, limit: int, content: str = "file") -> bytes:
     return data
 
 
-def read_json(path):
-    """What a JSON file holds, in plain types.
+def read_json(path, name: str):
+    """The plain JSON types in a file.
+
+    Args:
+        path: of the file.
+        name: what it should be, for the message: "plan".
 
     Raises:
         InputError: if it is missing, unreadable, too large, nested too deep or no JSON.
@@ -95,7 +99,7 @@ def read_json(path):
     try:
         data = read_limited(path, MAX_JSON_BYTES, "JSON")
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give a JSON file") from None
+        raise InputError(f"{path}: no such file, expected the JSON file of a {name}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
     return parse_json(data, path)

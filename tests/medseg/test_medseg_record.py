@@ -55,7 +55,7 @@ def test_whole_numbers_are_real_ones_too():
 
 
 def test_files_that_cannot_be_loaded(tmp_path):
-    with pytest.raises(InputError, match=r"none\.json: no such file; a thing JSON file is accepted"):
+    with pytest.raises(InputError, match=r"none\.json: no such file, expected the JSON file of a thing"):
         load(tmp_path / "none.json", Thing)
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(InputError, match=r"bad\.json: not readable as JSON"):

@@ -72,7 +72,7 @@ def test_json_that_is_none_or_too_much(tmp_path, text, reason):
     path = tmp_path / "file.json"
     path.write_bytes(text)
     with pytest.raises(InputError, match=reason) as raised:
-        untrusted.read_json(path)
+        untrusted.read_json(path, "plan")
     assert "\n" not in str(raised.value)
     assert str(path) in str(raised.value)
     assert len(str(raised.value)) < 400
@@ -81,7 +81,7 @@ def test_json_that_is_none_or_too_much(tmp_path, text, reason):
 def test_json_as_json_reads_it(tmp_path):
     value = {"a": [1, 2.5, None, "ü"], "b": {}}
     (tmp_path / "file.json").write_text(json.dumps(value), encoding="utf-8")
-    assert untrusted.read_json(tmp_path / "file.json") == value
+    assert untrusted.read_json(tmp_path / "file.json", "plan") == value
 
 
 @pytest.mark.parametrize("name", ["", ".", "..", "a/b", "../a", "/etc/passwd", "a\\b", "a\0", "a\n", 5, None, ["a"]])

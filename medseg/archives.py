@@ -1,0 +1,84 @@
+"""Compressed files of strangers, unpacked up to a limit: a bomb is told by its ratio, before it takes memory."""
+
+import gzip
+import os
+import zipfile
+import zlib
+
+from medseg.byte_sizes import spell_size
+from medseg.errors import InputError
+from medseg.limits import check_bytes, max_bytes
+from medseg.untrusted import open_regular
+
+# Trained weights shrink to between a half and a tenth; what is small may be as regular as it likes.
+MAX_RATIO = 20
+SMALL_BYTES = 64 * 2**20
+_CHUNK = 2**20
+
+
+def read_gzip(path) -> bytes:
+    """The content of a ``.gz`` file, its checksum verified.
+
+    Args:
+        path: of the file.
+
+    Raises:
+        InputError: if it is damaged, more than 20 times as large unpacked (and above 64 MB) or larger than the limit.
+        OSError: as ``open`` does.
+    """
+    with open_regular(path) as packed:
+        limit = _allowed(os.fstat(packed.fileno()).st_size)
+        # The size is counted first, so that refusing a bomb takes no memory.
+        for keep in (False, True):
+            packed.seek(0)
+            content = _unpack(path, packed, limit, keep)
+    return content
+
+
+def check_zip(archive: zipfile.ZipFile, name) -> None:
+    """Require the members of a zip file to stay within the limits, by the sizes that it announces.
+
+    ``zipfile`` itself reads no more of a member than it announces.
+
+    Args:
+        archive: the open file.
+        name: its name, for the message.
+
+    Raises:
+        InputError: if a member, or all together, would be too large unpacked, or two of them share their bytes.
+    """
+    members = archive.infolist()
+    packed, unpacked = sum(m.compress_size for m in members), sum(m.file_size for m in members)
+    check_bytes(name, unpacked, "its contents")
+    if packed > os.fstat(archive.fp.fileno()).st_size:
+        raise InputError(f"{name}: its members overlap, or it is cut short; get the file again")
+    for member in members:
+        if member.file_size > max(SMALL_BYTES, MAX_RATIO * member.compress_size):
+            raise _bomb(name, member.compress_size, member.file_size)
+
+
+def _allowed(packed: int) -> int:
+    return min(max_bytes(), max(SMALL_BYTES, MAX_RATIO * packed))
+
+
+def _unpack(path, packed, limit, keep) -> bytes:
+    parts, size = [], 0
+    try:
+        with gzip.GzipFile(fileobj=packed) as file:
+            while chunk := file.read(_CHUNK):
+                size += len(chunk)
+                if size > limit:
+                    check_bytes(path, size, "its contents")
+                    raise _bomb(path, os.fstat(packed.fileno()).st_size, size)
+                if keep:
+                    parts.append(chunk)
+    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+        raise InputError(f"{path}: cannot be unpacked, it is truncated or damaged ({error}); copy it again") from None
+    return b"".join(parts)
+
+
+def _bomb(name, packed, unpacked):
+    return InputError(
+        f"{name}: {spell_size(packed)} unpack to {spell_size(unpacked)} or more, expected at most {MAX_RATIO} times as "
+        f"much; if the file can be trusted, unpack it yourself and give that"
+    )
