@@ -8,7 +8,7 @@ from keras import layers, ops
 from keras.src.ops import nn as operations
 
 from export.rewrite import depth
-from export.rewrite.graph import Emission, whole
+from export.rewrite.emission import Emission, whole
 from export.rewrite.norm import folded_weights
 from export.rewrite.registry import rule
 

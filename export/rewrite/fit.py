@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from export.rewrite.graph import RewriteError
+from export.rewrite.emission import RewriteError
 from export.rewrite.nested import graph, is_graph
 
 MULTIPLES = (2, 4, 8, 16, 32, 64)

@@ -6,7 +6,7 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-from export.rewrite.graph import keep
+from export.rewrite.emission import keep
 from export.rewrite.registry import rule
 
 rule(layers.ReLU, layers.LeakyReLU, layers.ELU, layers.Rescaling, layers.Dense)(keep)

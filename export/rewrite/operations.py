@@ -5,7 +5,7 @@ from keras import ops, tree
 from keras.src.ops import core, nn, numpy
 
 from export.rewrite import axes
-from export.rewrite.graph import whole
+from export.rewrite.emission import whole
 from export.rewrite.naming import again
 from export.rewrite.pool import pool
 from export.rewrite.registry import rule

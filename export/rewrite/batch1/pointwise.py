@@ -5,7 +5,7 @@ from keras import layers, tree
 from keras.src.ops import nn
 
 from export.rewrite.batch1.volume import Volume
-from export.rewrite.graph import keep
+from export.rewrite.emission import keep
 from export.rewrite.naming import again
 from export.rewrite.registry import find_rule, volume_rule
 

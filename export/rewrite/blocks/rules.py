@@ -11,7 +11,7 @@ from export.rewrite.blocks.registry import block_rule
 from export.rewrite.conv import Place, Window, activate, conv2d, window_of
 from export.rewrite.conv_transpose import axes_of, transpose2d
 from export.rewrite.depth import same_padding
-from export.rewrite.graph import keep
+from export.rewrite.emission import keep
 from export.rewrite.norm import folded_weights
 
 
