@@ -10,12 +10,13 @@ import numpy as np
 from edge.shipped import locate, names
 from imaging.labels import Label
 from imaging.recipe import Recipe, check
-from medseg import record
+from medseg import schema as schemas
 from medseg.errors import InputError
 from medseg.limits import check_bytes
-from medseg.untrusted import inside, open_regular, read_json, shown
+from medseg.untrusted import inside, open_regular, shown
 
-SCHEMA = 1
+# 1: the first. 2: "form" and "needs".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0"), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
@@ -71,6 +72,8 @@ class Manifest:
         form: of a 3D network with batch 1, how the input and the output hold the values of (depth, height, width,
             channels), in that order: "height" as (1, depth × height, width, channels), "channels" as (1, depth, height,
             width × channels); empty for all others.
+        schema: number of the format, see ``medseg.schema``.
+        needs: the oldest version of medseg-zoo that reads the file.
     """
 
     name: str
@@ -90,7 +93,8 @@ class Manifest:
     operators: dict = field(default_factory=dict)
     fidelity: dict = field(default_factory=dict)
     form: str = ""
-    schema: int = SCHEMA
+    schema: int = SCHEMA.newest
+    needs: str = SCHEMA.needs
 
 
 def load_manifest(folder, verify: bool = True) -> Manifest:
@@ -104,15 +108,14 @@ def load_manifest(folder, verify: bool = True) -> Manifest:
         The manifest.
 
     Raises:
-        InputError: if a file is missing or altered, the schema is another, a field is unknown, missing or
-            contradicts another; the message names the file and the field.
+        InputError: if a file is missing or altered, its schema is newer than this version's, a field is unknown,
+            missing or contradicts another; the message names the file and the field.
     """
     folder = locate(folder)
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(_no_manifest(folder))
-    _check_schema(path)
-    manifest = record.load(path, Manifest)
+    manifest = schemas.load(path, Manifest, SCHEMA)
     try:
         check(manifest.recipe)
         _check_fields(manifest)
@@ -138,17 +141,6 @@ def _no_manifest(folder):
     inside = sorted(p.parent.name for p in folder.glob(f"*/{MANIFEST}"))
     mend = f"give one of the artifacts in it: {', '.join(inside)}" if inside else "give a folder that zoo export wrote"
     return f"{folder}: holds no {MANIFEST}; {mend}"
-
-
-def _check_schema(path):
-    """First of all: a manifest of another schema has other fields, and naming those would not help."""
-    data = read_json(path, "manifest")
-    found = data.get("schema") if isinstance(data, dict) else None
-    if found != SCHEMA:
-        raise InputError(
-            f"{path}: schema {found!r}, accepted is {SCHEMA}; export it again with this version of medseg-zoo, or "
-            "install the version that wrote it"
-        )
 
 
 def _check_fields(manifest):

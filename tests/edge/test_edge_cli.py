@@ -205,7 +205,7 @@ def test_bad_artifacts(artifacts, here, capfd, action):
     fails(capfd, [action, "altered", *more], 1, "model.tflite: altered since it was exported")
     schema = json.loads((altered / "manifest.json").read_text()) | {"schema": 99}
     (altered / "manifest.json").write_text(json.dumps(schema))
-    fails(capfd, [action, "altered", *more], 1, "manifest.json: schema 99, accepted is 1")
+    fails(capfd, [action, "altered", *more], 1, "manifest.json: manifest schema 99, expected 1 to ")
     assert not (here / "seg.nii.gz").exists()
 
 

@@ -3,13 +3,17 @@
 import json
 import re
 import shutil
+from pathlib import Path
 
 import pytest
+from record_fields import fields_of
 
 from edge import load_manifest
-from edge.manifest import sha256
+from edge.manifest import SCHEMA, Manifest, sha256
 from imaging import InputError
 from medseg import record
+
+GOLDEN = Path(__file__).parents[1] / "golden" / "manifests"
 
 
 @pytest.fixture
@@ -49,8 +53,12 @@ def test_sha256_of_known_bytes(tmp_path):
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"schema": 2}, "schema 2, accepted is 1; export it again"),
-        ({"schema": None}, "schema None, accepted is 1"),
+        ({"schema": 99, "needs": "7.1.0"}, "manifest schema 99, expected 1 to .; it needs medseg-zoo 7.1.0 or newer"),
+        ({"schema": 99, "needs": None}, "manifest schema 99, expected 1 to .; it needs a newer medseg-zoo"),
+        ({"schema": None}, "manifest schema None, expected 1 to .; export it again"),
+        ({"schema": 0}, "manifest schema 0, expected 1 to "),
+        ({"schema": True}, "manifest schema True, expected 1 to "),
+        ({"schema": "2"}, "manifest schema '2', expected 1 to "),
         ({"colour": "blue"}, "unknown field colour; accepted are name, format"),
         ({"overlap": None}, "field overlap is missing"),
         ({"patch": "big"}, "patch: found 'big', a list is accepted"),
@@ -89,12 +97,22 @@ def test_wrong_manifests(artifact, fields, message):
     assert "\n" not in str(caught.value)
 
 
-def test_a_manifest_from_before_there_were_forms(artifact):
-    path = artifact / "manifest.json"
-    data = json.loads(path.read_text())
-    assert data.pop("form") == ""
-    path.write_text(json.dumps(data))
-    assert load_manifest(artifact).form == ""
+def test_manifests_of_every_earlier_schema_open():
+    folders = sorted(path.parent for path in GOLDEN.glob("*/manifest.json"))
+    for folder in folders:
+        manifest = load_manifest(folder, verify=False)
+        assert (manifest.schema, manifest.needs) == (SCHEMA.newest, SCHEMA.needs)
+        stored = json.loads((folder / "manifest.json").read_text())
+        loaded = record.to_dict(manifest)
+        assert all(json.loads(json.dumps(loaded[name])) == stored[name] for name in stored if name != "schema")
+    numbers = {json.loads((folder / "manifest.json").read_text())["schema"] for folder in folders}
+    assert numbers == set(range(1, SCHEMA.newest + 1)), "keep a manifest of each schema in tests/golden/manifests"
+    assert load_manifest(GOLDEN / "schema-1", verify=False).form == ""
+
+
+def test_no_field_changes_without_a_new_schema():
+    listed = (GOLDEN / f"schema-{SCHEMA.newest}" / "fields.txt").read_text().split()
+    assert fields_of(Manifest) == listed, "a manifest's fields changed: append to edge.manifest.SCHEMA, list them anew"
 
 
 def test_a_folded_network_is_three_dimensional(artifacts, tmp_path):
