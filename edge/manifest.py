@@ -15,7 +15,7 @@ from medseg.errors import InputError
 from medseg.limits import check_bytes
 from medseg.untrusted import inside, open_regular, shown
 
-# 1: the first. 2: "form" and "needs".
+# 1: the first. 2: "form", "files" and "needs".
 SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0"), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
@@ -72,6 +72,8 @@ class Manifest:
         form: of a 3D network with batch 1, how the input and the output hold the values of (depth, height, width,
             channels), in that order: "height" as (1, depth × height, width, channels), "channels" as (1, depth, height,
             width × channels); empty for all others.
+        files: names of the files that the export wrote beside the manifest, which a later export replaces; empty in
+            artifacts of schema 1.
         schema: number of the format, see ``medseg.schema``.
         needs: the oldest version of medseg-zoo that reads the file.
     """
@@ -93,6 +95,7 @@ class Manifest:
     operators: dict = field(default_factory=dict)
     fidelity: dict = field(default_factory=dict)
     form: str = ""
+    files: tuple[str, ...] = ()
     schema: int = SCHEMA.newest
     needs: str = SCHEMA.needs
 

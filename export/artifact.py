@@ -22,6 +22,7 @@ from export.formats import find_format
 from export.latency import Latency, by_threads
 from export.onnx_options import check_options, refuse_folded
 from export.operators import count, integer_share
+from export.place import check_place, check_writable
 from export.processor import check_processor
 from export.quantization import check_weights
 from export.ranges import check_method
@@ -30,6 +31,7 @@ from export.rewrite import check_fit
 from export.source import Source, load_network, open_source
 from export.verification import verifier
 from medseg import record
+from medseg.atomic import replace_folder
 from medseg.errors import InputError
 
 MAX_DROP = 0.01
@@ -125,6 +127,8 @@ def export_run(
     if dynamic and len(source.patch) == 3 and any(kind.name == "onnx-int8" for kind in chosen):
         refuse_folded("onnx-int8")
     check_writable(out)
+    for kind in chosen:
+        check_place(Path(out) / kind.name)
     model = load_network(source.model_file)
     model = fitting.resized(model, source.patch, fitting.built_from(source.provenance))
     check_fit(model, source.patch)  # before scans are cut into patches of that size
@@ -206,9 +210,11 @@ def write_artifact(
         InputError: if the place cannot be written.
     """
     folder = Path(folder)
+    place = Path(os.path.realpath(folder))  # a link stays, and points to the new one
     check_writable(folder.parent)
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{folder.name}.", suffix=".tmp", dir=folder.parent))
+    check_place(folder)
+    place.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
     try:
         model_file = temporary / converted.format.file
         model_file.write_bytes(converted.data)
@@ -216,48 +222,23 @@ def write_artifact(
         for name, data in extras.files.items():
             (temporary / name).write_bytes(data)
         manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file), extras.facts)
-        record.save(temporary / "manifest.json", manifest)
+        record.save(temporary / edge.manifest.MANIFEST, manifest)
         fidelity = None if verify is None else verify(temporary)
         if fidelity is not None:
             manifest = dataclasses.replace(manifest, fidelity=fidelity.to_dict())
-            record.save(temporary / "manifest.json", manifest)
+            record.save(temporary / edge.manifest.MANIFEST, manifest)
         record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
         write_report(temporary, manifest, converted, fidelity, () if latency is None else latency(temporary))
+        files = sorted(set(os.listdir(temporary)) - {edge.manifest.MANIFEST})
+        record.save(temporary / edge.manifest.MANIFEST, dataclasses.replace(manifest, files=tuple(files)))
         temporary.chmod(0o755)
-        _put_in_place(temporary, folder)
+        check_place(folder)
+        replace_folder(temporary, place)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose a folder with room") from None
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
     return folder
-
-
-def _put_in_place(temporary, folder):
-    if folder.exists():
-        if not (folder / "manifest.json").is_file():
-            raise InputError(f"{folder}: exists and is no artifact folder; give another --out")
-        old = folder.with_name(f".{folder.name}.{os.getpid()}.old.tmp")
-        os.replace(folder, old)
-        os.replace(temporary, folder)
-        shutil.rmtree(old, ignore_errors=True)
-    else:
-        os.replace(temporary, folder)
-
-
-def check_writable(folder) -> None:
-    """Require that files can be written to ``folder``, or where it would be made; nothing is left there.
-
-    Raises:
-        InputError: if they cannot.
-    """
-    place = Path(folder).absolute()
-    while not place.exists():
-        place = place.parent
-    try:
-        with tempfile.TemporaryFile(dir=place):
-            pass
-    except OSError as error:
-        raise InputError(f"{folder}: cannot be written ({error.strerror}); choose another --out") from None
 
 
 def _manifest(converted, source, calibration, sha256, facts) -> Manifest:

@@ -157,7 +157,7 @@ def _copy_artifact(artifact, manifest, target) -> Manifest:
     model = target / f"{manifest.model}.gz"
     plain = (artifact / manifest.model).read_bytes()
     model.write_bytes(gzip.compress(plain, 9, mtime=0))
-    packed = dataclasses.replace(manifest, model=model.name, sha256=sha256(model))
+    packed = dataclasses.replace(manifest, model=model.name, sha256=sha256(model), files=("CARD.md", model.name))
     record.save(target / "manifest.json", packed)
     text = (artifact / "CARD.md").read_text(encoding="utf-8")
     text = re.sub(r"(?m)^.*`report\.html`.*\n\n?", "", text)

@@ -1,11 +1,16 @@
 """Files and folders written whole or not at all."""
 
 import contextlib
+import ctypes
 import os
 import shutil
 from pathlib import Path
 
 from medseg.errors import InputError
+
+# AT_FDCWD and RENAME_EXCHANGE of Linux.
+_HERE = -100
+_EXCHANGE = 2
 
 
 def write_bytes(path, data: bytes) -> None:
@@ -29,6 +34,9 @@ def write_bytes(path, data: bytes) -> None:
 def replace_folder(temporary, target) -> None:
     """Move a finished folder into place; a folder that stands there is removed once the new one stands.
 
+    Where the system can exchange two names at once (Linux) there is no moment without either. Elsewhere the old folder
+    gets another name first, and its own again if the new one cannot be moved.
+
     Args:
         temporary: the finished folder, beside ``target``.
         target: where it goes; what is there must be the caller's to replace.
@@ -40,15 +48,35 @@ def replace_folder(temporary, target) -> None:
     temporary, target = Path(temporary), Path(target)
     if not target.exists():
         os.replace(temporary, target)
-        return
+    elif exchange(temporary, target):
+        shutil.rmtree(temporary, ignore_errors=True)
+    else:
+        _move_aside(temporary, target)
+
+
+def _move_aside(temporary, target):
     old = target.with_name(f"{target.name}.before-{os.getpid()}")
     os.replace(target, old)
     try:
         os.replace(temporary, target)
-    except OSError:
+    except BaseException:
         try:
             os.replace(old, target)
         except OSError as error:
             raise OSError(error.errno, f"{error.strerror}; what was there is {old} now") from None
         raise
     shutil.rmtree(old, ignore_errors=True)
+
+
+def exchange(one, two) -> bool:
+    """Exchange two names of one file system in a single step (``renameat2`` of Linux).
+
+    Returns:
+        Whether it was done; False where the system or the file system cannot.
+    """
+    renameat2 = None
+    with contextlib.suppress(OSError, AttributeError):  # no such C library, or none with this call
+        renameat2 = ctypes.CDLL(None).renameat2
+    if renameat2 is None:
+        return False
+    return renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(two), _EXCHANGE) == 0

@@ -126,11 +126,36 @@ def test_an_artifact_survives_the_failure_of_its_replacement(run, tmp_path):
 
 def test_an_artifact_is_replaced_whole(run, tmp_path):
     (folder,) = export_run(run, ["tflite-float32"], tmp_path, tell=quietly)
-    (folder / "stale.txt").write_text("of the old one")
     export_run(run, ["tflite-float32"], tmp_path, patch=[8, 8, 4], verify=False, tell=quietly)
-    assert "stale.txt" not in os.listdir(folder)
     assert edge.load_manifest(folder).patch == (8, 8, 4)
     assert os.listdir(tmp_path) == ["tflite-float32"]
+
+
+def test_what_the_user_put_beside_an_artifact_is_not_removed(run, tmp_path):
+    (folder,) = export_run(run, ["tflite-float32"], tmp_path, tell=quietly)
+    assert sorted(os.listdir(folder)) == sorted(["manifest.json", *edge.load_manifest(folder).files])
+    (folder / "notes.txt").write_text("mine")
+    before = tree(tmp_path)
+    with pytest.raises(InputError, match=r"holds notes.txt, which no export wrote; move that away or give another"):
+        export_run(run, ["tflite-float32"], tmp_path, tell=quietly)
+    assert tree(tmp_path) == before
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"schema": 1, "files": []}))
+    with pytest.raises(InputError, match=r"holds notes\.txt"):
+        export_run(run, ["tflite-float32"], tmp_path, tell=quietly)
+    (folder / "notes.txt").unlink()
+    export_run(run, ["tflite-float32"], tmp_path, patch=[8, 8, 4], verify=False, tell=quietly)
+    assert edge.load_manifest(folder).patch == (8, 8, 4)
+
+
+def test_an_artifact_behind_a_link_is_replaced_where_it_lies(run, tmp_path):
+    (folder,) = export_run(run, ["tflite-float32"], tmp_path / "disk", tell=quietly)
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "tflite-float32").symlink_to(folder)
+    export_run(run, ["tflite-float32"], tmp_path / "out", patch=[8, 8, 4], verify=False, tell=quietly)
+    assert (tmp_path / "out" / "tflite-float32").is_symlink()
+    assert edge.load_manifest(folder).patch == (8, 8, 4)
+    assert os.listdir(tmp_path / "disk") == ["tflite-float32"]
 
 
 def test_a_full_disk_leaves_nothing(run, tmp_path, monkeypatch):
