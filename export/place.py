@@ -6,8 +6,8 @@ import tempfile
 from pathlib import Path
 
 from edge.manifest import MANIFEST
-from medseg import record
 from medseg.errors import InputError
+from medseg.untrusted import read_json
 
 # What exports wrote before manifests listed their files; beside it there may be a model compiled for an NPU.
 _FIRST_SCHEMA = frozenset({MANIFEST, "CARD.md", "report.html", "report.json", "model.onnx", "model.tflite"})
@@ -39,7 +39,7 @@ def check_place(folder) -> None:
 def _written(folder) -> set[str]:
     """Names of the files that the export of the artifact in ``folder`` wrote, whether or not it can still be loaded."""
     try:
-        data = record.read_json(folder / MANIFEST, "manifest")
+        data = read_json(folder / MANIFEST, "manifest")
     except InputError:
         data = {}
     listed = data.get("files") if isinstance(data, dict) else None
