@@ -9,7 +9,7 @@ guard("export", "zoo", "imaging", "edge")
 _NAMES = {
     "FORMATS": "formats",
     "convert": "conversion",
-    "layer_errors": "layers",
+    "layer_errors": "conversion",
     "export_run": "artifact",
     "footprint": "trial",
     "open_model": "model_source",

@@ -166,6 +166,25 @@ def convert(
     return converted
 
 
+def layer_errors(model, format: str, patch=None, calibration=(), method: str = "minmax") -> list[LayerError]:
+    """Errors of every convolution and matrix product of a network as an int8 file, worst first.
+
+    Args:
+        model: functional Keras model.
+        format: "tflite-int8" or "onnx-int8".
+        patch: spatial size of the input, voxels; by default the model's own.
+        calibration: representative patches (*patch, channels); the errors are measured on the first few of them.
+        method: calibration method, see ``export.ranges``.
+
+    Raises:
+        FormatError: if the format is not int8.
+        RewriteError, PrecisionError, InputError: as ``export.convert``.
+    """
+    if find_format(format).activations != "int8":
+        raise FormatError(f"format {format!r}: has no quantized layers to compare; accepted are tflite-int8, onnx-int8")
+    return list(convert(model, format, patch, calibration, method=method).layer_errors)
+
+
 def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, weights, equalise):
     from export import tflite, tflite_integer
 

@@ -17,7 +17,7 @@ _PLACES = {
     "Dataset": "train.dataset",
     "Plan": "train.plan",
     "evaluate": "train.evaluate",
-    "finetune": "train.quantization_aware",
+    "finetune": "train.finetuning",
     "fit": "train.fit",
     "make_plan": "train.planning",
     "open_dataset": "train.dataset",

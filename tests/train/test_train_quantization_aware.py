@@ -10,9 +10,9 @@ from tiny import STILL, make_plan
 
 from medseg.errors import UsageError
 from train.cli import build_parser
+from train.finetuning import finetune, finetuning_plan
 from train.fit import check, fit
 from train.fused_layers import FusedFakeQuantize
-from train.quantization_aware import finetune, finetuning_plan
 from train.run import open_run
 from zoo.quantization import FakeQuantize
 

@@ -35,7 +35,7 @@ def run_finetune(args) -> int:
     """Handle ``zoo finetune``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.dataset import open_dataset
-    from train.quantization_aware import EPOCHS, finetune
+    from train.finetuning import EPOCHS, finetune
     from train.run import open_run
 
     run = open_run(args.run)
