@@ -192,7 +192,7 @@ def compare(
     found, worst, order = [], None, (-math.inf, -math.inf)
     for case in progress(labelled) if progress else labelled:
         scan = imaging.read(list(case.images), channels)
-        reference = imaging.read_labels(case.label).voxels[..., 0]
+        reference = imaging.align(imaging.read_labels(case.label), scan, case.label, case.images[0]).voxels[..., 0]
         one, other = network(scan), artifact(scan)
         if ignore is not None:
             unknown = reference == ignore

@@ -4,12 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.errors import InputError
-
 # Headers store affines in float32, so grids that are meant to agree do so only to some thousandths of a voxel.
 SNAP = 0.01
-# Files of one patient written by different tools differ a little more; beyond this they are different grids.
-SAME_GRID = 0.1
 
 
 @dataclass(frozen=True)
@@ -93,35 +89,3 @@ def moved(affine: np.ndarray, start, step=None) -> np.ndarray:
     if step is not None:
         local[range(rank), range(rank)] = step
     return np.asarray(affine, float) @ local
-
-
-def grid_distance(first, second) -> float:
-    """How far apart corresponding corner voxels of two scans of equal shape lie at most, in voxels of the first."""
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in first.shape], indexing="ij")).reshape(first.rank, -1)
-    matrix, offset = index_map(first.affine, second.affine, first.rank)
-    return float(np.abs(matrix @ corners + offset[:, None] - corners).max())
-
-
-def check_same_grid(first, second, name: str, other: str) -> None:
-    """Require two scans to have the same shape and place.
-
-    Args:
-        first: a Scan.
-        second: a Scan; channels may differ.
-        name: what to call the first in the message, a file name for example.
-        other: what to call the second.
-
-    Raises:
-        InputError: if the shapes differ or a corner lies more than a tenth of a voxel apart.
-    """
-    if first.shape != second.shape:
-        raise InputError(
-            f"{other}: shape {second.shape}, but {name} has shape {first.shape}; both must lie on one voxel grid, "
-            "resample one onto the other"
-        )
-    distance = grid_distance(first, second)
-    if distance > SAME_GRID:
-        raise InputError(
-            f"{other}: lies up to {distance:.1f} voxels away from {name}, at most {SAME_GRID} is accepted; "
-            "resample one onto the other, or correct the affine in its header"
-        )

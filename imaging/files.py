@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.affine import check_same_grid
+from imaging.grid import align
 from imaging.image import image_bytes, read_image
 from imaging.nifti import nifti_bytes, read_nifti, smallest
 from imaging.scan import Scan
@@ -49,8 +49,7 @@ def read(paths, channels: int | None = None) -> Scan:
     if not files:
         raise InputError("no file given; accepted are one, or one per channel")
     scans = [_read_one(path, channels if len(files) == 1 else 1) for path in files]
-    for path, scan in zip(files[1:], scans[1:], strict=True):
-        check_same_grid(scans[0], scan, str(files[0]), str(path))
+    scans[1:] = [align(scan, scans[0], path, files[0]) for path, scan in zip(files[1:], scans[1:], strict=True)]
     scan = scans[0] if len(scans) == 1 else Scan(np.concatenate([s.voxels for s in scans], axis=-1), scans[0].affine)
     if channels is not None and scan.channels != channels:
         names = ", ".join(str(path) for path in files)

@@ -17,7 +17,7 @@ from imaging.labels import Label
 from imaging.recipe import Recipe
 from medseg.errors import InputError
 
-VERSION = 1  # part of every key: raise it when preprocessing or the files below change
+VERSION = 2  # part of every key: raise it when preprocessing or the files below change
 POSITIONS = 10_000  # voxels remembered per class, to centre patches on
 
 
@@ -169,10 +169,11 @@ def _drawn(mask, limit, random):
 def _make(case, recipe, labels, place, ignore):
     """Preprocess ``case`` into a temporary folder beside ``place`` and rename it: whole or not there."""
     import imaging
-    from train.reference import read_reference, with_ignored
+    from train.reference import read_case, with_ignored
 
-    image = imaging.prepare(imaging.read(list(case.images), channels=recipe.channels), recipe)
-    reference = imaging.prepare_labels(read_reference(case, labels, ignore), image, recipe)
+    image, reference = read_case(case, labels, recipe.channels, ignore)
+    image = imaging.prepare(image, recipe)
+    reference = imaging.prepare_labels(reference, image, recipe)
     kind = np.uint8 if len(with_ignored(labels, ignore)) <= 256 else np.uint16
     label = reference.voxels[..., 0].astype(kind)
     positions, offsets = class_positions(label, len(labels))

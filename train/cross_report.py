@@ -4,7 +4,6 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
-import imaging
 from imaging.scoring import DISTANCES
 from medseg import page
 from medseg.record import from_dict, to_dict, write_text
@@ -12,7 +11,7 @@ from train import figures
 from train.evaluate import COLUMNS
 from train.postprocess import GAIN, Decision, cleaning_text
 from train.predictions import load_prediction
-from train.reference import read_reference
+from train.reference import read_case
 from train.report import calibration, mean_dice, provenance, ranked
 from train.run import Run
 
@@ -115,7 +114,7 @@ def _pictures(cases, fold_of, runs, dataset):
 
 def _overlay(run, case):
     plan = run.plan
-    scan = imaging.read(list(case.images), channels=plan.recipe.channels)
-    reference = read_reference(case, plan.labels, plan.ignore).voxels[..., 0]
+    scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore)
+    reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
     return figures.overlay(scan, reference, load_prediction(run, case.name), [label.name for label in plan.labels])

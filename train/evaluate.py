@@ -16,7 +16,7 @@ from medseg.record import write_text
 from train.pipeline import fold_cases
 from train.plan import Plan
 from train.predictions import save_prediction
-from train.reference import read_reference
+from train.reference import read_case
 from train.reliability import Reliability
 from train.run import Run
 
@@ -160,8 +160,7 @@ def score_cases(
 
     scores = {}
     for case in tqdm(cases, "evaluate", unit="case", disable=not progress, leave=False):
-        scan, reference = imaging.read(list(case.images), channels=channels), read_reference(case, labels, ignore)
-        imaging.check_same_grid(scan, reference, case.images[0], case.label)
+        scan, reference = read_case(case, labels, channels, ignore)
         found = segment(scan)
         scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing)
         if then is not None:

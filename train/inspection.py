@@ -131,12 +131,14 @@ def inspect_case(
             problems.append(Problem(f"{case.label}: marks nothing, every voxel is {labels[0].name}", fatal=False))
     image = _attempt(problems, lambda: imaging.read(list(case.images), channels=channels))
     if image is not None and reference is not None:
-        _attempt(problems, lambda: imaging.check_same_grid(image, reference, str(case.images[0]), str(case.label)))
+        # Of label values that are no class's, the problem above tells; their place is verified all the same.
+        marked = reference if indices is None else imaging.Scan(indices, reference.affine)
+        reference = _attempt(problems, lambda: imaging.align(marked, image, case.label, case.images[0]))
     if image is not None and all(channel.min() == channel.max() for channel in np.moveaxis(image.voxels, -1, 0)):
         problems.append(Problem(f"{case.images[0]}: is constant, every voxel is {image.voxels.flat[0]:g}; replace it"))
     if any(problem.fatal for problem in problems):
         return None, tuple(problems)
-    return measure_case(case.name, image, imaging.Scan(indices, reference.affine), len(labels)), tuple(problems)
+    return measure_case(case.name, image, reference, len(labels)), tuple(problems)
 
 
 def measure_case(name: str, image, reference, classes: int) -> CaseFacts:

@@ -150,15 +150,15 @@ def best_threshold_dice(dataset, bins: int = 128) -> dict[str, float]:
     Returns:
         Name of each foreground class to its mean Dice.
     """
-    from train.reference import read_reference
+    from train.reference import read_case
 
     edges = np.linspace(-4, 4, bins - 1)
     tables = []  # per case (channels, classes + 1, bins): how many voxels of each class, and of all
     for case in dataset.cases:
         if case.label is None:
             continue
-        image = imaging.read(list(case.images), channels=len(dataset.channels)).voxels
-        classes = read_reference(case, dataset.labels).voxels[..., 0].ravel()
+        image, reference = read_case(case, dataset.labels, len(dataset.channels))
+        image, classes = image.voxels, reference.voxels[..., 0].ravel()
         tables.append(
             [_histograms(image[..., c].ravel(), classes, len(dataset.labels), edges) for c in range(image.shape[-1])]
         )

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from train.reference import class_indices, read_reference
+from train.reference import class_indices, read_case
 
 FOLDER = "predictions"
 
@@ -47,5 +47,6 @@ def predicted_cases(runs: Sequence, dataset) -> Iterator[tuple]:
     """
     for run in runs:
         for name in run.plan.folds[run.fold]:
-            reference = read_reference(dataset.case(name), run.plan.labels, run.plan.ignore)
+            plan = run.plan
+            _, reference = read_case(dataset.case(name), plan.labels, plan.recipe.channels, plan.ignore)
             yield name, load_prediction(run, name), reference.voxels[..., 0], reference.spacing

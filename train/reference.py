@@ -28,6 +28,28 @@ def read_reference(case, labels: Sequence[Label], ignore: int | None = None):
     return imaging.Scan(class_indices(scan.voxels, with_ignored(labels, ignore), case.label), scan.affine)
 
 
+def read_case(case, labels: Sequence[Label], channels: int | None = None, ignore: int | None = None):
+    """Read a labelled case, its label file turned to the axes of the image.
+
+    Args:
+        case: a labelled ``train.dataset.Case``.
+        labels: classes by class index.
+        channels: how many the image has; None takes what its files hold.
+        ignore: value of voxels that nobody has labelled, or None.
+
+    Returns:
+        The image as read, and a Scan (*spatial, 1) of class indices on its grid; ``len(labels)`` where ignored.
+
+    Raises:
+        InputError: if a file cannot be read, the label file holds a value that is no label's, or it lies elsewhere.
+    """
+    import imaging
+
+    reference = read_reference(case, labels, ignore)  # first: this takes more memory than the image, not there yet
+    image = imaging.read(list(case.images), channels=channels)
+    return image, imaging.align(reference, image, case.label, case.images[0])
+
+
 def with_ignored(labels: Sequence[Label], ignore: int | None) -> tuple[Label, ...]:
     """``labels`` and, as a last class, the voxels of value ``ignore`` if there are such."""
     return tuple(labels) if ignore is None else (*labels, Label("ignore", ignore))

@@ -5,14 +5,13 @@ from pathlib import Path
 
 import numpy as np
 
-import imaging
 from medseg import page, record
 from medseg.record import to_dict, write_text
 from train import figures
 from train.curves import load_history
 from train.evaluate import COLUMNS, patch_predictor, segmenter
 from train.evaluate import table as means_table
-from train.reference import read_reference
+from train.reference import read_case
 from train.reliability import errors
 from train.run import Origin, Run, versions
 
@@ -108,7 +107,7 @@ def case_table(cases: dict) -> str:
 
 
 def _overlay(plan, segment, case):
-    scan = imaging.read(list(case.images), channels=plan.recipe.channels)
-    reference = read_reference(case, plan.labels, plan.ignore).voxels[..., 0]
+    scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore)
+    reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
     return figures.overlay(scan, reference, segment(scan), [label.name for label in plan.labels])

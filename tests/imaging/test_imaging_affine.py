@@ -1,10 +1,9 @@
 """Maps between grids."""
 
 import numpy as np
-import pytest
 
-from imaging import InputError, Scan, check_same_grid
-from imaging.affine import axis_map, grid_distance, index_map, moved
+from imaging import Scan
+from imaging.affine import axis_map, index_map, moved
 
 AFFINE = np.array([[0.0, -2, 0, 10], [3, 0, 0, -20], [0, 0, -1.5, 30], [0, 0, 0, 1]])
 
@@ -51,16 +50,3 @@ def test_moved():
     np.testing.assert_allclose(found[:3, 3], AFFINE[:3, :3] @ [1, 2, 3] + AFFINE[:3, 3])
     np.testing.assert_allclose(found[:3, :3], AFFINE[:3, :3] * [2, 1, 0.5])
     np.testing.assert_allclose(moved(np.eye(4), (4, 5))[:, 3], [4, 5, 0, 1])
-
-
-def test_same_grid():
-    check_same_grid(scan(), scan(), "a", "b")
-    shifted = AFFINE.copy()
-    shifted[0, 3] += 1  # half a voxel: the second axis runs along x in steps of 2 mm
-    assert grid_distance(scan(), scan(affine=shifted)) == pytest.approx(0.5)
-    with pytest.raises(InputError, match=r"b: lies up to 0\.5 voxels away from a, at most 0\.1"):
-        check_same_grid(scan(), scan(affine=shifted), "a", "b")
-    with pytest.raises(InputError, match=r"b: shape \(4, 5, 7\), but a has shape \(4, 5, 6\)"):
-        check_same_grid(scan(), scan((4, 5, 7)), "a", "b")
-    flipped = moved(AFFINE, (3, 0, 0), (-1, 1, 1))
-    assert grid_distance(scan(), scan(affine=flipped)) == pytest.approx(3)

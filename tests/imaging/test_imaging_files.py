@@ -49,7 +49,7 @@ def test_channels_on_different_grids(tmp_path):
     moved = np.eye(4)
     moved[0, 3] = 2
     other = save(tmp_path / "c.nii", np.ones((3, 4, 5), np.float32), moved)
-    with pytest.raises(InputError, match=r"c\.nii: lies up to 2\.0 voxels away from .*a\.nii"):
+    with pytest.raises(InputError, match=r"c\.nii: lies up to \S+ mm \(2 voxels\) away from .*a\.nii"):
         read([first, other])
     moved[0, 3] = 0.01  # rounding in a header is not another grid
     assert read([first, save(tmp_path / "d.nii", np.ones((3, 4, 5), np.float32), moved)]).channels == 2

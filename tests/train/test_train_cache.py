@@ -134,3 +134,37 @@ def test_class_positions_are_limited_and_absent_classes_empty():
 def test_class_indices_need_no_order_of_values():
     labels = (imaging.Label("background", 0), imaging.Label("b", 7), imaging.Label("a", 2))
     np.testing.assert_array_equal(class_indices(np.array([[0, 2], [7, 2]]), labels, "f"), [[0, 2], [1, 2]])
+
+
+def turned_label(case, folder):
+    """The same case with its label file stored from left to right and back to front, as another tool may write it."""
+    stored = nibabel.load(case.label)
+    change = nibabel.orientations.ornt_transform(
+        nibabel.io_orientation(stored.affine), nibabel.orientations.axcodes2ornt("LPS")
+    )
+    path = folder / "turned.nii.gz"
+    nibabel.save(stored.as_reoriented(change), path)
+    return dataclasses.replace(case, label=path)
+
+
+def test_a_label_in_another_order_of_axes_is_the_same_label(dataset, recipe, tmp_path):
+    case = dataset.cases[0]
+    turned = turned_label(case, tmp_path)
+    assert nibabel.aff2axcodes(nibabel.load(turned.label).affine) != nibabel.aff2axcodes(
+        nibabel.load(case.label).affine
+    )
+    expected = cached(case, recipe, dataset.labels, tmp_path / "cache")
+    np.testing.assert_array_equal(cached(turned, recipe, dataset.labels, tmp_path / "cache").label(), expected.label())
+    assert expected.label().any()
+
+
+def test_a_label_that_lies_elsewhere_is_refused_and_never_cached_as_empty(dataset, recipe, tmp_path):
+    case = dataset.cases[0]
+    stored = nibabel.load(case.label)
+    affine = stored.affine.copy()
+    affine[:3, 3] += 200
+    nibabel.save(nibabel.Nifti1Image(np.asarray(stored.dataobj), affine), tmp_path / "far.nii.gz")
+    far = dataclasses.replace(case, label=tmp_path / "far.nii.gz")
+    with pytest.raises(InputError, match=r"far\.nii\.gz: lies up to 346 mm .* away from"):
+        cached(far, recipe, dataset.labels, tmp_path / "cache")
+    assert not (tmp_path / "cache").exists()

@@ -58,7 +58,7 @@ def test_every_problem_at_once(tmp_path):
         ("case_008.nii.gz is missing", True),
         ("case_001.nii.gz: 3 of 7680 voxels are NaN or infinite", True),
         ("case_002.nii.gz: shape (18, 24, 16), but", True),
-        ("case_003.nii.gz: lies up to 7.0 voxels away", True),
+        ("case_003.nii.gz: lies up to 7 mm (7 voxels) away", True),
         ("case_004.nii.gz: holds label value 3, 6", True),
         ("case_005.nii.gz: marks nothing, every voxel is background", False),
         ("case_006.nii.gz: is constant, every voxel is 1", True),

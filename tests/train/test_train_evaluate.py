@@ -187,3 +187,18 @@ def test_train_and_evaluate_from_the_command_line(dataset, tmp_path, monkeypatch
     assert "mean over 2 cases of fold 1" in capsys.readouterr().out
     assert main(["evaluate", str(tmp_path), str(dataset.folder)]) == 1
     assert "not a run folder" in capsys.readouterr().err
+
+
+def test_a_label_in_another_order_of_axes_scores_the_same(dataset, plan, tmp_path):
+    case = dataset.cases[0]
+    stored = nibabel.load(case.label)
+    change = nibabel.orientations.ornt_transform(
+        nibabel.io_orientation(stored.affine), nibabel.orientations.axcodes2ornt("SPL")
+    )
+    nibabel.save(stored.as_reoriented(change), tmp_path / "label.nii.gz")
+    turned = dataclasses.replace(case, label=tmp_path / "label.nii.gz")
+
+    def segment(scan):
+        return ((scan.voxels[..., 0] > 120) & (scan.voxels[..., 0] < 160)).astype(int)
+
+    assert score_cases(segment, [turned], plan.labels) == score_cases(segment, [case], plan.labels)

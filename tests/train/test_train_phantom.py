@@ -67,7 +67,7 @@ def test_dataset_folder(folder):
     assert (description["numTraining"], description["numTest"]) == (6, 2)
     case = dataset.cases[0]
     image, label = imaging.read(case.images), imaging.read_labels(case.label)
-    imaging.check_same_grid(image, label, "image", "label")
+    imaging.align(label, image, "label", "image")
     assert set(np.unique(label.voxels)) == {0, 1, 2}
     assert image.voxels.min() >= 0
 
