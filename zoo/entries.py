@@ -26,10 +26,11 @@ ENTRIES = (
     ),
     *_twins(
         "attention_unet",
-        "attention_unet",
+        "unet",
         "U-Net whose skip connections pass through attention gates",
         "Oktay et al., MIDL 2018, arXiv:1804.03999",
-        options_2d=_FIVE,
+        options_2d={**_FIVE, "attention": True},
+        options_3d={"attention": True},
     ),
     *_twins(
         "unet_plus_plus",

@@ -4,7 +4,6 @@ Importing this package registers every layer of the zoo with Keras, so that ``ke
 """
 
 from zoo.models import (
-    attention_unet,
     dense_unet,
     encoder_unet,
     mobile_unet,
@@ -19,7 +18,6 @@ from zoo.models import (
 )
 
 __all__ = [
-    "attention_unet",
     "dense_unet",
     "encoder_unet",
     "mobile_unet",

@@ -6,7 +6,7 @@ import keras
 
 from zoo.errors import ZooError, unknown
 from zoo.quantization.layers import FakeQuantize, FakeQuantizedNormalization, FakeQuantizedProduct
-from zoo.quantization.places import Step, common_scales, fuses, joins, moves, steps
+from zoo.quantization.quantized_tensors import Step, common_scales, fuses, joins, moves, steps
 from zoo.quantization.scales import PRODUCTS, check_granularity
 
 RUNTIMES = ("tflite", "onnx")
