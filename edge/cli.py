@@ -94,13 +94,34 @@ def info(args) -> None:
 
 def predict(args) -> None:
     """Segment scans and print the volumes."""
-    from edge.cases import find_cases
     from edge.segmenter import load
-    from medseg.progress import Bar
 
     with _quiet():
         segmenter = load(args.artifact, args.threads)
+    segment_scans(segmenter, args)
+
+
+def segment_scans(segmenter, args) -> None:
+    """Segment the scans of ``args`` and print the volumes.
+
+    Args:
+        segmenter: an ``edge.Segmenter``, or what has a manifest and a method ``predict`` as that has.
+        args: what the user asked for: ``scans``, ``out``, ``json`` and ``artifact``.
+
+    Raises:
+        InputError: if a scan cannot be segmented; the others are.
+        UsageError: if the results cannot be written as asked; known before any scan is read.
+    """
+    from edge.cases import find_cases
+    from imaging.files import NIFTI, suffix
+    from medseg.progress import Bar
+
     cases = find_cases(args.scans, args.out, segmenter.manifest.recipe.channels)
+    for case in cases:
+        if segmenter.manifest.recipe.rank == 3 and suffix(case.output) not in NIFTI:
+            raise UsageError(
+                f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them"
+            )
     reports, bar = [], Bar("scans")
     for case in cases:
         try:
@@ -149,7 +170,7 @@ def main(argv=None, prog: str = "zoo-edge") -> int:
 def _segment(segmenter, case, bar):
     """Segment one case, write the result and report it."""
     from edge.measure import voxel_counts
-    from imaging.files import NIFTI, read, suffix, write
+    from imaging.files import read, write
 
     manifest = segmenter.manifest
     scan = read(case.scan[0] if len(case.scan) == 1 else case.scan, manifest.recipe.channels)
@@ -158,8 +179,6 @@ def _segment(segmenter, case, bar):
             f"{case.name}: shape {scan.shape} has {scan.rank} spatial axes, {manifest.name} takes "
             f"{manifest.recipe.rank}; give a {manifest.recipe.rank}D scan"
         )
-    if scan.rank == 3 and suffix(case.output) not in NIFTI:
-        raise UsageError(f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them")
     try:
         segmentation = segmenter.predict(scan, bar)
     except InputError as error:

@@ -6,24 +6,41 @@ it is installed; only the files are read, ``zoo`` is not imported.
 
 from pathlib import Path
 
+from medseg.errors import UsageError
+
+MANIFEST = "manifest.json"
 FOLDER = Path(__file__).resolve().parents[1] / "zoo" / "weights"
 
 
 def names() -> list[str]:
     """Names of the shipped artifacts."""
-    return sorted({path.parents[1].name for path in FOLDER.glob("[!.]*/*/manifest.json")})
+    return sorted({path.parents[1].name for path in FOLDER.glob(f"[!.]*/*/{MANIFEST}")})
 
 
 def locate(artifact) -> Path:
     """The folder of an artifact.
 
     Args:
-        artifact: its folder, or the name of a shipped one; what lies there goes before what is shipped.
+        artifact: its folder, or the name of a shipped one, such as "unet3d-hippocampus", or "hippocampus" where one
+            network alone has an artifact of this name; what lies there goes before what is shipped.
 
     Returns:
-        The folder; of a name that is neither, the path as given.
+        The folder; of a name that is none of these, the path as given.
+
+    Raises:
+        UsageError: if several networks have an artifact of this name; the message lists them.
     """
     path = Path(artifact)
-    if path.exists() or str(artifact) not in names():
+    if path.exists():
         return path
-    return sorted(FOLDER.glob(f"{artifact}/*/manifest.json"))[0].parent
+    fitting = [name for name in names() if str(artifact) in (name, _short(name))]
+    if str(artifact) in fitting:
+        fitting = [str(artifact)]
+    if len(fitting) > 1:
+        raise UsageError(f"{artifact}: several shipped artifacts are called so; give {' or '.join(fitting)}")
+    return sorted(FOLDER.glob(f"{fitting[0]}/*/{MANIFEST}"))[0].parent if fitting else path
+
+
+def _short(name) -> str:
+    """The name of a set without its network; no network's name holds a hyphen."""
+    return name.partition("-")[2]

@@ -80,3 +80,22 @@ def exchange(one, two) -> bool:
     if renameat2 is None:
         return False
     return renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(two), _EXCHANGE) == 0
+
+
+def check_writable(folder, named) -> None:
+    """Require that files can be written to ``folder``, or where it would be made; nothing is left there.
+
+    Args:
+        folder: the folder.
+        named: what the user called it by, for the message.
+
+    Raises:
+        InputError: if they cannot.
+    """
+    place = Path(folder).absolute()
+    while not os.path.lexists(place):
+        place = place.parent
+    if not place.is_dir():
+        raise InputError(f"{named}: cannot be written, {place} is not a folder; choose another place")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise InputError(f"{named}: cannot be written, {place} may not be written to; choose another place")

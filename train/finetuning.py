@@ -54,7 +54,7 @@ def finetuning_plan(run: Run, weights: str, epochs: int = EPOCHS, learning_rate:
         run.plan.training,
         epochs=epochs,
         minutes=None,
-        learning_rate=learning_rate or SLOWER * run.plan.training.learning_rate,
+        learning_rate=SLOWER * run.plan.training.learning_rate if learning_rate is None else learning_rate,
         precision="float32",  # 8 bits of mantissa would round anew what is quantized
         deep_supervision=False,
         patience=0,

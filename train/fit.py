@@ -67,10 +67,7 @@ def fit(
         run = None
     check(plan, dataset)
     plan = resolved(plan)
-    for name, lacks in (("patience", "have a validation loss"), ("validate_every", "be segmented")):
-        if fold is None and getattr(plan.training, name):
-            value = getattr(plan.training, name)
-            raise UsageError(f"training.{name} {value}: without a fold no case is held back to {lacks}; set it 0")
+    check_fold(plan, fold)
     training, validation = fold_cases(dataset, plan, fold)
     if run is not None and plan != run.plan:
         raise UsageError(
@@ -128,6 +125,18 @@ def check(plan: Plan, dataset=None) -> None:
     quantization_aware.check(plan)
     if settings.deep_supervision and "deep_supervision" not in option_names(plan.network.name):
         raise UsageError(f"training.deep_supervision: network {plan.network.name!r} has one output only; set it false")
+
+
+def check_fold(plan: Plan, fold: int | None) -> None:
+    """Require that cases are held back where the plan goes by them.
+
+    Raises:
+        UsageError: naming the field.
+    """
+    for name, lacks in (("patience", "have a validation loss"), ("validate_every", "be segmented")):
+        if fold is None and getattr(plan.training, name):
+            value = getattr(plan.training, name)
+            raise UsageError(f"training.{name} {value}: without a fold no case is held back to {lacks}; set it 0")
 
 
 def network(plan: Plan, precision: str = "float32", deep_supervision: bool = False):

@@ -73,6 +73,19 @@ def open_folds(out, folds: Sequence[int] | None = None) -> tuple[Run, ...]:
     return runs
 
 
+def check_folds(out, folds: Sequence[int], resume: bool = False) -> None:
+    """Require that the folds can be trained into ``out``.
+
+    Raises:
+        InputError: if it is a run itself or, without ``resume``, holds one of the folds already.
+    """
+    if (Path(out) / "plan.json").exists():
+        raise InputError(f"{out}: holds a single run; give another --out for several folds")
+    begun = [fold for fold in folds if (fold_folder(out, fold) / "plan.json").exists()]
+    if begun and not resume:
+        raise InputError(f"{fold_folder(out, begun[0])}: holds a run already; continue with --resume")
+
+
 def fit_folds(
     plan: Plan,
     dataset,
@@ -105,11 +118,7 @@ def fit_folds(
     from train.fit import fit
 
     out = Path(out)
-    if (out / "plan.json").exists():
-        raise InputError(f"{out}: holds a single run; give another --out for several folds")
-    begun = [fold for fold in folds if (fold_folder(out, fold) / "plan.json").exists()]
-    if begun and not resume:
-        raise InputError(f"{fold_folder(out, begun[0])}: holds a run already; continue with --resume")
+    check_folds(out, folds, resume)
     runs = []
     for fold in folds:
         if verbose:

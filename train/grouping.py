@@ -43,11 +43,20 @@ def group_names(names: Sequence[str], pattern: str | None = None) -> Grouping:
     return _by_leading_number(names) or _by_numbered_part(names) or Grouping(tuple(names), "each case is a group")
 
 
-def _by_pattern(names, pattern):
+def check_pattern(pattern: str) -> re.Pattern:
+    """A group pattern, compiled.
+
+    Raises:
+        UsageError: if it is no regular expression.
+    """
     try:
-        compiled = re.compile(pattern)
+        return re.compile(pattern)
     except re.error as error:
         raise UsageError(f"group pattern {pattern!r}: not a regular expression ({error})") from None
+
+
+def _by_pattern(names, pattern):
+    compiled = check_pattern(pattern)
     matches = [compiled.search(name) for name in names]
     unmatched = [name for name, match in zip(names, matches, strict=True) if match is None]
     if unmatched:

@@ -52,8 +52,8 @@ class Run:
         """The trained network."""
         return self.folder / "model.keras"
 
-    def model(self):
-        """The trained network, float32, logits out.
+    def check_finished(self) -> None:
+        """Require that there is a trained network.
 
         Raises:
             InputError: if the training has not finished.
@@ -63,6 +63,14 @@ class Run:
                 f"{self.folder}: holds no model.keras, so its training has not finished; "
                 f"continue it with zoo train {self.dataset} --out {self.folder} --resume"
             )
+
+    def model(self):
+        """The trained network, float32, logits out.
+
+        Raises:
+            InputError: if the training has not finished.
+        """
+        self.check_finished()
         import keras
 
         import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)

@@ -35,8 +35,8 @@ def source_weights(source: str, network: str) -> dict[str, np.ndarray]:
     """Weights to start from, by path (layer/weight).
 
     Args:
-        source: a run folder, a ``.keras`` or ``.npz`` file, or the name of a set shipped for ``network``.
-        network: registry entry.
+        source: a run folder, a ``.keras`` or ``.npz`` file, or the name of a shipped set, such as "unet3d-hippocampus".
+        network: registry entry; of sets of the same name that of this network is taken.
 
     Raises:
         InputError: if it is none of these or cannot be read.
@@ -138,15 +138,44 @@ def start_text(start: Start) -> str:
     return "\n".join(lines)
 
 
+def check_source(source: str, network: str | None = None) -> None:
+    """Require that there is something to start from, without reading it.
+
+    Args:
+        source: as for ``source_weights``.
+        network: registry entry, where it is known.
+
+    Raises:
+        InputError: if a folder is no finished run, or a file is of another kind.
+        UsageError: if it is neither a folder nor a file nor a shipped set.
+    """
+    path = Path(source)
+    if path.is_dir():
+        from train.run import open_run
+
+        open_run(path).check_finished()
+    elif not path.is_file():
+        _card(source, network)
+    elif path.suffix not in SUFFIXES:
+        raise InputError(f"{path}: expected a run folder or a {' or '.join(SUFFIXES)} file")
+
+
 def _shipped(source, network):
     import zoo
-    from zoo.weights import list_weights
 
-    names = [card.name for card in list_weights(network)]
-    if source not in names:
-        sets = f", or of the sets shipped for {network}: {', '.join(names)}" if names else ""
-        raise InputError(f"{source}: no such run folder or file; accepted are these ({', '.join(SUFFIXES)}){sets}")
-    return _of_model(zoo.get(network, weights=source))
+    card = _card(source, network)
+    return _of_model(zoo.get(card.entry, weights=card.name))
+
+
+def _card(source, network):
+    """The card of the shipped set that is meant."""
+    from zoo.errors import ZooError
+    from zoo.weights import card_by_name
+
+    try:
+        return card_by_name(source, prefer=network)
+    except ZooError as error:
+        raise UsageError(f"{source}: no such run folder or file ({', '.join(SUFFIXES)}), and {error}") from None
 
 
 def _of_model(model):

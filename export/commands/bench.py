@@ -40,6 +40,7 @@ def run_bench(args) -> int:
 
     from export.bench import report
     from export.bench.compare import compare
+    from medseg.atomic import check_writable
     from medseg.command import emit_json
     from medseg.progress import Bar
 
@@ -49,6 +50,9 @@ def run_bench(args) -> int:
         raise UsageError("nothing to time: give an artifact folder, or --peers and --model RUN")
     if args.plot is not None:
         report.check_picture(args.plot)
+        check_writable(args.plot.parent, f"--plot {args.plot}")
+    if args.model is not None and not args.model.exists():
+        raise InputError(f"--model {args.model}: no such run folder or saved Keras network")
     bar = Bar("rounds")
     found = compare(
         args.artifacts,

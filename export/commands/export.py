@@ -103,6 +103,7 @@ def run_export(args) -> int:
     from export.formats import find_format
     from export.forms import check_form
     from export.onnx_options import check_options
+    from export.places import check_places
     from export.processor import check_processor
     from export.quantization import check_weights
     from export.ranges import check_method
@@ -131,6 +132,13 @@ def run_export(args) -> int:
         ethos.require_vela()
     elif args.allow_cpu:
         raise UsageError("--allow-cpu: goes with --target")
+    if args.threads < 1:
+        raise UsageError(f"--threads {args.threads}: expected at least 1")
+    if args.patch is not None and min(args.patch) < 1:
+        raise UsageError(f"--patch {' '.join(map(str, args.patch))}: expected sizes of at least 1")
+    if args.max_drop is not None and not args.max_drop >= 0:
+        raise UsageError(f"--max-drop {args.max_drop:g}: expected at least 0")
+    check_places(args.out, args.format)
     source = _source(args)  # before TensorFlow is imported, so that a mistake is told at once
     check_finetune(source, args.format, args.finetune)
     declared = int8_warning(source, args.format)

@@ -7,7 +7,7 @@ import pytest
 import edge
 from edge import shipped
 from edge.cli import main
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 
 
 @pytest.fixture
@@ -43,3 +43,13 @@ def test_the_command_line_takes_names(known, capsys):
     assert "zoo-edge predict unet3d-toy SCAN" in capsys.readouterr().out
     assert main(["bench", "unet3d-toy", "--rounds", "1", "--warmup", "1", "--threads", "1"]) == 0
     assert "unet3d-toy" in capsys.readouterr().out
+
+
+def test_a_set_has_a_short_name_too(known):
+    assert shipped.locate("toy") == known
+    shutil.copytree(known.parent, known.parents[1] / "mobile_unet3d-toy")
+    assert shipped.locate("unet3d-toy") == known
+    with pytest.raises(UsageError, match="toy: several shipped artifacts are called so; give mobile_unet3d-toy or "):
+        shipped.locate("toy")
+    with pytest.raises(InputError, match="unet3d: no such folder"):
+        edge.load("unet3d")

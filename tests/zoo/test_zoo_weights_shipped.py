@@ -142,3 +142,30 @@ def test_the_files_are_what_they_are_called(card):
     assert zipfile.is_zipfile(folder / weights.WEIGHTS)
     assert read_card(folder / "card.json") == card
     assert json.loads((folder / "card.json").read_text(encoding="utf-8"))["name"] == card.name
+
+
+@pytest.mark.parametrize("card", SETS)
+def test_both_names_of_a_set_mean_the_same(card, capsys):
+    from train.warm_start import check_source, source_weights
+    from zoo.cli import main
+
+    assert weights.find_card(card.entry, card.folder) == weights.find_card(card.entry, card.name) == card
+    assert weights.artifact(card.entry, card.folder) == weights.artifact(card.entry, card.name)
+    assert weights.set_folder(card.entry, card.folder) == weights.set_folder(card.entry, card.name)
+    assert edge.shipped.locate(card.folder) == weights.artifact(card.entry, card.name)
+    check_source(card.folder)
+    check_source(card.name, card.entry)
+    by_folder, by_name = (source_weights(name, card.entry) for name in (card.folder, card.name))
+    assert by_folder.keys() == by_name.keys()
+    assert all(np.array_equal(by_folder[path], by_name[path]) for path in by_name)
+    alike = sorted(other.folder for other in CARDS if other.name == card.name)
+    assert main(["weights", "show", card.name]) == (0 if len(alike) == 1 else 2)
+    said = capsys.readouterr()
+    if len(alike) == 1:
+        assert card.folder in said.out
+        assert edge.shipped.locate(card.name) == edge.shipped.locate(card.folder)
+    else:
+        assert said.err.count("\n") == 1
+        assert " or ".join(alike) in said.err
+        with pytest.raises(ValueError, match=" or ".join(alike)):
+            check_source(card.name)

@@ -1,5 +1,6 @@
 """``zoo data``: public datasets by download, and phantoms by code."""
 
+import re
 from pathlib import Path
 
 from medseg.command import emit_json, next_command
@@ -35,6 +36,8 @@ def run_data(args) -> int:
         if args.url or args.sha256:
             raise UsageError("--url and --sha256 go with a public dataset; phantoms are made, not fetched")
         return _phantoms(args, out)
+    if args.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", args.sha256.strip()):
+        raise UsageError(f"--sha256 {args.sha256}: expected 64 hexadecimal digits")
     from train.download import fetch
 
     folder = fetch(args.name, out, url=args.url, sha256=args.sha256, progress=not args.json)

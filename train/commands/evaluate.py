@@ -35,6 +35,7 @@ def add_evaluate(subparsers) -> None:
 def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
+    from medseg.atomic import check_writable
     from train.evaluate import evaluate, table
     from train.folds import fold_numbers, is_several
     from train.run import open_run
@@ -46,8 +47,10 @@ def run_evaluate(args) -> int:
             raise UsageError(f"{args.run}: is a single run; --ensemble and several folds need a zoo train --fold all")
         return _several(args)
     run = open_run(args.run)
-    dataset = _dataset(args, run)
+    run.check_finished()
     fold = None if args.fold is None else fold_numbers(args.fold, run.plan)[0]
+    check_writable(run.folder, run.folder)
+    dataset = _dataset(args, run)
     metrics = evaluate(run, dataset, fold, mirror=args.mirror, progress=not args.json)
     if not args.no_report:
         from train.report import write_report
@@ -64,12 +67,16 @@ def run_evaluate(args) -> int:
 
 
 def _several(args):
+    from medseg.atomic import check_writable
     from train.cross_validation import cross_validate, summary_table
     from train.folds import fold_numbers, open_folds
 
     runs = every = open_folds(args.run)
     if args.fold not in (None, "all"):
         runs = open_folds(args.run, fold_numbers(args.fold, runs[0].plan))
+    for run in runs:
+        run.check_finished()
+    check_writable(args.run, args.run)
     dataset = _dataset(args, runs[0])
     if args.ensemble:
         return _ensemble(args, runs, dataset)

@@ -39,6 +39,7 @@ def run_finetune(args) -> int:
     from train.run import open_run
 
     run = open_run(args.run)
+    check_request(args, run)
     labels = args.labels or run.plan.labels_folder
     dataset = open_dataset(args.folder or run.dataset, labels, labels=run.plan.labels)
     try:
@@ -59,3 +60,22 @@ def run_finetune(args) -> int:
     weights = "" if args.weights == "per-channel" else f" --weights {args.weights}"
     next_command(f"zoo export {made.folder} --format tflite-int8{weights} --out artifacts/{made.folder.name}")
     return 0
+
+
+def check_request(args, run) -> None:
+    """Require what is asked for to make sense by itself, before the dataset is read.
+
+    Raises:
+        UsageError: naming the field of the plan, what it holds and what is expected.
+        InputError: if the run has not finished, or nothing can be written to the run folder or the cache.
+    """
+    from medseg.atomic import check_writable
+    from train.finetuning import EPOCHS, finetuning_plan
+    from train.fit import check
+    from train.preconditions import check_run_folder
+
+    run.check_finished()
+    check(finetuning_plan(run, args.weights, EPOCHS if args.epochs is None else args.epochs, args.learning_rate))
+    check_run_folder(args.out, args.resume)
+    if args.cache is not None:
+        check_writable(args.cache, f"--cache {args.cache}")

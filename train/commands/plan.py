@@ -1,6 +1,7 @@
 """``zoo plan``: look at a dataset folder and decide how to train on it."""
 
 import argparse
+import dataclasses
 import math
 import os
 from pathlib import Path
@@ -79,6 +80,7 @@ def run_plan(args) -> int:
     from train.planning import make_plan
 
     out = args.out or Path("plan.json")
+    check_request(args, out)
     dataset = open_dataset(args.folder, args.labels, args.group_pattern)
     inspection = inspect(dataset, progress=not args.json)
     plan = make_plan(
@@ -116,6 +118,34 @@ def run_plan(args) -> int:
     labels = f" --labels {args.labels}" if args.labels else ""
     next_command(f"zoo train {args.folder}{labels} --plan {out} --fold 0 --out runs/{args.folder.resolve().name}")
     return 0
+
+
+def check_request(args, out) -> None:
+    """Require what is asked for to make sense by itself, before the dataset is read.
+
+    Raises:
+        ZooError: for an unknown model.
+        UsageError: for numbers out of range, or of another rank than the model's.
+        InputError: if the plan could not be written.
+    """
+    from train.grouping import check_pattern
+    from train.plan_check import check_plan
+    from train.preconditions import check_plan_file, stand_in
+
+    plan = stand_in(args.model, folds=args.folds)
+    training = {name: getattr(args, name) for name in ("seed", "batch", "epochs") if getattr(args, name) is not None}
+    overlap = plan.overlap if args.overlap is None else args.overlap
+    check_plan(dataclasses.replace(plan, overlap=overlap, training=dataclasses.replace(plan.training, **training)))
+    ranks = {name: len(getattr(args, name)) for name in ("patch", "spacing", "size") if getattr(args, name)}
+    if args.model is not None:
+        ranks[f"model {args.model}"] = plan.recipe.rank
+    if len(set(ranks.values())) > 1:
+        raise UsageError("; ".join(f"--{name}: {rank} axes" for name, rank in ranks.items()) + "; give as many for all")
+    if args.threads is not None and args.threads < 1:
+        raise UsageError(f"--threads {args.threads}: expected at least 1")
+    if args.group_pattern is not None:
+        check_pattern(args.group_pattern)
+    check_plan_file(out)
 
 
 def summary(plan: Plan) -> str:

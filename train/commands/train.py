@@ -5,6 +5,7 @@ import dataclasses
 import os
 from pathlib import Path
 
+from imaging.labels import Label
 from medseg import record
 from medseg.command import next_command
 from medseg.errors import UsageError
@@ -107,6 +108,9 @@ def run_train(args) -> int:
     """Handle ``zoo train``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.dataset import open_dataset
+
+    if not args.folder.exists():
+        open_dataset(args.folder)  # says so, before the seconds that Keras takes to be imported
     from train.devices import is_cluster, open_engine
     from train.fit import fit
     from train.folds import fold_numbers, is_several, open_folds
@@ -124,8 +128,11 @@ def run_train(args) -> int:
         known = overridden(open_run(args.out).plan, args)
     elif args.plan is not None:
         known = overridden(record.load(args.plan, Plan), args)
+    check_request(args, known)
     labels = args.labels or (known.labels_folder if known else None)
     dataset = open_dataset(args.folder, labels, args.group_pattern, known.labels if known else None)
+    if known is None:
+        check_request(args, None, dataset.labels)
     plan = known or overridden(make_plan(dataset, args.model, progress=chief), args)
     folds = fold_numbers(args.fold, plan)
     if several:
@@ -143,6 +150,47 @@ def run_train(args) -> int:
     else:
         next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
     return 0
+
+
+def check_request(args, known: Plan | None, labels=()) -> None:
+    """Require what is asked for to make sense by itself, before the dataset is read.
+
+    Args:
+        args: of the command line.
+        known: the plan with what the command line said; None where one is still to be made.
+        labels: of the dataset, for a plan that is still to be made.
+
+    Raises:
+        UsageError: naming the option or the field, what it holds and what is expected.
+        InputError: if nothing can be written to the run folder or the cache, or there is nothing to start from.
+    """
+    from medseg.atomic import check_writable
+    from train import preconditions
+    from train.devices import is_cluster, open_engine
+    from train.fit import check, check_fold
+    from train.folds import check_folds, fold_folder, fold_numbers, is_several
+    from train.grouping import check_pattern
+    from train.warm_start import check_source
+
+    count = len(args.class_weights or ()) or 2
+    stand_in_labels = labels or tuple(Label(f"class {value}", value) for value in range(count))
+    plan = known or overridden(preconditions.stand_in(args.model, stand_in_labels), args)
+    check(plan)
+    folds = fold_numbers(args.fold, plan)
+    check_fold(plan, folds[0])
+    if args.group_pattern is not None:
+        check_pattern(args.group_pattern)
+    if plan.training.start:
+        check_source(plan.training.start, plan.network.name if known or args.model else None)
+    if is_several(args.fold):
+        check_folds(args.out, folds, args.resume)
+        check_writable(fold_folder(args.out, folds[0]), args.out)
+    else:
+        preconditions.check_run_folder(args.out, args.resume)
+    if args.cache is not None:
+        check_writable(args.cache, f"--cache {args.cache}")
+    if args.devices is not None and not is_cluster():
+        open_engine(args.devices)
 
 
 def _run_folds(args, plan, dataset, folds, engine):

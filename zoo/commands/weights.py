@@ -8,6 +8,8 @@ import sys
 from pathlib import Path
 
 from medseg import command
+from medseg.atomic import check_writable
+from medseg.errors import UsageError
 
 
 def main(argv=None, prog: str = "zoo") -> int:
@@ -31,7 +33,11 @@ def _add_list(actions):
 
 def _add_show(actions):
     parser = actions.add_parser("show", help="the card of a set")
-    parser.add_argument("set", metavar="SET", help="its name, for example unet3d-hippocampus, or its folder")
+    parser.add_argument(
+        "set",
+        metavar="SET",
+        help="its name, such as unet3d-hippocampus (hippocampus where one network alone has it), or its folder",
+    )
     parser.add_argument("--json", action="store_true", help="print the card as JSON")
     parser.set_defaults(handler=run_show)
 
@@ -117,18 +123,12 @@ def list_sets(pattern: str = "*", as_json: bool = False, tags=()) -> int:
 
 def run_show(args) -> int:
     """Handle ``zoo weights show``."""
-    from zoo.errors import unknown
-    from zoo.weights import list_weights
+    from zoo.weights import card_by_name
     from zoo.weights.card import FILE, read_card
     from zoo.weights.card_text import card_text
 
-    if (Path(args.set) / FILE).is_file():
-        card = read_card(Path(args.set) / FILE)
-    else:
-        cards = {card.folder: card for card in list_weights()}
-        if args.set not in cards:
-            raise unknown("set of weights", args.set, [*cards, "the folder of a set"])
-        card = cards[args.set]
+    lying_there = (Path(args.set) / FILE).is_file()
+    card = read_card(Path(args.set) / FILE) if lying_there else card_by_name(args.set)
     if args.json:
         command.emit_json(_plain(card))
     else:
@@ -141,7 +141,14 @@ def run_pack(args) -> int:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     from export.shipping import About, pack
     from medseg import record
+    from zoo.errors import unknown
+    from zoo.weights import KINDS
 
+    if args.storage not in KINDS:
+        raise unknown("storage of weights", args.storage, KINDS)
+    if not args.max_drop >= 0:
+        raise UsageError(f"--max-drop {args.max_drop:g}: expected at least 0")
+    check_writable(args.out, f"--out {args.out}")
     about = record.load(args.about, About)
     folder = pack(
         args.run,

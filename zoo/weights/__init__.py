@@ -14,7 +14,7 @@ from zoo.weights.card_text import card_text
 from zoo.weights.storage import KINDS, read_arrays, write_arrays
 
 __all__ = [
-    "KINDS", "WEIGHTS", "Card", "artifact", "find_card", "list_weights", "load_weights", "put_in_place",
+    "KINDS", "WEIGHTS", "Card", "artifact", "card_by_name", "find_card", "list_weights", "load_weights", "put_in_place",
     "read_arrays", "save_weights", "set_folder", "write_card", "write_set",
 ]  # fmt: skip
 
@@ -104,8 +104,32 @@ def put_in_place(temporary, target) -> None:
     replace_folder(temporary, target)
 
 
+def card_by_name(name: str, folder=None, prefer: str | None = None) -> Card:
+    """The card of the set that a name means: ``unet3d-hippocampus``, or ``hippocampus`` where one network has it.
+
+    Args:
+        name: of the set, with or without its entry.
+        folder: where the sets lie; the package's own if None.
+        prefer: entry whose set is meant where several have one of this name.
+
+    Raises:
+        ZooError: if no set is called so, or several are; the message lists them.
+    """
+    cards = list_weights(folder=folder)
+    fitting = [card for card in cards if card.folder == name] or [card for card in cards if card.name == name]
+    fitting = [card for card in fitting if card.entry == prefer] or fitting
+    if not fitting:
+        raise unknown("set of weights", name, [card.folder for card in cards])
+    if len(fitting) > 1:
+        folders = [card.folder for card in fitting]
+        raise ZooError(f"set of weights {name!r}: several are called so; give {' or '.join(folders)}")
+    return fitting[0]
+
+
 def find_card(entry: str, weights, folder=None) -> Card | None:
     """The card of the set called ``weights`` or lying there, or None if ``weights`` is the path of a file.
+
+    A set is called by its name or by its entry and its name: ``hippocampus`` or ``unet3d-hippocampus``.
 
     Raises:
         ZooError: if it is neither, or a set of another entry.
@@ -118,17 +142,21 @@ def find_card(entry: str, weights, folder=None) -> Card | None:
             raise ZooError(f"{weights}: holds weights of {card.entry}, not of {entry}; ask for {card.entry!r}")
         return card
     cards = {card.name: card for card in list_weights(entry, folder)}
-    if weights not in cards:
-        others = [card.entry for card in list_weights(folder=folder) if card.name == weights]
+    name = str(weights).removeprefix(f"{entry}-")
+    if name not in cards:
+        others = [card for card in list_weights(folder=folder) if weights in (card.name, card.folder)]
         if others:
-            raise ZooError(f"weights {weights!r} are shipped for {', '.join(others)}, not for {entry}")
+            owners = ", ".join(card.entry for card in others)
+            raise ZooError(f"weights {weights!r} are shipped for {owners}, not for {entry}")
         raise unknown(f"weights of {entry}", weights, [*cards, *(f"a path ending in {s}" for s in _SUFFIXES)])
-    return cards[weights]
+    return cards[name]
 
 
 def set_folder(entry: str, weights, folder=None) -> Path:
     """Where the set called ``weights`` lies."""
-    return Path(weights) if (Path(weights) / FILE).is_file() else Path(folder or _FOLDER) / f"{entry}-{weights}"
+    if (Path(weights) / FILE).is_file():
+        return Path(weights)
+    return Path(folder or _FOLDER) / f"{entry}-{str(weights).removeprefix(f'{entry}-')}"
 
 
 def load_weights(model, weights, *, entry: str, classes: int, folder=None) -> None:

@@ -1,0 +1,163 @@
+"""Wrong words at every command: told in one line before any scan is read, as reading a dataset takes minutes.
+
+The images and labels of the dataset here cannot be read, and a command that tries says so instead.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+import pytest
+
+from medseg import record
+from zoo.cli import main
+
+sys.path.insert(0, str(Path(__file__).parent / "train"))
+from tiny import make_plan, write_dataset
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    """A dataset that cannot be read, its plan, and what lies in the way of results."""
+    top = tmp_path_factory.mktemp("words")
+    dataset = write_dataset(top / "data", cases=6)
+    plan = make_plan(dataset)
+    record.save(top / "plan.json", record.from_dict(type(plan), _with_unet(record.to_dict(plan))))
+    for image in (top / "data").rglob("*.nii.gz"):
+        image.write_bytes(b"unreadable")
+    (top / "file").write_text("in the way", encoding="utf-8")
+    (top / "run").mkdir()
+    (top / "run" / "plan.json").write_bytes((top / "plan.json").read_bytes())
+    (top / "run" / "run.json").write_text(json.dumps({"fold": 0, "dataset": str(top / "data")}), encoding="utf-8")
+    (top / "run" / "cases.json").write_text(json.dumps({"training": [], "validation": []}), encoding="utf-8")
+    (top / "run" / "model.keras").write_bytes(b"unreadable")
+    (top / "taken" / "tflite-int8").mkdir(parents=True)
+    (top / "taken" / "tflite-int8" / "notes.txt").write_text("in the way", encoding="utf-8")
+    return top
+
+
+def _with_unet(plan):
+    plan["network"] = {"name": "unet3d", "options": {}}
+    plan["patch"] = [16, 16, 16]
+    return plan
+
+
+WORDS = [
+    # plan
+    ("plan data -o new.json --model nope", 2, "unknown model 'nope'"),
+    ("plan data -o new.json --folds 1", 2, "folds: 1 given"),
+    ("plan data -o new.json --overlap 2", 2, "overlap is 2"),
+    ("plan data -o new.json --batch 0", 2, "training.batch is 0"),
+    ("plan data -o new.json --epochs 0", 2, "training.epochs is 0"),
+    ("plan data -o new.json --seed -1", 2, "training.seed is -1"),
+    ("plan data -o new.json --patch 16x16 --spacing 1x1x1", 2, "--patch: 2 axes; --spacing: 3 axes"),
+    ("plan data -o new.json --model unet3d --patch 16x16", 2, "--patch: 2 axes; --model unet3d: 3 axes"),
+    ("plan data -o new.json --threads 0", 2, "--threads 0"),
+    ("plan data -o new.json --group-pattern (", 2, "not a regular expression"),
+    ("plan data -o file", 2, "holds something else than a plan"),
+    ("plan data -o run", 2, "is a folder"),
+    ("plan data -o file/plan.json", 1, "cannot be written"),
+    ("plan data --plan plan.json", 2, "--plan goes with --check"),
+    ("plan data --check --plan file", 1, "file"),
+    # train
+    *(
+        (f"train data {plan}--out new {words}", 2, says)
+        for plan in ("", "--plan plan.json ")
+        for words, says in (
+            ("--model nope", "unknown model 'nope'"),
+            ("--loss nope", "training.loss 'nope'"),
+            ("--from nope", "nope: no such run folder or file"),
+            ("--augment nope=0.5", "augmentation 'nope'"),
+            ("--augment noise=5", "augmentation noise=5"),
+            ("--fold 9", "fold 9"),
+            ("--fold one", "--fold one"),
+        )
+    ),
+    ("train data --out new --optimizer nope", 2, "training.optimizer 'nope'"),
+    ("train data --out new --precision nope", 2, "training.precision 'nope'"),
+    ("train data --out new --schedule nope", 2, "training.schedule 'nope'"),
+    ("train data --out new --epochs 0", 2, "training.epochs is 0"),
+    ("train data --out new --steps-per-epoch 0", 2, "training.steps_per_epoch is 0"),
+    ("train data --out new --minutes -1", 2, "training.minutes -1"),
+    ("train data --out new --minutes 1 --epochs 1", 2, "--minutes and --epochs exclude each other"),
+    ("train data --out new --batch 0", 2, "training.batch is 0"),
+    ("train data --out new --learning-rate 0", 2, "training.learning_rate is 0"),
+    ("train data --out new --accumulate 0", 2, "training.accumulate is 0"),
+    ("train data --out new --class-weights 1,2", 2, "training.class_weights"),
+    ("train data --out new --patience 3 --fold none", 2, "training.patience 3"),
+    ("train data --out new --patience -3", 2, "training.patience is -3"),
+    ("train data --out new --group-pattern (", 2, "not a regular expression"),
+    ("train data --out new --devices 99", 2, "--devices 99"),
+    ("train data --out new --model attention_unet3d --deep-supervision --seed -1", 2, "training.seed is -1"),
+    ("train data --out run", 1, "holds a run already"),
+    ("train data --out run --fold all", 1, "holds a single run"),
+    ("train data --out file/run", 1, "cannot be written"),
+    ("train data --out new --cache file/cache", 1, "cannot be written"),
+    # finetune
+    ("finetune nope --out new", 1, "not a run folder"),
+    ("finetune run --out new --weights nope", 2, "'nope'"),
+    ("finetune run --out new --epochs 0", 2, "training.epochs is 0"),
+    ("finetune run --out new --learning-rate 0", 2, "training.learning_rate is 0"),
+    ("finetune run --out run", 1, "holds a run already"),
+    ("finetune run --out file/run", 1, "cannot be written"),
+    # evaluate
+    ("evaluate nope", 1, "not a run folder"),
+    ("evaluate run --fold 9", 2, "fold 9"),
+    ("evaluate run --ensemble", 2, "is a single run"),
+    # export
+    ("export run --format nope --out new", 2, "nope"),
+    ("export run --format tflite-int8 --out taken", 1, "exists and is no artifact folder"),
+    ("export run --format tflite-int8 --out file/art", 1, "cannot be written"),
+    ("export run --format tflite-int8 --out new --threads 0", 2, "--threads 0"),
+    ("export run --format tflite-int8 --out new --patch 0 16 16", 2, "--patch 0 16 16"),
+    ("export run --format tflite-int8 --out new --max-drop -1", 2, "--max-drop -1"),
+    ("export run --format tflite-int8 --out new --calibration nope", 2, "nope"),
+    ("export run --format tflite-int8 --out new --weights nope", 2, "nope"),
+    ("export run --format tflite-int8 --out new --processor nope", 2, "nope"),
+    ("export run --format tflite-int8 --out new --form nope", 2, "nope"),
+    ("export run --format tflite-int8 --out new --max-arena nope", 2, "nope"),
+    ("export run --format tflite-int8 --out new --target nope", 2, "nope"),
+    ("export nope --format tflite-int8 --out new", 1, "not a finished run folder"),
+    # predict
+    ("predict nope data/imagesTr -o new", 1, "nope: no such folder"),
+    ("predict hc18 data/imagesTr -o new", 2, "mobile_unet-hc18 or unet-hc18"),
+    ("predict unet3d-hippocampus data/imagesTr -o file", 2, "is a file"),
+    ("predict unet3d-hippocampus data/imagesTr -o file/new", 1, "cannot be written"),
+    ("predict unet3d-hippocampus data/imagesTr/case_00.nii.gz -o new.png", 2, ".nii"),
+    ("predict unet3d-hippocampus data/imagesTr -o new --threads 0", 2, "0"),
+    # bench
+    ("bench nope", 1, "nope: no such folder"),
+    ("bench hc18", 2, "mobile_unet-hc18 or unet-hc18"),
+    ("bench --peer nope --model run", 2, "peer 'nope'"),
+    ("bench --peers --model nope", 1, "--model nope"),
+    ("bench unet3d-hippocampus --plot new.txt", 2, "new.txt"),
+    ("bench unet3d-hippocampus --rounds 0", 2, "0"),
+    # data
+    ("data nope -o new", 2, "unknown dataset 'nope'"),
+    ("data hippocampus -o new --sha256 nope", 2, "--sha256 nope"),
+    ("data phantom -o new --cases 0", 2, "0 cases"),
+    ("data phantom -o new --unseen -1", 2, "-1 unseen"),
+    ("data phantom -o data", 1, "holds a dataset already"),
+    # weights, info, models
+    ("weights show nope", 2, "unknown set of weights 'nope'"),
+    ("weights show hc18", 2, "mobile_unet-hc18 or unet-hc18"),
+    ("weights pack run --name x --about file --artifact new --scores run --out new --storage nope", 2, "'nope'"),
+    ("info nope", 2, "unknown model 'nope'"),
+    ("models --tag nope", 2, "unknown tag 'nope'"),
+]
+
+
+@pytest.mark.parametrize(("words", "status", "says"), WORDS, ids=[words for words, _, _ in WORDS])
+def test_wrong_words_are_told_before_a_scan_is_read(folders, monkeypatch, capfd, words, status, says):
+    monkeypatch.chdir(folders)
+    before = sorted(folders.rglob("*"))
+    try:
+        ended = main(words.split(" "))
+    except SystemExit as exit:  # argparse
+        ended = exit.code
+    said = capfd.readouterr().err
+    assert (ended, said.count("error:")) == (status, 1), said
+    assert says in said
+    assert "Traceback" not in said
+    assert sorted(folders.rglob("*")) == before
+    assert (folders / "file").read_text(encoding="utf-8") == "in the way"
