@@ -32,14 +32,19 @@ def add_info(commands) -> None:
     parser.set_defaults(handler=info)
 
 
-def add_predict(commands) -> None:
-    """Add ``predict``."""
+def add_predict(commands, model: str = "artifact folder, or the name of a shipped one") -> argparse.ArgumentParser:
+    """Add ``predict``, and return its parser.
+
+    Args:
+        commands: the sub-parsers.
+        model: what segments, for the help.
+    """
     parser = commands.add_parser(
         "predict",
         help="segment scans",
         description="Segment scans. The result lies in the scan's own geometry, voxel for voxel.",
     )
-    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder, or the name of a shipped one")
+    parser.add_argument("artifact", metavar="ARTIFACT", help=model)
     parser.add_argument(
         "scans", metavar="SCAN", nargs="+", help="a file, the files of several channels joined by commas, or a folder"
     )
@@ -47,6 +52,7 @@ def add_predict(commands) -> None:
     _add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print volumes and times as JSON")
     parser.set_defaults(handler=predict)
+    return parser
 
 
 def add_bench(commands) -> None:

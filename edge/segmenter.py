@@ -1,6 +1,5 @@
 """From a scan to its segmentation: recipe, tiles, network, and back to the scan's own geometry."""
 
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +13,7 @@ from edge.shipped import locate
 from imaging.nifti import smallest
 from imaging.recipe import prepare, restore_classes
 from imaging.scan import Scan
-from imaging.tiling import predict_tiled, starts
+from imaging.tiling import predict_tiled
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,12 @@ class Segmenter:
     manifest: Manifest
     runner: Runner
 
+    def __repr__(self):
+        manifest = self.manifest
+        patch = " x ".join(map(str, manifest.patch))
+        labels = ", ".join(label.name for label in manifest.labels[1:])
+        return f"<Segmenter {manifest.name}: {manifest.format}, patch {patch}, {labels}>"
+
     def logits(self, voxels: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
         """Run the network over a prepared scan, tile by tile.
 
@@ -56,12 +61,7 @@ class Segmenter:
         Returns:
             float32 (*spatial, K).
         """
-        predict, patch = self.runner.run, self.manifest.patch
-        if progress is not None:
-            padded = [max(n, p) for n, p in zip(voxels.shape, patch, strict=False)]
-            total = math.prod(len(axis) for axis in starts(padded, patch, self.manifest.overlap))
-            predict = _counted(predict, total, progress)
-        return predict_tiled(voxels, patch, self.manifest.overlap, predict)
+        return predict_tiled(voxels, self.manifest.patch, self.manifest.overlap, self.runner.run, progress)
 
     def predict(self, scan: Scan, progress: Callable[[int, int], None] | None = None) -> Segmentation:
         """Segment a scan.
@@ -111,16 +111,3 @@ def load(folder, threads: int = 2) -> Segmenter:
     folder = locate(folder)
     manifest = load_manifest(folder)
     return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads))
-
-
-def _counted(predict, total, progress):
-    done = 0
-
-    def counted(patch):
-        nonlocal done
-        scores = predict(patch)
-        done += 1
-        progress(done, total)
-        return scores
-
-    return counted

@@ -80,7 +80,7 @@ def pad_to(voxels: np.ndarray, patch) -> tuple[np.ndarray, tuple[slice, ...]]:
     return padded, inner
 
 
-def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict) -> np.ndarray:
+def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=None) -> np.ndarray:
     """Run ``predict`` over overlapping patches and blend what it returns.
 
     Weights are Gaussian and sum to 1 at every voxel. A scan smaller than the patch is padded with zeros on both sides
@@ -91,6 +91,7 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict) -> np.ndar
         patch: spatial shape that ``predict`` takes.
         overlap: share of a patch that neighbours overlap by, 0 to 0.9.
         predict: function of contiguous float32 (*patch, C) to (*patch, K).
+        progress: called after each tile with the number of tiles done and of all; None for no calls.
 
     Returns:
         float32 (*spatial, K).
@@ -104,10 +105,14 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict) -> np.ndar
     padded, inner = pad_to(voxels, patch)
     shape = padded.shape[:-1]
     shares = [_shares(n, p, first) for n, p, first in zip(shape, patch, starts(shape, patch, overlap), strict=True)]
-    if all(len(axis) == 1 for axis in shares):
-        return _run(predict, padded, patch)[inner]
+    count = math.prod(len(axis) for axis in shares)
+    if count == 1:
+        scores = _run(predict, padded, patch)
+        if progress is not None:
+            progress(1, 1)
+        return scores[inner]
     total = None
-    for tile in itertools.product(*shares):
+    for number, tile in enumerate(itertools.product(*shares), 1):
         place = tuple(slice(start, start + p) for (start, _), p in zip(tile, patch, strict=True))
         scores = _run(predict, padded[place], patch)
         weight = np.ones((), np.float32)
@@ -116,6 +121,8 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict) -> np.ndar
         if total is None:
             total = np.zeros((*shape, scores.shape[-1]), np.float32)
         total[place] += scores * weight[..., None]
+        if progress is not None:
+            progress(number, count)
     return total[inner]
 
 

@@ -114,15 +114,17 @@ def patch_predictor(model, mirror: Sequence[int] = ()) -> Callable[[np.ndarray],
 def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
     """A function from a scan as read to its class indices (*scan.shape), by the plan's recipe, patch and overlap.
 
+    It takes ``progress`` too, see ``imaging.tiling.predict_tiled``.
+
     Args:
         predict: from a patch to its scores.
         plan: what the network was trained by.
         then: called with each prepared scan and its scores.
     """
 
-    def segment(scan):
+    def segment(scan, progress=None):
         prepared = imaging.prepare(scan, plan.recipe)
-        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict)
+        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress)
         if then is not None:
             then(prepared, scores)
         return imaging.restore_classes(scores, prepared, scan)

@@ -13,7 +13,7 @@ COMMANDS = {
     "finetune": ("train.cli", "go on training a run for int8 (quantization-aware)"),
     "evaluate": ("train.cli", "score a run on the cases that it was not trained on"),
     "export": ("export.cli", "turn a run into verified TFLite and ONNX artifacts"),
-    "predict": ("edge.cli", "segment a scan with an artifact, without TensorFlow"),
+    "predict": ("zoo.commands.predict", "segment scans with an artifact, without TensorFlow, or with a run"),
     "bench": ("export.cli", "time artifacts, and other runtimes on the same network, side by side"),
     "demo": ("zoo.commands.demo", "all of the above on phantoms, ending in a report"),
 }

@@ -141,3 +141,8 @@ def test_the_scan_is_not_changed(artifacts):
 def test_unfit_scans(artifacts, voxels, message):
     with pytest.raises(InputError, match=message):
         edge.load(artifacts["folded-int8"]).predict(Scan(voxels, np.eye(4)))
+
+
+def test_a_segmenter_is_shown_in_one_line(artifacts):
+    shown = repr(edge.load(artifacts["folded-int8"], 1))
+    assert shown == "<Segmenter folded-int8: tflite-int8, patch 8 x 16 x 12, core, rim>"

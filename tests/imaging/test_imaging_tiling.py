@@ -115,3 +115,11 @@ def test_network_of_another_shape():
         predict_tiled(np.zeros((4, 4, 1)), (4, 4), 0, lambda block: block[::2, ::2])
     with pytest.raises(InputError, match="accepted are 3 spatial axes"):
         predict_tiled(np.zeros((4, 4, 1)), (4, 4, 4), 0, lambda block: block)
+
+
+@pytest.mark.parametrize(("shape", "tiles_there_are"), [((4, 4), 1), ((4, 10), 4), ((9, 10), 16)])
+def test_progress_counts_every_tile_once(shape, tiles_there_are):
+    seen = []
+    voxels = np.zeros((*shape, 1), np.float32)
+    predict_tiled(voxels, (4, 4), 0.5, lambda patch: patch, lambda *counts: seen.append(counts))
+    assert seen == [(number, tiles_there_are) for number in range(1, tiles_there_are + 1)]

@@ -1,0 +1,139 @@
+"""``zoo predict``: scans by an artifact, as ``zoo-edge predict`` does, or by the trained network of a run folder."""
+
+import argparse
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import edge.cli
+from imaging.labels import Label
+from imaging.recipe import Recipe
+from medseg import command
+from medseg.errors import UsageError
+
+RUN_OPTIONS = ("fold", "mirror")
+
+
+@dataclass(frozen=True)
+class RunFacts:
+    """What ``edge.cli`` reads of a manifest, from the plan of a run.
+
+    Attributes:
+        name: dataset and network.
+        format: in words, for reports.
+        recipe: preprocessing of a scan.
+        labels: classes by class index, background first.
+    """
+
+    name: str
+    format: str
+    recipe: Recipe
+    labels: tuple[Label, ...]
+
+
+@dataclass(frozen=True)
+class RunSegmenter:
+    """The trained network of a run, or those of several folds together, used as an ``edge.Segmenter`` is.
+
+    Attributes:
+        manifest: what is known of it.
+        segment: from a scan as read to its class indices (*spatial), as ``zoo evaluate`` finds them.
+    """
+
+    manifest: RunFacts
+    segment: Callable
+
+    def predict(self, scan, progress=None):
+        """Segment a scan; returns an ``edge.Segmentation`` in the scan's own geometry."""
+        import numpy as np
+
+        from edge.measure import volumes_ml
+        from edge.segmenter import Segmentation
+        from imaging.nifti import smallest
+        from imaging.scan import Scan
+
+        began = time.perf_counter()
+        indices = self.segment(scan, progress)
+        values = smallest(np.array([label.value for label in self.manifest.labels]))
+        labels = Scan(values[indices][..., None], scan.affine)
+        seconds = time.perf_counter() - began
+        return Segmentation(labels, volumes_ml(labels, self.manifest.labels), seconds, {"segment": seconds})
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``zoo predict``; returns the exit status."""
+    parser = argparse.ArgumentParser(prog=prog)
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    predict = edge.cli.add_predict(
+        commands, "artifact folder, the name of a shipped one, a run folder, or the --out of a zoo train --fold all"
+    )
+    predict.add_argument("--fold", help="of a cross-validated run: all, or some as 0,1,2, averaged (default: all)")
+    predict.add_argument("--mirror", action="store_true", help="of a run: average over flips along its mirror axes")
+    predict.set_defaults(handler=run_predict)
+    return command.run(parser, argv)
+
+
+def run_predict(args) -> None:
+    """Handle ``zoo predict``."""
+    folder = Path(args.artifact)
+    if not (folder / "plan.json").is_file() and not any(folder.glob("fold_*/plan.json")):
+        named = [f"--{name}" for name in RUN_OPTIONS if getattr(args, name)]
+        if named:
+            raise UsageError(f"{', '.join(named)}: of a run folder; {args.artifact} is none")
+        return edge.cli.predict(args)
+    return edge.cli.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
+
+
+def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, threads: int = 2) -> RunSegmenter:
+    """Open a run folder, or a folder of runs that were trained as the folds of one plan.
+
+    Args:
+        folder: of the run or runs.
+        fold: of a folder of runs "all" or numbers joined by commas; None for all.
+        mirror: average over all flips along the plan's mirror axes.
+        threads: processor threads that each operation of the network may use.
+
+    Raises:
+        InputError: if a training has not finished.
+        UsageError: for a fold that is not there, or a fold of a single run.
+    """
+    from train.cross_validation import load_decision
+    from train.ensemble import ensemble_segmenter
+    from train.folds import fold_numbers, open_folds
+    from train.postprocess import apply
+    from train.run import open_run
+
+    if (folder / "plan.json").is_file():
+        if fold is not None:
+            raise UsageError(f"--fold {fold}: of a cross-validated run; {folder} is a single one")
+        runs, decision = (open_run(folder),), None
+    else:
+        runs, decision = open_folds(folder), load_decision(folder)
+        if fold not in (None, "all"):
+            runs = open_folds(folder, fold_numbers(fold, runs[0].plan))
+    for run in runs:
+        run.check_finished()
+    _limit_threads(threads)
+    plan = runs[0].plan
+    segment = ensemble_segmenter(runs, mirror)
+
+    def cleaned(scan, progress=None):
+        indices = segment(scan, progress)
+        return apply(indices, decision.chosen, plan.labels, scan.spacing) if decision else indices
+
+    name = f"{plan.dataset}-{plan.network.name}"
+    kind = "Keras" if len(runs) == 1 else f"Keras, mean of {len(runs)} networks"
+    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels), cleaned)
+
+
+def _limit_threads(threads):
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import contextlib
+
+        import tensorflow as tf
+
+        with contextlib.suppress(RuntimeError):  # too late where TensorFlow has computed something already
+            tf.config.threading.set_intra_op_parallelism_threads(threads)
