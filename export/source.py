@@ -124,7 +124,7 @@ def _json(path):
 
 
 def load_network(path):
-    """Load a saved network, one of Keras 3 without its optimizer.
+    """Load a saved network, which may come from a stranger; one of Keras 3 without its optimizer.
 
     Args:
         path: a ``.keras`` or ``.h5`` file, or a SavedModel folder.
@@ -132,29 +132,10 @@ def load_network(path):
     Raises:
         InputError: if it cannot be read as a Keras model.
     """
-    import keras
-
-    import zoo.models  # registers the layers that a saved network may hold
+    import zoo
     from zoo.legacy import LoadError
 
-    path = Path(path)
     try:
-        if path.suffix == ".keras" and path.is_file() and not _is_keras2(path):
-            return keras.saving.load_model(path, compile=False)
-        return zoo.load(path)
+        return zoo.load(path, compile=Path(path).suffix != ".keras")
     except LoadError as error:
         raise InputError(str(error)) from None
-    except (OSError, ValueError, TypeError) as error:
-        first = str(error).strip().splitlines()[0]
-        raise InputError(f"{path}: not a Keras model ({first}); accepted is a .keras file") from None
-
-
-def _is_keras2(path) -> bool:
-    from zoo.legacy import LoadError
-    from zoo.legacy.archive import archive_version
-
-    try:
-        version = archive_version(path)
-    except LoadError:
-        return False  # Keras says what is wrong with it
-    return version is not None and version.startswith("2.")

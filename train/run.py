@@ -71,11 +71,9 @@ class Run:
             InputError: if the training has not finished.
         """
         self.check_finished()
-        import keras
+        import zoo
 
-        import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)
-
-        return keras.saving.load_model(self.model_file, compile=False)
+        return zoo.load(self.model_file, compile=False)
 
 
 def open_run(folder) -> Run:

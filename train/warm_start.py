@@ -55,11 +55,9 @@ def source_weights(source: str, network: str) -> dict[str, np.ndarray]:
             from zoo.weights import read_arrays
 
             return read_arrays(path)
-        import keras
+        import zoo
 
-        import zoo.models  # noqa: F401  (registers the layers that a saved network may hold)
-
-        return _of_model(keras.saving.load_model(path, compile=False))
+        return _of_model(zoo.load(path, compile=False))
     except (OSError, ValueError, TypeError) as error:
         raise InputError(f"{path}: cannot be read as weights ({error})") from None
 

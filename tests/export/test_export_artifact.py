@@ -210,7 +210,7 @@ def test_a_damaged_network_is_one_line(run, tmp_path, content):
     path = tmp_path / "model.keras"
     whole = (run / "model.keras").read_bytes()
     path.write_bytes(whole[: len(whole) // 2] if content is None else content)
-    with pytest.raises(InputError, match="not a Keras model") as caught:
+    with pytest.raises(InputError, match="not readable as a Keras archive") as caught:
         load_network(path)
     assert "\n" not in str(caught.value)
 

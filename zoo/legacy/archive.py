@@ -34,19 +34,6 @@ def read_archive(path, custom_objects: dict) -> tuple[Node, dict | None]:
     return root, entry.get("compile_config")
 
 
-def archive_version(path) -> str | None:
-    """The version of Keras that wrote the file.
-
-    Raises:
-        LoadError: if the file is not a Keras archive, or not whole.
-    """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return json.loads(archive.read("metadata.json")).get("keras_version")
-    except (zipfile.BadZipFile, KeyError, json.JSONDecodeError) as error:
-        raise LoadError(f"not readable as a Keras archive ({error}); is it whole?") from None
-
-
 def _values(group, node: Node):
     """Every layer's weights lie under its class name in snake case, numbered when there are several."""
     seen = {}

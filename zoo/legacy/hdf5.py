@@ -33,20 +33,6 @@ def read_hdf5(path, custom_objects: dict) -> tuple[Node, dict | None]:
         return root, json.loads(training) if training is not None else None
 
 
-def hdf5_version(path) -> str | None:
-    """The version of Keras that wrote the file; None if it does not say.
-
-    Raises:
-        LoadError: if the file is not HDF5, or not whole.
-    """
-    try:
-        with h5py.File(path, "r") as file:
-            version = file.attrs.get("keras_version")
-    except OSError as error:
-        raise LoadError(f"not readable as HDF5 ({error}); is it whole?") from None
-    return version.decode() if isinstance(version, bytes) else version
-
-
 def _values(group, root: Node):
     for node in root.children:
         if node.layer is None or node.name not in group:

@@ -4,6 +4,7 @@ import inspect
 
 import keras
 
+from zoo.legacy.allowed import LAYERS, REFUSED, refused
 from zoo.legacy.errors import LoadError
 
 # Arguments that Keras 2 wrote and Keras 3 does not take, with the values at which they change nothing (None: any).
@@ -65,12 +66,9 @@ def make_layer(kind: str, config: dict, custom_objects: dict):
         if kind.endswith("InstanceNormalization"):
             config["groups"] = -1
         kind = "GroupNormalization"
-    if kind == "Lambda":
-        raise LoadError(
-            f"layer '{name}' is a Lambda layer: it holds Python code, which is not run from a file; replace it by a "
-            "Keras layer in the environment that made the model"
-        )
-    cls = getattr(keras.layers, kind, None)
+    if kind in REFUSED:
+        raise refused(name, kind)
+    cls = getattr(keras.layers, kind, None) if kind in LAYERS else None
     if cls is None:
         raise LoadError(
             f"layer '{name}' is of class '{kind}', which Keras 3 does not have; pass "

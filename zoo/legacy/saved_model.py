@@ -1,11 +1,11 @@
 """SavedModel folders of Keras 2: the network from ``keras_metadata.pb``, the weights from the checkpoint beside it."""
 
-import json
 from pathlib import Path
 
 from zoo.legacy.errors import LoadError
 from zoo.legacy.graph import Node, build
 from zoo.legacy.layers import WEIGHT_NORMALIZATION
+from zoo.legacy.saved_model_metadata import root_entry
 from zoo.legacy.weights import Slot, assign, slots
 
 _WEIGHT_NORMALIZATION_PATHS = {
@@ -30,13 +30,7 @@ def read_saved_model(folder, custom_objects: dict) -> tuple[Node, dict | None]:
     Raises:
         LoadError: for a folder without the network's configuration, or whose weights do not fit it.
     """
-    metadata = Path(folder) / "keras_metadata.pb"
-    if not metadata.is_file():
-        raise LoadError(
-            "a SavedModel without keras_metadata.pb holds a graph but no network that could be rebuilt; save the model "
-            "as .h5 or .keras in the environment that made it"
-        )
-    entry = _root_entry(metadata.read_bytes())
+    entry = root_entry(folder)
     root = build(entry, custom_objects)
     assign(list(_values(_Checkpoint(Path(folder) / "variables" / "variables"), root)))
     return root, entry.get("training_config")
@@ -98,54 +92,3 @@ def _slot_value(checkpoint: _Checkpoint, index: int | None, slot: Slot):
     if value is None:
         raise LoadError(f"layer '{slot.node.name}' of class '{slot.node.kind}' has no {slot.name} in the checkpoint")
     yield slot, value
-
-
-def _root_entry(data: bytes) -> dict:
-    """The configuration of the model itself from the bytes of ``keras_metadata.pb``.
-
-    The file is a list of records (field 1); of each, field 3 is the object's path and field 5 its metadata as JSON.
-    """
-    for number, record in _fields(data):
-        fields = dict(_fields(record)) if number == 1 else {}
-        if fields.get(3) == b"root":
-            try:
-                metadata = json.loads(fields[5])
-            except (KeyError, json.JSONDecodeError):
-                break
-            if "class_name" not in metadata or not metadata.get("config"):
-                raise LoadError(
-                    "the model was written as Python code, so that its SavedModel holds no network that could be "
-                    "rebuilt; build it in Keras 3 and load its weights"
-                )
-            return metadata
-    raise LoadError("keras_metadata.pb holds no readable model; is the folder whole?")
-
-
-def _fields(data: bytes):
-    """The fields of a protocol-buffer message, as (number, bytes or int)."""
-    position = 0
-
-    def varint():
-        nonlocal position
-        shift = value = 0
-        while True:
-            byte = data[position]
-            position += 1
-            value |= (byte & 0x7F) << shift
-            if byte < 0x80:
-                return value
-            shift += 7
-
-    try:
-        while position < len(data):
-            tag = varint()
-            if tag & 7 == 0:
-                yield tag >> 3, varint()
-            elif tag & 7 == 2:
-                length = varint()
-                position += length
-                yield tag >> 3, data[position - length : position]
-            else:
-                raise LoadError("keras_metadata.pb is not readable; is the folder whole?")
-    except IndexError:
-        raise LoadError("keras_metadata.pb is not readable; is the folder whole?") from None

@@ -213,17 +213,17 @@ def _transfer(model, stored, path, classes, card):
 def _stored(path):
     import numpy as np
 
-    try:
-        if path.suffix == ".npz":
-            return read_arrays(path)
-        import keras
+    if path.suffix == ".npz":
+        return read_arrays(path)
+    from zoo.legacy import load
 
-        return {name: np.asarray(w) for name, w in _named(keras.saving.load_model(path, compile=False)).items()}
-    except Exception as error:
-        raise ZooError(f"{path}: cannot be read as weights ({type(error).__name__}: {error})") from None
+    return {name: np.asarray(w) for name, w in _named(load(path, compile=False)).items()}
 
 
 def _load_h5(model, path):
+    from zoo.legacy.contents import check_file
+
+    check_file(path)
     try:
         model.load_weights(path)
     except Exception as error:

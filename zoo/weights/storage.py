@@ -4,8 +4,12 @@
 ``<path>:int8`` and ``<path>:scale``, a float32 scale for each index of the last axis; everything else as float16.
 """
 
-from pathlib import Path
+import math
+import zipfile
 
+from medseg.archives import check_zip
+from medseg.errors import InputError
+from medseg.untrusted import open_regular
 from zoo.errors import ZooError, unknown
 
 KINDS = ("float16", "int8")
@@ -42,12 +46,39 @@ def read_arrays(path) -> dict:
     """Weights of an ``.npz`` file by path, float16 or float32; ``int8`` ones are multiplied out.
 
     Raises:
-        OSError, ValueError: as ``numpy.load`` does.
+        ZooError: if the file is damaged, holds Python objects, or claims more than it has.
     """
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            check_zip(archive, path)
+            stored = {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+            return _multiplied_out(stored)
+    except InputError as error:
+        raise ZooError(str(error)) from None
+    except OSError as error:
+        raise ZooError(f"{path}: cannot be read ({error.strerror or error})") from None
+    except Exception as error:  # what a damaged file makes zipfile and NumPy raise is of many types
+        raise ZooError(f"{path}: cannot be read as weights ({type(error).__name__}: {_first_line(error)})") from None
+
+
+def _array(archive, name):
+    """One array; NumPy makes room for what its header claims before it reads on."""
     import numpy as np
 
-    with np.load(Path(path)) as archive:
-        stored = {name: archive[name] for name in archive.files}
+    with archive.open(name) as file:
+        version = np.lib.format.read_magic(file)
+        read_header = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
+        shape, _, dtype = read_header(file)
+        if dtype.kind not in "biuf":
+            raise ValueError(f"{name} holds values of type {dtype}, expected numbers")
+        size = archive.getinfo(name).file_size
+        if math.prod(shape) * dtype.itemsize > size:
+            raise ValueError(f"{name} claims shape {shape} of {dtype}, it has {size} bytes")
+    with archive.open(name) as file:
+        return np.lib.format.read_array(file, allow_pickle=False)
+
+
+def _multiplied_out(stored) -> dict:
     found = {}
     for name, values in stored.items():
         path, _, part = name.partition(":")
@@ -56,6 +87,10 @@ def read_arrays(path) -> dict:
         elif not part:
             found[path] = values
     return found
+
+
+def _first_line(error) -> str:
+    return (str(error).strip().splitlines() or ["no reason given"])[0][:300]
 
 
 def _integers(name, values):
