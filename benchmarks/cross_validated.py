@@ -3,8 +3,7 @@
     python benchmarks/cross_validated.py --data DATA/hippocampus --run runs/fold_0 --run runs/fold_1 --run runs/fold_2
 
 Prints one Markdown table: fold, cases, epochs, minutes of training, and Dice and HD95 (mm) of each class, first with
-the mean over flips, then as the network gives it, which is what stays in each run's metrics.json. The line "all" is the
-mean over the cases of all the folds.
+the mean over flips, then as the network gives it. The line "all" is the mean over the cases of all the folds.
 """
 
 import argparse

@@ -14,7 +14,6 @@ keras.fit, set up as zoo train does, that passes in waiting for the next batch.
 import argparse
 import dataclasses
 import json
-import math
 import statistics
 import sys
 import tempfile
@@ -82,13 +81,13 @@ def prepare(folder: Path, cache):
 
 def job_of(plan, cases, workers: int) -> dict:
     """What the processes need to know, as plain JSON types."""
-    from train.augment import margin
+    from train.anisotropy import grid_of, region
 
     return {
         "plan": dataclasses.asdict(plan),
         "cases": [str(case.folder.resolve()) for case in cases],
         "patch": plan.patch,
-        "region": [math.ceil(size * margin(plan.training.augmentation)) for size in plan.patch],
+        "region": region(plan.training.augmentation, grid_of(plan)),
         "batch": plan.training.batch,
         "foreground": plan.training.foreground,
         "mirror": plan.training.mirror,

@@ -2,7 +2,8 @@
 
 The order is nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128): one spatial resampling of image and
 label together, then noise, blur, brightness, contrast, low resolution, gamma, and last the flips. By option a bias
-field comes before the noise, as in the scanner, and cutout before the flips.
+field comes before the noise, as in the scanner, and cutout before the flips. Angles and lengths are of millimetres,
+see ``train.anisotropy``.
 """
 
 import itertools
@@ -11,28 +12,18 @@ import math
 import tensorflow as tf
 
 from train import intensity
+from train.anisotropy import Grid, margins, per_axis
 from train.plan import Augmentation
 
-MARGIN = 1.25  # a region this much larger than the patch gives rotated corners something to show
 
-
-def margin(settings: Augmentation) -> float:
-    """How much larger than the patch the region should be that is read for it: 1 where patches are not resampled."""
-    if max(settings.rotation_chance, settings.scale_chance, settings.elastic_chance) == 0:
-        return 1.0
-    # From about 30 degrees on the corners of a square want its diagonal.
-    turned = settings.rotation_chance > 0 and max(settings.rotation) > 30
-    return math.sqrt(2) if turned else MARGIN
-
-
-def augment(image, label, seed, patch, classes: int, settings: Augmentation, mirror=()):
+def augment(image, label, seed, grid: Grid, classes: int, settings: Augmentation, mirror=()):
     """A random variant of a patch.
 
     Args:
         image: (*region, C) float32, the region being the patch or larger.
         label: (*region) integer class indices.
         seed: (2,) int32; the same seed gives the same result.
-        patch: spatial size of the result.
+        grid: spatial size and spacing of the result.
         classes: number of classes, the ignored one included.
         settings: chances and ranges.
         mirror: spatial axes that may be flipped.
@@ -41,7 +32,7 @@ def augment(image, label, seed, patch, classes: int, settings: Augmentation, mir
         image (*patch, C) float32 and label (*patch) int32.
     """
     seeds = tf.random.split(seed, 7)
-    image, label = spatial(image, label, seeds[0], patch, classes, settings)
+    image, label = spatial(image, label, seeds[0], grid, classes, settings)
     channels = image.shape[-1]
     image = maybe(
         settings.bias_field_chance,
@@ -50,15 +41,17 @@ def augment(image, label, seed, patch, classes: int, settings: Augmentation, mir
         lambda x, s: intensity.bias_field(x, s, settings.bias_field, settings.bias_field_order),
     )
     image = maybe(settings.noise_chance, seeds[1], image, lambda x, s: intensity.noise(x, s, settings.noise))
-    image = maybe(settings.blur_chance, seeds[2], image, lambda x, s: intensity.blur(x, s, settings.blur))
-    image = _tones(image, seeds[3], settings)
+    image = maybe(
+        settings.blur_chance, seeds[2], image, lambda x, s: intensity.blur(x, s, settings.blur, grid.relative)
+    )
+    image = _tones(image, seeds[3], settings, grid)
     image = maybe(
         settings.cutout_chance,
         seeds[6],
         image,
         lambda x, s: intensity.cutout(x, s, settings.cutout, settings.cutout_boxes),
     )
-    image.set_shape((*patch, channels))
+    image.set_shape((*grid.patch, channels))
     return flip(image, label, seeds[4], mirror)
 
 
@@ -75,16 +68,17 @@ def uniform(seed, low=0.0, high=1.0, shape=()):
     return tf.random.stateless_uniform(shape, seed, low, high)
 
 
-def spatial(image, label, seed, patch, classes: int, settings: Augmentation):
+def spatial(image, label, seed, grid: Grid, classes: int, settings: Augmentation):
     """Rotation, magnification and elastic deformation about the centre in one linear resampling, or a centre crop.
 
-    What lies outside the region becomes 0 in image and label. The label is resampled as shares per class and takes the
-    class with the largest.
+    Voxels are turned and bent in mm, in the planes and along the axes that the grid leaves free. What lies outside the
+    region becomes 0 in image and label. The label is resampled as shares per class and takes the class with the
+    largest.
 
     Returns:
         image (*patch, C) and label (*patch) int32.
     """
-    rank = len(patch)
+    patch, rank = grid.patch, len(grid.patch)
     seeds = tf.random.split(seed, 6)
     rotate = uniform(seeds[0]) < settings.rotation_chance
     scale = uniform(seeds[1]) < settings.scale_chance
@@ -97,10 +91,10 @@ def spatial(image, label, seed, patch, classes: int, settings: Augmentation):
             for s, limit in zip(tf.unstack(tf.random.split(seeds[3], 3)), limits, strict=False)
         ]
         draw = intensity.two_sided(seeds[4], settings.scale)
-        matrix = rotation(angles[: 1 if rank == 2 else 3]) / tf.where(scale, draw, 1.0)
+        matrix = in_voxels(rotation(_about_free_axes(angles, grid)), tf.where(scale, draw, 1.0), grid)
         points = affine_points(matrix, patch, tf.shape(image)[:rank])
         if settings.elastic_chance > 0:
-            size = tf.where(bend, settings.elastic, 0.0)
+            size = tf.where(bend, per_axis(settings.elastic, grid, grid.free), 0.0)
             points += displacement(seeds[5], patch, settings.elastic_grid) * size
         return resampled(image, label, points, classes)
 
@@ -109,7 +103,7 @@ def spatial(image, label, seed, patch, classes: int, settings: Augmentation):
         begin = tf.concat([start, [0]], 0)
         return tf.slice(image, begin, (*patch, image.shape[-1])), tf.cast(tf.slice(label, start, patch), tf.int32)
 
-    if margin(settings) == 1:
+    if max(margins(settings, grid)) == 1:
         return cropped()
     new_image, new_label = tf.cond(rotate | scale | bend, warped, cropped)
     new_image.set_shape((*patch, image.shape[-1]))
@@ -117,12 +111,33 @@ def spatial(image, label, seed, patch, classes: int, settings: Augmentation):
     return new_image, new_label
 
 
+def _about_free_axes(angles, grid):
+    """The angles of ``rotation``, 0 where the grid does not let a patch turn."""
+    planes = ((0, 1),) if len(grid.patch) == 2 else ((1, 2), (0, 2), (0, 1))
+    return [angle if plane in grid.planes else 0.0 for angle, plane in zip(angles, planes, strict=False)]
+
+
+def in_voxels(turn, scale, grid: Grid):
+    """A rotation in mm, with a magnification along the free axes, as a matrix (rank, rank) of voxel offsets.
+
+    Args:
+        turn: (rank, rank) rotation matrix.
+        scale: magnification.
+        grid: of the patch.
+    """
+    if min(grid.relative) != max(grid.relative):
+        turn = turn * [[column / row for column in grid.relative] for row in grid.relative]
+    if len(grid.free) == len(grid.patch):
+        return turn / scale
+    return turn / tf.stack([scale if axis in grid.free else 1.0 for axis in range(len(grid.patch))])[:, None]
+
+
 def rotation(angles):
     """The rotation matrix (rank, rank) of one angle (2D) or of three, about the axes 0, 1 and 2 in turn (radians)."""
 
     def plane(angle, a, b, rank):
         entries = [[1.0 if i == j else 0.0 for j in range(rank)] for i in range(rank)]
-        cos, sin = tf.cos(angle), tf.sin(angle)
+        cos, sin = tf.cos(tf.cast(angle, tf.float32)), tf.sin(tf.cast(angle, tf.float32))
         entries[a][a], entries[a][b], entries[b][a], entries[b][b] = cos, -sin, sin, cos
         return tf.stack([tf.stack([tf.convert_to_tensor(e, tf.float32) for e in row]) for row in entries])
 
@@ -227,14 +242,17 @@ def flip(image, label, seed, axes):
     return image, label
 
 
-def _tones(image, seed, settings):
+def _tones(image, seed, settings, grid):
     """Brightness, contrast, low resolution and both gammas."""
     seeds = tf.random.split(seed, 5)
     s = settings
     image = maybe(s.brightness_chance, seeds[0], image, lambda x, k: intensity.brightness(x, k, s.brightness))
     image = maybe(s.contrast_chance, seeds[1], image, lambda x, k: intensity.contrast(x, k, s.contrast))
     image = maybe(
-        s.low_resolution_chance, seeds[2], image, lambda x, k: intensity.low_resolution(x, k, s.low_resolution)
+        s.low_resolution_chance,
+        seeds[2],
+        image,
+        lambda x, k: intensity.low_resolution(x, k, s.low_resolution, grid.relative),
     )
     image = maybe(s.gamma_inverted_chance, seeds[3], image, lambda x, k: -intensity.gamma(-x, k, s.gamma))
     return maybe(s.gamma_chance, seeds[4], image, lambda x, k: intensity.gamma(x, k, s.gamma))

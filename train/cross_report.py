@@ -20,7 +20,7 @@ def write_cross_report(out, summary: dict, runs: Sequence[Run], dataset, followi
     """Write the report of a cross-validation.
 
     Args:
-        out: the folder that takes ``report.html``.
+        out: the folder that takes ``report.html``, or of predictions averaged over flips ``report_mirror.html``.
         summary: what ``cross_validate`` returned.
         runs: the runs that it scored, which have kept their predictions.
         dataset: the open ``Dataset``.
@@ -41,14 +41,14 @@ def write_cross_report(out, summary: dict, runs: Sequence[Run], dataset, followi
         page.figure(figures.fold_boxes(cases, fold_of), "Boxes: quartiles; dots: cases"),
         f"<h2>Postprocessing</h2>{postprocessing(summary)}",
         *calibration(summary),
-        "<h2>Cases</h2>" + "".join(_pictures(cases, fold_of, runs, dataset)),
+        "<h2>Cases</h2>" + "".join(_pictures(summary, runs, dataset)),
         "<p>Lines: reference solid, prediction dashed. The slice shown is the one with most of the reference.</p>",
         "<h2>All cases</h2><p>Click a heading to sort.</p>" + case_table(cases, fold_of),
         f"<h2>Plan</h2>{page.data(to_dict(plan) | {'folds': [len(part) for part in plan.folds]})}",
         f"<h2>Seed and versions</h2>{provenance(runs[0])}",
         f"<h2>Next</h2>{page.text(following)}",
     ]
-    path = Path(out) / "report.html"
+    path = Path(out) / ("report_mirror.html" if summary["mirror"] else "report.html")
     write_text(path, page.page(title, parts))
     return path
 
@@ -103,18 +103,20 @@ def case_table(cases: dict, fold_of: dict) -> str:
     return page.table(("case", "label", "fold", *COLUMNS), rows, names=2)
 
 
-def _pictures(cases, fold_of, runs, dataset):
+def _pictures(summary, runs, dataset):
+    cases, fold_of, mirror = summary["cases"], summary["fold_of"], summary["mirror"]
     by_fold = {run.fold: run for run in runs}
     names = ranked(cases)
-    drawn = {name: _overlay(by_fold[fold_of[name]], dataset.case(name)) for name in dict.fromkeys(names)}
+    drawn = {name: _overlay(by_fold[fold_of[name]], dataset.case(name), mirror) for name in dict.fromkeys(names)}
     for which, name in zip(("Best", "Median", "Worst"), names, strict=True):
         caption = f"{which} case by mean Dice: {name}, fold {fold_of[name]} ({mean_dice(cases[name]):.3f})"
         yield page.figure(drawn[name], caption)
 
 
-def _overlay(run, case):
+def _overlay(run, case, mirror):
     plan = run.plan
     scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore)
     reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
-    return figures.overlay(scan, reference, load_prediction(run, case.name), [label.name for label in plan.labels])
+    found = load_prediction(run, case.name, mirror)
+    return figures.overlay(scan, reference, found, [label.name for label in plan.labels])

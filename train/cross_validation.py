@@ -17,7 +17,7 @@ from train.predictions import predicted_cases, prediction_file
 from train.reliability import joined
 from train.run import Run
 
-NAME = "summary.json"
+NAME, MIRRORED = "summary.json", "summary_mirror.json"
 
 
 def cross_validate(
@@ -28,7 +28,7 @@ def cross_validate(
     Args:
         runs: finished runs of one plan, a fold each.
         dataset: an open ``Dataset``.
-        out: folder that takes ``summary.json``; none is written by default.
+        out: folder that takes ``summary.json``, with ``mirror`` ``summary_mirror.json``; none is written by default.
         mirror: average over all flips along the plan's mirror axes.
         reuse: take the scores of a run that was scored since it was trained.
         progress: show a bar per fold.
@@ -54,7 +54,7 @@ def cross_validate(
         fold_of |= dict.fromkeys(metrics["cases"], run.fold)
         mean_of_fold[str(run.fold)] = metrics["mean"]
         calibrations.append(metrics["calibration"])
-    decision = choose(lambda: (found[1:] for found in predicted_cases(runs, dataset)), runs[0].plan.labels)
+    decision = choose(lambda: (found[1:] for found in predicted_cases(runs, dataset, mirror)), runs[0].plan.labels)
     summary = {
         "folds": [run.fold for run in runs],
         "mirror": mirror,
@@ -64,17 +64,22 @@ def cross_validate(
         "std": deviations(cases),
         "mean_of_fold": mean_of_fold,
         "postprocessing": to_dict(decision),
-        "postprocessed": _rescored(runs, dataset, decision.chosen) if decision.chosen.classes else None,
+        "postprocessed": _rescored(runs, dataset, decision.chosen, mirror) if decision.chosen.classes else None,
         "calibration": joined(calibrations),
     }
     if out is not None:
-        write_text(Path(out) / NAME, json.dumps(summary, indent=1) + "\n")
+        write_text(Path(out) / (MIRRORED if mirror else NAME), json.dumps(summary, indent=1) + "\n")
     return summary
 
 
-def load_decision(out) -> Decision | None:
-    """The postprocessing that ``cross_validate`` decided on in the folder ``out``; None if it was not run there."""
-    path = Path(out) / NAME
+def load_decision(out, mirror: bool = False) -> Decision | None:
+    """The postprocessing that ``cross_validate`` decided on in the folder ``out``; None if it was not run there.
+
+    Args:
+        out: the folder.
+        mirror: of predictions averaged over flips.
+    """
+    path = Path(out) / (MIRRORED if mirror else NAME)
     if not path.is_file():
         return None
     return from_dict(Decision, json.loads(path.read_text(encoding="utf-8"))["postprocessing"])
@@ -112,11 +117,11 @@ def summary_table(summary: dict) -> str:
     return "\n".join(lines)
 
 
-def _rescored(runs, dataset, chosen):
+def _rescored(runs, dataset, chosen, mirror):
     labels = runs[0].plan.labels
     cases = {
         name: imaging.score_case(apply(prediction, chosen, labels, spacing), reference, labels, spacing)
-        for name, prediction, reference, spacing in predicted_cases(runs, dataset)
+        for name, prediction, reference, spacing in predicted_cases(runs, dataset, mirror)
     }
     return {"cases": cases, "mean": mean_scores(cases), "std": deviations(cases)}
 
@@ -127,7 +132,7 @@ def _deviation(values):
 
 def _kept(run, mirror):
     """The scores in a run folder, if they are of its network, fold and way of predicting."""
-    path = run.folder / "metrics.json"
+    path = run.result_file("metrics.json", mirror=mirror)
     if not path.is_file() or not run.model_file.is_file() or path.stat().st_mtime < run.model_file.stat().st_mtime:
         return None
     metrics = json.loads(path.read_text(encoding="utf-8"))
@@ -136,7 +141,7 @@ def _kept(run, mirror):
     if not fitting or set(metrics["cases"]) != set(held) or "calibration" not in metrics:
         return None
     # Predictions are written before the scores, so those that are there are of the same evaluation.
-    return metrics if all(_is_older(prediction_file(run, name), path) for name in held) else None
+    return metrics if all(_is_older(prediction_file(run, name, mirror), path) for name in held) else None
 
 
 def _is_older(prediction, scores):

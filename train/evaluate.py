@@ -33,7 +33,7 @@ def evaluate(
     keep: bool = False,
     progress: bool = False,
 ) -> dict:
-    """Score a network on the validation cases of a fold; a run's result is also written to its ``metrics.json``.
+    """Score a network on the validation cases of a fold; a run's result is also written to its folder.
 
     Args:
         run_or_model: a ``Run``, or a Keras model with ``plan``.
@@ -41,10 +41,11 @@ def evaluate(
         fold: whose validation cases are scored; the run's own by default.
         plan: needed for a bare model.
         mirror: average over all flips along ``plan.training.mirror`` (test-time augmentation).
-        keep: write a run's segmentations into its ``predictions/``.
+        keep: write a run's segmentations into its ``predictions/``, or ``predictions_mirror/``.
         progress: show a bar.
 
     Returns:
+        What is written as ``metrics.json``, by another name for another fold or with flips (see ``Run.result_file``):
         {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
         {metric: value}}}, "mean": {label: {metric: value}}, "calibration": see ``train.reliability``}.
 
@@ -72,13 +73,13 @@ def evaluate(
     def then(case, scan, found):
         reliability.add(case)
         if run and keep:
-            save_prediction(run, case.name, found, scan.affine)
+            save_prediction(run, case.name, found, scan.affine, mirror)
 
     scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then, plan.ignore)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
     metrics["calibration"] = reliability.result()
     if run:
-        write_text(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+        write_text(run.result_file("metrics.json", fold, mirror), json.dumps(metrics, indent=1) + "\n")
     return metrics
 
 

@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import os
 from pathlib import Path
+from types import EllipsisType
 
 from medseg import record
 from medseg.errors import InputError, UsageError
@@ -14,6 +15,7 @@ from train.devices import Engine, is_cluster, open_engine
 from train.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.plan import Plan
 from train.precision import PRECISIONS, resolved
+from train.resuming import dataset_folder, require_same_fold, require_same_plan
 from train.run import Run, create_run, open_run
 from train.warm_start import Start, freeze, load_start, source_weights, start_text
 
@@ -25,7 +27,7 @@ def fit(
     plan: Plan | None,
     dataset,
     out,
-    fold: int | None = 0,
+    fold: int | EllipsisType | None = ...,
     resume: bool = False,
     cache=None,
     verbose: bool = True,
@@ -40,8 +42,8 @@ def fit(
         plan: what to train; with ``resume`` None takes the run folder's own.
         dataset: an open ``Dataset`` with the plan's cases.
         out: the run folder to write.
-        fold: whose validation cases are held back; None trains on every case.
-        resume: continue the run in ``out``.
+        fold: whose validation cases are held back; None trains on every case. By default 0, with ``resume`` the run's.
+        resume: continue the run in ``out``; plan, fold and dataset must be those that it was begun with.
         cache: folder of preprocessed cases, the user's cache by default.
         verbose: show progress.
         devices: how many share every step, each with a batch of the plan's; "all"; or an engine that is open already.
@@ -59,20 +61,21 @@ def fit(
     engine = devices if isinstance(devices, Engine) else open_engine(devices) if is_cluster() else None
     if resume and (out / "plan.json").is_file():
         run = open_run(out)
-        plan = run.plan if plan is None else plan
-        fold = run.fold
+        if plan is not None:
+            require_same_plan(run, plan)
+        if fold is not ...:
+            require_same_fold(run, fold)
+        dataset_folder(run, dataset.folder)
+        plan, fold = run.plan, run.fold
     elif plan is None:
         raise InputError(f"{out}: holds no run to resume, plan.json is missing")
     else:
         run = None
+        fold = 0 if fold is ... else fold
     check(plan, dataset)
     plan = resolved(plan)
     check_fold(plan, fold)
     training, validation = fold_cases(dataset, plan, fold)
-    if run is not None and plan != run.plan:
-        raise UsageError(
-            f"{out}: the plan differs from the run's plan.json; resume without changes or give another --out"
-        )
     if run is not None and run.model_file.is_file():
         return run
     engine = engine or open_engine(run.devices if run is not None and devices is None else devices)
@@ -80,9 +83,9 @@ def fit(
     if run is None:
         _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder
         if engine.chief:
-            run = create_run(out, plan, fold, str(dataset.folder), training, validation, engine.devices)
+            run = create_run(out, plan, fold, str(dataset.folder.resolve()), training, validation, engine.devices)
         else:
-            run = Run(out, plan, fold, str(dataset.folder), engine.devices)
+            run = Run(out, plan, fold, str(dataset.folder.resolve()), engine.devices)
     elif run.devices != engine.devices:
         raise UsageError(
             f"{out}: was begun on {run.devices} devices, whose batches {engine.devices} would not repeat; resume with "

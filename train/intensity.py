@@ -57,21 +57,33 @@ def gamma(image, seed, limits):
     return bent / tf.maximum(tf.math.reduce_std(bent, axes), 1e-7) * deviation + mean
 
 
-def blur(image, seed, limits):
-    """Gaussian blur of each channel with probability one half, with a sigma of its own within ``limits`` (voxels)."""
+def blur(image, seed, limits, relative):
+    """Gaussian blur of each channel with probability one half, with a sigma of its own.
+
+    Args:
+        image: (*spatial, C).
+        seed: (2,) int32.
+        limits: smallest and largest sigma, in voxels of the finest axis.
+        relative: size of a voxel along each axis, in that of the finest.
+    """
     which, size = tf.unstack(tf.random.split(seed, 2))
     channels = image.shape[-1]
     chosen = _draw(which, (0, 1), (channels,)) < 0.5
     sigma = _draw(size, limits, (channels,))
-    return tf.cond(tf.reduce_any(chosen), lambda: tf.where(chosen, gaussian(image, sigma), image), lambda: image)
+    return tf.cond(
+        tf.reduce_any(chosen), lambda: tf.where(chosen, gaussian(image, sigma, relative), image), lambda: image
+    )
 
 
-def gaussian(image, sigma):
-    """Gaussian blur with the edge voxel repeated outside; ``sigma`` (C,) in voxels."""
+def gaussian(image, sigma, relative):
+    """Gaussian blur with the edge voxel repeated outside; ``sigma`` (C,) in voxels of the finest axis.
+
+    ``relative`` is the size of a voxel along each axis in that of the finest.
+    """
     taps = tf.range(-RADIUS, RADIUS + 1, dtype=tf.float32)
-    kernel = tf.exp(-0.5 * (taps[:, None] / sigma[None, :]) ** 2)
-    kernel /= tf.reduce_sum(kernel, 0)
-    for axis in _spatial_axes(image):
+    for axis, length in zip(_spatial_axes(image), relative, strict=True):
+        kernel = tf.exp(-0.5 * (taps[:, None] / (sigma[None, :] / length)) ** 2)
+        kernel /= tf.reduce_sum(kernel, 0)
         size = image.shape[axis]
         index = tf.clip_by_value(tf.range(-RADIUS, size + RADIUS), 0, size - 1)
         padded = tf.gather(image, index, axis=axis)
@@ -84,18 +96,28 @@ def gaussian(image, sigma):
     return image
 
 
-def low_resolution(image, seed, limits):
-    """Down to a share of the resolution by nearest voxel and up again linearly; each channel with one half."""
+def low_resolution(image, seed, limits, relative):
+    """Down to a share of the resolution by nearest voxel and up again linearly; each channel with one half.
+
+    Args:
+        image: (*spatial, C).
+        seed: (2,) int32.
+        limits: smallest and largest share of the resolution of the finest axis.
+        relative: size of a voxel along each axis, in that of the finest.
+    """
     zoom, which = tf.unstack(tf.random.split(seed, 2))
-    coarse = lower(image, _draw(zoom, limits))
+    coarse = lower(image, _draw(zoom, limits), relative)
     return tf.where(_draw(which, (0, 1), (image.shape[-1],)) < 0.5, coarse, image)
 
 
-def lower(image, zoom):
-    """``image`` as if acquired with ``zoom`` times the voxels along every axis (nearest), shown linearly."""
-    for axis in _spatial_axes(image):
+def lower(image, zoom, relative):
+    """``image`` as if acquired with ``zoom`` times the resolution of its finest axis (nearest), shown linearly.
+
+    An axis that is as coarse already stays; ``relative`` is the size of a voxel along each axis in that of the finest.
+    """
+    for axis, length in zip(_spatial_axes(image), relative, strict=True):
         size = image.shape[axis]
-        count = tf.maximum(tf.round(size * zoom), 1.0)
+        count = tf.maximum(tf.round(size * tf.minimum(zoom * length, 1.0)), 1.0)
         position = tf.clip_by_value((tf.range(size, dtype=tf.float32) + 0.5) * count / size - 0.5, 0.0, count - 1.0)
         below = tf.floor(position)
         above = tf.minimum(below + 1.0, count - 1.0)

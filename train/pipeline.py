@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg.errors import UsageError
+from train.anisotropy import grid_of, region
 from train.cache import cache_cases
 from train.plan import Plan
 
@@ -121,8 +122,7 @@ def batches(
 
     seed = plan.training.seed if seed is None else seed
     batch = plan.training.batch
-    region = _region(plan, training)
-    read = reader(cases, region, plan.patch, plan.training.foreground)
+    read = reader(cases, _region(plan, training), plan.patch, plan.training.foreground)
     make = functools.partial(_patch, read=read, count=len(cases), plan=plan, training=training)
     mixed = training and plan.training.augmentation.mixup_chance > 0
     # What is mixed needs the whole batch; else a process makes its own samples only.
@@ -188,10 +188,7 @@ def _constant(tf, seed):
 
 def _region(plan, training):
     """What is read of a case for one patch: more where it will be turned."""
-    from train import augment as augmentation
-
-    wider = augmentation.margin(plan.training.augmentation) if training else 1
-    return tuple(math.ceil(p * wider) for p in plan.patch)
+    return region(plan.training.augmentation, grid_of(plan)) if training else tuple(plan.patch)
 
 
 def _patch(seed, number, *, read, count, plan, training):
@@ -209,7 +206,7 @@ def _patch(seed, number, *, read, count, plan, training):
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
     settings, mirror = plan.training.augmentation, plan.training.mirror
     indices = len(plan.labels) + (plan.ignore is not None)
-    return augmentation.augment(image, label, key, plan.patch, indices, settings, mirror)
+    return augmentation.augment(image, label, key, grid_of(plan), indices, settings, mirror)
 
 
 def _mixed(images, labels, seeds, numbers, *, plan):

@@ -22,13 +22,15 @@ class Augmentation:
     cutout and mixup, which it has not or leaves off, are off.
 
     Attributes:
-        rotation: largest angle about each axis in degrees (one number stands for all axes; 2D: the first).
-        scale: smallest and largest magnification.
-        elastic: largest displacement in voxels; its field is drawn on a grid of ``elastic_grid`` points per axis.
+        rotation: largest angle about each axis in degrees (one number stands for all axes; 2D: the first). Angles are
+            of mm, and only in planes whose axes are at most 3 times as long as one another, see ``train.anisotropy``.
+        scale: smallest and largest magnification, along the axes of these planes.
+        elastic: largest displacement in voxels of the finest axis; its field is drawn on a grid of ``elastic_grid``
+            points per axis.
         noise: largest standard deviation of Gaussian noise, in units of the normalised intensity.
-        blur: smallest and largest sigma in voxels.
+        blur: smallest and largest sigma in voxels of the finest axis; along coarser ones as many mm.
         brightness, contrast: smallest and largest factor.
-        low_resolution: smallest and largest share of the resolution that is kept.
+        low_resolution: smallest and largest share of the resolution, the finest axis's, that is kept.
         gamma: smallest and largest exponent; ``gamma_inverted_chance`` is for the negative image.
         bias_field: largest coefficient of the polynomial of order ``bias_field_order`` whose exponential is the field.
         cutout: smallest and largest side of a box, as a share of the patch's; boxes are 1 to ``cutout_boxes``.

@@ -11,13 +11,13 @@ from train.reference import class_indices, read_case
 FOLDER = "predictions"
 
 
-def prediction_file(run, name: str) -> Path:
-    """Where a run keeps its segmentation of a case."""
+def prediction_file(run, name: str, mirror: bool = False) -> Path:
+    """Where a run keeps its segmentation of a case; apart where it was averaged over flips."""
     flat = run.plan.recipe.rank == 2 and max(label.value for label in run.plan.labels) < 256
-    return run.folder / FOLDER / (name + (".png" if flat else ".nii.gz"))
+    return run.result_file(FOLDER, mirror=mirror) / (name + (".png" if flat else ".nii.gz"))
 
 
-def save_prediction(run, name: str, indices: np.ndarray, affine: np.ndarray) -> None:
+def save_prediction(run, name: str, indices: np.ndarray, affine: np.ndarray, mirror: bool = False) -> None:
     """Write a segmentation as label values in the geometry of its scan.
 
     Args:
@@ -25,18 +25,19 @@ def save_prediction(run, name: str, indices: np.ndarray, affine: np.ndarray) -> 
         name: of the case.
         indices: class indices (*spatial).
         affine: of the scan.
+        mirror: it was averaged over flips.
     """
     values = np.array([label.value for label in run.plan.labels], np.int32)
-    imaging.write(prediction_file(run, name), imaging.Scan(values[indices][..., None], affine))
+    imaging.write(prediction_file(run, name, mirror), imaging.Scan(values[indices][..., None], affine))
 
 
-def load_prediction(run, name: str) -> np.ndarray:
+def load_prediction(run, name: str, mirror: bool = False) -> np.ndarray:
     """What ``save_prediction`` wrote, as class indices (*spatial)."""
-    path = prediction_file(run, name)
+    path = prediction_file(run, name, mirror)
     return class_indices(imaging.read_labels(path).voxels, run.plan.labels, path)[..., 0]
 
 
-def predicted_cases(runs: Sequence, dataset) -> Iterator[tuple]:
+def predicted_cases(runs: Sequence, dataset, mirror: bool = False) -> Iterator[tuple]:
     """(name, prediction, reference, spacing) of each held-back case of each run; arrays of class indices.
 
     Where nobody has labelled, the reference is ``len(labels)``.
@@ -44,9 +45,10 @@ def predicted_cases(runs: Sequence, dataset) -> Iterator[tuple]:
     Args:
         runs: scored runs that kept their predictions.
         dataset: the open ``Dataset`` that they were scored on.
+        mirror: take those that were averaged over flips.
     """
     for run in runs:
         for name in run.plan.folds[run.fold]:
             plan = run.plan
             _, reference = read_case(dataset.case(name), plan.labels, plan.recipe.channels, plan.ignore)
-            yield name, load_prediction(run, name), reference.voxels[..., 0], reference.spacing
+            yield name, load_prediction(run, name, mirror), reference.voxels[..., 0], reference.spacing

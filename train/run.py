@@ -17,7 +17,7 @@ class Origin:
 
     Attributes:
         fold: whose validation cases were held back; None if every case was trained on.
-        dataset: the folder as it was given.
+        dataset: the folder.
         versions: package name to version.
         devices: that took the plan's batch each in every step.
     """
@@ -31,13 +31,13 @@ class Origin:
 @dataclass(frozen=True)
 class Run:
     """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``model.keras``, ``history.csv``, ``progress.png``,
-    ``metrics.json``, ``checkpoints/`` and ``tensorboard/``.
+    ``metrics.json`` and its kin (see ``result_file``), ``checkpoints/`` and ``tensorboard/``.
 
     Attributes:
         folder: where it lies.
         plan: what was trained.
         fold: whose validation cases were held back; None if every case was trained on.
-        dataset: the dataset folder as it was given.
+        dataset: the dataset folder.
         devices: that took the plan's batch each in every step.
     """
 
@@ -52,6 +52,21 @@ class Run:
         """The trained network."""
         return self.folder / "model.keras"
 
+    def result_file(self, name: str, fold: int | None = None, mirror: bool = False) -> Path:
+        """Where a result of a scoring goes, so that none takes another's place.
+
+        Args:
+            name: of the file for the run's own fold, predicted without mirroring: "metrics.json".
+            fold: that was scored, the run's own by default.
+            mirror: predictions were averaged over flips.
+
+        Returns:
+            ``metrics.json``, ``metrics_fold2.json``, ``metrics_mirror.json`` or ``metrics_fold2_mirror.json``.
+        """
+        place = self.folder / name
+        foreign = "" if fold is None or fold == self.fold else f"_fold{fold}"
+        return place.with_name(f"{place.stem}{foreign}{'_mirror' if mirror else ''}{place.suffix}")
+
     def check_finished(self) -> None:
         """Require that there is a trained network.
 
@@ -61,7 +76,7 @@ class Run:
         if not self.model_file.is_file():
             raise InputError(
                 f"{self.folder}: holds no model.keras, so its training has not finished; "
-                f"continue it with zoo train {self.dataset} --out {self.folder} --resume"
+                f"continue it with zoo train --resume --out {self.folder}"
             )
 
     def model(self):
@@ -99,7 +114,7 @@ def create_run(
         folder: the run folder.
         plan: what will be trained.
         fold: whose validation cases are held back, None for no fold.
-        dataset: the dataset folder as it was given.
+        dataset: the dataset folder.
         training: the ``Case`` records trained on.
         validation: those held back.
         devices: that take the plan's batch each in every step.

@@ -11,6 +11,7 @@ from tiny import STILL, make_plan
 
 from medseg.errors import UsageError
 from train import augment, intensity
+from train.anisotropy import Grid
 from train.chances import parse_chances, with_chances
 from train.cli import build_parser
 from train.commands.train import overridden
@@ -98,7 +99,10 @@ def test_image_artefacts_leave_the_label_and_follow_the_seed(rank):
     shape = (16, 14, 12)[:rank]
     image = np.random.default_rng(0).normal(size=(*shape, 1)).astype(np.float32)
     label = np.random.default_rng(1).integers(0, 3, shape)
-    made = [augment.augment(image, label, seed, shape, 3, settings) for seed in (SEED, SEED, SEED + 1)]
+    made = [
+        augment.augment(image, label, seed, Grid(shape, (1.0,) * len(shape)), 3, settings)
+        for seed in (SEED, SEED, SEED + 1)
+    ]
     np.testing.assert_array_equal(made[0][0], made[1][0])
     assert np.abs(made[0][0] - made[2][0]).max() > 0.01
     assert np.abs(made[0][0] - image).max() > 0.01

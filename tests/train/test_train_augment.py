@@ -1,7 +1,6 @@
 """Augmentation against SciPy and closed forms, in 2D and 3D."""
 
 import dataclasses
-import math
 
 import numpy as np
 import pytest
@@ -10,12 +9,18 @@ from scipy import ndimage
 from tiny import STILL
 
 from train import augment, intensity
+from train.anisotropy import Grid, margins, region
 from train.plan import Augmentation
 
 SEED = tf.constant([3, 4])
 ALWAYS = dataclasses.replace(
     STILL, rotation_chance=1.0, scale_chance=1.0, elastic_chance=1.0, elastic=2.0, rotation=(40.0,)
 )
+
+
+def cubes(*patch):
+    """The grid of a patch of voxels with equal sides."""
+    return Grid(patch, (1.0,) * len(patch))
 
 
 def blocks(shape):
@@ -31,7 +36,7 @@ def test_nothing_chosen_is_the_centre_of_the_region(region):
     label = np.random.default_rng(1).integers(0, 3, region)
     patch = tuple(n - 4 for n in region)
     inner = tuple(slice(2, n - 2) for n in region)
-    found, classes = augment.augment(image, label, SEED, patch, 3, STILL)
+    found, classes = augment.augment(image, label, SEED, cubes(*patch), 3, STILL)
     np.testing.assert_array_equal(found, image[inner])
     np.testing.assert_array_equal(classes, label[inner])
 
@@ -39,12 +44,13 @@ def test_nothing_chosen_is_the_centre_of_the_region(region):
 def test_a_patch_that_turns_any_way_shows_nothing_from_beyond_its_region():
     settings = dataclasses.replace(STILL, rotation_chance=1.0, rotation=(180.0,))
     patch = (16, 16)
-    region = tuple(math.ceil(n * augment.margin(settings)) for n in patch)
-    ones = np.ones((*region, 1), np.float32)
+    grid = cubes(*patch)
+    size = region(settings, grid)
+    ones = np.ones((*size, 1), np.float32)
     for seed in range(20):
-        found, _ = augment.augment(ones, np.zeros(region, np.int32), tf.constant([seed, 1]), patch, 1, settings)
+        found, _ = augment.augment(ones, np.zeros(size, np.int32), tf.constant([seed, 1]), grid, 1, settings)
         np.testing.assert_allclose(found, 1.0, atol=1e-5)
-    assert augment.margin(STILL) == 1
+    assert margins(STILL, grid) == (1, 1)
 
 
 @pytest.mark.parametrize(("rank", "axis", "plane"), [(2, 0, (0, 1)), (3, 0, (1, 2)), (3, 1, (2, 0)), (3, 2, (0, 1))])
@@ -75,7 +81,7 @@ def test_magnification_of_two_doubles_a_length():
     label = np.zeros((32, 32), np.int32)
     label[12:20, 12:20] = 1
     settings = dataclasses.replace(STILL, scale_chance=1.0, scale=(2.0, 2.0))
-    image, found = augment.augment(label[..., None].astype(np.float32), label, SEED, (32, 32), 2, settings)
+    image, found = augment.augment(label[..., None].astype(np.float32), label, SEED, cubes(32, 32), 2, settings)
     assert found.numpy().sum() == 4 * label.sum()
     np.testing.assert_array_equal(image[..., 0] > 0.5, found == 1)
 
@@ -86,7 +92,7 @@ def test_image_and_label_move_together(shape):
     moved = set()
     for number in range(8):
         seed = tf.constant([number, 0])
-        found, classes = augment.augment(image, label, seed, shape, 2, ALWAYS, tuple(range(len(shape))))
+        found, classes = augment.augment(image, label, seed, cubes(*shape), 2, ALWAYS, tuple(range(len(shape))))
         np.testing.assert_array_equal(found.numpy()[..., 0] > 0.5, classes.numpy() == 1)
         moved.add(classes.numpy().tobytes())
     assert len(moved) == 8
@@ -97,7 +103,7 @@ def test_label_classes_are_never_mixed():
     label[4:10, 4:16], label[10:16, 4:16] = 1, 3
     for number in range(10):
         _, classes = augment.augment(
-            label[..., None].astype(np.float32), label, tf.constant([number, 1]), (20, 20), 4, ALWAYS
+            label[..., None].astype(np.float32), label, tf.constant([number, 1]), cubes(20, 20), 4, ALWAYS
         )
         assert set(np.unique(classes)) <= {0, 1, 3}
 
@@ -123,7 +129,7 @@ def test_same_seed_same_patch_and_other_seed_another():
     image = np.random.default_rng(0).normal(size=(20, 20, 16, 1)).astype(np.float32)
     label = np.random.default_rng(1).integers(0, 3, (20, 20, 16))
     patch = (16, 16, 12)
-    make = tf.function(lambda seed: augment.augment(image, label, seed, patch, 3, Augmentation(), (0, 1)))
+    make = tf.function(lambda seed: augment.augment(image, label, seed, cubes(*patch), 3, Augmentation(), (0, 1)))
     first, again, other = make(SEED), make(SEED), make(SEED + 1)
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
@@ -139,7 +145,7 @@ def test_every_change_leaves_finite_numbers_even_of_a_constant_patch():
     )
     for value in (0.0, 5.0):
         image = np.full((12, 12, 12, 2), value, np.float32)
-        found, _ = augment.augment(image, np.zeros((12, 12, 12), np.int32), SEED, (8, 8, 8), 2, settings, (0,))
+        found, _ = augment.augment(image, np.zeros((12, 12, 12), np.int32), SEED, cubes(8, 8, 8), 2, settings, (0,))
         assert np.isfinite(found).all()
 
 
@@ -158,7 +164,7 @@ def test_displacement_is_smooth_and_bounded():
 
 def test_gaussian_is_scipys():
     image = np.random.default_rng(0).normal(size=(12, 10, 9, 2)).astype(np.float32)
-    found = intensity.gaussian(tf.constant(image), tf.constant([0.6, 1.0])).numpy()
+    found = intensity.gaussian(tf.constant(image), tf.constant([0.6, 1.0]), (1, 1, 1)).numpy()
     for channel, sigma in enumerate((0.6, 1.0)):
         expected = ndimage.gaussian_filter(image[..., channel], sigma, mode="nearest", radius=intensity.RADIUS)
         np.testing.assert_allclose(found[..., channel], expected, atol=1e-5)
@@ -166,9 +172,9 @@ def test_gaussian_is_scipys():
 
 def test_low_resolution_keeps_every_second_voxel_and_joins_them_linearly():
     image = np.random.default_rng(0).normal(size=(8, 8, 1)).astype(np.float32)
-    np.testing.assert_allclose(intensity.lower(tf.constant(image), tf.constant(1.0)), image, atol=1e-6)
+    np.testing.assert_allclose(intensity.lower(tf.constant(image), tf.constant(1.0), (1, 1)), image, atol=1e-6)
     row = tf.constant(image[:, :1])
-    found = intensity.lower(row, tf.constant(0.5)).numpy()[:, 0, 0]
+    found = intensity.lower(row, tf.constant(0.5), (1, 1)).numpy()[:, 0, 0]
     coarse = image[1::2, 0, 0]
     np.testing.assert_allclose(found, np.interp((np.arange(8) + 0.5) / 2 - 0.5, np.arange(4), coarse), atol=1e-5)
 

@@ -14,8 +14,9 @@ def add_evaluate(subparsers) -> None:
         "evaluate",
         help="score a run on held-back cases",
         description="Run a trained network over the validation cases of a fold and score them in their own geometry; "
-        "writes metrics.json and report.html into the run folder. With several folds: the scores of each case by the "
-        "network that was not trained on it, summed up in summary.json, or of the networks together (--ensemble).",
+        "writes metrics.json and report.html into the run folder, for another fold than the run's and with --mirror "
+        "metrics_fold2.json, metrics_mirror.json and so on. With several folds: the scores of each case by the network "
+        "that was not trained on it, summed up in summary.json, or of the networks together (--ensemble).",
     )
     parser.add_argument("run", type=Path, help="the --out of a zoo train")
     parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
@@ -55,7 +56,7 @@ def run_evaluate(args) -> int:
     if not args.no_report:
         from train.report import write_report
 
-        path = write_report(run, dataset, metrics)
+        path = write_report(run, dataset, metrics, run.result_file("report.html", metrics["fold"], args.mirror).name)
     if args.json:
         emit_json(metrics)
         return 0
@@ -88,7 +89,8 @@ def _several(args):
         from train.report import write_report
 
         for run in runs:
-            write_report(run, dataset, json.loads((run.folder / "metrics.json").read_text(encoding="utf-8")))
+            metrics = json.loads(run.result_file("metrics.json", mirror=args.mirror).read_text(encoding="utf-8"))
+            write_report(run, dataset, metrics, run.result_file("report.html", mirror=args.mirror).name)
         if out is not None:
             path = write_cross_report(out, summary, runs, dataset, following)
     if args.json:
@@ -107,7 +109,7 @@ def _ensemble(args, runs, dataset):
     from train.ensemble import evaluate_ensemble
     from train.evaluate import table
 
-    decision = load_decision(args.run)
+    decision = load_decision(args.run, args.mirror)
     metrics = evaluate_ensemble(
         runs,
         dataset,
@@ -115,7 +117,8 @@ def _ensemble(args, runs, dataset):
         postprocessing=decision.chosen if decision else None,
         progress=not args.json,
     )
-    write_text(args.run / "ensemble.json", json.dumps(metrics, indent=1) + "\n")
+    name = "ensemble_mirror.json" if args.mirror else "ensemble.json"
+    write_text(args.run / name, json.dumps(metrics, indent=1) + "\n")
     if args.json:
         emit_json(metrics)
     else:

@@ -43,13 +43,17 @@ def add_train(subparsers) -> None:
         description="Train a network on a dataset folder. Without --plan it plans first. Interrupt it at any moment "
         "and continue with --resume.",
     )
-    parser.add_argument("folder", type=Path, help="dataset folder: MSD, nnU-Net v2, or images/ and labels/")
+    parser.add_argument(
+        "folder",
+        type=Path,
+        nargs="?",
+        help="dataset folder: MSD, nnU-Net v2, or images/ and labels/ (with --resume: the run's own)",
+    )
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--plan", type=Path, help="plan.json to follow; made from the dataset by default")
     parser.add_argument("--model", help="network, see zoo models; the plan's by default")
     parser.add_argument(
         "--fold",
-        default="0",
         help="fold whose cases are held back (default: 0); all, or some as 0,1,2, are trained in turn into "
         "OUT/fold_0, ... and summed up by cross-validation; none trains on every case",
     )
@@ -108,27 +112,31 @@ def run_train(args) -> int:
     """Handle ``zoo train``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.dataset import open_dataset
-
-    if not args.folder.exists():
-        open_dataset(args.folder)  # says so, before the seconds that Keras takes to be imported
     from train.devices import is_cluster, open_engine
     from train.fit import fit
-    from train.folds import fold_numbers, is_several, open_folds
+    from train.folds import fold_numbers, is_several
     from train.planning import make_plan
-    from train.run import open_run
+    from train.resuming import dataset_folder, require_same_labels
 
     engine = open_engine(args.devices) if is_cluster() else None  # before anything else computes
     chief = engine is None or engine.chief
-    known = None
     several = is_several(args.fold)
-    if args.resume and several and any(args.out.glob("fold_*/plan.json")):
-        known = overridden(open_folds(args.out)[0].plan, args)
-    elif args.resume and (args.out / "plan.json").is_file():
-        # Whatever else was asked must agree with the run; fit says so if it does not.
-        known = overridden(open_run(args.out).plan, args)
-    elif args.plan is not None:
-        known = overridden(record.load(args.plan, Plan), args)
-    check_request(args, known)
+    begun = _begun(args, several) if args.resume else None
+    if begun is not None:
+        args.folder = dataset_folder(begun, args.folder)
+        require_same_labels(begun, args.labels)
+    elif args.folder is None:
+        missing = "holds no run to resume" if args.resume else "will hold a new run"
+        raise UsageError(f"{args.out}: {missing}; give the dataset folder, zoo train FOLDER --out {args.out}")
+    if args.fold is None:
+        args.fold = "0" if begun is None else "none" if begun.fold is None else str(begun.fold)
+    if not args.folder.exists():
+        open_dataset(args.folder)  # says so, before the seconds that Keras takes to be imported
+    known = None
+    if begun is not None or args.plan is not None:
+        # Whatever is asked of a run that was begun must agree with it; fit says so if it does not.
+        known = overridden(begun.plan if args.plan is None else record.load(args.plan, Plan), args)
+    check_request(args, known, begun=begun is not None)
     labels = args.labels or (known.labels_folder if known else None)
     dataset = open_dataset(args.folder, labels, args.group_pattern, known.labels if known else None)
     if known is None:
@@ -140,7 +148,7 @@ def run_train(args) -> int:
     try:
         run = fit(plan, dataset, args.out, folds[0], args.resume, args.cache, devices=engine or args.devices)
     except KeyboardInterrupt:
-        next_command(f"zoo train {args.folder} --out {args.out} --resume")
+        next_command(f"zoo train --resume --out {args.out}")
         raise
     if not chief:
         return 0
@@ -152,13 +160,14 @@ def run_train(args) -> int:
     return 0
 
 
-def check_request(args, known: Plan | None, labels=()) -> None:
+def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> None:
     """Require what is asked for to make sense by itself, before the dataset is read.
 
     Args:
         args: of the command line.
         known: the plan with what the command line said; None where one is still to be made.
         labels: of the dataset, for a plan that is still to be made.
+        begun: a run is continued, which has what it started from.
 
     Raises:
         UsageError: naming the option or the field, what it holds and what is expected.
@@ -180,7 +189,7 @@ def check_request(args, known: Plan | None, labels=()) -> None:
     check_fold(plan, folds[0])
     if args.group_pattern is not None:
         check_pattern(args.group_pattern)
-    if plan.training.start:
+    if plan.training.start and not begun:
         check_source(plan.training.start, plan.network.name if known or args.model else None)
     if is_several(args.fold):
         check_folds(args.out, folds, args.resume)
@@ -191,6 +200,24 @@ def check_request(args, known: Plan | None, labels=()) -> None:
         check_writable(args.cache, f"--cache {args.cache}")
     if args.devices is not None and not is_cluster():
         open_engine(args.devices)
+
+
+def _begun(args, several):
+    """The run to go on with, the first of several; None where there is none yet."""
+    from train.folds import open_folds
+    from train.run import open_run
+
+    single = (args.out / "plan.json").is_file()
+    if any(args.out.glob("fold_*/plan.json")) and not single:
+        if not several:
+            raise UsageError(
+                f"{args.out}: holds several folds; resume them with --fold all, or some as 0,1,2, or one with --out "
+                f"{args.out}/fold_N"
+            )
+        return open_folds(args.out)[0]
+    if single and several:
+        raise UsageError(f"{args.out}: holds a single run; resume it without --fold, or give another --out")
+    return open_run(args.out) if single else None
 
 
 def _run_folds(args, plan, dataset, folds, engine):
@@ -207,7 +234,7 @@ def _run_folds(args, plan, dataset, folds, engine):
         runs = [run for run in open_folds(args.out) if run.model_file.is_file()]  # those of earlier commands as well
         summary = cross_validate(runs, dataset, args.out, reuse=True, progress=True)
     except KeyboardInterrupt:
-        next_command(f"zoo train {args.folder} --out {args.out} --fold {args.fold} --resume")
+        next_command(f"zoo train --resume --out {args.out} --fold {args.fold}")
         raise
     following = f"zoo evaluate {args.out} {args.folder} --mirror"
     path = write_cross_report(args.out, summary, runs, dataset, following)
