@@ -43,7 +43,7 @@ def objective(plan: Plan, outputs: int) -> dict:
     weights = plan.training.class_weights
     options = {"class_weights": weights} if weights else {}
     if plan.ignore is not None:
-        options["ignore_label"] = len(plan.labels)
+        options["ignore_class"] = len(plan.labels)
     loss = losses.get(plan.training.loss, **options)
     if outputs == 1:
         return {"loss": compiled(loss)}

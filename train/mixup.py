@@ -19,7 +19,7 @@ def mixup(images, labels, seed, classes: int, chance: float, alpha: float):
 
     Returns:
         The images, and soft labels (B, *spatial, classes) float32. A voxel that belongs to no class in either sample is
-        0 in every class, which losses with an ``ignore_label`` leave out.
+        0 in every class, which losses with an ``ignore_class`` leave out.
     """
     batch = images.shape[0]
     seeds = tf.random.split(seed, 4)

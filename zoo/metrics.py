@@ -4,39 +4,57 @@ import keras
 from keras import ops
 
 from zoo.errors import ZooError, unknown
-from zoo.losses.targets import is_sparse
+from zoo.labels import is_sparse, out_of_range, read_options, region_table, split_weights
+from zoo.losses.targets import prepare, raise_if_strange
+from zoo.renamed import renamed
 
 
 class ClassMetric(keras.metrics.Metric):
     """A score per class from counts over everything seen since the last reset.
 
     Args:
-        classes: number of classes, background included.
-        include_background: let class 0 count in the mean.
-        ignore_label: class index of voxels that do not count, or None. In one-hot labels a voxel of only zeros is one.
+        classes: number of classes, background included; of a sigmoid the number of channels.
+        include_background: let class 0 count in the mean. A sigmoid has no background: every channel counts.
+        ignore_class: class index of voxels that do not count, or None. In one-hot labels a voxel of only zeros is one.
         per_class: report every class beside the mean: ``result()`` is then a dictionary ``name``, ``name_0``, ...
+        ignore_empty: leave classes that no label held out of the mean; it is NaN if that is all of them.
+        activation: "softmax" (the largest logit or probability is the prediction), or "sigmoid" (every logit above 0
+            is one). By default a softmax, with ``regions`` a sigmoid.
+        regions: for each sigmoid channel the class indices that it covers, as in ``zoo.losses``.
         name: of the metric.
         dtype: as in Keras.
+        ignore_label: former name of ``ignore_class``.
 
     A class that is neither in the labels nor in the predictions scores 1: there was nothing to find and nothing found.
+    A class index that has no class is an error, in a compiled graph a score of NaN.
     """
 
     def __init__(
         self,
         classes: int,
         include_background: bool = False,
-        ignore_label: int | None = None,
+        ignore_class: int | None = None,
         per_class: bool = False,
+        ignore_empty: bool = False,
+        activation: str | None = None,
+        regions=None,
         name: str | None = None,
         dtype=None,
+        ignore_label: int | None = None,
     ):
         super().__init__(name=name, dtype=dtype)
-        if not isinstance(classes, int) or classes < 2:
-            raise ZooError(f"{self.name}: classes={classes!r}; at least 2 are accepted, background is one of them")
+        self.ignore_class = renamed(self.name, "ignore_label", "ignore_class", ignore_label, ignore_class)
+        self.reading = read_options(self.name, activation, self.ignore_class, regions)
+        least = 2 if self.reading.activation == "softmax" else 1
+        if not isinstance(classes, int) or classes < least:
+            hint = ", background is one of them" if least == 2 else ""
+            raise ZooError(f"{self.name}: classes={classes!r}; expected at least {least}{hint}")
+        if self.reading.regions and len(self.reading.regions) != classes:
+            raise ZooError(f"{self.name}: classes={classes} for {len(self.reading.regions)} regions; expected one each")
         self.classes = classes
         self.include_background = include_background
-        self.ignore_label = ignore_label
         self.per_class = per_class
+        self.ignore_empty = ignore_empty
         self.hits = self._counts("hits")
         self.predicted = self._counts("predicted")
         self.present = self._counts("present")
@@ -49,37 +67,63 @@ class ClassMetric(keras.metrics.Metric):
         """Count a batch.
 
         Args:
-            y_true: class indices (batch, *spatial) or (batch, *spatial, 1), or one-hot (batch, *spatial, classes).
-            y_pred: logits or probabilities (batch, *spatial, classes).
-            sample_weight: (batch,), or None.
+            y_true: class indices (batch, *spatial) or (batch, *spatial, 1), or one-hot (batch, *spatial, classes); of a
+                sigmoid without regions a map of 0 and 1 for every channel.
+            y_pred: logits (batch, *spatial, classes); probabilities of a softmax will do too.
+            sample_weight: (batch,), (batch, 1), or weights of voxels (batch, *spatial) or (batch, *spatial, 1) in
+                which any axis may be 1; None for none.
+
+        Raises:
+            ZooError: if shapes do not fit together, or a class index has no class.
         """
         y_true, y_pred = ops.convert_to_tensor(y_true), ops.convert_to_tensor(y_pred)
         if y_pred.shape[-1] != self.classes:
             raise ZooError(f"{self.name}: predictions of shape {tuple(y_pred.shape)} for classes={self.classes}")
-        if is_sparse(y_true, y_pred):
-            labels = ops.cast(y_true, "int32")
-            labels = labels[..., 0] if len(labels.shape) == len(y_pred.shape) else labels
+        truth, weight = self._truth(y_true, y_pred)
+        of_samples, of_voxels = split_weights(sample_weight, y_pred, self.name)
+        if of_samples is not None:
+            weight = weight * ops.reshape(of_samples, (-1,) + (1,) * (len(y_pred.shape) - 1))
+        elif of_voxels is not None:
+            weight = weight * of_voxels
+        if self.reading.activation == "sigmoid":
+            guess = y_pred > 0
         else:
-            labels = ops.argmax(y_true, axis=-1)
-            if self.ignore_label is not None:  # as in the losses, a voxel of only zeros is one
-                empty = ops.equal(ops.sum(y_true, axis=-1), 0)
-                labels = ops.where(empty, self.ignore_label, ops.cast(labels, "int32"))
-        known = ops.arange(self.classes, dtype="int32")
-        truth = ops.equal(ops.expand_dims(ops.cast(labels, "int32"), -1), known)
-        guess = ops.equal(ops.expand_dims(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), -1), known)
-        weight = ops.ones_like(labels, dtype="float32")
-        if self.ignore_label is not None:
-            weight = weight * ops.cast(ops.not_equal(labels, self.ignore_label), "float32")
-        if sample_weight is not None:
-            shape = (-1,) + (1,) * (len(y_pred.shape) - 2)
-            weight = weight * ops.reshape(ops.cast(sample_weight, "float32"), shape)
-        weight = ops.expand_dims(weight, -1)
+            known = ops.arange(self.classes, dtype="int32")
+            guess = ops.equal(ops.expand_dims(ops.cast(ops.argmax(y_pred, axis=-1), "int32"), -1), known)
         axes = tuple(range(len(y_pred.shape) - 1))
-        truth, guess = ops.cast(truth, "float32") * weight, ops.cast(guess, "float32")
+        truth, guess = truth * weight, ops.cast(guess, "float32")
         self.hits.assign_add(ops.sum(truth * guess, axis=axes))
         self.predicted.assign_add(ops.sum(guess * weight, axis=axes))
         self.present.assign_add(ops.sum(truth, axis=axes))
         self.seen.assign_add(ops.sum(weight * ops.ones_like(guess), axis=axes))
+
+    def _truth(self, y_true, y_pred):
+        """Labels (batch, *spatial, classes) of 0 and 1, and the weights (batch, *spatial, 1) of what is ignored."""
+        ignored, regions = self.ignore_class, self.reading.regions
+        if self.reading.activation == "sigmoid" and not regions:
+            targets = prepare(y_true, y_pred, self.reading, name=self.name)
+            # A soft label is the class that is more likely than not.
+            truth = ops.cast(targets.one_hot > 0.5, "float32")
+            weight = ops.ones_like(truth[..., :1]) if targets.mask is None else targets.mask
+            return truth, weight * _nan_if(ops.any(ops.isnan(targets.logits)))
+        classes = self.reading.classes or self.classes
+        if is_sparse(y_true, y_pred, classes):
+            labels = ops.cast(y_true, "int32")
+            labels = labels[..., 0] if len(labels.shape) == len(y_pred.shape) else labels
+        else:
+            labels = ops.cast(ops.argmax(y_true, axis=-1), "int32")
+            if ignored is not None:  # as in the losses, a voxel of only zeros is one
+                empty = ops.equal(ops.sum(y_true, axis=-1), 0)
+                labels = ops.where(empty, ignored, labels)
+        strange = out_of_range(labels, classes, ignored)
+        raise_if_strange(strange, labels, classes, self.reading, self.name)
+        truth = ops.equal(ops.expand_dims(labels, -1), ops.arange(classes, dtype="int32"))
+        truth = ops.cast(truth, "float32")
+        weight = ops.ones_like(labels, dtype="float32")
+        if ignored is not None:
+            weight = weight * ops.cast(ops.not_equal(labels, ignored), "float32")
+        truth = ops.matmul(truth, region_table(regions, classes)) if regions else truth
+        return truth, ops.expand_dims(weight, -1) * _nan_if(strange)
 
     def scores(self):
         """The score of each class, (classes,)."""
@@ -88,7 +132,13 @@ class ClassMetric(keras.metrics.Metric):
     def result(self):
         """The mean over the classes that count, or a dictionary with every class too if ``per_class``."""
         scores = self.scores()
-        mean = ops.mean(scores if self.include_background else scores[1:])
+        first = 0 if self.include_background or self.reading.activation == "sigmoid" else 1
+        kept, present = scores[first:], self.present[first:]
+        if self.ignore_empty:
+            some = ops.cast(present > 0, "float32")
+            mean = ops.sum(ops.where(present > 0, kept, 0.0)) / ops.sum(some)
+        else:
+            mean = ops.mean(kept)
         if not self.per_class:
             return mean
         return {self.name: mean, **{f"{self.name}_{i}": scores[i] for i in range(self.classes)}}
@@ -98,14 +148,22 @@ class ClassMetric(keras.metrics.Metric):
             **super().get_config(),
             "classes": self.classes,
             "include_background": self.include_background,
-            "ignore_label": self.ignore_label,
+            "ignore_class": self.ignore_class,
             "per_class": self.per_class,
+            "ignore_empty": self.ignore_empty,
+            "activation": self.reading.activation,
+            "regions": self.reading.regions or None,
         }
 
 
+def _nan_if(flag):
+    """NaN where a bool scalar holds, else 1."""
+    return ops.where(flag, float("nan"), 1.0)
+
+
 def _ratio(above, below):
-    """``above / below``, and 1 where both are 0."""
-    return ops.where(below > 0, above / ops.where(below > 0, below, 1.0), 1.0)
+    """``above / below``, 1 where both are 0 and NaN where they are NaN."""
+    return ops.where(below == 0, 1.0, above / ops.where(below == 0, 1.0, below))
 
 
 @keras.saving.register_keras_serializable(package="medseg", name="DiceMetric")
@@ -189,6 +247,55 @@ class Accuracy(ClassMetric):
         return _ratio(self.seen - self.predicted - self.present + 2 * self.hits, self.seen)
 
 
+@keras.saving.register_keras_serializable(package="medseg", name="FalsePositiveRateMetric")
+class FalsePositiveRate(ClassMetric):
+    """Share of what is not the class that was called it: FP / (FP + TN). Options: see ``ClassMetric``.
+
+    0 where everything is the class. Lower is better.
+    """
+
+    def __init__(self, classes, name="false_positive_rate", **options):
+        super().__init__(classes, name=name, **options)
+
+    def scores(self):
+        return 1 - _ratio(self.seen - self.present - (self.predicted - self.hits), self.seen - self.present)
+
+
+@keras.saving.register_keras_serializable(package="medseg", name="FalseNegativeRateMetric")
+class FalseNegativeRate(ClassMetric):
+    """Share of what is the class that was not called it: FN / (FN + TP). Options: see ``ClassMetric``.
+
+    0 where nothing is the class. Lower is better.
+    """
+
+    def __init__(self, classes, name="false_negative_rate", **options):
+        super().__init__(classes, name=name, **options)
+
+    def scores(self):
+        return 1 - _ratio(self.hits, self.present)
+
+
+@keras.saving.register_keras_serializable(package="medseg", name="MCCMetric")
+class MCC(ClassMetric):
+    """Matthews' correlation coefficient of each class against the rest, -1 to 1. Options: see ``ClassMetric``.
+
+    Matthews, Biochimica et Biophysica Acta 1975, doi:10.1016/0005-2795(75)90109-9. 1 where labels and predictions are
+    the same and of one class only; 0 where else one of the two is.
+    """
+
+    def __init__(self, classes, name="mcc", **options):
+        super().__init__(classes, name=name, **options)
+
+    def scores(self):
+        # Shares of all voxels, as products of four counts would leave the range of float32.
+        seen = ops.where(self.seen == 0, 1.0, self.seen)
+        hits, predicted, present = (count / seen for count in (self.hits, self.predicted, self.present))
+        below = ops.sqrt(ops.maximum(predicted * present * (1 - predicted) * (1 - present), 0.0))
+        same = ops.logical_and(self.predicted == self.present, self.hits == self.present)
+        score = (hits - predicted * present) / ops.where(below == 0, 1.0, below)
+        return ops.where(below == 0, ops.cast(same, "float32"), score)
+
+
 _BY_NAME = {
     "dice": Dice,
     "iou": IoU,
@@ -197,6 +304,9 @@ _BY_NAME = {
     "specificity": Specificity,
     "f1": F1,
     "accuracy": Accuracy,
+    "false_positive_rate": FalsePositiveRate,
+    "false_negative_rate": FalseNegativeRate,
+    "mcc": MCC,
 }
 
 
@@ -209,3 +319,8 @@ def get(name: str, classes: int, **options):
     if name not in _BY_NAME:
         raise unknown("metric", name, sorted(_BY_NAME))
     return _BY_NAME[name](classes, **options)
+
+
+def list_metrics() -> list[str]:
+    """Names that ``get`` accepts."""
+    return sorted(_BY_NAME)

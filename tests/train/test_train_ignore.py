@@ -127,7 +127,7 @@ def test_nothing_there_reaches_the_gradient(dataset, plan, cache):
     logits = np.random.default_rng(2).normal(size=(1, 6, 6, 6, 3)).astype(np.float32)
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     expected = -np.take_along_axis(log_p, np.minimum(label, 2)[..., None], -1)[label < 3].mean()
-    assert float(losses.get("cross_entropy", ignore_label=3)(label, logits)) == pytest.approx(expected, rel=1e-5)
+    assert float(losses.get("cross_entropy", ignore_class=3)(label, logits)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_a_training_ends_and_its_scores_leave_them_out(run, dataset, plan):
@@ -188,7 +188,7 @@ def test_metrics_of_soft_labels_leave_out_voxels_of_no_class():
     logits = np.eye(3, dtype=np.float32)[[[[0, 1, 1, 2]]]]
     one_hot = np.where(label[..., None] == 3, 0, np.eye(3)[np.minimum(label, 2)]).astype(np.float32)
     for y in (label, one_hot):
-        metric = metrics.get("dice", 3, ignore_label=3, per_class=True)
+        metric = metrics.get("dice", 3, ignore_class=3, per_class=True)
         metric.update_state(y, logits)
         np.testing.assert_allclose([float(metric.result()[f"dice_{c}"]) for c in range(3)], [1.0, 2 / 3, 0.0])
 

@@ -42,7 +42,7 @@ def list_losses() -> list[str]:
 
 
 def get(name: str, **options):
-    """A loss by its name in snake case, for example ``get("dice_ce", ignore_label=255)``.
+    """A loss by its name in snake case, for example ``get("dice_ce", ignore_class=255)``.
 
     Raises:
         ZooError: for an unknown name.

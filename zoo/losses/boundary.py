@@ -14,7 +14,7 @@ class DistanceLoss(SegmentationLoss):
     Args:
         spacing: size of a voxel along each spatial axis, 1 if None.
         include_background: let class 0 count as well.
-        **options: ``class_weights``, ``ignore_label`` and those of ``keras.losses.Loss``.
+        **options: those of ``SegmentationLoss``.
     """
 
     def __init__(self, spacing=None, include_background=False, **options):
@@ -24,9 +24,11 @@ class DistanceLoss(SegmentationLoss):
 
     def per_sample(self, targets):
         if self.spacing is not None and len(self.spacing) != len(targets.axes):
-            raise ZooError(f"{self.name}: spacing {self.spacing} for {len(targets.axes)} spatial axes; one per axis")
+            raise ZooError(
+                f"{self.name}: spacing {self.spacing} for {len(targets.axes)} spatial axes; expected one per axis"
+            )
         truth, guess = self.kept(targets.one_hot), self.kept(targets.probabilities)
-        loss = targets.masked(self.per_voxel(truth, guess))
+        loss = targets.counted(targets.masked(self.per_voxel(truth, guess)))
         counted = ops.ones_like(loss[..., :1]) if targets.mask is None else targets.mask
         counted = ops.maximum(ops.sum(counted, axis=targets.axes), 1.0)
         return ops.mean(self.weighted(ops.sum(loss, axis=targets.axes) / counted), axis=-1)

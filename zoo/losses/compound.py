@@ -11,6 +11,8 @@ from zoo.losses.region import Dice
 class DiceCE(SegmentationLoss):
     """Dice plus cross-entropy, the loss of nnU-Net. Isensee et al., Nature Methods 2021, arXiv:1809.10486.
 
+    With ``activation="sigmoid"`` or ``regions`` it is Dice plus binary cross-entropy, nnU-Net's loss of regions.
+
     Cross-entropy always counts the background, or nothing would be pushed away from the foreground.
 
     Args:
@@ -21,7 +23,8 @@ class DiceCE(SegmentationLoss):
         batch: see ``Dice``.
         smooth: see ``Dice``.
         label_smoothing: see ``CrossEntropy``.
-        **options: ``class_weights``, ``ignore_label`` and those of ``keras.losses.Loss``.
+        positive_weights: see ``CrossEntropy``.
+        **options: those of ``SegmentationLoss``.
 
     Example:
         >>> model.compile("adamw", loss=zoo.losses.DiceCE(), metrics=[zoo.metrics.Dice(3)])
@@ -36,15 +39,16 @@ class DiceCE(SegmentationLoss):
         batch=False,
         smooth=1e-5,
         label_smoothing=0.0,
+        positive_weights=None,
         name="dice_ce",
         **options,
     ):
         super().__init__(include_background=include_background, name=name, **options)
         self.dice_weight = dice_weight
         self.ce_weight = ce_weight
-        shared = {"class_weights": self.class_weights, "ignore_label": self.ignore_label}
+        shared = self.shared()
         self.dice = Dice(include_background, squared, batch, smooth, **shared)
-        self.ce = CrossEntropy(label_smoothing=label_smoothing, **shared)
+        self.ce = CrossEntropy(label_smoothing=label_smoothing, positive_weights=positive_weights, **shared)
 
     def per_sample(self, targets):
         return self.dice_weight * self.dice.per_sample(targets) + self.ce_weight * self.ce.per_sample(targets)
@@ -58,6 +62,7 @@ class DiceCE(SegmentationLoss):
             "batch": self.dice.batch,
             "smooth": self.dice.smooth,
             "label_smoothing": self.ce.label_smoothing,
+            "positive_weights": self.ce.positive_weights,
         }
 
 
@@ -76,7 +81,7 @@ class DiceFocal(SegmentationLoss):
         smooth: see ``Dice``.
         gamma: see ``Focal``.
         alpha: see ``Focal``.
-        **options: ``class_weights``, ``ignore_label`` and those of ``keras.losses.Loss``.
+        **options: those of ``SegmentationLoss``.
     """
 
     def __init__(
@@ -95,7 +100,7 @@ class DiceFocal(SegmentationLoss):
         super().__init__(include_background=include_background, name=name, **options)
         self.dice_weight = dice_weight
         self.focal_weight = focal_weight
-        shared = {"class_weights": self.class_weights, "ignore_label": self.ignore_label}
+        shared = self.shared()
         self.dice = Dice(include_background, squared, batch, smooth, **shared)
         self.focal = Focal(gamma, alpha, **shared)
 

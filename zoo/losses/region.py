@@ -14,12 +14,17 @@ class RegionLoss(SegmentationLoss):
         squared: square label and probability where they are summed on their own.
         batch: take the overlap over the whole batch instead of each sample.
         smooth: added above and below, so that an absent class that is not predicted costs nothing.
-        **options: ``class_weights``, ``ignore_label``, ``name`` and those of ``keras.losses.Loss``.
+        soft_labels: measure the overlap as half of |label| + |prediction| - |label - prediction|, which is perfect for
+            a prediction equal to a soft label (Wang et al., NeurIPS 2023, arXiv:2303.16296) and the same for hard ones.
+        **options: ``class_weights``, ``ignore_class``, ``activation``, ``regions``, ``name`` and those of
+            ``keras.losses.Loss``.
     """
 
-    def __init__(self, include_background=False, squared=False, batch=False, smooth=1e-5, **options):
+    def __init__(self, include_background=False, squared=False, batch=False, smooth=1e-5, soft_labels=False, **options):
         super().__init__(include_background=include_background, **options)
         require(smooth >= 0, self.name, "smooth", smooth, "0 or more")
+        require(not (soft_labels and squared), self.name, "soft_labels", soft_labels, "False where squared=True")
+        self.soft_labels = soft_labels
         self.squared = squared
         self.batch = batch
         self.smooth = smooth
@@ -27,11 +32,18 @@ class RegionLoss(SegmentationLoss):
     def per_sample(self, targets):
         truth, guess = self.kept(targets.one_hot), self.kept(targets.probabilities)
         axes = (0, *targets.axes) if self.batch else targets.axes
-        overlap = ops.sum(truth * guess, axis=axes)
+
+        def total(values):
+            return ops.sum(targets.counted(values), axis=axes)
+
         if self.squared:
-            labelled, predicted = ops.sum(ops.square(truth), axis=axes), ops.sum(ops.square(guess), axis=axes)
+            labelled, predicted = total(ops.square(truth)), total(ops.square(guess))
         else:
-            labelled, predicted = ops.sum(truth, axis=axes), ops.sum(guess, axis=axes)
+            labelled, predicted = total(truth), total(guess)
+        if self.soft_labels:
+            overlap = (labelled + predicted - total(ops.abs(truth - guess))) / 2
+        else:
+            overlap = total(truth * guess)
         loss = self.combine(overlap, labelled, predicted)
         return ops.broadcast_to(loss, (ops.shape(truth)[0],)) if self.batch else loss
 
@@ -44,7 +56,13 @@ class RegionLoss(SegmentationLoss):
         raise NotImplementedError
 
     def get_config(self):
-        return {**super().get_config(), "squared": self.squared, "batch": self.batch, "smooth": self.smooth}
+        return {
+            **super().get_config(),
+            "squared": self.squared,
+            "batch": self.batch,
+            "smooth": self.smooth,
+            "soft_labels": self.soft_labels,
+        }
 
 
 @keras.saving.register_keras_serializable(package="medseg", name="DiceLoss")
@@ -84,7 +102,8 @@ class GeneralisedDice(RegionLoss):
     """Dice over all classes at once, each weighted by the inverse of its size.
 
     Sudre et al., DLMIA 2017, arXiv:1707.03237. Equal to MONAI's ``GeneralizedDiceLoss(softmax=True)``; an absent class
-    takes the largest weight of the others.
+    takes the largest weight of the others. Where all that count are absent each weighs 1, so that what is predicted
+    there costs; in MONAI only with "uniform" weights, with the others such a sample costs nothing.
 
     Args:
         weighting: "square" (1 / size^2), "simple" (1 / size) or "uniform".
@@ -102,15 +121,16 @@ class GeneralisedDice(RegionLoss):
         **options,
     ):
         super().__init__(include_background, squared, batch, smooth, name=name, **options)
-        accepted = ("square", "simple", "uniform")
-        require(weighting in accepted, self.name, "weighting", weighting, ", ".join(accepted))
+        known = ("square", "simple", "uniform")
+        require(weighting in known, self.name, "weighting", weighting, ", ".join(known))
         self.weighting = weighting
 
     def combine(self, overlap, labelled, predicted):
         power = {"square": 2, "simple": 1, "uniform": 0}[self.weighting]
         present = labelled > 0
         weights = ops.where(present, 1.0 / ops.where(present, labelled, 1.0) ** power, 0.0)
-        weights = weights + ops.where(present, 0.0, 1.0) * ops.max(weights, axis=-1, keepdims=True)
+        largest = ops.max(weights, axis=-1, keepdims=True)
+        weights = ops.where(present, weights, ops.where(largest > 0, largest, 1.0))
         weights = self.weighted(ops.stop_gradient(weights))
         above = 2 * ops.sum(weights * overlap, axis=-1) + self.smooth
         return 1 - above / (ops.sum(weights * (labelled + predicted), axis=-1) + self.smooth)

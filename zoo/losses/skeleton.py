@@ -17,7 +17,7 @@ class ClDice(SegmentationLoss):
         iterations: of soft thinning; at least the radius of the thickest tube, in voxels.
         smooth: added above and below each share.
         include_background: let class 0 count as well.
-        **options: ``class_weights``, ``ignore_label`` and those of ``keras.losses.Loss``.
+        **options: those of ``SegmentationLoss``.
     """
 
     def __init__(self, iterations=3, smooth=1.0, include_background=False, name="cl_dice", **options):
@@ -29,14 +29,17 @@ class ClDice(SegmentationLoss):
 
     def per_sample(self, targets):
         truth, guess = self.kept(targets.one_hot), self.kept(targets.probabilities)
-        precision = self._share(soft_skeleton(guess, self.iterations), truth, targets.axes)
-        sensitivity = self._share(soft_skeleton(truth, self.iterations), guess, targets.axes)
+        precision = self._share(soft_skeleton(guess, self.iterations), truth, targets)
+        sensitivity = self._share(soft_skeleton(truth, self.iterations), guess, targets)
         return 1 - 2 * precision * sensitivity / (precision + sensitivity + 1e-4)
 
-    def _share(self, skeleton, mask, axes):
+    def _share(self, skeleton, mask, targets):
         """How much of a skeleton lies in a mask, all classes together, (batch,)."""
-        inside = ops.sum(self.weighted(ops.sum(skeleton * mask, axis=axes)), axis=-1)
-        return (inside + self.smooth) / (ops.sum(self.weighted(ops.sum(skeleton, axis=axes)), axis=-1) + self.smooth)
+
+        def total(values):
+            return ops.sum(self.weighted(ops.sum(targets.counted(values), axis=targets.axes)), axis=-1)
+
+        return (total(skeleton * mask) + self.smooth) / (total(skeleton) + self.smooth)
 
     def get_config(self):
         return {**super().get_config(), "iterations": self.iterations, "smooth": self.smooth}
@@ -53,14 +56,14 @@ class DiceClDice(SegmentationLoss):
         iterations: see ``ClDice``.
         smooth: of both parts.
         include_background: let class 0 count as well.
-        **options: ``class_weights``, ``ignore_label`` and those of ``keras.losses.Loss``.
+        **options: those of ``SegmentationLoss``.
     """
 
     def __init__(self, alpha=0.5, iterations=3, smooth=1.0, include_background=False, name="dice_cl_dice", **options):
         super().__init__(include_background=include_background, name=name, **options)
         require(0 <= alpha <= 1, self.name, "alpha", alpha, "0 to 1")
         self.alpha = alpha
-        shared = {"class_weights": self.class_weights, "ignore_label": self.ignore_label}
+        shared = self.shared()
         self.dice = Dice(include_background, smooth=smooth, **shared)
         self.cl_dice = ClDice(iterations, smooth, include_background, **shared)
 

@@ -1,9 +1,11 @@
 """Deep supervision: the same loss on every output of a network, coarse ones on coarse labels."""
 
 import keras
+from keras import ops
 
 from zoo.errors import ZooError
-from zoo.losses.base import SegmentationLoss
+from zoo.labels import split_weights
+from zoo.losses.base import SegmentationLoss, pack
 
 
 @keras.saving.register_keras_serializable(package="medseg", name="DeepSupervisionLoss")
@@ -22,11 +24,17 @@ class DeepSupervision(keras.losses.Loss):
     def __init__(self, loss, reduction="sum_over_batch_size", name="deep_supervision", dtype=None):
         super().__init__(name=name, reduction=reduction, dtype=dtype)
         if not isinstance(loss, SegmentationLoss):
-            raise ZooError(f"DeepSupervision of {loss!r}; a loss of zoo.losses is accepted")
+            raise ZooError(f"DeepSupervision of {loss!r}; expected a loss of zoo.losses")
         self.loss = loss
 
+    def __call__(self, y_true, y_pred, sample_weight=None):
+        channelled = y_true if len(y_true.shape) == len(y_pred.shape) else ops.expand_dims(y_true, -1)
+        of_samples, of_voxels = split_weights(sample_weight, channelled, self.name)
+        weights = of_samples if of_voxels is None else thin_out(of_voxels, y_pred)
+        return super().__call__(*pack(thin_out(y_true, y_pred), y_pred, weights, self.name))
+
     def call(self, y_true, y_pred):
-        return self.loss.call(thin_out(y_true, y_pred), y_pred)
+        return self.loss.call(y_true, y_pred)
 
     def get_config(self):
         return {**super().get_config(), "loss": keras.saving.serialize_keras_object(self.loss)}
@@ -53,7 +61,7 @@ def deep_supervision(loss, outputs: int) -> dict:
         >>> model.compile("adamw", **zoo.losses.deep_supervision(zoo.losses.DiceCE(), len(model.outputs)))
     """
     if not isinstance(outputs, int) or outputs < 1:
-        raise ZooError(f"deep supervision of {outputs!r} outputs; 1 or more are accepted")
+        raise ZooError(f"deep supervision of {outputs!r} outputs; expected 1 or more")
     weights = [0.5**level for level in range(outputs)]
     return {
         "loss": [DeepSupervision(loss) for _ in weights],
@@ -75,10 +83,8 @@ def thin_out(labels, like):
     fine, coarse = tuple(labels.shape[1 : rank + 1]), tuple(like.shape[1:-1])
     if len(fine) != rank or any(f is None or c is None or f % c for f, c in zip(fine, coarse, strict=True)):
         raise ZooError(
-            f"deep supervision of labels {tuple(labels.shape)} and logits {tuple(like.shape)}; known spatial sizes, "
-            "those of the labels whole multiples of those of the logits, are accepted"
+            f"deep supervision of labels {tuple(labels.shape)} and logits {tuple(like.shape)}; expected known "
+            "spatial sizes, those of the labels whole multiples of those of the logits"
         )
-    if fine == coarse:
-        return labels
     steps = [f // c for f, c in zip(fine, coarse, strict=True)]
     return labels[(slice(None), *(slice(step // 2, None, step) for step in steps))]

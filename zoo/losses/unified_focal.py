@@ -18,7 +18,7 @@ class UnifiedFocal(SegmentationLoss):
         weight: share of the cross-entropy part, 0 to 1.
         gamma: suppresses the background in cross-entropy and enhances the foreground in Tversky, 0 to below 1.
         delta: weight of the foreground, and of false negatives.
-        **options: ``class_weights``, ``ignore_label`` and those of ``keras.losses.Loss``.
+        **options: those of ``SegmentationLoss``.
     """
 
     def __init__(self, weight=0.5, gamma=0.5, delta=0.7, name="unified_focal", **options):
@@ -26,6 +26,7 @@ class UnifiedFocal(SegmentationLoss):
         require(0 <= weight <= 1, self.name, "weight", weight, "0 to 1")
         require(0 <= gamma < 1, self.name, "gamma", gamma, "0 to below 1")
         require(0 <= delta <= 1, self.name, "delta", delta, "0 to 1")
+        require(self.reading.activation == "softmax", self.name, "activation", self.reading.activation, "softmax")
         require(self.include_background, self.name, "include_background", self.include_background, "True")
         self.weight = weight
         self.gamma = gamma
@@ -39,15 +40,15 @@ class UnifiedFocal(SegmentationLoss):
     def _focal(self, targets, guess):
         background = (1 - self.delta) * (1 - guess[..., :1]) ** self.gamma
         factor = ops.concatenate([background, self.delta * ops.ones_like(guess[..., 1:])], axis=-1)
-        loss = self.weighted(-factor * targets.one_hot * ops.log(guess))
+        loss = targets.counted(self.weighted(-factor * targets.one_hot * ops.log(guess)))
         counted = ops.ones_like(loss) if targets.mask is None else ops.ones_like(loss) * targets.mask
         return ops.sum(loss, axis=(*targets.axes, -1)) / ops.maximum(ops.sum(counted, axis=(*targets.axes, -1)), 1.0)
 
     def _tversky(self, targets, guess, epsilon):
         truth, guess = targets.one_hot, targets.masked(guess)
-        overlap = ops.sum(truth * guess, axis=targets.axes)
-        missed = ops.sum(truth, axis=targets.axes) - overlap
-        wrong = ops.sum(guess, axis=targets.axes) - overlap
+        overlap = ops.sum(targets.counted(truth * guess), axis=targets.axes)
+        missed = ops.sum(targets.counted(truth), axis=targets.axes) - overlap
+        wrong = ops.sum(targets.counted(guess), axis=targets.axes) - overlap
         score = (overlap + epsilon) / (overlap + self.delta * missed + (1 - self.delta) * wrong + epsilon)
         # The floor keeps the gradient of the power finite at a perfect class.
         foreground = ops.maximum(1 - score[:, 1:], epsilon) ** (1 - self.gamma)

@@ -14,6 +14,7 @@ import numpy as np
 CLASSES = 3
 IGNORE = 255
 WEIGHTS = (0.5, 2.0, 1.5)
+SIGMOID = {"activation": "sigmoid"}
 
 # id -> (name of our loss, options). Each id is made for 2D and 3D inputs.
 OURS = {
@@ -21,16 +22,16 @@ OURS = {
     "dice_background": ("dice", {"include_background": True}),
     "dice_squared_batch": ("dice", {"include_background": True, "squared": True, "batch": True}),
     "dice_weights": ("dice", {"include_background": True, "class_weights": WEIGHTS}),
-    "dice_ignore": ("dice", {"include_background": True, "ignore_label": IGNORE}),
+    "dice_ignore": ("dice", {"include_background": True, "ignore_class": IGNORE}),
     "jaccard": ("jaccard", {"include_background": True}),
     "generalised_dice": ("generalised_dice", {}),
     "generalised_dice_simple": ("generalised_dice", {"weighting": "simple"}),
     "tversky": ("tversky", {"include_background": True}),
-    "tversky_ignore": ("tversky", {"include_background": True, "ignore_label": IGNORE}),
+    "tversky_ignore": ("tversky", {"include_background": True, "ignore_class": IGNORE}),
     "focal_tversky": ("focal_tversky", {"include_background": True}),
     "cross_entropy": ("cross_entropy", {}),
     "cross_entropy_weights": ("cross_entropy", {"class_weights": WEIGHTS}),
-    "cross_entropy_ignore": ("cross_entropy", {"ignore_label": IGNORE, "class_weights": WEIGHTS}),
+    "cross_entropy_ignore": ("cross_entropy", {"ignore_class": IGNORE, "class_weights": WEIGHTS}),
     "cross_entropy_smoothed": ("cross_entropy", {"label_smoothing": 0.1}),
     "cross_entropy_smoothed_weights": ("cross_entropy", {"label_smoothing": 0.1, "class_weights": WEIGHTS}),
     "top_k": ("top_k_cross_entropy", {"share": 0.1}),
@@ -48,6 +49,21 @@ OURS = {
     "cl_dice": ("cl_dice", {}),
     "cl_dice_more": ("cl_dice", {"iterations": 5, "include_background": True}),
     "dice_cl_dice": ("dice_cl_dice", {"alpha": 0.3, "include_background": True}),
+    "generalised_dice_uniform": ("generalised_dice", {"weighting": "uniform", "include_background": False}),
+    "generalised_dice_uniform_empty": ("generalised_dice", {"weighting": "uniform", "include_background": False}),
+    "dice_soft": ("dice", {"include_background": True, "soft_labels": True}),
+    "dice_voxels": ("dice", {"include_background": True}),
+    "dice_squared_voxels": ("dice", {"include_background": True, "squared": True}),
+    "dice_sigmoid": ("dice", SIGMOID),
+    "dice_sigmoid_voxels": ("dice", SIGMOID),
+    "tversky_sigmoid": ("tversky", SIGMOID),
+    "generalised_dice_sigmoid": ("generalised_dice", SIGMOID),
+    "cross_entropy_sigmoid": ("cross_entropy", {**SIGMOID, "positive_weights": WEIGHTS}),
+    "focal_sigmoid": ("focal", {**SIGMOID, "alpha": 0.25}),
+    "dice_ce_sigmoid": ("dice_ce", SIGMOID),
+    "dice_focal_sigmoid": ("dice_focal", SIGMOID),
+    "hausdorff_sigmoid": ("hausdorff", SIGMOID),
+    "cl_dice_sigmoid": ("cl_dice", SIGMOID),
 }
 
 
@@ -55,7 +71,9 @@ def inputs(key: str, rank: int) -> tuple[np.ndarray, np.ndarray]:
     """Labels int32 (2, *spatial) and logits float32 (2, *spatial, classes) of a case.
 
     Args:
-        key: of ``OURS``; the unified focal loss gets two classes, "ignore" cases some voxels to ignore.
+        key: of ``OURS``; the unified focal loss gets two classes, "ignore" cases some voxels to ignore, "empty" cases
+            no foreground. "sigmoid" cases get maps of regions that overlap, "soft" ones shares of classes, float32
+            (2, *spatial, classes) both.
         rank: 2 or 3.
     """
     random = np.random.RandomState(rank)
@@ -71,7 +89,20 @@ def inputs(key: str, rank: int) -> tuple[np.ndarray, np.ndarray]:
     logits = (1.5 * one_hot + 1.5 * random.standard_normal((2, *spatial, classes))).astype(np.float32)
     if "ignore" in key:
         labels[random.uniform(size=labels.shape) < 0.2] = IGNORE
+    if "empty" in key:
+        labels[:] = 0
+    if "sigmoid" in key:
+        labels = np.stack([labels > 0, labels == 1, labels == 2], axis=-1).astype(np.float32)
+    if "soft" in key:
+        labels = (0.7 * one_hot + 0.1).astype(np.float32)
     return labels, logits
+
+
+def voxels(key: str, rank: int) -> np.ndarray | None:
+    """Weights of voxels 0 and 1, float32 (2, *spatial), for cases of that name; else None."""
+    if not key.endswith("voxels"):
+        return None
+    return (np.random.RandomState(7).uniform(size=inputs(key, rank)[1].shape[:-1]) < 0.7).astype(np.float32)
 
 
 def reference(key: str, rank: int) -> float:
@@ -83,8 +114,14 @@ def reference(key: str, rank: int) -> float:
     labels, logits = inputs(key, rank)
     classes = logits.shape[-1]
     x = torch.from_numpy(np.moveaxis(logits, -1, 1))
-    y = torch.from_numpy(labels).long()
-    sparse = y[:, None]
+    if labels.ndim == logits.ndim:
+        maps, y = torch.from_numpy(np.moveaxis(labels, -1, 1)), None
+    else:
+        y = torch.from_numpy(labels).long()
+        maps = functional.one_hot(y.clamp(max=classes - 1), classes).movedim(-1, 1).float()
+    sparse = None if y is None else y[:, None]
+    kept = voxels(key, rank)
+    kept = None if kept is None else torch.from_numpy(kept)[:, None]
     soft = {"to_onehot_y": True, "softmax": True}
     weight = torch.tensor(WEIGHTS)
 
@@ -103,8 +140,20 @@ def reference(key: str, rank: int) -> float:
         each = functional.cross_entropy(x, y, reduction="none").flatten(1)
         return torch.topk(each, int(each.shape[1] * 0.1), dim=1).values.mean()
 
+    def uniform():
+        options = {**soft, "include_background": False, "w_type": "uniform"}
+        return losses.GeneralizedDiceLoss(**options)(x, sparse)
+
     def unified(**options):
         return losses.AsymmetricUnifiedFocalLoss(to_onehot_y=True, **options)(torch.softmax(x, 1), sparse)
+
+    def masked_dice(guess, **options):
+        # Of probabilities, as MONAI's mask would otherwise be applied to logits.
+        return losses.MaskedDiceLoss(**options)(guess, maps, kept)
+
+    def binary():
+        weight = torch.tensor(WEIGHTS).reshape(-1, *(1,) * rank)
+        return functional.binary_cross_entropy_with_logits(x, maps, pos_weight=weight)
 
     made = {
         "dice": lambda: dice(include_background=False),
@@ -138,6 +187,23 @@ def reference(key: str, rank: int) -> float:
         "cl_dice": lambda: losses.SoftclDiceLoss(**soft, include_background=False)(x, sparse),
         "cl_dice_more": lambda: losses.SoftclDiceLoss(**soft, iter_=5)(x, sparse),
         "dice_cl_dice": lambda: losses.SoftDiceclDiceLoss(**soft, alpha=0.3)(x, sparse),
+        "generalised_dice_uniform": uniform,
+        "generalised_dice_uniform_empty": uniform,
+        "dice_soft": lambda: losses.DiceLoss(softmax=True, soft_label=True)(x, maps),
+        "dice_voxels": lambda: masked_dice(torch.softmax(x, 1)),
+        "dice_squared_voxels": lambda: masked_dice(torch.softmax(x, 1), squared_pred=True),
+        "dice_sigmoid": lambda: losses.DiceLoss(sigmoid=True)(x, maps),
+        "dice_sigmoid_voxels": lambda: masked_dice(torch.sigmoid(x)),
+        "tversky_sigmoid": lambda: losses.TverskyLoss(sigmoid=True, alpha=0.3, beta=0.7)(x, maps),
+        "generalised_dice_sigmoid": lambda: losses.GeneralizedDiceLoss(sigmoid=True)(x, maps),
+        "cross_entropy_sigmoid": binary,
+        "focal_sigmoid": lambda: losses.FocalLoss(alpha=0.25)(x, maps),
+        "dice_ce_sigmoid": lambda: (
+            losses.DiceLoss(sigmoid=True)(x, maps) + functional.binary_cross_entropy_with_logits(x, maps)
+        ),
+        "dice_focal_sigmoid": lambda: losses.DiceFocalLoss(sigmoid=True)(x, maps),
+        "hausdorff_sigmoid": lambda: losses.HausdorffDTLoss(sigmoid=True, include_background=True)(x, maps),
+        "cl_dice_sigmoid": lambda: losses.SoftclDiceLoss(sigmoid=True)(x, maps),
     }
     return float(made[key]())
 
