@@ -1,13 +1,14 @@
 """The preprocessing of a scan, as data, and the one function that applies it; and the way back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from imaging.affine import moved
+from imaging.components import fill_holes
 from imaging.intensity import clip, normalise
 from imaging.orientation import reorient
-from imaging.resampling import maps_exactly, onto, resample
+from imaging.resampling import INTERPOLATIONS, maps_exactly, onto, resample
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import shown
@@ -30,11 +31,15 @@ class Clip:
 class Normalise:
     """``kind`` "zscore" (per scan and channel), "zscore_foreground" (per scan, non-zero voxels only), "fixed"
     ((x - mean) / std with the dataset's ``mean`` and ``std`` per channel) or "unit" (minimum to 0, maximum to 1).
+
+    ``fill_holes``: "zscore_foreground" counts zero voxels that non-zero ones enclose as foreground, as nnU-Net does; up
+    to version 0.1 they became 0.
     """
 
     kind: str = "zscore"
     mean: tuple[float, ...] = ()
     std: tuple[float, ...] = ()
+    fill_holes: bool = field(default=True, metadata={"absent": False})
 
 
 @dataclass(frozen=True)
@@ -50,6 +55,8 @@ class Recipe:
         crop_nonzero: crop to the bounding box of voxels that differ from zero.
         clip: intensity limits applied first, or None.
         normalise: the intensity normalisation.
+        interpolation: of images on their new grid: "linear", averaging where it is coarser, or "cubic", nnU-Net's cubic
+            splines with slices apart where they are thick (see ``imaging.resampling.cubic``). Labels are never mixed.
     """
 
     rank: int
@@ -60,6 +67,7 @@ class Recipe:
     crop_nonzero: bool = False
     clip: Clip | None = None
     normalise: Normalise = Normalise()
+    interpolation: str = "linear"
 
 
 def prepare(scan: Scan, recipe: Recipe) -> Scan:
@@ -96,7 +104,7 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
     if not np.isfinite(voxels.sum(dtype=np.float64)):
         bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
         raise InputError(f"scan of shape {scan.shape}: {bad} voxels are NaN or infinite; replace them by numbers")
-    foreground = (voxels != 0).any(axis=-1) if recipe.normalise.kind == "zscore_foreground" else None
+    foreground = _foreground(voxels, recipe.normalise)
     if recipe.clip is not None:
         clip(voxels, recipe.clip.kind, recipe.clip.low, recipe.clip.high)
     normalise(voxels, recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, foreground)
@@ -107,8 +115,16 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
         )
     scan = Scan(voxels, scan.affine)
     if recipe.spacing is not None or recipe.size is not None:
-        scan = resample(scan, recipe.spacing, recipe.size)
+        scan = resample(scan, recipe.spacing, recipe.size, interpolation=recipe.interpolation)
     return Scan(np.ascontiguousarray(scan.voxels), scan.affine)
+
+
+def _foreground(voxels, normalisation):
+    """The voxels (*spatial) that "zscore_foreground" is of; None for other kinds."""
+    if normalisation.kind != "zscore_foreground":
+        return None
+    used = (voxels != 0).any(axis=-1)
+    return fill_holes(used) if normalisation.fill_holes else used
 
 
 def prepare_labels(labels: Scan, prepared: Scan, recipe: Recipe) -> Scan:
@@ -231,6 +247,8 @@ def check(recipe: Recipe) -> None:
         raise UsageError(f"recipe rank {recipe.rank}: accepted are 2 and 3")
     if recipe.orientation is not None and recipe.rank != 3:
         raise UsageError(f"recipe orientation {recipe.orientation!r}: accepted for rank 3 only, use None")
+    if recipe.interpolation not in INTERPOLATIONS:
+        raise UsageError(f"recipe interpolation {recipe.interpolation!r}: expected {' or '.join(INTERPOLATIONS)}")
     if recipe.spacing is not None and recipe.size is not None:
         raise UsageError("recipe: spacing and size exclude each other; leave one None")
     for name in ("spacing", "size"):

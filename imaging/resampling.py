@@ -14,9 +14,12 @@ from medseg.limits import check_bytes
 SPACING_TOLERANCE = 1e-3
 # A target voxel this far (in source voxels) beyond the last source centre still lies in the last source voxel.
 REACH = 0.5 + 1e-3
+INTERPOLATIONS = ("linear", "cubic")
+# Slices this much thicker than the voxels of their plane are wide are not mixed by "cubic", as in nnU-Net.
+THICK = 3
 
 
-def resample(scan: Scan, spacing=None, size=None, is_label: bool = False) -> Scan:
+def resample(scan: Scan, spacing=None, size=None, is_label: bool = False, interpolation: str = "linear") -> Scan:
     """Change the voxel size of a scan; the new grid is centred on the old one and the affine says exactly where it is.
 
     Images are interpolated linearly, and averaged where the new voxel is larger than the old
@@ -29,6 +32,7 @@ def resample(scan: Scan, spacing=None, size=None, is_label: bool = False) -> Sca
             it is left alone.
         size: new spatial shape instead; the extent is kept exactly.
         is_label: the voxels are class values, not intensities.
+        interpolation: of images, "linear" as above or "cubic" (see ``cubic``).
 
     Returns:
         A scan, float32 for an image, the given type for labels.
@@ -60,8 +64,11 @@ def resample(scan: Scan, spacing=None, size=None, is_label: bool = False) -> Sca
     if shape == scan.shape and np.all(ratio == 1):
         return scan
     aligned = AxisMap(tuple(range(scan.rank)), tuple(ratio.tolist()), tuple(offset.tolist()))
-    sample = majority if is_label else interpolated
-    return Scan(sample(scan.voxels, aligned, shape, antialias=True), moved(scan.affine, offset, ratio))
+    if interpolation == "cubic" and not is_label:
+        voxels = cubic(scan.voxels, aligned, shape, thick_axis(scan.spacing, ratio * scan.spacing))
+    else:
+        voxels = (majority if is_label else interpolated)(scan.voxels, aligned, shape, antialias=True)
+    return Scan(voxels, moved(scan.affine, offset, ratio))
 
 
 def onto(
@@ -69,8 +76,9 @@ def onto(
 ) -> np.ndarray:
     """The values of ``array`` at the voxel centres of ``like``.
 
-    Pure index operations (exact, any type) when the grids differ by flips, permutations and whole voxels; linear
-    interpolation otherwise, nearest for labels. Voxels of ``like`` that lie in no voxel of the array get ``fill``.
+    Pure index operations (exact, any type) when the grids differ by flips, permutations and whole voxels. Otherwise
+    linear interpolation; labels take the value with the largest weight in it (``majority``), and on a grid that is
+    turned against theirs the nearest. Voxels of ``like`` that lie in no voxel of the array get ``fill``.
 
     Args:
         array: (*spatial, K).
@@ -118,6 +126,55 @@ def interpolated(array: np.ndarray, aligned: AxisMap, shape, antialias: bool = F
     """Linear interpolation of (*spatial, K) at an axis-aligned grid of spatial ``shape``, float32."""
     array = array.transpose(*aligned.axes, array.ndim - 1)
     return interpolate(array, shape, aligned.scale, aligned.offset, antialias)
+
+
+def thick_axis(spacing, target) -> int | None:
+    """The axis of slices that are more than ``THICK`` times as thick as the voxels are wide, or None (2D: always).
+
+    nnU-Net's rule: the spacing of the scan decides, and where that is even the target's; two thick axes are none.
+
+    Args:
+        spacing: of the scan, mm per axis.
+        target: of the new grid, mm per axis.
+    """
+    for sizes in (np.asarray(spacing, float), np.asarray(target, float)):
+        if len(sizes) == 3 and sizes.max() > THICK * sizes.min():
+            thick = np.flatnonzero(sizes == sizes.max())
+            return int(thick[0]) if len(thick) == 1 else None
+    return None
+
+
+def cubic(array: np.ndarray, aligned: AxisMap, shape, thick: int | None = None) -> np.ndarray:
+    """Cubic splines at an axis-aligned grid, as nnU-Net resamples images (Isensee et al. 2021, arXiv:1904.08128).
+
+    Nothing is averaged where the new grid is coarser. Values beyond the ends repeat the last.
+
+    Args:
+        array: (*spatial, K).
+        aligned: from the new grid to the array's; its axes in order.
+        shape: of the new grid.
+        thick: axis along which the nearest slice is taken and none are mixed; None for splines along all axes.
+
+    Returns:
+        float32 (*shape, K).
+    """
+    from scipy.ndimage import affine_transform
+
+    if thick is not None:
+        count, length = shape[thick], array.shape[thick]
+        nearest = np.floor(aligned.scale[thick] * np.arange(count) + aligned.offset[thick] + 0.5).astype(int)
+        array = np.take(array, np.clip(nearest, 0, length - 1), axis=thick)
+    out = np.empty((*shape, array.shape[-1]), np.float32)
+    kept = [axis for axis in range(len(shape)) if axis != thick]
+    scale, offset = ([values[axis] for axis in kept] for values in (aligned.scale, aligned.offset))
+    size = tuple(shape[axis] for axis in kept)
+    for k in range(array.shape[-1]):
+        slabs = [slice(None)] if thick is None else range(shape[thick])
+        for slab in slabs:
+            place = tuple(slab if axis == thick else slice(None) for axis in range(len(shape)))
+            source = np.asarray(array[(*place, k)], np.float32)
+            out[(*place, k)] = affine_transform(source, scale, offset, size, order=3, mode="nearest")
+    return out
 
 
 def majority(array: np.ndarray, aligned: AxisMap, shape, antialias: bool = False) -> np.ndarray:

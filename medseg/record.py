@@ -84,7 +84,9 @@ def _dataclass_from(kind, data, here):
     ]
     if missing:
         raise InputError(f"{here}: field {', '.join(missing)} is missing")
-    return kind(**{name: from_dict(hints[name], value, f"{here}.{name}") for name, value in data.items()})
+    # What a file means that was written before a field was there, if that is not the field's default.
+    older = {name: f.metadata["absent"] for name, f in fields.items() if name not in data and "absent" in f.metadata}
+    return kind(**{name: from_dict(hints[name], value, f"{here}.{name}") for name, value in data.items()}, **older)
 
 
 def _listed(names) -> str:

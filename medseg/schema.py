@@ -15,7 +15,8 @@ class Schema:
 
     A file carries its number as ``schema`` and, as ``needs``, the oldest version of medseg-zoo that reads it, so that
     an older one can say which to install. Whoever adds, removes or renames a field, at whatever depth, appends to
-    ``versions``; a new field has a default, which is what older files mean.
+    ``versions``; a new field has a default, which is what older files mean unless
+    its metadata hold another value as ``absent``.
 
     Attributes:
         name: what a file of it is called in messages: "manifest".

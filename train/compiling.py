@@ -42,8 +42,8 @@ def objective(plan: Plan, outputs: int) -> dict:
 
     weights = plan.training.class_weights
     options = {"class_weights": weights} if weights else {}
-    if plan.ignore is not None:
-        options["ignore_class"] = len(plan.labels)
+    if plan.ignore_class is not None:
+        options["ignore_class"] = plan.ignore_class
     loss = losses.get(plan.training.loss, **options)
     if outputs == 1:
         return {"loss": compiled(loss)}

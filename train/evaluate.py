@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -171,13 +172,21 @@ def score_cases(
     return {"cases": scores, "mean": mean_scores(scores)}
 
 
-def mean_scores(cases: dict) -> dict:
-    """The mean of each metric of each label over the cases; a case without a surface makes a distance infinite."""
+def mean_scores(cases: dict, ignore_empty: bool = False) -> dict:
+    """The mean of each metric of each label over the cases; a case without a surface makes a distance infinite.
+
+    Args:
+        cases: {case: {label: {metric: value}}}.
+        ignore_empty: leave out the cases in whose reference a label is not; NaN if that is all of them.
+    """
     first = next(iter(cases.values()))
-    return {
-        label: {metric: float(np.mean([case[label][metric] for case in cases.values()])) for metric in first[label]}
-        for label in first
-    }
+    means = {}
+    for label in first:
+        rows = [case[label] for case in cases.values()]
+        if ignore_empty:
+            rows = [row for row in rows if row.get("reference_ml", row.get("reference_mm2"))]
+        means[label] = {m: float(np.mean([row[m] for row in rows])) if rows else math.nan for m in first[label]}
+    return means
 
 
 def table(metrics: dict) -> str:

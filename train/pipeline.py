@@ -3,6 +3,7 @@
 import dataclasses
 import functools
 import math
+import warnings
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -42,13 +43,20 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
 
     Returns:
         ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)); where the plan mixes patches up, labels of
-        training are soft: float32 (B, *patch, classes).
+        training are soft: float32 (B, *patch, classes). Where the dataset ignores a value such voxels are class
+        ``plan.ignore_class``; a warning says that losses and metrics need it as ``ignore_class``.
     """
     from train.dataset import open_dataset
     from train.planning import make_plan
 
     dataset = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
     plan = plan or _for_network_without_options(make_plan(dataset))
+    if plan.ignore_class is not None:
+        set_both = f"zoo.losses.DiceCE(ignore_class={plan.ignore_class}) and ignore_class in every metric"
+        warnings.warn(
+            f"{dataset.folder}: voxels that nobody has labelled are class {plan.ignore_class} here; set {set_both}",
+            stacklevel=2,
+        )
     chosen = fold_cases(dataset, plan, fold)[0 if training else 1]
     cases = cache_cases(chosen, plan.recipe, plan.labels, progress=True, ignore=plan.ignore)
     steps = plan.training.steps_per_epoch if training else validation_steps(cases, plan)

@@ -159,3 +159,8 @@ class Plan:
     labels_folder: str = "labels"
     ignore: int | None = None
     bounds: dict = field(default_factory=dict)
+
+    @property
+    def ignore_class(self) -> int | None:
+        """The class index of voxels that nobody has labelled, for ``zoo.losses`` and ``zoo.metrics``; None for none."""
+        return None if self.ignore is None else len(self.labels)

@@ -19,7 +19,7 @@ from train.split import split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
-_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "options", *NAMES.values(), "threads")
+_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "interpolation", "options", *NAMES.values(), "threads")
 _TRAINING = tuple(field.name for field in dataclasses.fields(Training))
 _BOUNDS = NAMES | {"threads": "threads"}
 
@@ -45,6 +45,7 @@ def make_plan(
         progress: show a bar while the cases are read, and a line on each network that is measured.
         measure: ``export.footprint``, which ``max_arena``, ``max_ram`` and ``target_ms`` need.
         **overrides: fields that the user decides: ``patch``, ``overlap``, ``spacing`` (mm), ``size`` (2D pixels),
+            ``interpolation`` (see ``imaging.Recipe``),
             ``options`` (of the network), ``max_params``, ``max_macs``, ``max_arena`` and ``max_ram`` (bytes),
             ``target_ms`` and ``threads`` (see ``train.candidates.Bounds``) and every field of
             ``train.plan.Training``. None means: by the rule.
@@ -66,7 +67,8 @@ def make_plan(
     reasons = {"folds": f"{folds} folds by group, seed {seed}; group: {dataset.grouping}"}
 
     network = _network(model, measured["rank"], reasons)
-    recipe = plan_recipe(measured, reasons, spacing=decided.pop("spacing", None), size=decided.pop("size", None))
+    grid = {name: decided.pop(name, None) for name in ("spacing", "size", "interpolation")}
+    recipe = plan_recipe(measured, reasons, **grid)
     shape = prepared_shape(measured, recipe)
     network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
     given = decided.pop("patch", None)

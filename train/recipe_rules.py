@@ -10,7 +10,7 @@ SMALL_2D = 256  # pixels per axis that a flat image without pixel size may keep
 THIN = 10.0  # pixels that the thinnest class must keep on average for an image to be made smaller
 
 
-def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None) -> Recipe:
+def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None, interpolation=None) -> Recipe:
     """Decide the recipe.
 
     - Orientation: RAS in 3D; the file's own axes in 2D.
@@ -31,6 +31,7 @@ def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None) -> Recip
         reasons: takes the reason of every decision.
         spacing: decided by the user, mm per axis.
         size: decided by the user, pixels per axis.
+        interpolation: decided by the user, see ``imaging.Recipe``; "linear" by default.
     """
     rank, flat = measured["rank"], not measured["has_spacing"]
     reasons["recipe.orientation"] = "RAS, so that axes mean the same in every scan" if rank == 3 else "2D: kept"
@@ -44,6 +45,8 @@ def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None) -> Recip
         reasons["recipe.spacing"] = "kept: flat images have no pixel size" if flat else "kept: a fixed size was given"
     else:
         spacing = _spacing(measured, reasons)
+    if interpolation is not None:
+        reasons["recipe.interpolation"] = "given by the user"
     crop = rank == 3 and measured["nonzero_share"] < CROP_SHARE
     kept = f"{measured['nonzero_share']:.0%} of the median scan lies in the box of its non-zero voxels"
     reasons["recipe.crop_nonzero"] = f"{kept}; cropped below {CROP_SHARE:.0%} in 3D"
@@ -57,6 +60,7 @@ def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None) -> Recip
         crop_nonzero=crop,
         clip=clip,
         normalise=normalise,
+        interpolation=interpolation or "linear",
     )
 
 

@@ -112,8 +112,8 @@ def split_weights(sample_weight, y_pred, name: str):
     """Weights as those of samples and those of voxels; one of the two is None.
 
     Args:
-        sample_weight: a number, (batch,), (batch, 1), (batch, 1, 1) and so on for samples; for voxels anything that NumPy would broadcast to
-            (batch, *spatial) or (batch, *spatial, 1) from as many axes; None for none.
+        sample_weight: a number, (batch,), (batch, 1), (batch, 1, 1) and so on for samples; for voxels (batch, *spatial)
+            or (batch, *spatial, 1) in which any axis may be 1; None for none.
         y_pred: (batch, *spatial, channels).
         name: of the loss or metric, for messages.
 

@@ -221,3 +221,41 @@ def test_recipe_survives_json():
         3, 2, "RAS", (1.0, 1.0, 2.5), None, True, Clip("value", -160, 240), Normalise("fixed", (1.0, 2.0), (3.0, 4.0))
     )
     assert from_dict(Recipe, to_dict(recipe)) == recipe
+
+
+def test_zero_voxels_inside_are_foreground_as_in_nnunet():
+    """nnU-Net fills the mask of non-zero voxels before it takes mean and deviation."""
+    voxels = np.zeros((12, 12, 12, 1), np.float32)
+    inside = (slice(2, 10),) * 3
+    voxels[inside] = np.random.default_rng(0).normal(100, 10, (8, 8, 8, 1))
+    voxels[5:7, 5:7, 5:7] = 0  # an enclosed hole
+    scan = Scan(voxels, np.eye(4))
+    recipe = Recipe(rank=3, normalise=Normalise("zscore_foreground"))
+    found = prepare(scan, recipe).voxels
+    values = voxels[inside].astype(np.float64)
+    np.testing.assert_allclose(found[inside], (values - values.mean()) / values.std(), atol=1e-5)
+    assert found[0, 0, 0, 0] == 0
+    assert found[5, 5, 5, 0] < -5
+    assert found[5, 5, 5, 0] == pytest.approx(-values.mean() / values.std(), rel=1e-5)
+
+
+def test_a_recipe_written_before_holes_were_filled_means_what_it_did():
+    older = {"rank": 3, "normalise": {"kind": "zscore_foreground", "mean": [], "std": []}}
+    recipe = from_dict(Recipe, older)
+    assert (recipe.normalise.fill_holes, recipe.interpolation) == (False, "linear")
+    assert from_dict(Recipe, to_dict(Recipe(3))) == Recipe(3)
+    voxels = np.ones((7, 7, 7, 1), np.float32)
+    voxels[0], voxels[3, 3, 3] = 2, 0
+    assert prepare(Scan(voxels, np.eye(4)), recipe).voxels[3, 3, 3, 0] == 0
+
+
+def test_interpolation_of_a_recipe():
+    scan = Scan(np.random.default_rng(0).normal(size=(8, 9, 7, 2)).astype(np.float32), np.diag([2.0, 2, 2, 1]))
+    linear, cubic = (
+        prepare(scan, Recipe(3, 2, spacing=(1.0, 1.0, 1.0), interpolation=kind)) for kind in ("linear", "cubic")
+    )
+    np.testing.assert_array_equal(linear.affine, cubic.affine)
+    assert linear.shape == cubic.shape
+    assert np.abs(linear.voxels - cubic.voxels).max() > 0.1
+    with pytest.raises(UsageError, match="recipe interpolation 'sinc': expected linear or cubic"):
+        prepare(scan, Recipe(3, 2, interpolation="sinc"))

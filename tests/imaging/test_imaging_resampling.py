@@ -6,10 +6,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import ndimage
 
 from imaging import Scan, UsageError, onto, reorient, resample
 from imaging.affine import moved
-from imaging.resampling import maps_exactly
+from imaging.resampling import maps_exactly, thick_axis
 
 
 def oblique(rng):
@@ -210,3 +211,37 @@ def test_reorient_and_back_through_onto():
     scan = Scan(rng.random((4, 5, 6, 1), np.float32), oblique(rng))
     turned = reorient(scan, "PIL")
     np.testing.assert_array_equal(onto(turned.voxels, turned.affine, scan), scan.voxels)
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 1.0, 6.0), (5.0, 1.0, 1.0)])
+def test_cubic_is_the_spline_of_scipy_with_thick_slices_apart(spacing):
+    """As nnU-Net: splines of order 3 by ``scipy.ndimage.zoom``, slices of a thick axis taken, not mixed."""
+    source = np.random.default_rng(0).normal(size=(8, 12, 10)).astype(np.float32)
+    scan = Scan(source[..., None], np.diag([*spacing, 1.0]))
+    shape = (10, 9, 12)
+    found = resample(scan, size=shape, interpolation="cubic").voxels[..., 0]
+    factors = np.array(shape) / source.shape
+    thick = int(np.argmax(spacing)) if max(spacing) > 3 else None
+    if thick is None:
+        wanted = ndimage.zoom(source, factors, order=3, mode="nearest", grid_mode=True)
+    else:
+        count = shape[thick]
+        picked = np.floor((np.arange(count) + 0.5) / factors[thick]).astype(int)
+        source = np.take(source, picked, axis=thick)
+        plane = np.delete(factors, thick)
+        slices = [
+            ndimage.zoom(part, plane, order=3, mode="nearest", grid_mode=True) for part in np.moveaxis(source, thick, 0)
+        ]
+        wanted = np.moveaxis(np.stack(slices), 0, thick)
+    np.testing.assert_allclose(found, wanted, atol=1e-4)
+    linear = resample(scan, size=shape)
+    np.testing.assert_array_equal(resample(scan, size=shape, interpolation="cubic").affine, linear.affine)
+
+
+def test_which_axis_is_thick():
+    assert thick_axis((1, 1, 1), (1, 1, 1)) is None
+    assert thick_axis((1, 1, 3), (1, 1, 1)) is None
+    assert thick_axis((1, 1, 3.1), (1, 1, 1)) == 2
+    assert thick_axis((1, 1, 1), (4, 1, 1)) == 0
+    assert thick_axis((5, 1, 5), (1, 1, 1)) is None
+    assert thick_axis((5, 1), (1, 1)) is None

@@ -138,10 +138,67 @@ def test_masks_far_apart_in_a_large_array():
 
 @pytest.mark.parametrize("spacing", [(1, 1), (1, 1, 0), (1, 1, np.nan), (1, 1, -1)])
 def test_spacing_must_fit(spacing):
-    with pytest.raises(InputError, match="accepted are 3 positive numbers in mm"):
+    with pytest.raises(InputError, match="expected 3 positive numbers in mm"):
         hausdorff(np.ones((2, 2, 2), bool), np.ones((2, 2, 2), bool), spacing)
 
 
 def test_shapes_must_agree():
     with pytest.raises(InputError, match="the reference has"):
         assd(np.ones((2, 2), bool), np.ones((2, 3), bool), (1, 1))
+
+
+@pytest.mark.parametrize(("rank", "spacing", "seed"), CASES)
+def test_elements_are_those_of_surface_distance(rank, spacing, seed):
+    p, r = blobs(rank, seed)
+    theirs = surface_distance.compute_surface_distances(r, p, spacing)
+    ours = surface_distances(p, r, spacing, "elements")
+    np.testing.assert_allclose(np.sort(ours.to_reference), theirs["distances_pred_to_gt"])
+    np.testing.assert_allclose(ours.prediction_areas.sum(), theirs["surfel_areas_pred"].sum())
+    np.testing.assert_allclose(ours.reference_areas.sum(), theirs["surfel_areas_gt"].sum())
+    for tolerance in (0.0, 0.3, 1.01, 2.02):
+        wanted = surface_distance.compute_surface_dice_at_tolerance(theirs, tolerance)
+        assert nsd(p, r, spacing, tolerance, "elements") == pytest.approx(wanted)
+    for percent in (50, 95, 100):
+        assert ours.percentile(percent) == pytest.approx(surface_distance.compute_robust_hausdorff(theirs, percent))
+    assert hd95(p, r, spacing, "elements") == ours.percentile(95)
+    means = surface_distance.compute_average_surface_distance(theirs)
+    areas = theirs["surfel_areas_gt"].sum(), theirs["surfel_areas_pred"].sum()
+    assert ours.mean() == pytest.approx(np.average(means, weights=areas))
+
+
+@pytest.mark.parametrize("shape", [(2, 3, 2), (1, 1, 1), (2, 2)])
+def test_elements_of_tiny_objects(shape):
+    """Where the two definitions differ most."""
+    rng = np.random.default_rng(1)
+    for _ in range(20):
+        p, r = (np.pad(rng.random(shape) < 0.6, 2) for _ in range(2))
+        if p.any() and r.any():
+            spacing = (1.0, 2.0, 0.5)[: len(shape)]
+            theirs = surface_distance.compute_surface_distances(r, p, spacing)
+            wanted = surface_distance.compute_surface_dice_at_tolerance(theirs, 0.5)
+            assert nsd(p, r, spacing, 0.5, "elements") == pytest.approx(wanted)
+
+
+def test_the_surface_of_a_ball_by_elements():
+    grid = np.stack(np.meshgrid(*[np.arange(-12, 13)] * 3, indexing="ij"))
+    ball = (grid**2).sum(0) <= 100
+    area = surface_distances(ball, ball, (1, 1, 1), "elements").reference_areas.sum()
+    assert area == pytest.approx(4 * np.pi * 10.0**2, rel=0.12)  # triangles of a staircase, somewhat more than the ball
+
+
+def test_percentile_of_both_directions_together():
+    p, r = blobs(3, 0)
+    ours = surface_distances(p, r, (1, 1, 1))
+    both = np.concatenate([ours.to_reference, ours.to_prediction])
+    assert hd95(p, r, (1, 1, 1), pooled=True) == pytest.approx(np.percentile(both, 95))
+    assert ours.percentile(100, pooled=True) == ours.percentile(100)
+
+
+@pytest.mark.parametrize("tolerance", [-0.1, np.nan, np.inf])
+def test_tolerance_must_be_a_distance(tolerance):
+    full = np.ones((3, 3), bool)
+    for mask in (full, np.zeros_like(full)):
+        with pytest.raises(InputError, match=r"tolerance_mm=.*: expected a distance in mm"):
+            nsd(mask, mask, (1, 1), tolerance)
+    with pytest.raises(InputError, match="surface='mesh': expected"):
+        nsd(full, full, (1, 1), 1, "mesh")

@@ -11,6 +11,7 @@ from test_train_pipeline import taken
 from tiny import STILL, make_plan, write_dataset
 
 import imaging
+import train
 from export.fidelity import compare
 from export.source import open_source
 from imaging.cases import CaseFiles
@@ -191,6 +192,21 @@ def test_metrics_of_soft_labels_leave_out_voxels_of_no_class():
         metric = metrics.get("dice", 3, ignore_class=3, per_class=True)
         metric.update_state(y, logits)
         np.testing.assert_allclose([float(metric.result()[f"dice_{c}"]) for c in range(3)], [1.0, 2 / 3, 0.0])
+
+
+def test_the_pipeline_says_what_losses_and_metrics_need(dataset, plan, cache, monkeypatch):
+    monkeypatch.setenv("MEDSEG_CACHE", str(cache))
+    with pytest.warns(UserWarning, match=r"DiceCE\(ignore_class=3\) and ignore_class in every metric"):
+        batches = train.pipeline(dataset, plan)
+    assert plan.ignore_class == 3
+    _, label = next(iter(batches))
+    assert label.numpy().max() == 3
+    logits = np.zeros((*label.shape, 3), np.float32)
+    with pytest.raises(ValueError, match=r"labels hold class 3; expected 0 to 2\. Set ignore_class=3"):
+        losses.DiceCE()(label, logits)
+    with pytest.raises(ValueError, match="labels hold class 3"):
+        metrics.Dice(3).update_state(label, logits)
+    assert np.isfinite(float(losses.DiceCE(ignore_class=plan.ignore_class)(label, logits)))
 
 
 def test_a_plan_of_another_value(dataset, plan):

@@ -183,3 +183,19 @@ def test_naming_load_imports_no_framework():
     code = "import sys, zoo; zoo.load; print([m for m in ('keras', 'tensorflow') if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=GOLDEN.parents[2])
     assert done.stdout.strip() == "[]", done.stderr
+
+
+@pytest.mark.parametrize("name", ["mse", "MSE", "mae", "kld", "logcosh", "huber_loss", "mean_squared_error", "bce"])
+def test_losses_by_the_short_names_of_keras_2(tmp_path, name):
+    def change(_, file):
+        training = json.loads(file.attrs["training_config"])
+        training["loss"], training["metrics"] = name, [name]
+        file.attrs["training_config"] = json.dumps(training)
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("error", UserWarning)
+        model = zoo.load(edited(tmp_path, "unet_plain.h5", change))
+    assert model.compiled
+    x, y = golden("unet_plain.h5")
+    seen = model.evaluate(x, y, verbose=0)
+    assert np.isfinite(seen).all()

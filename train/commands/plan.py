@@ -36,6 +36,11 @@ def add_plan(subparsers) -> None:
     parser.add_argument("--patch", type=_sizes, help="voxels per axis, such as 64x64x32")
     parser.add_argument("--spacing", type=_spacing, help="target spacing in mm, such as 1x1x2.5")
     parser.add_argument("--size", type=_sizes, help="resize flat images to this many pixels, such as 256x256")
+    parser.add_argument(
+        "--interpolation",
+        choices=("linear", "cubic"),
+        help="of images on their new grid (default: linear); cubic is nnU-Net's, with thick slices apart",
+    )
     parser.add_argument("--overlap", type=float, help="of neighbouring tiles, 0 to 0.9 (default: 0.5)")
     parser.add_argument("--batch", type=int, help="patches per step")
     parser.add_argument("--epochs", type=int, help="of training")
@@ -92,6 +97,7 @@ def run_plan(args) -> int:
         patch=args.patch,
         spacing=args.spacing,
         size=args.size,
+        interpolation=args.interpolation,
         overlap=args.overlap,
         batch=args.batch,
         epochs=args.epochs,

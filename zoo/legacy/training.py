@@ -3,6 +3,12 @@
 import keras
 
 _METRIC_FUNCTIONS = "MeanMetricWrapper"
+# Names of losses and metrics that Keras 3 dropped, with those that it knows the same function by.
+_RENAMED = {
+    "logcosh": "log_cosh",
+    "huber_loss": "huber",
+    "kullback_leibler_divergence": "kl_divergence",
+}
 # Arguments of Keras 2 optimizers that Keras 3 does not take, with the values at which they change nothing (None: any).
 _OPTIMIZER_WITHOUT_EFFECT = {
     "decay": (0.0, None),
@@ -69,11 +75,11 @@ def _loss(entry, notes, custom_objects):
             "output channel, and for several the mean over them where tensorflow-addons took the sum"
         )
         return keras.losses.BinaryFocalCrossentropy(apply_class_balancing=bool(arguments["alpha"]), **arguments)
-    found = getattr(keras.losses, kind, None)
+    found = _by_name(keras.losses, kind)
     if found is None:
         raise _NoEqualError(f"the loss {kind} is not known to Keras 3")
     if not isinstance(found, type):
-        return kind
+        return _RENAMED.get(kind, kind)
     if config.get("reduction") == "auto":
         config["reduction"] = "sum_over_batch_size"
     config.pop("fn", None)
@@ -84,7 +90,7 @@ def _metric(entry, notes):
     kind, config = _kind(entry)
     if kind == _METRIC_FUNCTIONS and isinstance(config.get("fn"), str):
         kind, config = config["fn"], {}
-    found = getattr(keras.metrics, kind, None) or (kind if kind in ("accuracy", "acc") else None)
+    found = kind if kind in ("accuracy", "acc") else _by_name(keras.metrics, kind) or _by_name(keras.losses, kind)
     if found is None:
         notes.append(f"the metric {kind} is not known to Keras 3 and left out")
         return None
@@ -95,7 +101,19 @@ def _metric(entry, notes):
         except TypeError as error:
             notes.append(f"the metric {kind} is left out: {error}")
             return None
-    return kind
+    return _RENAMED.get(kind, kind)
+
+
+def _by_name(module, kind: str):
+    """A class or function of ``keras.losses`` or ``keras.metrics`` by any name that Keras takes, such as "mse"."""
+    kind = _RENAMED.get(kind, kind)
+    found = getattr(module, kind, None)
+    if found is not None:
+        return found
+    try:
+        return module.get(kind)
+    except ValueError:
+        return None
 
 
 def _optimizer(entry, notes):
