@@ -6,8 +6,8 @@ counts as outside), each standing for one point at its centre. This is the defin
 
 With ``surface="elements"`` it is instead that of the package surface-distance and of MONAI's ``use_subvoxels``:
 elements between the voxels, each counted by its area (``surface_elements``); a percentile is then the smallest distance
-within which that share of the area lies. The two differ by less than a voxel in a distance, but on objects of few voxels by
-up to a half in surface Dice.
+within which that share of the area lies. Distances differ by less than a voxel, surface Dice by up to a half on objects
+of few voxels.
 
 Two empty masks have distance 0 and surface Dice 1; if one is empty, infinity and 0.
 """
