@@ -185,7 +185,7 @@ class Recorder:
 
     def run(self, patch):
         """As the runner's."""
-        from edge.interpreter import quantise
+        from edge.tensors import quantise
 
         given, answer = self.manifest.input, self.manifest.output
         self.patches.append(quantise(patch, given).reshape(given.shape))
@@ -202,7 +202,7 @@ class Replay:
 
     def run(self, patch):
         """As a runner's; ``patch`` is the one that the next answer is for."""
-        from edge.interpreter import dequantise
+        from edge.tensors import dequantise
 
         logits = dequantise(next(self.answers), self.manifest.output)
         return logits.reshape(*self.manifest.patch, -1)

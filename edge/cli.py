@@ -48,6 +48,7 @@ def add_predict(commands, model: str = "artifact folder, or the name of a shippe
     parser.add_argument(
         "scans", metavar="SCAN", nargs="+", help="a file, the files of several channels joined by commas, or a folder"
     )
+    _add_runtime(parser)
     parser.add_argument("-o", "--out", required=True, help="file for one scan, folder for several")
     _add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print volumes and times as JSON")
@@ -103,7 +104,7 @@ def predict(args) -> None:
     from edge.segmenter import load
 
     with _quiet():
-        segmenter = load(args.artifact, args.threads)
+        segmenter = load(args.artifact, args.threads, args.runtime)
     segment_scans(segmenter, args)
 
 
@@ -238,6 +239,15 @@ def _quiet():
 
 def _add_threads(parser):
     parser.add_argument("--threads", type=_positive, default=2, help="processor threads (default 2)")
+
+
+def _add_runtime(parser):
+    parser.add_argument(
+        "--runtime",
+        choices=("auto", "litert", "onnxruntime", "openvino"),
+        default="auto",
+        help="what runs the network (default: what the artifact is made for)",
+    )
 
 
 def _positive(text):

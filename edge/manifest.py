@@ -20,7 +20,7 @@ SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0"), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
-    "onnx-float32", "onnx-float16", "onnx-int8",
+    "onnx-float32", "onnx-float16", "onnx-int8", "openvino-float32", "openvino-int8",
 )  # fmt: skip
 FORMS = ("", "height", "channels")
 MAX_LABELS = 256  # class indices are held in bytes

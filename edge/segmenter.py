@@ -90,12 +90,13 @@ class Segmenter:
         return Segmentation(labels, volumes, ended - began, stages)
 
 
-def load(folder, threads: int = 2) -> Segmenter:
+def load(folder, threads: int = 2, runtime: str = "auto") -> Segmenter:
     """Open an artifact folder.
 
     Args:
         folder: as ``zoo export`` wrote it, or the name of a shipped artifact, such as "unet3d-hippocampus".
         threads: processor threads that the runtime may use.
+        runtime: "litert", "onnxruntime", "openvino", or "auto" for the one that the artifact is made for.
 
     Returns:
         A segmenter.
@@ -110,4 +111,4 @@ def load(folder, threads: int = 2) -> Segmenter:
     """
     folder = locate(folder)
     manifest = load_manifest(folder)
-    return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads))
+    return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime))

@@ -139,11 +139,15 @@ def convert(
     if chosen.quantized:
         calibration = calibrate.check_patches(calibration, (*patch, channels))
     # XNNPACK's int8 transposed convolution is the slower form; NPUs lack depth to space.
-    subpixel = chosen.activations == "int8" and not (npu and chosen.runtime == "tflite")
+    rewritten = chosen.activations == "int8" and chosen.runtime != "openvino"
+    subpixel = rewritten and not (npu and chosen.runtime == "tflite")
     blocks = subpixel and len(patch) == 3 and form in (None, "batch")
     processor = (processor or this_processor()) if blocks else ""
     given = Form(subpixel, form or "batch", matrix_unit(processor, chosen.runtime) if blocks else None)
-    if chosen.runtime == "tflite":
+    if chosen.runtime == "openvino":
+        _check_native(model, chosen, form, equalise, dynamic)
+        converted = _to_openvino(model, chosen, patch, calibration, method, float_layers, weights, options.opset)
+    elif chosen.runtime == "tflite":
         converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, given, weights, equalise)
     else:
         native = form is None and chosen.activations != "int8" and not _has_groups(model)
@@ -231,6 +235,32 @@ def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, nati
     return Converted(
         chosen, converted.SerializeToString(), *onnx.tensors(sized), folded, operators.read_onnx(sized), **how
     )
+
+
+def _to_openvino(model, chosen, patch, calibration, method, float_layers, weights, opset):
+    """The network with its own layers: OpenVINO has kernels for 3D convolutions, which the rewrite would only slow."""
+    from export import onnx, openvino_file
+
+    converted, how = onnx.to_onnx(_fixed(model, patch), opset), {}
+    if chosen.activations == "int8":
+        patches = [p[None] for p in calibration]
+        network = quantization.OpenVinoNetwork(converted, patches, weights)
+        quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
+        converted, how = quantized.model, _how(quantized)
+        openvino_file.check_integer(converted, float_layers)
+    content, found = converted.SerializeToString(), operators.read_onnx(converted)
+    return Converted(chosen, content, *onnx.tensors(converted), False, found, opset=opset, **how)
+
+
+def _check_native(model, chosen, form, equalise, dynamic):
+    for option, asked in (("form", form), ("equalise", equalise), ("dynamic", dynamic)):
+        if asked:
+            raise FormatError(f"format {chosen.name}: keeps the network's own layers; leave {option} out")
+    if _has_groups(model):
+        raise RewriteError(
+            f"{model.name}: has convolutions in groups, which cannot be converted with 3D layers of its own; expected "
+            "none for an OpenVINO format, export onnx-int8 or tflite-int8"
+        )
 
 
 def _rewritten(model, patch, form, equalise):

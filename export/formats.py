@@ -12,7 +12,7 @@ class Format:
 
     Attributes:
         name: as given to ``--format``.
-        runtime: "tflite" (LiteRT) or "onnx" (ONNX Runtime).
+        runtime: "tflite" (LiteRT), "onnx" (ONNX Runtime) or "openvino" (OpenVINO, which reads ONNX files).
         weights: precision of the weights.
         activations: precision of the activations.
         purpose: what it is for, one line.
@@ -32,7 +32,7 @@ class Format:
     @property
     def file(self) -> str:
         """File name of the model in the artifact folder."""
-        return f"model.{self.runtime}"
+        return "model.tflite" if self.runtime == "tflite" else "model.onnx"
 
 
 FORMATS = {
@@ -46,6 +46,8 @@ FORMATS = {
         Format("onnx-float32", "onnx", "float32", "float32", "ONNX Runtime and other ONNX tools, the reference"),
         Format("onnx-float16", "onnx", "float16", "float16", "ONNX Runtime on GPUs and NPUs, half the file"),
         Format("onnx-int8", "onnx", "int8", "int8", "ONNX Runtime, QDQ, int8 weights and uint8 activations"),
+        Format("openvino-float32", "openvino", "float32", "float32", "OpenVINO, an ONNX file with native 3D layers"),
+        Format("openvino-int8", "openvino", "int8", "int8", "OpenVINO, QDQ of native 3D layers: quick on x86"),
     )
 }
 

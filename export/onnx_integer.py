@@ -41,7 +41,12 @@ def histograms(prepared, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histo
 
 
 def quantize(
-    prepared, found: dict[str, Histogram], method: str, float_nodes: Sequence[str] = (), per_channel: bool = True
+    prepared,
+    found: dict[str, Histogram],
+    method: str,
+    float_nodes: Sequence[str] = (),
+    per_channel: bool = True,
+    movement: bool = True,
 ):
     """Quantize to int8 weights and uint8 activations, as QDQ.
 
@@ -53,6 +58,7 @@ def quantize(
         method: which ranges they give; the logits keep their extremes.
         float_nodes: names of the nodes that stay float.
         per_channel: a scale for each output channel of the weights, else one for all of them.
+        movement: do data movement on integers, where ONNX Runtime would not.
 
     Returns:
         ``onnx.ModelProto`` with float32 input and output.
@@ -83,7 +89,7 @@ def quantize(
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()
-    return movement_in_integers(quantizer.model.model)
+    return movement_in_integers(quantizer.model.model) if movement else quantizer.model.model
 
 
 def logits(model, patches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from export import layers, onnx_integer, tflite_integer
+from export import layers, onnx_integer, openvino_file, tflite_integer
 from export.errors import FormatError
 from export.formats import find_format
 from export.layers import LayerError
@@ -106,13 +106,27 @@ class OnnxNetwork:
         return onnx_integer.paired(self.prepared, quantized, patches)
 
 
+class OpenVinoNetwork(OnnxNetwork):
+    """A prepared ONNX network with its own 3D layers, quantized for OpenVINO; arguments as for ``OnnxNetwork``."""
+
+    def quantize(self, method: str, float_layers: Sequence[str] = ()):
+        """The QDQ model with the ranges of ``method``; OpenVINO fuses data movement itself."""
+        return onnx_integer.quantize(
+            self.prepared, self.histograms, method, float_layers, self.per_channel, movement=False
+        )
+
+    def run(self, quantized, patches):
+        """Its logits on OpenVINO, patch by patch."""
+        return openvino_file.logits(quantized, patches)
+
+
 def quantize(
     network, patches: Sequence[np.ndarray], method: str = "auto", float_layers: int = 0, classes: int | None = None
 ) -> Quantized:
     """Quantize a calibrated network.
 
     Args:
-        network: ``TFLiteNetwork`` or ``OnnxNetwork``.
+        network: ``TFLiteNetwork``, ``OnnxNetwork`` or ``OpenVinoNetwork``.
         patches: what it was calibrated with.
         method: one of ``ranges.METHODS``, or "auto": the one whose classes agree best with the float network's on
             ``patches``; the first of them where they agree alike.

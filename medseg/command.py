@@ -5,7 +5,14 @@ import os
 import sys
 import traceback
 
-EXTRAS = {"onnxruntime": "onnx", "pydicom": "dicom", "highdicom": "dicom", "pynetdicom": "dicom", "ethosu": "ethos"}
+EXTRAS = {
+    "onnxruntime": "onnx",
+    "openvino": "openvino",
+    "pydicom": "dicom",
+    "highdicom": "dicom",
+    "pynetdicom": "dicom",
+    "ethosu": "ethos",
+}
 
 
 def run(parser, argv=None) -> int:

@@ -10,9 +10,10 @@ from edge_artifacts import graded_scan
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edge import load_manifest, open_runner
-from edge.interpreter import dequantise, quantise
+from edge import load_manifest, open_runner, openvino_runner
+from edge.interpreter import choose_runtime
 from edge.manifest import Tensor
+from edge.tensors import dequantise, quantise
 from imaging import InputError, UsageError
 
 STORED = st.sampled_from([np.int8, np.uint8, np.int16])
@@ -63,16 +64,20 @@ def test_floats_pass(artifacts):
 
 
 @pytest.mark.parametrize(
-    "name",
+    ("name", "runtime"),
     [
-        "folded-int8", "folded-uint8", "height-int8", "channels-int8", "native-float", "onnx-folded-uint8",
-        "onnx-native-float",
+        *((name, "litert") for name in ("folded-int8", "folded-uint8", "height-int8", "channels-int8", "native-float")),
+        *(
+            (name, runtime)
+            for name in ("onnx-folded-uint8", "onnx-native-float")
+            for runtime in ("onnxruntime", "openvino")
+        ),
     ],
-)  # fmt: skip
+)
 @pytest.mark.parametrize("threads", [1, 2])
-def test_logits(artifacts, name, threads):
+def test_logits(artifacts, name, runtime, threads):
     manifest = load_manifest(artifacts[name])
-    runner = open_runner(artifacts[name] / manifest.model, manifest, threads)
+    runner = open_runner(artifacts[name] / manifest.model, manifest, threads, runtime)
     for seed in range(2):  # a second run must not meet what the first left behind
         patch = graded_scan((8, 16, 12), seed)[..., None] + np.float32(0.01)
         logits = runner.run(patch)
@@ -96,7 +101,7 @@ def test_threads_reach_onnx_runtime(artifacts, monkeypatch):
 @pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2"])
 def test_threads(artifacts, threads):
     manifest = load_manifest(artifacts["folded-int8"])
-    with pytest.raises(UsageError, match="accepted is a whole number of at least 1"):
+    with pytest.raises(UsageError, match="expected a whole number of at least 1"):
         open_runner(artifacts["folded-int8"] / manifest.model, manifest, threads)
 
 
@@ -115,17 +120,53 @@ def test_patch_of_another_shape(artifacts):
     ],
 )
 def test_missing_runtime(artifacts, monkeypatch, name, module, mend):
-    monkeypatch.setitem(sys.modules, module, None)  # Python's way of making an import fail
+    for absent in (module, "openvino"):
+        monkeypatch.setitem(sys.modules, absent, None)  # Python's way of making an import fail
     manifest = load_manifest(artifacts[name])
     with pytest.raises(InputError, match=mend):
         open_runner(artifacts[name] / manifest.model, manifest)
 
 
-@pytest.mark.parametrize(("name", "runtime"), [("folded-int8", "LiteRT"), ("onnx-native-float", "ONNX Runtime")])
-def test_a_file_that_is_no_model(artifacts, tmp_path, name, runtime):
+def test_another_runtime_that_reads_the_file(artifacts, monkeypatch):
+    assert (choose_runtime("onnx-int8"), choose_runtime("openvino-int8")) == ("onnxruntime", "openvino")
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    manifest = load_manifest(artifacts["onnx-native-float"])
+    assert type(open_runner(artifacts["onnx-native-float"] / manifest.model, manifest)).__name__ == "OpenVinoRunner"
+    with pytest.raises(UsageError, match="runtime 'litert': expected onnxruntime or openvino for a file"):
+        choose_runtime("onnx-float32", "litert")
+
+
+def test_openvino_computes_in_the_precision_of_the_file(monkeypatch):
+    import openvino
+
+    seen = []
+    compile_model = openvino.Core.compile_model
+    monkeypatch.setattr(openvino.Core, "compile_model", lambda self, *a: seen.append(a[2]) or compile_model(self, *a))
+    monkeypatch.setattr(openvino.Core, "read_model", lambda self, content: _doubling())
+    compiled = openvino_runner.compile_model(b"", 3)
+    assert seen[0]["INFERENCE_NUM_THREADS"] == 3
+    assert compiled.get_property("INFERENCE_PRECISION_HINT").to_string() == "f32"
+
+
+def _doubling():
+    from openvino import Model, opset13
+
+    image = opset13.parameter([1, 2], np.float32)
+    return Model([opset13.add(image, image)], [image])
+
+
+@pytest.mark.parametrize(
+    ("name", "runtime", "spelt"),
+    [
+        ("folded-int8", "litert", "LiteRT"),
+        ("onnx-native-float", "onnxruntime", "ONNX Runtime"),
+        ("onnx-native-float", "openvino", "OpenVINO"),
+    ],
+)
+def test_a_file_that_is_no_model(artifacts, tmp_path, name, runtime, spelt):
     (tmp_path / "model").write_bytes(b"nothing of the kind" * 9)
-    with pytest.raises(InputError, match=f"{runtime} cannot load it") as caught:
-        open_runner(tmp_path / "model", load_manifest(artifacts[name]))
+    with pytest.raises(InputError, match=f"{spelt} cannot load it") as caught:
+        open_runner(tmp_path / "model", load_manifest(artifacts[name]), runtime=runtime)
     assert "\n" not in str(caught.value)
 
 

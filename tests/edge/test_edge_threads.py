@@ -10,13 +10,20 @@ import edge
 from imaging.scan import Scan
 
 THREADS = 8
-ARTIFACTS = ("folded-int8", "height-int8", "native-float", "onnx-folded-uint8", "onnx-native-float")
+ARTIFACTS = (
+    ("folded-int8", "litert"),
+    ("height-int8", "litert"),
+    ("native-float", "litert"),
+    ("onnx-folded-uint8", "onnxruntime"),
+    ("onnx-native-float", "onnxruntime"),
+    ("onnx-folded-uint8", "openvino"),
+)
 
 
-@pytest.mark.parametrize("name", ARTIFACTS)
-def test_a_runner_shared_by_threads(artifacts, name):
+@pytest.mark.parametrize(("name", "runtime"), ARTIFACTS)
+def test_a_runner_shared_by_threads(artifacts, name, runtime):
     manifest = edge.load_manifest(artifacts[name])
-    runner = edge.open_runner(artifacts[name] / manifest.model, manifest, 1)
+    runner = edge.open_runner(artifacts[name] / manifest.model, manifest, 1, runtime)
     patches = [graded_scan((8, 16, 12), seed)[..., None] for seed in range(16)]
     expected = [runner.run(patch) for patch in patches]
 
