@@ -123,7 +123,7 @@ def parse_json(data: bytes | str, name):
             f"{spell_size(MAX_JSON_BYTES)} and {MAX_JSON_CONTAINERS} of JSON; is it the right file?"
         )
     try:
-        return json.loads(data.decode("utf-8"))
+        return json.loads(data.decode("utf-8-sig"))  # editors of Windows begin with a mark
     except RecursionError:
         raise InputError(f"{name}: not readable as JSON, it is nested too deep; is it the right file?") from None
     except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits

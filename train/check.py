@@ -7,6 +7,7 @@ from medseg.errors import InputError
 from train import layouts
 from train.dataset import Dataset, from_listing
 from train.inspection import Inspection, Problem, inspect
+from train.listing import Choices
 from train.plan import Plan
 from train.plan_check import check_plan
 from train.split import split
@@ -29,8 +30,8 @@ class Report:
 
 def check_dataset(
     folder,
-    labels_folder: str | None = None,
-    group_pattern: str | None = None,
+    choices: Choices | None = None,
+    groups: str | None = None,
     plan: Plan | None = None,
     folds: int = 5,
     seed: int = 0,
@@ -45,8 +46,8 @@ def check_dataset(
 
     Args:
         folder: the dataset.
-        labels_folder: see ``train.dataset.open_dataset``.
-        group_pattern: see ``train.dataset.open_dataset``.
+        choices: of its folders, and whether listed paths may lead out of it.
+        groups: see ``train.dataset.open_dataset``.
         plan: whose folds are verified; else those that ``folds`` and ``seed`` give.
         folds: of the cross-validation.
         seed: of the split.
@@ -58,8 +59,8 @@ def check_dataset(
     Raises:
         InputError: if the folder is no dataset at all.
     """
-    listing = layouts.read(Path(folder), labels_folder)
-    dataset = from_listing(listing, group_pattern)
+    listing = layouts.read(Path(folder), choices)
+    dataset = from_listing(listing, groups)
     inspection = inspect(dataset, progress)
     problems = [*(Problem(message) for message in listing.problems), *inspection.problems]
     if plan is None:

@@ -1,16 +1,30 @@
 """What a dataset folder lists, and the parts of ``dataset.json`` that all layouts share."""
 
-import itertools
-import json
-import re
+import os
+import unicodedata
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PureWindowsPath
 
-from imaging.labels import Label
+from imaging.labels import Label, Region
 from medseg.errors import InputError
+from medseg.untrusted import read_json, shown
 
-IGNORE = "ignore"  # nnU-Net v2's name for voxels that nobody has labelled
-SUFFIXES = (".nii.gz", ".nii", ".png", ".jpg", ".jpeg", ".tif", ".tiff")
+
+@dataclass(frozen=True)
+class Choices:
+    """What the user says about a dataset folder.
+
+    Attributes:
+        images_folder: folder of images in the plain layout, or None.
+        labels_folder: folder of labels in the plain layout, or None.
+        labels: the classes, where they are known already, so that label files need not be read for them.
+        follow_paths: whether listed paths may lead out of the folder.
+    """
+
+    images_folder: str | None = None
+    labels_folder: str | None = None
+    labels: tuple[Label, ...] | None = None
+    follow_paths: bool = False
 
 
 @dataclass(frozen=True)
@@ -32,100 +46,119 @@ class Listing:
     entries: tuple[Entry, ...]
     labels: tuple[Label, ...]
     channels: tuple[str, ...]
+    images_folder: str = "images"
     labels_folder: str = "labels"
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
     ignore: int | None = None
-
-
-def stem(path: Path) -> str:
-    """File name without its image suffix (``.nii.gz`` counts as one)."""
-    name = path.name
-    for suffix in SUFFIXES:
-        if name.lower().endswith(suffix):
-            return name[: -len(suffix)]
-    return path.stem
+    regions: tuple[Region, ...] = ()
 
 
 def description_of(folder: Path) -> dict:
-    """``dataset.json`` of a folder, empty when there is none."""
-    path = folder / "dataset.json"
-    if not path.exists():
+    """``dataset.json`` of a folder, or a MONAI ``datalist.json``; empty where there is neither.
+
+    Raises:
+        InputError: if it is no JSON object.
+    """
+    path = description_file(folder)
+    if path is None:
         return {}
-    try:
-        description = json.loads(path.read_text(encoding="utf-8"))
-    except (UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    description = read_json(path, "dataset")
     if not isinstance(description, dict):
-        raise InputError(f"{path}: found a {type(description).__name__}, an object with 'labels' is accepted")
+        raise InputError(f"{path}: expected an object with 'labels', got a {type(description).__name__}")
     return description
 
 
-def images_in(folder: Path) -> list[Path]:
-    """Image files in a folder, sorted by name."""
-    if not folder.is_dir():
-        return []
-    return sorted(p for p in folder.iterdir() if p.name.lower().endswith(SUFFIXES) and not p.name.startswith("."))
+def description_file(folder: Path) -> Path | None:
+    """The file that describes a folder, or None."""
+    places = (folder / "dataset.json", folder / "datalist.json")
+    return next((path for path in places if path.exists()), None)
 
 
-def labels_of(description: dict, path: Path) -> tuple[Label, ...]:
-    """Classes of a ``dataset.json``: ``{"0": "background"}`` (MSD) or ``{"background": 0}`` (nnU-Net).
+def dataset_name(description: dict, folder: Path) -> str:
+    """The dataset's ``name``, else that of its folder."""
+    name = description.get("name")
+    return name if isinstance(name, str) and name.strip() and name.isprintable() else folder.resolve().name
 
-    "ignore" is none of them, see ``ignored_value``.
+
+def channels_of(description: dict, path: Path) -> tuple[str, ...] | None:
+    """Channel names of a ``dataset.json``: ``channel_names`` (nnU-Net) or ``modality`` (MSD); None if it has neither.
+
+    Both are an object of index and name, either way round, a list of names, or one name.
+
+    Raises:
+        InputError: if they are something else.
     """
-    found = description.get("labels")
-    if not isinstance(found, dict) or not found:
-        raise InputError(
-            f"{path}: 'labels' is {found!r}; accepted is an object such as {{'background': 0, 'tumour': 1}}"
-        )
-    labels = []
-    for key, value in found.items():
-        if isinstance(value, list):
-            raise InputError(f"{path}: label {key!r} is a region of values {value}; one value per label is accepted")
-        name, number = (value, key) if re.fullmatch(r"\d+", str(key)) else (key, value)
-        if not re.fullmatch(r"\d+", str(number)):
-            raise InputError(f"{path}: label {key!r} has value {value!r}; a whole number from 0 is accepted")
-        labels.append(Label(str(name), int(number)))
-    labels.sort(key=lambda label: label.value)
-    if labels[0].value != 0:
-        labels.insert(0, Label("background", 0))
-    if labels[0].name == IGNORE:
-        raise InputError(f"{path}: label {IGNORE!r} has value 0, which is the background's; give it another")
-    for a, b in itertools.pairwise(labels):
-        if a.value == b.value:
-            raise InputError(f"{path}: labels {a.name!r} and {b.name!r} share the value {a.value}; give each its own")
-    labels = [label for label in labels if label.name != IGNORE]
-    if len(labels) < 2:
-        raise InputError(f"{path}: only the background is listed in 'labels'; add the structures to segment")
-    return tuple(labels)
+    key = next((key for key in ("channel_names", "modality") if description.get(key)), None)
+    if key is None:
+        return None
+    given = description[key]
+    if isinstance(given, str):
+        return (given,)
+    if isinstance(given, list) and all(isinstance(name, str) for name in given):
+        return tuple(given)
+    pairs = list(given.items()) if isinstance(given, dict) else []
+    if pairs and all(whole(index) is not None for index, _ in pairs):
+        return tuple(str(name) for _, name in sorted(pairs, key=lambda pair: whole(pair[0])))
+    if pairs and all(whole(index) is not None for _, index in pairs):
+        return tuple(name for name, _ in sorted(pairs, key=lambda pair: whole(pair[1])))
+    raise InputError(f"{path}: expected {key!r} to be an object such as {{'0': 'MRI'}}, got {shown(given)}")
 
 
-def ignored_value(description: dict) -> int | None:
-    """The value of voxels that nobody has labelled, which nnU-Net v2 calls "ignore"; None if there is none.
+def whole(value) -> int | None:
+    """A whole number from 0, whether JSON holds it as number or text; None for anything else."""
+    if isinstance(value, str):
+        digits = value.strip()
+        return int(digits) if digits.isascii() and digits.isdecimal() and len(digits) < 10 else None
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 <= value < 1e9 or value != int(value):
+        return None
+    return int(value)
+
+
+def listed_path(folder: Path, text, follow: bool = False) -> Path:
+    """The file that a path in ``dataset.json`` names.
+
+    A link inside the folder may lead anywhere: the user made it. Windows' separators, and letters with accents in the
+    spelling of macOS, find the file as well.
 
     Args:
-        description: a ``dataset.json`` whose labels ``labels_of`` has accepted.
+        folder: that the path starts from.
+        text: what the file says, of whatever type.
+        follow: whether it may lead out of the folder.
+
+    Returns:
+        The path; whether there is a file is another question.
+
+    Raises:
+        InputError: if it is no path, or leads out of the folder.
     """
-    labels = description.get("labels")
-    for key, value in labels.items() if isinstance(labels, dict) else ():
-        if IGNORE in (key, value):
-            return int(value if key == IGNORE else key)
-    return None
+    if not isinstance(text, str) or not text.strip() or not _writable(text):
+        raise InputError(f"expected the path of a file, got {shown(text)}")
+    spellings = [text, *([text.replace("\\", "/")] if "\\" in text else [])]
+    for spelling in spellings:
+        normal = os.path.normpath(spelling)
+        if not follow and (
+            os.path.isabs(normal) or PureWindowsPath(text).drive or normal.split(os.sep)[0] == os.pardir
+        ):
+            raise InputError(
+                f"{shown(text)} leads out of the dataset's folder; expected a path inside it, or allow it by "
+                "--follow-paths"
+            )
+    forms = [unicodedata.normalize(form, spelling) for spelling in spellings for form in ("NFC", "NFD")]
+    paths = [folder / os.path.normpath(spelling) for spelling in (*spellings, *forms)]
+    return next((path for path in paths if os.path.isfile(path)), paths[0])
 
 
-def channels_of(description: dict, path: Path) -> tuple[str, ...]:
-    """Channel names of a ``dataset.json``: ``channel_names`` (nnU-Net) or ``modality`` (MSD)."""
-    names = description.get("channel_names") or description.get("modality") or {"0": "image"}
-    if not isinstance(names, dict):
-        raise InputError(f"{path}: channel names are {names!r}; accepted is an object such as {{'0': 'MRI'}}")
+def _writable(text):
     try:
-        return tuple(str(name) for _, name in sorted(names.items(), key=lambda item: int(item[0])))
-    except ValueError:
-        raise InputError(f"{path}: channel names {names!r}: the keys must be 0, 1, ...") from None
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return not any(unicodedata.category(letter) == "Cc" for letter in text)
 
 
 def all_exist(paths, where: str, problems: list[str]) -> bool:
     """Whether all files are there; those that are not are added to ``problems``."""
-    missing = [path for path in paths if not path.is_file()]
+    missing = [path for path in paths if not os.path.isfile(path)]
     problems.extend(f"{where}: {path} is missing" for path in missing)
     return not missing

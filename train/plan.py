@@ -139,6 +139,7 @@ class Plan:
         folds: for each fold the names of its validation cases.
         fingerprint: what was measured of the dataset.
         reasons: field name to the rule that decided it, for ``zoo plan --explain``.
+        images_folder: the folder of images that was planned for (plain dataset layout).
         labels_folder: the folder of labels that was planned for (plain dataset layout).
         ignore: value of voxels in label files that count in no loss, no draw of patches and no score; None for none.
         bounds: what network and patch were chosen to keep to, by the names of ``zoo plan``'s options.
@@ -159,6 +160,7 @@ class Plan:
     labels_folder: str = "labels"
     ignore: int | None = None
     bounds: dict = field(default_factory=dict)
+    images_folder: str = "images"
 
     @property
     def ignore_class(self) -> int | None:

@@ -94,6 +94,7 @@ def make_plan(
         folds=split(dataset.cases, folds, seed),
         fingerprint=measured,
         reasons=reasons,
+        images_folder=dataset.images_folder,
         labels_folder=dataset.labels_folder,
         ignore=dataset.ignore,
         bounds=asked if bounds else {},

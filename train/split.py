@@ -34,7 +34,7 @@ def split(cases: Sequence, folds: int = 5, seed: int = 0) -> tuple[tuple[str, ..
         raise InputError(
             f"{len(labelled)} labelled cases in {len(sizes)} groups cannot make {folds} folds; "
             + (f"ask for --folds {len(sizes)} or name" if len(sizes) >= 2 else "add cases or name")
-            + " the groups with --group-pattern"
+            + " the groups with --groups"
         )
     groups = sorted(sizes)
     np.random.default_rng(seed).shuffle(groups)

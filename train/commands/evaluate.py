@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
+from train.commands.folder_options import add_folder_options, choices_of
 
 
 def add_evaluate(subparsers) -> None:
@@ -21,7 +22,7 @@ def add_evaluate(subparsers) -> None:
     parser.add_argument("run", type=Path, help="the --out of a zoo train")
     parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
     parser.add_argument("--fold", help="fold to score (default: the run's), or of several runs all, or some as 0,1,2")
-    parser.add_argument("--labels", help="folder of labels (default: the one trained with)")
+    add_folder_options(parser, planned=True)
     parser.add_argument("--mirror", action="store_true", help="average over flips along the plan's mirror axes")
     parser.add_argument(
         "--ensemble",
@@ -127,6 +128,6 @@ def _ensemble(args, runs, dataset):
 
 
 def _dataset(args, run):
-    from train.dataset import open_dataset
+    from train.dataset import read_dataset
 
-    return open_dataset(args.folder or run.dataset, args.labels or run.plan.labels_folder, labels=run.plan.labels)
+    return read_dataset(args.folder or run.dataset, choices_of(args, run.plan))

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from medseg.command import next_command
+from train.commands.folder_options import add_folder_options, choices_of
 
 
 def add_finetune(subparsers) -> None:
@@ -25,7 +26,7 @@ def add_finetune(subparsers) -> None:
     )
     parser.add_argument("--epochs", type=int, help="of the plan's steps per epoch (default: 6)")
     parser.add_argument("--learning-rate", type=float, help="highest (default: a tenth of the run's)")
-    parser.add_argument("--labels", help="folder of labels (default: the one trained with)")
+    add_folder_options(parser, planned=True)
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
     parser.set_defaults(handler=run_finetune)
@@ -34,14 +35,13 @@ def add_finetune(subparsers) -> None:
 def run_finetune(args) -> int:
     """Handle ``zoo finetune``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
-    from train.dataset import open_dataset
+    from train.dataset import read_dataset
     from train.finetuning import EPOCHS, finetune
     from train.run import open_run
 
     run = open_run(args.run)
     check_request(args, run)
-    labels = args.labels or run.plan.labels_folder
-    dataset = open_dataset(args.folder or run.dataset, labels, labels=run.plan.labels)
+    dataset = read_dataset(args.folder or run.dataset, choices_of(args, run.plan))
     try:
         made = finetune(
             run,

@@ -10,6 +10,7 @@ from medseg import record
 from medseg.byte_sizes import parse_size
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
+from train.commands.folder_options import add_folder_options, choices_of, repeated
 from train.plan import Plan
 
 
@@ -28,8 +29,7 @@ def add_plan(subparsers) -> None:
     parser.add_argument("--check", action="store_true", help="verify the dataset instead: print every problem at once")
     parser.add_argument("--plan", type=Path, help="with --check: also verify this plan against the dataset")
     parser.add_argument("--explain", action="store_true", help="say for each decision which rule made it")
-    parser.add_argument("--labels", help="folder of labels where there are several, such as labels_endo")
-    parser.add_argument("--group-pattern", help="regular expression for the patient in a case name")
+    add_folder_options(parser)
     parser.add_argument("--model", help="network, see zoo models (default: unet or unet3d)")
     parser.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of split and training (default: 0)")
@@ -80,13 +80,13 @@ def run_plan(args) -> int:
     if args.check:
         return _check(args)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # bounds count networks; TensorFlow's notes say nothing here
-    from train.dataset import open_dataset
+    from train.dataset import read_dataset
     from train.inspection import inspect
     from train.planning import make_plan
 
     out = args.out or Path("plan.json")
     check_request(args, out)
-    dataset = open_dataset(args.folder, args.labels, args.group_pattern)
+    dataset = read_dataset(args.folder, choices_of(args), args.groups)
     inspection = inspect(dataset, progress=not args.json)
     plan = make_plan(
         dataset,
@@ -121,8 +121,9 @@ def run_plan(args) -> int:
     if args.explain:
         print(explanation(plan))
     print(f"\nwritten to {out}" + ("" if args.explain else "; --explain tells why"))
-    labels = f" --labels {args.labels}" if args.labels else ""
-    next_command(f"zoo train {args.folder}{labels} --plan {out} --fold 0 --out runs/{args.folder.resolve().name}")
+    next_command(
+        f"zoo train {args.folder}{repeated(args)} --plan {out} --fold 0 --out runs/{args.folder.resolve().name}"
+    )
     return 0
 
 
@@ -134,7 +135,7 @@ def check_request(args, out) -> None:
         UsageError: for numbers out of range, or of another rank than the model's.
         InputError: if the plan could not be written.
     """
-    from train.grouping import check_pattern
+    from train.grouping import check_groups
     from train.plan_check import check_plan
     from train.preconditions import check_plan_file, stand_in
 
@@ -149,8 +150,8 @@ def check_request(args, out) -> None:
         raise UsageError("; ".join(f"--{name}: {rank} axes" for name, rank in ranks.items()) + "; give as many for all")
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads {args.threads}: expected at least 1")
-    if args.group_pattern is not None:
-        check_pattern(args.group_pattern)
+    if args.groups is not None:
+        check_groups(args.groups)
     check_plan_file(out)
 
 
@@ -197,8 +198,8 @@ def _check(args):
     from train.check import check_dataset
 
     plan = record.load(args.plan, Plan) if args.plan else None
-    labels = args.labels or (plan.labels_folder if plan else None)
-    report = check_dataset(args.folder, labels, args.group_pattern, plan, args.folds, args.seed, progress=not args.json)
+    choices = dataclasses.replace(choices_of(args, plan), labels=None)
+    report = check_dataset(args.folder, choices, args.groups, plan, args.folds, args.seed, progress=not args.json)
     if args.json:
         found = [{"message": problem.message, "fatal": problem.fatal} for problem in report.problems]
         emit_json({"cases": len(report.dataset.cases), "grouping": report.dataset.grouping, "problems": found})
@@ -214,7 +215,7 @@ def _check(args):
         print(f"{count} problem{'s' * (count > 1)} found in {args.folder}")
         return 1
     print("no problem found")
-    next_command(f"zoo plan {args.folder}" + (f" --labels {args.labels}" if args.labels else "") + " -o plan.json")
+    next_command(f"zoo plan {args.folder}{repeated(args)} -o plan.json")
     return 0
 
 

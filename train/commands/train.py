@@ -10,6 +10,7 @@ from medseg import record
 from medseg.command import next_command
 from medseg.errors import UsageError
 from train.chances import parse_chances, with_chances
+from train.commands.folder_options import add_folder_options, choices_of
 from train.plan import Network, Plan
 
 OVERRIDES = (
@@ -57,8 +58,7 @@ def add_train(subparsers) -> None:
         help="fold whose cases are held back (default: 0); all, or some as 0,1,2, are trained in turn into "
         "OUT/fold_0, ... and summed up by cross-validation; none trains on every case",
     )
-    parser.add_argument("--labels", help="folder of labels where there are several, such as labels_endo")
-    parser.add_argument("--group-pattern", help="regular expression for the patient in a case name")
+    add_folder_options(parser)
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
     parser.add_argument("--steps-per-epoch", type=int, help="instead of the plan's")
     parser.add_argument("--minutes", type=float, help="train for this long; the learning rate falls with the clock")
@@ -111,7 +111,7 @@ def add_train(subparsers) -> None:
 def run_train(args) -> int:
     """Handle ``zoo train``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
-    from train.dataset import open_dataset
+    from train.dataset import open_dataset, read_dataset
     from train.devices import is_cluster, open_engine
     from train.fit import fit
     from train.folds import fold_numbers, is_several
@@ -137,8 +137,7 @@ def run_train(args) -> int:
         # Whatever is asked of a run that was begun must agree with it; fit says so if it does not.
         known = overridden(begun.plan if args.plan is None else record.load(args.plan, Plan), args)
     check_request(args, known, begun=begun is not None)
-    labels = args.labels or (known.labels_folder if known else None)
-    dataset = open_dataset(args.folder, labels, args.group_pattern, known.labels if known else None)
+    dataset = read_dataset(args.folder, choices_of(args, known), args.groups)
     if known is None:
         check_request(args, None, dataset.labels)
     plan = known or overridden(make_plan(dataset, args.model, progress=chief), args)
@@ -178,7 +177,7 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
     from train.devices import is_cluster, open_engine
     from train.fit import check, check_fold
     from train.folds import check_folds, fold_folder, fold_numbers, is_several
-    from train.grouping import check_pattern
+    from train.grouping import check_groups
     from train.warm_start import check_source
 
     count = len(args.class_weights or ()) or 2
@@ -187,8 +186,8 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
     check(plan)
     folds = fold_numbers(args.fold, plan)
     check_fold(plan, folds[0])
-    if args.group_pattern is not None:
-        check_pattern(args.group_pattern)
+    if args.groups is not None:
+        check_groups(args.groups)
     if plan.training.start and not begun:
         check_source(plan.training.start, plan.network.name if known or args.model else None)
     if is_several(args.fold):

@@ -1,0 +1,48 @@
+"""The options that say how a dataset folder is read, the same for every command that opens one."""
+
+from train.listing import Choices
+
+
+def add_folder_options(parser, planned: bool = False) -> None:
+    """Add ``--images``, ``--labels`` and ``--follow-paths``, and where nothing is planned yet ``--groups``, to a parser.
+
+    Args:
+        parser: of a command that opens a dataset folder.
+        planned: whether a plan is there already, which knows the folders and has the folds.
+    """
+    default = "default: the one planned with" if planned else "default: images, imgs, image or img"
+    parser.add_argument("--images", help=f"folder of images in the dataset folder ({default})")
+    default = "default: the one planned with" if planned else "default: labels, masks, label or mask"
+    parser.add_argument("--labels", help=f"folder of labels, such as labels_endo where there are several ({default})")
+    parser.add_argument(
+        "--follow-paths", action="store_true", help="allow paths in dataset.json that lead out of the dataset folder"
+    )
+    if not planned:
+        parser.add_argument(
+            "--groups",
+            "--group-pattern",
+            dest="groups",
+            help="which cases are of one patient and never part in a split: none, a regular expression for the patient "
+            "in a case name, or a CSV file of case,group (default: read from the names, see zoo plan --explain)",
+        )
+
+
+def choices_of(args, plan=None) -> Choices:
+    """What the parsed options say, and the plan where they say nothing.
+
+    Args:
+        args: of a parser with ``add_folder_options``.
+        plan: a ``train.plan.Plan`` that was made for the folder, or None.
+    """
+    return Choices(
+        images_folder=args.images or (plan.images_folder if plan else None),
+        labels_folder=args.labels or (plan.labels_folder if plan else None),
+        labels=plan.labels if plan else None,
+        follow_paths=args.follow_paths,
+    )
+
+
+def repeated(args) -> str:
+    """The options that the next command needs too, as text to put behind the folder."""
+    words = [(f"--{name}", getattr(args, name)) for name in ("images", "labels") if getattr(args, name)]
+    return "".join(f" {option} {value}" for option, value in words) + " --follow-paths" * args.follow_paths
