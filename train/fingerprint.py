@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
+from imaging.files import SUFFIXES
 from train.inspection import CaseFacts
-from train.listing import SUFFIXES
 
 SAME_ORDER = 0.9  # share of the cases in which two classes must lie in the same order to count as ordered
 

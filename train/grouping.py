@@ -12,6 +12,7 @@ from medseg.errors import InputError, UsageError
 MIN_GROUPS = 5  # a cut of the names that leaves fewer groups than this is taken for a site or a disease, not a patient
 MAX_ENDINGS = 8  # phases, sequences or sides that scans of one patient are told apart by
 ALONE = "none"
+EACH = "each case is a group"
 
 # Endings that tell scans of one patient apart in any set, however few patients have several.
 _KNOWN = re.compile(
@@ -61,11 +62,7 @@ def group_names(names: Sequence[str], groups: str | None = None) -> Grouping:
         return Grouping(tuple(names), "each case is a group, as the user said")
     if groups is not None:
         return _by_file(names, Path(groups)) if Path(groups).is_file() else _by_pattern(names, groups)
-    grouping = (
-        _by_leading_number(names)
-        or _by_numbered_part(names)
-        or Grouping(tuple(names), "each case is a group of its own")
-    )
+    grouping = _by_leading_number(names) or _by_numbered_part(names) or Grouping(tuple(names), EACH)
     while (joined := _by_ending(grouping)) is not None:
         grouping = joined
     return grouping
@@ -168,21 +165,18 @@ def _by_ending(grouping):
         match = re.fullmatch(rf"(.*[^-_. ]){_SEPARATOR}+([^-_. ]+)", name)
         if match:
             members[match[1]].add(match[2])
-    several = {
-        begin: endings
-        for begin, endings in members.items()
-        if len(endings) > 1 or (begin in distinct and len(members) > 1)
-    }
-    known = {begin for begin, endings in several.items() if all(_KNOWN.fullmatch(ending) for ending in endings)}
-    joined = known if known and len(members) > 1 else set()
+    several = {begin: endings for begin, endings in members.items() if len(endings) > 1}
+    joined = {begin for begin in members if begin in distinct}  # a name and the same with more behind it
+    joined |= {begin for begin, endings in several.items() if all(_KNOWN.fullmatch(ending) for ending in endings)}
     if _recur(several, members, distinct):
-        joined = joined | set(several)
-    if not joined:
-        return None
+        joined |= set(several)
     groups = tuple(_beginning(group, joined) for group in grouping.groups)
+    if not joined or len(set(groups)) < 2:
+        return None
     endings = sorted({ending for begin in joined for ending in members[begin]})
     shown = ", ".join(endings[:MAX_ENDINGS]) + ", ..." * (len(endings) > MAX_ENDINGS)
-    return Grouping(groups, f"{grouping.rule}; joined where names differ in their last part alone ({shown})")
+    rule = f"names that differ in their last part alone ({shown}) are of one patient"
+    return Grouping(groups, rule if grouping.rule == EACH else f"{grouping.rule}; {rule}")
 
 
 def _recur(several, members, distinct):

@@ -9,6 +9,8 @@ from imaging.labels import Label, Region
 from medseg.errors import InputError
 from medseg.untrusted import read_json, shown
 
+DESCRIPTION = "dataset.json"
+
 
 @dataclass(frozen=True)
 class Choices:
@@ -55,14 +57,16 @@ class Listing:
 
 
 def description_of(folder: Path) -> dict:
-    """``dataset.json`` of a folder, or a MONAI ``datalist.json``; empty where there is neither.
+    """``dataset.json`` of a folder, or a MONAI datalist by another name; empty where there is neither.
 
     Raises:
-        InputError: if it is no JSON object.
+        InputError: if ``dataset.json`` is no JSON object.
     """
     path = description_file(folder)
     if path is None:
         return {}
+    if path.name != DESCRIPTION:
+        return _datalist(path)
     description = read_json(path, "dataset")
     if not isinstance(description, dict):
         raise InputError(f"{path}: expected an object with 'labels', got a {type(description).__name__}")
@@ -70,9 +74,22 @@ def description_of(folder: Path) -> dict:
 
 
 def description_file(folder: Path) -> Path | None:
-    """The file that describes a folder, or None."""
-    places = (folder / "dataset.json", folder / "datalist.json")
-    return next((path for path in places if path.exists()), None)
+    """The file that describes a folder: ``dataset.json``, else the only JSON file in it; or None."""
+    path = folder / DESCRIPTION
+    if path.exists():
+        return path
+    files = [file for file in folder.glob("*.json") if not file.name.startswith(".")]
+    return files[0] if len(files) == 1 else None
+
+
+def _datalist(path) -> dict:
+    """What a JSON file of another name says, if that is a list of cases."""
+    try:
+        description = read_json(path, "dataset")
+    except InputError:
+        return {}
+    listed = description.get("training") if isinstance(description, dict) else None
+    return description if isinstance(listed, list) else {}
 
 
 def dataset_name(description: dict, folder: Path) -> str:

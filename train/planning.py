@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from medseg.errors import InputError, UsageError
 from train.bounds import keep_bounds
 from train.candidates import NAMES, Bounds
-from train.dataset import problems_text
+from train.dataset import check_supported, problems_text
 from train.fingerprint import fingerprint
 from train.inspection import Inspection, inspect
 from train.plan import Network, Plan, Training
@@ -58,6 +58,7 @@ def make_plan(
         UsageError: for an unknown override, or values that cannot work together.
     """
     decided = _decided(overrides)
+    check_supported(dataset)
     inspection = inspection or inspect(dataset, progress)
     if inspection.fatal:
         raise InputError(problems_text(dataset.folder, inspection.fatal))

@@ -129,7 +129,7 @@ def test_a_grey_mask_is_no_label_map(tmp_path):
     write_flat(tmp_path, ["a"])
     grey = np.arange(64 * 48).reshape(64, 48, 1) % 200
     imaging.write(tmp_path / "labels" / "a.png", Scan(grey.astype(np.uint8), np.eye(4)))
-    with pytest.raises(InputError, match="200 distinct values so far, 64 classes at most"):
+    with pytest.raises(InputError, match="200 distinct values so far, expected 64 classes at most"):
         open_dataset(tmp_path)
 
 
@@ -150,10 +150,19 @@ def test_msd_lists_missing_and_doubled_files(tmp_path):
 @pytest.mark.parametrize(
     ("labels", "message"),
     [
-        ({}, "'labels' is {}"),
+        ({}, "expected 'labels' to be an object such as .*, got {}"),
         ({"0": "background"}, "only the background"),
         ({"background": 0, "a": 1, "b": 1}, "'a' and 'b' share the value 1"),
-        ({"background": 0, "whole": [1, 2]}, r"'whole' is a region of values \[1, 2\]"),
+        ({"background": 0, "whole": [1, 2]}, "expected 'regions_class_order' to be a list of 1 values"),
+        (
+            {"background": 0, "whole": [1, "b"]},
+            r"value \[1, 'b'\]; expected a whole number from 0, or a list",
+        ),
+        ({"background": 0, "a": True}, "'a' has value True"),
+        ({"0": "background", "1": "a", "2": "a"}, "two labels are called 'a'"),
+        ({"background": 0, "a\n": 1}, "is no name"),
+        ({"background": 0, "a": 1, "ignore": [2, 3]}, "'ignore' has the values"),
+        (5, "got 5"),
         ({"background": 0, "a": 1, "ignore": 1}, "'a' and 'ignore' share the value 1"),
         ({"a": 1, "ignore": 0}, "'ignore' has value 0, which is the background's"),
         ({"background": 0, "a": -1}, "'a' has value -1"),
@@ -169,7 +178,7 @@ def test_labels_that_cannot_be(tmp_path, labels, message):
 def test_what_is_no_dataset(tmp_path):
     with pytest.raises(InputError, match="no such folder"):
         open_dataset(tmp_path / "nowhere")
-    with pytest.raises(InputError, match="not a dataset; accepted are"):
+    with pytest.raises(InputError, match=r"not a dataset; expected dataset\.json"):
         open_dataset(tmp_path)
     (tmp_path / "dataset.json").write_text("{")
     with pytest.raises(InputError, match=r"dataset\.json: not readable as JSON"):

@@ -130,4 +130,5 @@ def _ensemble(args, runs, dataset):
 def _dataset(args, run):
     from train.dataset import read_dataset
 
-    return read_dataset(args.folder or run.dataset, choices_of(args, run.plan))
+    folder = args.folder or run.dataset
+    return read_dataset(folder, choices_of(args, run.plan, folder))

@@ -41,7 +41,8 @@ def run_finetune(args) -> int:
 
     run = open_run(args.run)
     check_request(args, run)
-    dataset = read_dataset(args.folder or run.dataset, choices_of(args, run.plan))
+    folder = args.folder or run.dataset
+    dataset = read_dataset(folder, choices_of(args, run.plan, folder))
     try:
         made = finetune(
             run,

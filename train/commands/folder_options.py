@@ -1,10 +1,12 @@
 """The options that say how a dataset folder is read, the same for every command that opens one."""
 
+from pathlib import Path
+
 from train.listing import Choices
 
 
 def add_folder_options(parser, planned: bool = False) -> None:
-    """Add ``--images``, ``--labels`` and ``--follow-paths``, and where nothing is planned yet ``--groups``, to a parser.
+    """Add ``--images``, ``--labels`` and ``--follow-paths`` to a parser, and ``--groups`` where nothing is planned yet.
 
     Args:
         parser: of a command that opens a dataset folder.
@@ -27,16 +29,22 @@ def add_folder_options(parser, planned: bool = False) -> None:
         )
 
 
-def choices_of(args, plan=None) -> Choices:
+def choices_of(args, plan=None, folder=None) -> Choices:
     """What the parsed options say, and the plan where they say nothing.
 
     Args:
         args: of a parser with ``add_folder_options``.
-        plan: a ``train.plan.Plan`` that was made for the folder, or None.
+        plan: a ``train.plan.Plan``, or None. Its folders count where the dataset folder has them.
+        folder: the dataset folder, by default ``args.folder``.
     """
+    folder = Path(folder or args.folder)
+
+    def planned(name):
+        return name if name is not None and (folder / name).is_dir() else None
+
     return Choices(
-        images_folder=args.images or (plan.images_folder if plan else None),
-        labels_folder=args.labels or (plan.labels_folder if plan else None),
+        images_folder=args.images or planned(plan and plan.images_folder),
+        labels_folder=args.labels or planned(plan and plan.labels_folder),
         labels=plan.labels if plan else None,
         follow_paths=args.follow_paths,
     )
