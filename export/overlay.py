@@ -6,6 +6,7 @@ import numpy as np
 
 from export.fidelity import WorstCase
 from imaging.labels import Label
+from imaging.scan import plane_axes
 
 COLOURS = ("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#d55e00", "#cc79a7", "#0072b2")  # Okabe and Ito
 ARTIFACT = "#d0006f"
@@ -24,7 +25,7 @@ def draw(case: WorstCase, labels: tuple[Label, ...]) -> bytes:
     from matplotlib.figure import Figure  # without pyplot there is no window system to choose
 
     flat = case.reference.ndim == 2
-    views = [None] if flat else range(3)
+    views = [None] if flat else plane_axes(case.reference.shape)
     figure = Figure(figsize=(4.2 * len(views), 4.4), layout="constrained")
     for place, axis in enumerate(views, start=1):
         axes = figure.add_subplot(1, len(views), place)
@@ -72,6 +73,8 @@ def _grey(image):
 
 def _outline(axes, masks, colour):
     reference, network, artifact = (mask.T.astype(float) for mask in masks)
+    if min(reference.shape) < 2:
+        return  # a line has no outline
     if reference.any():
         axes.contourf(reference, [0.5, 1.5], colors=[colour], alpha=0.3)
     for mask, line, style, width in ((network, colour, "solid", 2.2), (artifact, ARTIFACT, "dashed", 1.1)):

@@ -49,3 +49,13 @@ class Scan:
     def spacing(self) -> tuple[float, ...]:
         """Size of a voxel along each spatial axis in mm: the column norms of the affine."""
         return tuple(float(s) for s in np.linalg.norm(self.affine[:3, : self.rank], axis=0))
+
+
+def plane_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Axes of a volume whose slices are planes: all three, or the one across the slice where there is but one.
+
+    Args:
+        shape: of three axes.
+    """
+    axes = tuple(axis for axis in range(3) if min(size for other, size in enumerate(shape) if other != axis) > 1)
+    return axes or (2,)

@@ -5,6 +5,8 @@ import io
 
 import numpy as np
 
+from imaging.scan import plane_axes
+
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45")
 
 
@@ -95,7 +97,7 @@ def draw_overlay(scan, reference: np.ndarray, prediction: np.ndarray, names):
         prediction: (*spatial) class indices.
         names: of the classes, background first.
     """
-    views = [None] if reference.ndim == 2 else range(3)
+    views = [None] if reference.ndim == 2 else plane_axes(reference.shape)
     figure = _figure(4.2 * len(views), 4.2)
     for place, axis in enumerate(views, start=1):
         axes = figure.add_subplot(1, len(views), place)
@@ -107,7 +109,7 @@ def draw_overlay(scan, reference: np.ndarray, prediction: np.ndarray, names):
         for index in range(1, len(names)):
             colour = COLOURS[(index - 1) % len(COLOURS)]
             for mask, style in ((wanted == index, "solid"), (found == index, "dashed")):
-                if mask.any() and not mask.all():
+                if mask.any() and not mask.all() and min(mask.shape) > 1:
                     axes.contour(mask.T.astype(float), [0.5], colors=[colour], linestyles=style, linewidths=1.2)
         axes.set_aspect(size[1] / size[0])
         axes.set_axis_off()

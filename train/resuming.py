@@ -65,17 +65,19 @@ def dataset_folder(run: Run, asked=None) -> Path:
     return Path(asked)
 
 
-def require_same_labels(run: Run, labels: str | None) -> None:
-    """Require ``--labels``, if it was given, to name the folder of labels that the run was begun with.
+def require_same_folders(run: Run, images: str | None, labels: str | None) -> None:
+    """Require ``--images`` and ``--labels``, where given, to name the folders that the run was begun with.
 
     Raises:
         UsageError: naming both.
     """
-    if labels is not None and labels != run.plan.labels_folder:
-        raise UsageError(
-            f"{run.folder}: was begun with labels {run.plan.labels_folder}, not {labels}; resume it without --labels, "
-            "or give another --out"
-        )
+    plan = run.plan
+    for option, asked, begun in (("images", images, plan.images_folder), ("labels", labels, plan.labels_folder)):
+        if asked is not None and asked != begun:
+            raise UsageError(
+                f"{run.folder}: was begun with {option} {begun}, not {asked}; resume it without --{option}, or give "
+                "another --out"
+            )
 
 
 def _flat(values, prefix=""):

@@ -166,6 +166,18 @@ def test_flat_images_have_one_view(channels):
     assert figures.overlay(scan, label, label, ("background", "x")).startswith("data:image/png")
 
 
+@pytest.mark.parametrize("shape", [(20, 30, 1), (1, 20, 30), (20, 1, 30), (20, 1, 1)])
+def test_volumes_of_one_slice_have_one_view(shape):
+    from imaging.scan import Scan
+
+    label = np.zeros(shape, int)
+    label.reshape(-1)[: label.size // 3] = 1
+    scan = Scan(np.random.default_rng(0).normal(size=(*shape, 1)), np.eye(4))
+    drawn = figures.draw_overlay(scan, label, label, ("background", "x"))
+    assert len(drawn.axes) == 1
+    assert figures.png(drawn)
+
+
 def test_train_and_evaluate_from_the_command_line(dataset, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
     from medseg import record

@@ -116,7 +116,7 @@ def run_train(args) -> int:
     from train.fit import fit
     from train.folds import fold_numbers, is_several
     from train.planning import make_plan
-    from train.resuming import dataset_folder, require_same_labels
+    from train.resuming import dataset_folder, require_same_folders
 
     engine = open_engine(args.devices) if is_cluster() else None  # before anything else computes
     chief = engine is None or engine.chief
@@ -124,7 +124,7 @@ def run_train(args) -> int:
     begun = _begun(args, several) if args.resume else None
     if begun is not None:
         args.folder = dataset_folder(begun, args.folder)
-        require_same_labels(begun, args.labels)
+        require_same_folders(begun, args.images, args.labels)
     elif args.folder is None:
         missing = "holds no run to resume" if args.resume else "will hold a new run"
         raise UsageError(f"{args.out}: {missing}; give the dataset folder, zoo train FOLDER --out {args.out}")
