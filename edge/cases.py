@@ -29,7 +29,8 @@ def find_cases(scans: Sequence[str], output: str, channels: int) -> tuple[Case, 
     Args:
         scans: each a file, the files of the channels joined by commas, or a folder. In a folder where all files are
             named ``case_0000.ext``, ``case_0001.ext``, ... these are the channels of one case (nnU-Net's naming).
-        output: a file if ``scans`` is one scan, else a folder; for one scan an existing folder will do too.
+        output: a file if ``scans`` is one scan, else a folder; for one scan a folder will do too. A name with the
+            suffix of a scan is a file, one without a suffix or with a separator at its end a folder.
         channels: channels that the network takes.
 
     Returns:
@@ -46,8 +47,9 @@ def find_cases(scans: Sequence[str], output: str, channels: int) -> tuple[Case, 
         else:
             found.append(_named(given))
     into = Path(output)
-    if len(scans) > 1 or Path(scans[0]).is_dir() or into.is_dir() or output.endswith(os.sep):
-        if into.is_file():
+    several = len(scans) > 1 or Path(scans[0]).is_dir()
+    if several or _is_folder(output):
+        if into.is_file() or (several and not _is_folder(output) and output.lower().endswith(SUFFIXES)):
             raise UsageError(f"--out {output}: is a file; {len(found)} scans need a folder")
         cases = tuple(Case(files, into / name) for files, name in found)
     else:
@@ -57,6 +59,12 @@ def find_cases(scans: Sequence[str], output: str, channels: int) -> tuple[Case, 
         cases = (Case(found[0][0], into),)
     _check_outputs(cases)
     return cases
+
+
+def _is_folder(output):
+    """Whether a name is a folder's, of one that exists or of one to be made."""
+    path = Path(output)
+    return path.is_dir() or output.endswith(os.sep) or (not path.suffix and not path.is_file())
 
 
 def _named(given):

@@ -5,6 +5,7 @@ import contextlib
 import dataclasses
 import os
 import sys
+import traceback
 
 from medseg import command
 from medseg.errors import InputError, UsageError
@@ -133,12 +134,15 @@ def segment_scans(segmenter, args) -> None:
     for case in cases:
         try:
             reports.append(_segment(segmenter, case, Bar(case.scan[0].name) if len(cases) == 1 else None))
-        except InputError as error:
+        except Exception as error:  # whatever it is, it must not cost the user the other scans
+            reason = _reason(error, case)
+            if len(cases) == 1 and isinstance(error, MemoryError):
+                raise InputError(f"{reason}; crop the scan or use a larger machine") from None
             if len(cases) == 1:
                 raise
             bar.close()
-            print(f"error: {error}", file=sys.stderr)
-            reports.append({"scan": case.name, "error": str(error)})
+            print(f"error: {reason}", file=sys.stderr)
+            reports.append({"scan": case.name, "error": reason})
         if len(cases) > 1:
             bar(len(reports), len(cases))
     bar.close()
@@ -202,6 +206,15 @@ def _segment(segmenter, case, bar):
         "seconds": segmentation.seconds,
         "stages": segmentation.stages,
     }
+
+
+def _reason(error, case):
+    """One line for an error of a scan, with the scan's name; messages for users have it already."""
+    if isinstance(error, InputError):
+        return str(error)
+    if os.environ.get("MEDSEG_TRACEBACK"):
+        traceback.print_exception(error)
+    return f"{case.name}: {type(error).__name__}: {' '.join(str(error).split())}"
 
 
 def _print_reports(reports, manifest):

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from edge.measure import volumes_ml
 from edge.shipped import locate
 from imaging.nifti import smallest
 from imaging.recipe import prepare, restore_classes
-from imaging.scan import Scan
+from imaging.scan import Scan, as_scan
 from imaging.tiling import predict_tiled
 
 
@@ -63,27 +63,37 @@ class Segmenter:
         """
         return predict_tiled(voxels, self.manifest.patch, self.manifest.overlap, self.runner.run, progress)
 
-    def predict(self, scan: Scan, progress: Callable[[int, int], None] | None = None) -> Segmentation:
+    def predict(
+        self, scan: Scan | np.ndarray, progress: Callable[[int, int], None] | None = None, spacing=None
+    ) -> Segmentation:
         """Segment a scan.
 
         Args:
-            scan: as ``imaging.read`` returns it; any size, spacing and orientation.
+            scan: as ``imaging.read`` returns it; any size, spacing and orientation. Or an array (*spatial) or
+                (*spatial, C): its axes then run to the patient's right, front and head (RAS), in 2D along rows and
+                columns; for one that lies otherwise give ``imaging.Scan(voxels, affine)``.
             progress: called after each tile with the number of tiles done and of all.
+            spacing: of an array, voxel size in mm per spatial axis; may be left out in 2D, where it is then 1.
 
         Returns:
             The segmentation, in the scan's own geometry.
 
         Raises:
             InputError: if the scan's axes or channels are not the network's, or it holds NaN or infinite voxels.
+            UsageError: if an array of a 3D scan has no spacing, or a scan has one besides its affine.
+
+        Example:
+            >>> labels = segmenter.predict(array, spacing=(0.8, 0.8, 2.5)).labels.voxels[..., 0]
         """
         began = time.perf_counter()
+        scan = as_scan(scan, self.manifest.recipe.rank, spacing)
         prepared = prepare(scan, self.manifest.recipe)
         ready = time.perf_counter()
         scores = self.logits(prepared.voxels, progress)
         scored = time.perf_counter()
         classes = restore_classes(scores, prepared, scan)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
-        labels = Scan(values[classes][..., None], scan.affine)
+        labels = replace(scan, voxels=values[classes][..., None])
         volumes = volumes_ml(labels, self.manifest.labels)
         ended = time.perf_counter()
         stages = {"prepare": ready - began, "network": scored - ready, "restore": ended - scored}

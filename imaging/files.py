@@ -1,5 +1,6 @@
 """Scans from files and to files, by suffix."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from medseg.errors import InputError
 NIFTI = (".nii", ".nii.gz")
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 SUFFIXES = NIFTI + IMAGES
+PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
 
 
 def suffix(path) -> str:
@@ -26,6 +28,11 @@ def suffix(path) -> str:
     for known in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(known):
             return known
+    if name.endswith(PAIR):
+        raise InputError(
+            f"{path}: is one of a pair of files; convert the pair to one file, for example by nib-convert "
+            f"{Path(path).stem}.hdr {Path(path).stem}.nii.gz"
+        )
     raise InputError(f"{path}: its suffix is not one of {', '.join(SUFFIXES)}; convert it to one of them")
 
 
@@ -50,7 +57,9 @@ def read(paths, channels: int | None = None) -> Scan:
         raise InputError("no file given; accepted are one, or one per channel")
     scans = [_read_one(path, channels if len(files) == 1 else 1) for path in files]
     scans[1:] = [align(scan, scans[0], path, files[0]) for path, scan in zip(files[1:], scans[1:], strict=True)]
-    scan = scans[0] if len(scans) == 1 else Scan(np.concatenate([s.voxels for s in scans], axis=-1), scans[0].affine)
+    scan = scans[0]
+    if len(scans) > 1:
+        scan = replace(scan, voxels=np.concatenate([s.voxels for s in scans], axis=-1))
     if channels is not None and scan.channels != channels:
         names = ", ".join(str(path) for path in files)
         raise InputError(f"{names}: {scan.channels} channels found, {channels} expected; give one file per channel")
@@ -82,7 +91,7 @@ def read_labels(path) -> Scan:
         )
     if voxels.size and np.abs(voxels).max() > 2**24:
         raise InputError(f"{path}: label values up to {np.abs(voxels).max():.0f}; accepted are at most {2**24}")
-    return Scan(smallest(voxels.astype(np.int32)), scan.affine)
+    return replace(scan, voxels=smallest(voxels.astype(np.int32)))
 
 
 def write(path, scan: Scan) -> None:
@@ -118,9 +127,12 @@ def _read_one(path, channels):
     # A NaN or infinity anywhere makes the sum one too, so the common case needs no array of flags.
     if not np.isfinite(scan.voxels.sum(dtype=np.float64)):
         bad = int(scan.voxels.size - np.count_nonzero(np.isfinite(scan.voxels)))
-        raise InputError(f"{path}: {bad} of {scan.voxels.size} voxels are NaN or infinite; replace them by numbers")
+        raise InputError(
+            f"{path}: {bad} of {scan.voxels.size} voxels are NaN or infinite; replace them by "
+            "numbers, outside the field of view for example by the value of air"
+        )
     if channels == 1 and scan.channels == 3 and scan.rank == 2:
         first = scan.voxels[..., :1]
         if (scan.voxels == first).all():
-            scan = Scan(np.ascontiguousarray(first), scan.affine)
+            scan = replace(scan, voxels=np.ascontiguousarray(first))
     return scan

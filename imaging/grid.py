@@ -1,5 +1,7 @@
 """Whether two scans lie on one voxel grid, whatever way their axes run."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from imaging.affine import index_map
@@ -49,7 +51,7 @@ def align(scan: Scan, like: Scan, name, like_name) -> Scan:
             f"{name}: lies up to {millimetres:.3g} mm ({voxels:.3g} voxels) away from {like_name}, expected at most "
             f"{SAME_GRID} voxels; resample one onto the other, or correct the affine in its header"
         )
-    return Scan(turned.voxels, like.affine)
+    return replace(like, voxels=turned.voxels)
 
 
 def _turned(scan, like):

@@ -3,9 +3,44 @@
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.untrusted import shown
 
 # A deviation this small against the mean is rounding of a constant image, not contrast.
 CONSTANT = 1e-7
+# Beyond this, squares overflow float32.
+LARGEST = 1e18
+KINDS = ("zscore", "zscore_foreground", "fixed", "unit")
+
+
+def check_clip(kind: str, low: float, high: float) -> None:
+    """Require the arguments of ``clip`` to make sense.
+
+    Raises:
+        InputError: for an unknown kind, or limits that are not finite or out of order.
+    """
+    if kind not in ("value", "percentile"):
+        raise InputError(f"clip kind {shown(kind)}: expected 'percentile' or 'value'")
+    lowest, highest = (0, 100) if kind == "percentile" else (-LARGEST, LARGEST)
+    if not lowest <= low < high <= highest:
+        raise InputError(f"clip limits {low} and {high}: expected low < high, both finite, percentiles from 0 to 100")
+
+
+def check_normalise(kind: str, mean, std, channels: int) -> None:
+    """Require the arguments of ``normalise`` to make sense for so many channels.
+
+    Raises:
+        InputError: for an unknown kind, or for "fixed" without a finite mean and a positive deviation per channel.
+    """
+    if kind not in KINDS:
+        raise InputError(f"normalise kind {shown(kind)}: expected one of {', '.join(map(repr, KINDS))}")
+    if kind != "fixed":
+        return
+    fits = len(mean) == channels and len(std) == channels
+    if not fits or not all(abs(m) <= LARGEST for m in mean) or not all(1 / LARGEST <= s <= LARGEST for s in std):
+        raise InputError(
+            f"normalise 'fixed' with mean {shown(tuple(mean))} and std {shown(tuple(std))} for {channels} channels: "
+            "expected one finite mean and one positive deviation per channel"
+        )
 
 
 def clip(voxels: np.ndarray, kind: str, low: float, high: float) -> np.ndarray:
@@ -23,10 +58,7 @@ def clip(voxels: np.ndarray, kind: str, low: float, high: float) -> np.ndarray:
     Raises:
         InputError: for an unknown kind or limits out of order.
     """
-    if kind not in ("value", "percentile"):
-        raise InputError(f"clip kind {kind!r}: accepted are 'percentile' and 'value'")
-    if not low < high or (kind == "percentile" and not 0 <= low < high <= 100):
-        raise InputError(f"clip limits {low} and {high}: accepted is low < high, percentiles from 0 to 100")
+    check_clip(kind, low, high)
     for c in range(voxels.shape[-1]):
         channel = voxels[..., c]
         limits = np.percentile(channel, (low, high)) if kind == "percentile" else (low, high)
@@ -55,11 +87,7 @@ def normalise(voxels: np.ndarray, kind: str, mean=(), std=(), foreground: np.nda
         InputError: for an unknown kind, or for "fixed" without a mean and a positive deviation for every channel.
     """
     channels = voxels.shape[-1]
-    if kind == "fixed" and (len(mean) != channels or len(std) != channels or not all(s > 0 for s in std)):
-        raise InputError(
-            f"normalise 'fixed' with mean {tuple(mean)} and std {tuple(std)} for {channels} channels: accepted are one "
-            "mean and one positive deviation per channel"
-        )
+    check_normalise(kind, mean, std, channels)
     for c in range(channels):
         channel = voxels[..., c]
         if kind == "zscore":
@@ -70,12 +98,10 @@ def normalise(voxels: np.ndarray, kind: str, mean=(), std=(), foreground: np.nda
         elif kind == "fixed":
             channel -= np.float32(mean[c])
             channel *= np.float32(1 / std[c])
-        elif kind == "unit":
+        else:
             low, high = float(channel.min()), float(channel.max())
             channel -= np.float32(low)
             channel *= np.float32(1 / (high - low)) if high > low else 0
-        else:
-            raise InputError(f"normalise kind {kind!r}: accepted are 'zscore', 'zscore_foreground', 'fixed' and 'unit'")
     return voxels
 
 

@@ -4,6 +4,7 @@ import numpy as np
 
 from imaging.scan import Scan
 from medseg.errors import UsageError
+from medseg.untrusted import shown
 
 
 def axis_codes(affine: np.ndarray) -> str:
@@ -20,7 +21,7 @@ def check_codes(codes: str) -> None:
         UsageError: otherwise.
     """
     if sorted("RAS"["RLAPSI".index(c) // 2] if c in "RLAPSI" else "?" for c in codes) != ["A", "R", "S"]:
-        raise UsageError(f"orientation {codes!r}: accepted is one each of R or L, A or P, S or I, such as 'RAS'")
+        raise UsageError(f"orientation {shown(codes)}: expected one each of R or L, A or P, S or I, such as 'RAS'")
 
 
 def reorient(scan: Scan, codes: str) -> Scan:
@@ -39,7 +40,7 @@ def reorient(scan: Scan, codes: str) -> Scan:
     """
     check_codes(codes)
     if scan.rank != 3:
-        raise UsageError(f"orientation {codes!r} for a scan of shape {scan.shape}: accepted are 3 spatial axes")
+        raise UsageError(f"orientation {codes!r} for a scan of shape {scan.shape}: expected 3 spatial axes")
     from nibabel import orientations
 
     have = orientations.io_orientation(scan.affine)

@@ -6,15 +6,15 @@ import numpy as np
 
 from imaging.affine import moved
 from imaging.components import fill_holes
-from imaging.intensity import clip, normalise
-from imaging.orientation import reorient
-from imaging.resampling import INTERPOLATIONS, maps_exactly, onto, resample
+from imaging.intensity import check_clip, check_normalise, clip, normalise
+from imaging.orientation import check_codes, reorient
+from imaging.resampling import INTERPOLATIONS, check_grid, maps_exactly, onto, resample
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import shown
 
-# From a nanometre, below every microscope, to a metre, above every scanner.
-MIN_SPACING, MAX_SPACING = 1e-6, 1e3
+# From a nanometre, below every microscope, to a metre, above every scanner; sizes that no scan outgrows.
+LIMITS = {"spacing": (1e-6, 1e3, "mm"), "size": (1, 65536, "voxels")}
 MAX_CHANNELS = 1024
 
 
@@ -100,6 +100,8 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
         scan = reorient(scan, recipe.orientation)
     if recipe.crop_nonzero:
         scan = crop_nonzero(scan)
+    if recipe.spacing is not None or recipe.size is not None:
+        check_grid(scan, recipe.spacing, recipe.size)
     voxels = np.array(scan.voxels, np.float32, order="C")
     if not np.isfinite(voxels.sum(dtype=np.float64)):
         bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
@@ -244,20 +246,27 @@ def check(recipe: Recipe) -> None:
         UsageError: naming the field that does not.
     """
     if recipe.rank not in (2, 3):
-        raise UsageError(f"recipe rank {recipe.rank}: accepted are 2 and 3")
+        raise UsageError(f"recipe rank {recipe.rank}: expected 2 or 3")
     if recipe.orientation is not None and recipe.rank != 3:
-        raise UsageError(f"recipe orientation {recipe.orientation!r}: accepted for rank 3 only, use None")
+        raise UsageError(f"recipe orientation {recipe.orientation!r}: expected for rank 3 only, use None")
     if recipe.interpolation not in INTERPOLATIONS:
         raise UsageError(f"recipe interpolation {recipe.interpolation!r}: expected {' or '.join(INTERPOLATIONS)}")
     if recipe.spacing is not None and recipe.size is not None:
         raise UsageError("recipe: spacing and size exclude each other; leave one None")
-    for name in ("spacing", "size"):
+    for name, (low, high, unit) in LIMITS.items():
         value = getattr(recipe, name)
-        if value is not None and (len(value) != recipe.rank or not all(v > 0 for v in value)):
-            raise UsageError(f"recipe {name} {shown(tuple(value))}: accepted are {recipe.rank} positive numbers")
-    if recipe.spacing is not None and not all(MIN_SPACING <= s <= MAX_SPACING for s in recipe.spacing):
-        raise UsageError(
-            f"recipe spacing {shown(tuple(recipe.spacing))}: expected mm, {MIN_SPACING:g} to {MAX_SPACING:g} per axis"
-        )
+        if value is not None and (len(value) != recipe.rank or not all(low <= v <= high for v in value)):
+            raise UsageError(
+                f"recipe {name} {shown(tuple(value))}: expected {unit}, {low:g} to {high:g} along "
+                f"each of {recipe.rank} axes"
+            )
     if not 1 <= recipe.channels <= MAX_CHANNELS:
         raise UsageError(f"recipe channels {shown(recipe.channels)}: expected 1 to {MAX_CHANNELS}")
+    try:
+        if recipe.orientation is not None:
+            check_codes(recipe.orientation)
+        if recipe.clip is not None:
+            check_clip(recipe.clip.kind, recipe.clip.low, recipe.clip.high)
+        check_normalise(recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, recipe.channels)
+    except InputError as error:
+        raise UsageError(f"recipe: {error}") from None

@@ -7,11 +7,13 @@ import numpy as np
 from imaging.affine import AxisMap, axis_map, index_map, moved
 from imaging.interpolation import interpolate
 from imaging.scan import Scan
-from medseg.errors import UsageError
+from medseg.errors import InputError, UsageError
 from medseg.limits import check_bytes
 
 # An axis whose spacing is this close to the wanted one is left as it is, so that header noise blurs nothing.
 SPACING_TOLERANCE = 1e-3
+# Spacings further apart than this have different units, whatever their headers say.
+MOST_VOXELS = 1e4
 # A target voxel this far (in source voxels) beyond the last source centre still lies in the last source voxel.
 REACH = 0.5 + 1e-3
 INTERPOLATIONS = ("linear", "cubic")
@@ -38,37 +40,66 @@ def resample(scan: Scan, spacing=None, size=None, is_label: bool = False, interp
         A scan, float32 for an image, the given type for labels.
 
     Raises:
+        InputError: if old and new voxel size are ten thousand times apart.
         UsageError: if not exactly one of ``spacing`` and ``size`` is given, or it does not fit the scan.
     """
-    if (spacing is None) == (size is None):
-        raise UsageError("resample: give either a spacing in mm or a size in voxels, not both or neither")
-    wanted = tuple(spacing if size is None else size)
-    whole = size is None or all(float(w).is_integer() for w in wanted)
-    if len(wanted) != scan.rank or not whole or not all(np.isfinite(w) and w > 0 for w in wanted):
-        kind = "numbers of mm" if size is None else "whole numbers of voxels"
-        raise UsageError(f"resample to {wanted}: accepted are {scan.rank} positive {kind}, one per spatial axis")
-    if size is None:
-        ratio = np.array(wanted) / scan.spacing
-        ratio[np.abs(ratio - 1) < SPACING_TOLERANCE] = 1.0
-        # Rounded up, so that no part of the scan is left uncovered; the small term forgives rounding of the ratio.
-        with np.errstate(over="ignore", divide="ignore"):
-            shape = np.maximum(1, np.ceil(np.array(scan.shape) / ratio - 0.01))
-        shape = tuple(int(n) for n in np.minimum(shape, 2.0**62))
-    else:
-        shape = tuple(int(n) for n in wanted)
-    # Of every patient another size: what is too large is known before memory is taken.
-    check_bytes(f"scan of shape {scan.shape}", 4 * math.prod(shape) * scan.channels, f"its voxels resampled to {shape}")
-    if size is not None:
-        ratio = np.array(scan.shape) / np.array(shape)
-    offset = ((np.array(scan.shape) - 1) - (np.array(shape) - 1) * ratio) / 2
+    shape, ratio = check_grid(scan, spacing, size)
     if shape == scan.shape and np.all(ratio == 1):
         return scan
+    offset = ((np.array(scan.shape) - 1) - (np.array(shape) - 1) * ratio) / 2
     aligned = AxisMap(tuple(range(scan.rank)), tuple(ratio.tolist()), tuple(offset.tolist()))
     if interpolation == "cubic" and not is_label:
         voxels = cubic(scan.voxels, aligned, shape, thick_axis(scan.spacing, ratio * scan.spacing))
     else:
         voxels = (majority if is_label else interpolated)(scan.voxels, aligned, shape, antialias=True)
     return Scan(voxels, moved(scan.affine, offset, ratio))
+
+
+def check_grid(scan: Scan, spacing=None, size=None) -> tuple[tuple[int, ...], np.ndarray]:
+    """The grid that ``resample`` makes, and whether memory allows it, before any is taken.
+
+    Args:
+        scan: what would be resampled.
+        spacing: as for ``resample``.
+        size: as for ``resample``.
+
+    Returns:
+        The new spatial shape, and how many old voxels a new one spans along each axis.
+
+    Raises:
+        InputError: if old and new voxel size are ten thousand times apart, or the new grid is too large.
+        UsageError: if not exactly one of ``spacing`` and ``size`` is given, or it does not fit the scan.
+    """
+    shape, ratio = _new_grid(scan.shape, scan.spacing, spacing, size)
+    if shape != scan.shape:
+        check_bytes(
+            f"scan of shape {scan.shape}",
+            4 * math.prod(shape) * scan.channels,
+            f"its voxels of {_mm(scan.spacing)} resampled to {shape}{'' if spacing is None else f' of {_mm(spacing)}'} "
+            "(is the unit in its header right?)",
+        )
+    return shape, ratio
+
+
+def _new_grid(shape, old_spacing, spacing, size):
+    if (spacing is None) == (size is None):
+        raise UsageError("resample: give either a spacing in mm or a size in voxels, not both or neither")
+    target = tuple(spacing if size is None else size)
+    whole = size is None or all(float(n).is_integer() for n in target)
+    if len(target) != len(shape) or not whole or not all(np.isfinite(n) and n > 0 for n in target):
+        kind = "numbers of mm" if size is None else "whole numbers of voxels"
+        raise UsageError(f"resample to {target}: expected {len(shape)} positive {kind}, one per spatial axis")
+    if size is not None:
+        return tuple(int(n) for n in target), np.array(shape) / np.array(target, float)
+    ratio = np.array(target, float) / old_spacing
+    if not ((ratio > 1 / MOST_VOXELS) & (ratio < MOST_VOXELS)).all():
+        raise InputError(
+            f"voxels of {_mm(old_spacing)} resampled to {_mm(target)}: expected sizes less than "
+            f"{MOST_VOXELS:g} times apart; is the unit in the scan's header right?"
+        )
+    ratio[np.abs(ratio - 1) < SPACING_TOLERANCE] = 1.0
+    # Rounded up, so that no part of the scan is left uncovered; the small term forgives rounding of the ratio.
+    return tuple(int(n) for n in np.maximum(1, np.ceil(np.array(shape) / ratio - 0.01))), ratio
 
 
 def onto(
@@ -234,3 +265,7 @@ def _oblique(array, matrix, offset, shape, fill, is_label):
             )[0]
             out[i, outside, k] = fills[k]
     return out
+
+
+def _mm(spacing):
+    return " x ".join(f"{float(size):.4g}" for size in spacing) + " mm"

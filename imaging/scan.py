@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.errors import InputError
+from imaging.nifti_geometry import NiftiGeometry
+from medseg.errors import InputError, UsageError
 
 
 @dataclass(frozen=True)
@@ -14,6 +15,9 @@ class Scan:
     Args:
         voxels: array (*spatial, channels) with 2 or 3 spatial axes.
         affine: (4, 4), voxel index to world millimetres, RAS+ (NIfTI convention). A 2D image uses the first two axes.
+        geometry: what the header of the NIfTI file said that the scan was read from, so that it, or a segmentation
+            of it, is written back with the same; None for a scan from elsewhere or on another grid. A scan with other
+            voxels on the same grid is ``dataclasses.replace(scan, voxels=...)``.
 
     Raises:
         InputError: if the shapes do not fit together.
@@ -21,14 +25,15 @@ class Scan:
 
     voxels: np.ndarray
     affine: np.ndarray
+    geometry: NiftiGeometry | None = None
 
     def __post_init__(self):
         if self.voxels.ndim not in (3, 4):
             raise InputError(
-                f"scan voxels of shape {self.voxels.shape}: accepted are 2 or 3 spatial axes and a channel axis last"
+                f"scan voxels of shape {self.voxels.shape}: expected 2 or 3 spatial axes and a channel axis last"
             )
         if np.shape(self.affine) != (4, 4):
-            raise InputError(f"scan affine of shape {np.shape(self.affine)}: accepted is (4, 4)")
+            raise InputError(f"scan affine of shape {np.shape(self.affine)}: expected (4, 4)")
 
     @property
     def rank(self) -> int:
@@ -59,3 +64,38 @@ def plane_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     """
     axes = tuple(axis for axis in range(3) if min(size for other, size in enumerate(shape) if other != axis) > 1)
     return axes or (2,)
+
+
+def as_scan(given, rank: int, spacing=None) -> Scan:
+    """A scan from a scan or an array.
+
+    Args:
+        given: a Scan, which is returned as it is, or an array (*spatial) or (*spatial, C) of real numbers.
+        rank: spatial axes, 2 or 3.
+        spacing: voxel size in mm along each spatial axis of an array; 1 where left out in 2D.
+
+    Returns:
+        A scan whose axes run along those of the world, voxel 0 at its origin.
+
+    Raises:
+        InputError: if the array has other axes or holds no real numbers.
+        UsageError: if the spacing is missing, not positive, or given beside a Scan.
+    """
+    if isinstance(given, Scan):
+        if spacing is not None:
+            raise UsageError("spacing: a Scan has its own, in its affine; leave it out, or give an array")
+        return given
+    voxels = np.asarray(given)
+    if voxels.dtype.kind not in "biuf":
+        raise InputError(f"array of type {voxels.dtype}: expected integers or real numbers, or an imaging.Scan")
+    if voxels.ndim not in (rank, rank + 1) or voxels.size == 0:
+        raise InputError(
+            f"array of shape {voxels.shape}: expected {rank} spatial axes, and the channels last if there are several"
+        )
+    if spacing is None and rank == 3:
+        raise UsageError("spacing: missing; give the voxel size in mm of each axis, such as spacing=(0.8, 0.8, 2.5)")
+    sizes = np.ones(rank) if spacing is None else np.asarray(spacing, float)
+    if sizes.shape != (rank,) or not np.isfinite(sizes).all() or not (sizes > 0).all():
+        raise UsageError(f"spacing {spacing}: expected {rank} positive numbers of mm")
+    affine = np.diag([*sizes, *[1.0] * (4 - rank)])
+    return Scan(voxels if voxels.ndim == rank + 1 else voxels[..., None], affine)

@@ -132,7 +132,7 @@ SCANS = {
     "missing": (None, "bad.nii.gz: no such file"),
     "truncated": (b"\x1f\x8b\x08\x00garbage", "bad.nii.gz: cannot be read as NIfTI"),
     "text": (b"hello", "bad.nii.gz: is not a NIfTI file"),
-    "4D": (np.zeros((8, 8, 8, 5)), "bad.nii.gz: shape (8, 8, 8, 5) has 4 axes, accepted are 3 axes"),
+    "4D": (np.zeros((8, 8, 8, 5)), "bad.nii.gz: shape (8, 8, 8, 5) has 4 axes, expected 3 axes"),
     "2D": (np.zeros((8, 8)), "bad.nii.gz: shape (8, 8) has 2 spatial axes, folded-int8 takes 3"),
     "NaN": (np.full((8, 8, 8), np.nan), "bad.nii.gz: 512 of 512 voxels are NaN or infinite"),
     "infinite": (np.full((8, 8, 8), np.inf), "bad.nii.gz: 512 of 512 voxels are NaN or infinite"),
@@ -177,7 +177,7 @@ def test_constant_scan_works(artifacts, here):
         ("scan.nii.gz/seg.nii.gz", 1, "is not a folder"),
         ("seg.jpg", 2, "JPEG alters values"),
         ("seg.png", 2, "a 3D segmentation is written as .nii or .nii.gz"),
-        ("seg", 1, "its suffix is not one of"),
+        ("seg.v2", 1, "its suffix is not one of"),
     ],
 )
 def test_bad_outputs(artifacts, here, capfd, out, status, message):

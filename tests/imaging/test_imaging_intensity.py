@@ -66,7 +66,7 @@ def test_constant_image_becomes_zero(kind, value):
 
 @pytest.mark.parametrize(("mean", "std"), [((), ()), ((1,), (1,)), ((1, 2), (1, 0)), ((1, 2), (1, -1))])
 def test_fixed_needs_a_pair_per_channel(mean, std):
-    with pytest.raises(InputError, match="one mean and one positive deviation per channel"):
+    with pytest.raises(InputError, match="one finite mean and one positive deviation per channel"):
         normalise(voxels(), "fixed", mean, std)
 
 

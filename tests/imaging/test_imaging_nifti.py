@@ -72,7 +72,7 @@ def test_trailing_axes_of_one_are_dropped_beyond_three(tmp_path, shape):
 def test_four_axes_are_an_error_unless_channels_are_expected(tmp_path):
     data = np.random.default_rng(0).random((3, 4, 5, 2), np.float32)
     path = save(tmp_path / "a.nii.gz", data)
-    with pytest.raises(InputError, match=r"a\.nii\.gz: shape \(3, 4, 5, 2\) has 4 axes, accepted are 3 axes;"):
+    with pytest.raises(InputError, match=r"a\.nii\.gz: shape \(3, 4, 5, 2\) has 4 axes, expected 3 axes;"):
         read(path)
     with pytest.raises(InputError, match="3 axes and 3 channels last"):
         read(path, channels=3)
@@ -137,7 +137,7 @@ def test_complex_and_rgb_are_refused(tmp_path):
     with pytest.raises(InputError, match="voxels of type complex64"):
         read(save(tmp_path / "c.nii", np.ones((2, 2, 2), np.complex64)))
     rgb = np.zeros((2, 2, 2), np.dtype([("R", "u1"), ("G", "u1"), ("B", "u1")]))
-    with pytest.raises(InputError, match="accepted are integers and real numbers"):
+    with pytest.raises(InputError, match="expected integers or real numbers"):
         read(save(tmp_path / "r.nii", rgb))
 
 

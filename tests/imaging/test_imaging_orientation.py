@@ -64,5 +64,5 @@ def test_codes_that_are_none(codes):
 
 
 def test_two_axes_have_no_orientation():
-    with pytest.raises(UsageError, match="accepted are 3 spatial axes"):
+    with pytest.raises(UsageError, match="expected 3 spatial axes"):
         reorient(Scan(np.zeros((2, 2, 1)), np.eye(4)), "RAS")

@@ -236,11 +236,11 @@ def test_batch_limits():
         (lambda p: {"recipe": dataclasses.replace(p.recipe, spacing=(1.0, 1.0))}, "recipe spacing"),
         (
             lambda p: {"recipe": dataclasses.replace(p.recipe, normalise=Normalise("minmax"))},
-            "recipe: normalise kind 'minmax': accepted are 'zscore'",
+            "recipe: normalise kind 'minmax': expected one of 'zscore'",
         ),
         (
             lambda p: {"recipe": dataclasses.replace(p.recipe, orientation="RAA", spacing=(1e-9,) * 3)},
-            "recipe: orientation 'RAA': accepted is one each",
+            "recipe: orientation 'RAA': expected one each",
         ),
         (lambda p: {"network": Network("unet3d", {"classes": 5})}, "network.options holds classes; labels decide it"),
         (lambda p: {"training": dataclasses.replace(p.training, seed=-3)}, "training.seed is -3, accepted is from 0"),
