@@ -247,10 +247,16 @@ def check(recipe: Recipe) -> None:
     """
     if recipe.rank not in (2, 3):
         raise UsageError(f"recipe rank {recipe.rank}: expected 2 or 3")
+    if not 1 <= recipe.channels <= MAX_CHANNELS:
+        raise UsageError(f"recipe channels {shown(recipe.channels)}: expected 1 to {MAX_CHANNELS}")
     if recipe.orientation is not None and recipe.rank != 3:
         raise UsageError(f"recipe orientation {recipe.orientation!r}: expected for rank 3 only, use None")
     if recipe.interpolation not in INTERPOLATIONS:
         raise UsageError(f"recipe interpolation {recipe.interpolation!r}: expected {' or '.join(INTERPOLATIONS)}")
+    try:
+        _check_parts(recipe)
+    except InputError as error:
+        raise UsageError(f"recipe: {error}") from None
     if recipe.spacing is not None and recipe.size is not None:
         raise UsageError("recipe: spacing and size exclude each other; leave one None")
     for name, (low, high, unit) in LIMITS.items():
@@ -260,13 +266,11 @@ def check(recipe: Recipe) -> None:
                 f"recipe {name} {shown(tuple(value))}: expected {unit}, {low:g} to {high:g} along "
                 f"each of {recipe.rank} axes"
             )
-    if not 1 <= recipe.channels <= MAX_CHANNELS:
-        raise UsageError(f"recipe channels {shown(recipe.channels)}: expected 1 to {MAX_CHANNELS}")
-    try:
-        if recipe.orientation is not None:
-            check_codes(recipe.orientation)
-        if recipe.clip is not None:
-            check_clip(recipe.clip.kind, recipe.clip.low, recipe.clip.high)
-        check_normalise(recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, recipe.channels)
-    except InputError as error:
-        raise UsageError(f"recipe: {error}") from None
+
+
+def _check_parts(recipe):
+    if recipe.orientation is not None:
+        check_codes(recipe.orientation)
+    if recipe.clip is not None:
+        check_clip(recipe.clip.kind, recipe.clip.low, recipe.clip.high)
+    check_normalise(recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, recipe.channels)
