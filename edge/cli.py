@@ -1,14 +1,13 @@
 """The command line of the device: ``zoo-edge info``, ``predict`` and ``bench``."""
 
 import argparse
-import contextlib
 import dataclasses
-import os
 import sys
 import traceback
 
 from medseg import command
 from medseg.errors import InputError, UsageError
+from medseg.quiet import native_logs_hidden
 
 
 def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
@@ -16,11 +15,22 @@ def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description="Segment scans with an exported network, without TensorFlow."
     )
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_info(commands)
     add_predict(commands)
     add_bench(commands)
     return parser
+
+
+class Version(argparse.Action):
+    """Prints the version of the package, looked up when asked for."""
+
+    def __call__(self, parser, *_):
+        from importlib.metadata import version
+
+        print(version("medseg-zoo"))
+        parser.exit()
 
 
 def add_info(commands) -> None:
@@ -76,26 +86,12 @@ def info(args) -> None:
     """Print what an artifact is."""
     from edge.manifest import load_manifest
     from edge.shipped import locate
+    from edge.summary import summary
 
     manifest = load_manifest(args.artifact)
     if args.json:
         return command.emit_json(dataclasses.asdict(manifest))
-    recipe = manifest.recipe
-    grid = ("spacing " + _mm(recipe.spacing)) if recipe.spacing else ("size " + _by(recipe.size)) if recipe.size else ""
-    lines = {
-        "name": manifest.name,
-        "format": f"{manifest.format}, {(locate(args.artifact) / manifest.model).stat().st_size / 1e6:.2f} MB",
-        "sha256": f"{manifest.sha256} (matches)",
-        "channels": ", ".join(manifest.channels),
-        "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
-        "scan": ", ".join(filter(None, [f"{recipe.rank}D", recipe.orientation, grid, recipe.normalise.kind])),
-        "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
-        **_flat("source", manifest.source),
-        **_flat("verified", manifest.fidelity),
-    }
-    width = max(len(key) for key in lines)
-    for key, value in lines.items():
-        print(f"{key:{width}}  {value}")
+    print(summary(manifest, (locate(args.artifact) / manifest.model).stat().st_size))
     command.next_command(f"zoo-edge predict {args.artifact} SCAN -o OUT")
     return None
 
@@ -104,7 +100,7 @@ def predict(args) -> None:
     """Segment scans and print the volumes."""
     from edge.segmenter import load
 
-    with _quiet():
+    with native_logs_hidden():
         segmenter = load(args.artifact, args.threads, args.runtime)
     segment_scans(segmenter, args)
 
@@ -160,8 +156,8 @@ def bench(args) -> None:
     from edge.benchmark import compare, table
     from medseg.progress import Bar
 
-    with _quiet() as terminal:
-        bar = Bar("rounds", terminal)
+    with native_logs_hidden() as seen:
+        bar = Bar("rounds", seen)
         timings = compare(args.artifacts, args.threads, args.rounds, args.warmup, bar)
         bar.close()
     if args.json:
@@ -234,22 +230,6 @@ def _print_reports(reports, manifest):
         print(f"{report['output']} written, {report['seconds']:.2f} s")
 
 
-@contextlib.contextmanager
-def _quiet():
-    """Keep what LiteRT's native code says on opening a model off standard error; its errors come as exceptions.
-
-    Yields:
-        Standard error as it was, for what is meant to be seen meanwhile.
-    """
-    sys.stderr.flush()
-    with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), 2)
-        try:
-            yield kept
-        finally:
-            os.dup2(kept.fileno(), 2)
-
-
 def _add_threads(parser):
     parser.add_argument("--threads", type=_positive, default=2, help="processor threads (default 2)")
 
@@ -267,18 +247,3 @@ def _positive(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
-
-
-def _flat(name, data):
-    """Nested objects as one line each: "verified dice drop": 0.0004."""
-    if not isinstance(data, dict):
-        return {name: f"{data:g}" if isinstance(data, float) else data}
-    return {key: value for inner in data for key, value in _flat(f"{name} {inner}", data[inner]).items()}
-
-
-def _mm(spacing):
-    return " x ".join(f"{s:g}" for s in spacing) + " mm"
-
-
-def _by(sizes):
-    return " x ".join(str(n) for n in sizes)

@@ -13,6 +13,7 @@ from imaging.labels import Label
 from imaging.scoring import DISTANCES
 from imaging.tiling import predict_tiled
 from medseg.errors import InputError
+from medseg.progress import track
 from medseg.record import write_text
 from train.pipeline import fold_cases
 from train.plan import Plan
@@ -160,10 +161,8 @@ def score_cases(
     Raises:
         imaging.InputError: if image and label of a case differ in geometry.
     """
-    from tqdm import tqdm
-
     scores = {}
-    for case in tqdm(cases, "evaluate", unit="case", disable=not progress, leave=False):
+    for case in track(cases, "evaluate", show=progress):
         scan, reference = read_case(case, labels, channels, ignore)
         found = segment(scan)
         scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing)

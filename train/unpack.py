@@ -8,6 +8,7 @@ import zlib
 from pathlib import Path, PurePosixPath
 
 from medseg.errors import InputError
+from medseg.progress import track
 
 
 def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
@@ -27,8 +28,6 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
     Raises:
         InputError: if the archive is damaged, reaches elsewhere or holds no ``dataset.json``.
     """
-    from tqdm import tqdm
-
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -36,7 +35,7 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
             members = [member for member in tar if not PurePosixPath(member.name).name.startswith("._")]
             for member in members:
                 _require_safe(archive, member)
-            for member in tqdm(members, "unpack", unit="file", delay=1, disable=not progress, leave=False):
+            for member in track(members, "unpack", show=progress):
                 place = folder / member.name
                 if member.isdir():
                     place.mkdir(parents=True, exist_ok=True)
@@ -69,8 +68,6 @@ def verify_members(folder: Path, cases: int | None, read_all: bool = False, prog
     Raises:
         InputError: if cases are missing, damaged or fewer or more than told.
     """
-    from tqdm import tqdm
-
     from train import layouts
 
     listing = layouts.read(folder)
@@ -81,7 +78,7 @@ def verify_members(folder: Path, cases: int | None, read_all: bool = False, prog
             problems.append(f"{len(listing.entries)} labelled cases, {wanted} are expected")
     if read_all and not problems:
         files = [path for entry in listing.entries for path in (*entry.images, entry.label)]
-        for path in tqdm(files, "verify", unit="file", delay=1, disable=not progress, leave=False):
+        for path in track(files, "verify", show=progress):
             if path.suffix == ".gz" and not _whole(path):
                 problems.append(f"{path.name} is damaged")
     if problems:

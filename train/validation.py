@@ -9,6 +9,7 @@ import numpy as np
 import imaging
 from imaging.overlap import dice
 from imaging.tiling import predict_tiled
+from medseg.progress import track
 from train.curves import DICE
 from train.evaluate import patch_predictor
 
@@ -90,11 +91,9 @@ class Validation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.plan.training.validate_every and not self.model.stop_training:
             return
-        from tqdm import tqdm
-
         with averaged(self.model) as trained:
             self.copy(trained, self.network)
-        cases = tqdm(self.cases, "validate", unit="case", leave=False, disable=not self.progress)
+        cases = track(self.cases, "validate", show=self.progress)
         scores = []
         with alone():
             for case in cases:

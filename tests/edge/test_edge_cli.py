@@ -112,6 +112,9 @@ def test_info(artifacts, capfd):
     assert shown["scan"] == "3D, RAS, fixed"
     assert shown["source network"] == "closed form"
     assert "zoo-edge predict" in out
+    assert not set("()[]{}") & set(out.replace("(matches)", ""))
+    assert max(map(len, out.splitlines())) <= 120
+    assert len(out.splitlines()) <= 20
     assert main(["info", str(artifacts["folded-int8"]), "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == json.loads((artifacts["folded-int8"] / "manifest.json").read_text())
 
@@ -226,3 +229,12 @@ def test_wrong_usage(arguments, capfd):
         main(arguments)
     assert caught.value.code == 2
     assert "usage: zoo-edge" in capfd.readouterr().err
+
+
+def test_version(capsys):
+    from importlib.metadata import version
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == version("medseg-zoo") + "\n"
