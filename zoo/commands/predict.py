@@ -82,6 +82,10 @@ def run_predict(args) -> None:
         if named:
             raise UsageError(f"{', '.join(named)}: of a run folder; {args.artifact} is none")
         return edge.cli.predict(args)
+    if args.runtime != "auto":
+        raise UsageError(
+            f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, which Keras segments with"
+        )
     return edge.cli.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
 
 
