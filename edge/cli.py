@@ -2,6 +2,7 @@
 
 import argparse
 import dataclasses
+import os
 import sys
 import traceback
 

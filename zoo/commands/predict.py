@@ -83,9 +83,7 @@ def run_predict(args) -> None:
             raise UsageError(f"{', '.join(named)}: of a run folder; {args.artifact} is none")
         return edge.cli.predict(args)
     if args.runtime != "auto":
-        raise UsageError(
-            f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, which Keras segments with"
-        )
+        raise UsageError(f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, for Keras")
     return edge.cli.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
 
 
