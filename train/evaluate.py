@@ -75,7 +75,7 @@ def evaluate(
     def then(case, scan, found):
         reliability.add(case)
         if run and keep:
-            save_prediction(run, case.name, found, scan.affine, mirror)
+            save_prediction(run, case.name, found, scan, mirror)
 
     scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then, plan.ignore)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}

@@ -3,7 +3,7 @@
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import edge.cli
@@ -51,12 +51,11 @@ class RunSegmenter:
         from edge.measure import volumes_ml
         from edge.segmenter import Segmentation
         from imaging.nifti import smallest
-        from imaging.scan import Scan
 
         began = time.perf_counter()
         indices = self.segment(scan, progress)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
-        labels = Scan(values[indices][..., None], scan.affine)
+        labels = replace(scan, voxels=values[indices][..., None])
         seconds = time.perf_counter() - began
         return Segmentation(labels, volumes_ml(labels, self.manifest.labels), seconds, {"segment": seconds})
 
