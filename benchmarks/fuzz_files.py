@@ -10,7 +10,9 @@ format is one entry in ``FORMATS``.
 """
 
 import argparse
+import contextlib
 import gzip
+import io
 import json
 import random
 import signal
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -156,6 +159,90 @@ def _read_scan(path):
     return imaging.read(path)
 
 
+def png_seeds() -> list[bytes]:
+    """Grey of 1 to 16 bits, colour, alpha, palettes with and without transparency, interlaced, with EXIF."""
+    from PIL import Image
+
+    chance = np.random.default_rng(0)
+    grey = Image.fromarray(chance.integers(0, 256, (9, 11)).astype(np.uint8))
+    colour = Image.fromarray(chance.integers(0, 256, (9, 11, 3)).astype(np.uint8))
+    deep = Image.fromarray(chance.integers(0, 65536, (9, 11)).astype(np.uint16))
+    turned = Image.Exif()
+    turned[274] = 6
+    opaque = colour.copy()
+    opaque.putalpha(255)
+    options = [(grey, {}), (grey.convert("1"), {}), (colour, {"exif": turned}), (deep, {}), (opaque, {})]
+    options += [(colour.quantize(13), {"bits": 4}), (grey.convert("P"), {})]
+    return [_written(image, "png", **more) for image, more in options]
+
+
+def jpeg_seeds() -> list[bytes]:
+    """Grey and colour, progressive, with EXIF, with and without subsampling."""
+    from PIL import Image
+
+    colour = Image.fromarray(np.random.default_rng(0).integers(0, 256, (19, 21, 3)).astype(np.uint8))
+    turned = Image.Exif()
+    turned[274] = 6
+    options = [(colour.convert("L"), {}), (colour, {"exif": turned}), (colour, {"progressive": True})]
+    options += [(colour, {"subsampling": 0, "quality": 95})]
+    return [_written(image, "jpeg", **more) for image, more in options]
+
+
+def tiff_seeds() -> list[bytes]:
+    """Strips and tiles, both byte orders, BigTIFF, all compressions that are read, predictors, planes, palette."""
+    import tifffile
+    from PIL import Image
+
+    chance = np.random.default_rng(0)
+    grey = chance.integers(0, 256, (40, 37)).astype(np.uint8)
+    deep = chance.integers(0, 65536, (40, 37, 3)).astype(np.uint16)
+    options = [(grey, {}), (grey, {"compression": "deflate", "predictor": True, "rowsperstrip": 7})]
+    options += [(grey.astype(np.float32), {"compression": "deflate", "predictor": True}), (grey, {"bigtiff": True})]
+    options += [(deep, {"compression": "lzw", "byteorder": ">", "photometric": "rgb"}), (grey > 99, {})]
+    options += [(deep.transpose(2, 0, 1), {"photometric": "rgb", "planarconfig": "separate", "tile": (16, 16)})]
+    options += [(grey, {"compression": kind}) for kind in ("packbits", "lzma", "zstd", "jpeg")]
+    seeds = []
+    for pixels, more in options:
+        file = io.BytesIO()
+        tifffile.imwrite(file, pixels, **more)
+        seeds.append(file.getvalue())
+    image = Image.fromarray(grey)
+    return [*seeds, _written(image.convert("1"), "tiff", compression="group4"), _written(image.convert("P"), "tiff")]
+
+
+def _written(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def mutate_png(content: bytes, chance: random.Random) -> bytes:
+    """Three quarters with check sums made right again, so that the changes reach the decoder."""
+    changed = mutate_bytes(content, chance, head=60)
+    if chance.random() < 0.25:
+        return changed
+    parts, place = [changed[:8]], 8
+    while place + 8 <= len(changed):
+        length = int.from_bytes(changed[place : place + 4], "big")
+        body = changed[place + 4 : place + 8 + length]
+        parts += [len(body[4:]).to_bytes(4, "big"), body, zlib.crc32(body).to_bytes(4, "big")]
+        place += 12 + length
+    return b"".join(parts)
+
+
+def _read_picture(path):
+    """As an image and as a label map; a file that is either was read."""
+    import imaging
+
+    try:
+        imaging.read(path)
+    except InputError:
+        return imaging.read_labels(path)
+    with contextlib.suppress(InputError):
+        imaging.read_labels(path)
+    return None
+
+
 def _manifest_seeds():
     from edge.shipped import locate, names
 
@@ -171,6 +258,9 @@ def _read_manifest(path):
 FORMATS = {
     "nifti": Format("a.nii", nifti_seeds, _read_scan, mutate_bytes),
     "gz": Format("a.nii.gz", lambda: [gzip.compress(seed) for seed in nifti_seeds()], _read_scan, mutate_gzip),
+    "png": Format("a.png", png_seeds, _read_picture, mutate_png),
+    "jpeg": Format("a.jpg", jpeg_seeds, _read_picture, mutate_bytes),
+    "tiff": Format("a.tif", tiff_seeds, _read_picture, mutate_bytes),
     "manifest": Format("manifest.json", _manifest_seeds, _read_manifest, mutate_json),
 }
 

@@ -2,6 +2,7 @@
 
 import io
 import logging
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,9 +14,35 @@ from medseg.errors import InputError
 STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4 is "undefined", which readers take for unsigned
+_SIZES = {"u": (*range(1, 33), 64), "i": (*range(2, 33), 64), "f": (16, 32, 64)}
+_PHOTOMETRIC, _ORIENTATION, _T4_OPTIONS, _FORMATS, _JPEG_TABLES, _DEPTH = 262, 274, 292, 339, 347, 32997
 _REDUCED = 1  # bit of NewSubfileType
-_T4_OPTIONS, _ORIENTATION, _JPEG_TABLES, _IMAGE_DEPTH = 292, 274, 347, 32997
-_EXTRA_UNSPECIFIED = 0
+_UNSPECIFIED = 0  # of ExtraSamples
+_MEND = "save the file with LZW, deflate or no compression"
+
+
+@dataclass(frozen=True)
+class _Page:
+    """What a page's tags say.
+
+    Attributes:
+        grid: how it is cut into strips or tiles.
+        samples: how these are written.
+        photometric: what its samples stand for, as the tag has it.
+        extra: what samples beyond the colours are, as ExtraSamples has it.
+        colours: (3, N) of 16 bits, of a palette; or None.
+        orientation: of the tag.
+        offsets, sizes: of the strips or tiles, in the file.
+    """
+
+    grid: Grid
+    samples: Samples
+    photometric: int
+    extra: tuple[int, ...]
+    colours: np.ndarray | None
+    orientation: int
+    offsets: tuple[int, ...]
+    sizes: tuple[int, ...]
 
 
 def read_tiff(path, content: bytes) -> Picture:
@@ -30,165 +57,35 @@ def read_tiff(path, content: bytes) -> Picture:
     Raises:
         InputError: if it is damaged, holds several pages, is too large, or is of a kind that is not read.
     """
+    page = _open(path, content)
+    grid = page.grid
+    check_size(path, *grid.shape)
+    # Tiles at the edges are unpacked whole.
+    check_size(path, grid.counts[1] * grid.segment[0], grid.counts[2] * grid.segment[1], grid.shape[2])
+    try:
+        stored = tiff_segments.assemble(_segments(path, content, page), grid, page.samples)
+    except SegmentError:
+        raise damaged(path) from None
+    return _picture(path, page, stored)
+
+
+def _open(path, content):
+    """The tags of the only page, checked."""
     import tifffile
 
     # Its remarks on odd files would be printed by Python where nobody has set up logging.
     logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
-            page, pages = file.pages[0], _full_pages(file)
-            tags = _Tags(path, page)
+            pages = _full_pages(file)
+            if pages > 1:
+                raise InputError(f"{path}: holds {pages} pages, expected one; save each as a file, or convert to NIfTI")
+            _check(path, file.pages[0])
+            return _page(file.pages[0])
     except InputError:
         raise
     except Exception:  # what a damaged file makes tifffile raise is of many types
         raise damaged(path) from None
-    if pages > 1:
-        raise InputError(f"{path}: holds {pages} pages, expected one; save each as a file, or convert to NIfTI")
-    grid, samples = tags.grid(), tags.samples()
-    check_size(path, *grid.shape)
-    # Tiles at the edges are unpacked whole.
-    across = [count * size for count, size in zip(grid.counts[1:], grid.segment, strict=True)]
-    check_size(path, *across, grid.shape[2])
-    try:
-        stored = tiff_segments.assemble(tags.segments(content, grid), grid, samples)
-    except SegmentError:
-        raise damaged(path) from None
-    return tags.picture(stored)
-
-
-class _Tags:
-    """The tags of a page, checked.
-
-    Raises:
-        InputError: if they name something that is not read.
-    """
-
-    def __init__(self, path, page):
-        self.path = path
-        self.size = (page.imagelength, page.imagewidth, page.samplesperpixel)
-        self.bits = page.bitspersample
-        self.format = page.sampleformat
-        self.photometric = _photometric(page)
-        self.compression = int(page.compression)
-        self.predictor = int(page.predictor)
-        self.planar = page.samplesperpixel > 1 and int(page.planarconfig) == 2
-        self.segment = (page.tilelength, page.tilewidth) if page.is_tiled else (page.rowsperstrip, page.imagewidth)
-        self.tiled = page.is_tiled
-        self.offsets, self.byte_counts = page.dataoffsets, page.databytecounts
-        self.order = page.parent.byteorder
-        self.reversed_bits = int(page.fillorder) == 2
-        self.extra = tuple(int(kind) for kind in page.extrasamples)
-        self.orientation = page.tags.valueof(_ORIENTATION, 1)
-        self.options = int(page.tags.valueof(_T4_OPTIONS, 0))
-        self.tables = page.tags.valueof(_JPEG_TABLES)
-        self.colours = page.colormap if self.photometric == _PALETTE else None
-        if page.tags.valueof(_IMAGE_DEPTH, 1) != 1:
-            raise InputError(f"{path}: is a volume, expected a flat image; convert it to NIfTI")
-        self._check(page)
-
-    def _check(self, page):
-        import tifffile
-
-        path, lossy = self.path, self.compression == tiff_segments.JPEG
-        if self.compression not in tiff_segments.COMPRESSIONS:
-            raise InputError(
-                f"{path}: compression {_name(tifffile.COMPRESSION, self.compression)} cannot be read; save the file "
-                "with LZW, deflate or no compression"
-            )
-        if self.compression == tiff_segments.ZSTD and tiff_segments.zstd_library() is None:
-            raise InputError(
-                f"{path}: compression ZSTD cannot be read by this installation; "
-                'pip install "medseg-zoo[imaging]", or save the file with LZW, deflate or no compression'
-            )
-        kinds = {_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE} | ({_YCBCR} if lossy else set())
-        if self.photometric not in kinds:
-            raise InputError(
-                f"{path}: colours {_name(tifffile.PHOTOMETRIC, self.photometric)} cannot be read, expected grey, "
-                "palette or RGB; convert it"
-            )
-        sizes = {"u": range(1, 33), "i": range(2, 33), "f": (16, 32, 64)}
-        kind = _KINDS.get(self.format)
-        whole = kind in ("u", "i") and self.bits == 64
-        if not isinstance(self.bits, int) or kind is None or not (self.bits in sizes[kind] or whole):
-            raise InputError(
-                f"{path}: samples of {self.bits} bits and format {_name(tifffile.SAMPLEFORMAT, self.format)} cannot "
-                "be read; convert it to 8 or 16 bits or 32-bit real numbers"
-            )
-        predicted = {1: True, 2: self.bits in (8, 16, 32, 64), 3: kind == "f"}.get(self.predictor, False)
-        if not (predicted or lossy) or (lossy and (self.bits, kind) != (8, "u")):
-            compression = _name(tifffile.COMPRESSION, self.compression)
-            raise InputError(
-                f"{path}: compression {compression} with predictor {self.predictor} of {self.bits} bits cannot be "
-                "read; save the file with LZW, deflate or no compression"
-            )
-        if self.compression in tiff_segments.CCITT and (self.bits, self.size[2]) != (1, 1):
-            raise damaged(path)
-
-    def grid(self) -> Grid:
-        """How the page is cut."""
-        rows, columns, samples = self.size
-        if min(self.segment) < 1:
-            raise damaged(self.path)
-        down = self.segment[0] if self.tiled else min(self.segment[0], rows)
-        return Grid((rows, columns, samples), (down, self.segment[1]), self.tiled, self.planar)
-
-    def samples(self) -> Samples:
-        """How samples are written."""
-        return Samples(
-            kind=_KINDS[self.format],
-            bits=self.bits,
-            order=self.order,
-            compression=self.compression,
-            predictor=self.predictor,
-            reversed_bits=self.reversed_bits,
-            is_rgb=self.photometric == _RGB,
-            options=self.options,
-            tables=self.tables,
-        )
-
-    def segments(self, content, grid):
-        """The compressed content of each strip or tile.
-
-        Raises:
-            InputError: if one is missing or reaches past the file's end.
-        """
-        count = int(np.prod(grid.counts))
-        offsets, byte_counts = self.offsets[:count], self.byte_counts[:count]
-        ends = [offset + size for offset, size in zip(offsets, byte_counts, strict=False)]
-        if len(ends) != count or min(*offsets, *byte_counts) < 1 or max(ends) > len(content):
-            raise damaged(self.path)
-        return [content[offset:end] for offset, end in zip(offsets, ends, strict=True)]
-
-    def picture(self, stored) -> Picture:
-        """What the samples stand for."""
-        alpha = self._alpha(stored)
-        transparent = ""
-        if alpha is not None:
-            opaque = 1 if stored.dtype.kind == "f" else 2 ** (self.bits - (stored.dtype.kind == "i")) - 1
-            transparent = "alpha" if (stored[..., alpha] != opaque).any() else ""
-            stored = np.delete(stored, alpha, axis=-1)
-        palette = None
-        if self.photometric == _PALETTE:
-            if self.colours is None or self.colours.ndim != 2 or len(self.colours) != 3 or stored.shape[-1] != 1:
-                raise damaged(self.path)
-            palette = (self.colours.T >> 8).astype(np.uint8)  # of 16 bits, written as 8 bits twice or times 256
-        return Picture(
-            upright(stored, self.orientation),
-            self.bits,
-            palette,
-            white_is_zero=self.photometric == _WHITE_IS_ZERO,
-            transparent=transparent,
-            lossy=self.compression == tiff_segments.JPEG,
-        )
-
-    def _alpha(self, stored):
-        """Which sample is the opacity, or None: the marked one, or a single unmarked one beside RGB."""
-        colours = 3 if self.photometric in (_RGB, _YCBCR) else 1
-        extra = self.extra or (_EXTRA_UNSPECIFIED,) * (stored.shape[-1] - colours)
-        if colours == 3 and extra == (_EXTRA_UNSPECIFIED,):
-            return 3
-        marked = [place for place, kind in enumerate(extra) if kind != _EXTRA_UNSPECIFIED]
-        return colours + marked[0] if len(marked) == 1 and colours + marked[0] < stored.shape[-1] else None
 
 
 def _full_pages(file):
@@ -200,11 +97,121 @@ def _full_pages(file):
     return max(count, int((file.imagej_metadata or {}).get("images", 1)))
 
 
+def _check(path, page):
+    """Refuse by name what is not read."""
+    import tifffile
+
+    compression, photometric = int(page.compression), _photometric(page)
+    jpeg = compression == tiff_segments.JPEG
+    if compression not in tiff_segments.COMPRESSIONS:
+        raise InputError(f"{path}: compression {_name(tifffile.COMPRESSION, compression)} cannot be read; {_MEND}")
+    if compression == tiff_segments.ZSTD and tiff_segments.zstd_library() is None:
+        raise InputError(
+            f'{path}: compression ZSTD cannot be read by this installation; pip install "medseg-zoo[imaging]", '
+            f"or {_MEND}"
+        )
+    if photometric not in (_WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE) and not (jpeg and photometric == _YCBCR):
+        raise InputError(
+            f"{path}: colours {_name(tifffile.PHOTOMETRIC, photometric)} cannot be read, expected grey, palette or "
+            "RGB; convert it"
+        )
+    formats = page.tags.valueof(_FORMATS, 1)
+    formats = set(formats) if isinstance(formats, tuple) else {formats}
+    kind = _KINDS.get(int(page.sampleformat)) if len(formats) == 1 else None
+    if kind is None or page.bitspersample not in _SIZES[kind]:  # a tuple where samples differ in size
+        names = ", ".join(_name(tifffile.SAMPLEFORMAT, value) for value in sorted(formats))
+        raise InputError(
+            f"{path}: samples of {page.bitspersample} bits and format {names} cannot be read; convert it to 8 or 16 "
+            "bits or 32-bit real numbers"
+        )
+    predictor, bits = int(page.predictor), page.bitspersample
+    predicted = predictor == 1 or (predictor == 2 and bits in (8, 16, 32, 64)) or (predictor == 3 and kind == "f")
+    fax = compression in tiff_segments.CCITT
+    if ((bits, kind) != (8, "u")) if jpeg else (not predicted or (fax and (bits, page.samplesperpixel) != (1, 1))):
+        raise InputError(
+            f"{path}: compression {_name(tifffile.COMPRESSION, compression)} with predictor {predictor} of {bits} bits "
+            f"cannot be read; {_MEND}"
+        )
+    if int(page.tags.valueof(_DEPTH, 1)) != 1:
+        raise InputError(f"{path}: is a volume, expected a flat image; convert it to NIfTI")
+
+
+def _page(page):
+    rows, columns, samples = int(page.imagelength), int(page.imagewidth), int(page.samplesperpixel)
+    tiled = bool(page.is_tiled)
+    segment = (page.tilelength, page.tilewidth) if tiled else (min(page.rowsperstrip, rows), columns)
+    down, right = (max(int(size), 1) for size in segment)  # an empty page is refused by its size
+    photometric = _photometric(page)
+    tables = page.tags.valueof(_JPEG_TABLES)
+    written = Samples(
+        kind=_KINDS[int(page.sampleformat)],
+        bits=page.bitspersample,
+        order=page.parent.byteorder,
+        compression=int(page.compression),
+        predictor=int(page.predictor),
+        reversed_bits=int(page.fillorder) == 2,
+        is_rgb=photometric == _RGB,
+        options=int(page.tags.valueof(_T4_OPTIONS, 0)),
+        tables=None if tables is None else bytes(tables),
+    )
+    return _Page(
+        grid=Grid((rows, columns, samples), (down, right), tiled, samples > 1 and int(page.planarconfig) == 2),
+        samples=written,
+        photometric=photometric,
+        extra=tuple(int(kind) for kind in page.extrasamples),
+        colours=page.colormap if photometric == _PALETTE else None,
+        orientation=page.tags.valueof(_ORIENTATION, 1),
+        offsets=tuple(int(offset) for offset in page.dataoffsets),
+        sizes=tuple(int(size) for size in page.databytecounts),
+    )
+
+
 def _photometric(page):
     """The photometric tag; files without one hold RGB if they have the samples for it, else grey."""
-    if 262 in page.tags:
+    if _PHOTOMETRIC in page.tags:
         return int(page.photometric)
     return _RGB if page.samplesperpixel in (3, 4) else _BLACK_IS_ZERO
+
+
+def _segments(path, content, page):
+    """The compressed content of each strip or tile; one that is missing or reaches past the file's end is damage."""
+    count = tiff_segments.segment_count(page.grid)
+    places = list(zip(page.offsets[:count], page.sizes[:count], strict=False))
+    if len(places) != count or any(min(place) < 1 or sum(place) > len(content) for place in places):
+        raise damaged(path)
+    return [content[offset : offset + size] for offset, size in places]
+
+
+def _picture(path, page, stored):
+    """What the samples stand for."""
+    transparent, palette, bits = "", None, page.samples.bits
+    alpha = _alpha(page)
+    if alpha is not None:
+        opaque = 1 if page.samples.kind == "f" else 2 ** (bits - (page.samples.kind == "i")) - 1
+        transparent = "alpha" if (stored[..., alpha] != opaque).any() else ""
+        stored = np.delete(stored, alpha, axis=-1)
+    if page.photometric == _PALETTE:
+        if page.colours is None or page.colours.ndim != 2 or len(page.colours) != 3 or stored.shape[-1] != 1:
+            raise damaged(path)
+        palette = (page.colours.T >> 8).astype(np.uint8)  # 8 bits are written twice, or times 256
+    return Picture(
+        upright(stored, page.orientation),
+        bits,
+        palette,
+        white_is_zero=page.photometric == _WHITE_IS_ZERO,
+        transparent=transparent,
+        lossy=page.samples.compression == tiff_segments.JPEG,
+    )
+
+
+def _alpha(page):
+    """Which sample is the opacity, or None: the one that is marked, or a single unmarked one beside RGB."""
+    colours, channels = (3 if page.photometric in (_RGB, _YCBCR) else 1), page.grid.shape[2]
+    extra = page.extra or (_UNSPECIFIED,) * (channels - colours)
+    if colours == 3 and extra == (_UNSPECIFIED,):
+        return colours
+    marked = [colours + place for place, kind in enumerate(extra) if kind != _UNSPECIFIED]
+    return marked[0] if len(marked) == 1 and marked[0] < channels else None
 
 
 def _name(names, value):
