@@ -12,7 +12,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
-from test_train_pipeline import assert_same, taken
+from batches import assert_same, taken
 from tiny import STILL, make_plan
 
 from medseg import record
