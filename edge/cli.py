@@ -200,6 +200,7 @@ def _segment(segmenter, case, bar):
         "output": str(case.output),
         "voxels": voxel_counts(segmentation.labels, manifest.labels),
         "volumes_ml": segmentation.volumes_ml,
+        "areas_mm2": segmentation.areas_mm2,
         "seconds": segmentation.seconds,
         "stages": segmentation.stages,
     }
@@ -220,13 +221,15 @@ def _print_reports(reports, manifest):
     names = [label.name for label in manifest.labels[1:]]
     scan_width = 2 + max([4, *(len(report["scan"]) for report in done)]) if named else 0
     width = 2 + max(5, *(len(name) for name in names))
-    volume = manifest.recipe.rank == 3
+    counted = "voxels" if manifest.recipe.rank == 3 else "pixels"
+    unit, key = ("ml", "volumes_ml") if manifest.recipe.rank == 3 else ("mm²", "areas_mm2")
+    sized = any(report[key] for report in done)  # pictures do not tell the size of a pixel
     if done:
-        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{'voxels':>10}" + f"{'ml':>12}" * volume)
+        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{counted:>10}" + f"{unit:>12}" * sized)
     for report in done:
         for name in names:
             line = f"{report['scan']:{scan_width}}" * named + f"{name:{width}}{report['voxels'][name]:10d}"
-            print(line + (f"{report['volumes_ml'][name]:12.3f}" if volume else ""))
+            print(line + (f"{report[key][name]:12.3f}" if report[key] else ""))
     for report in done:
         print(f"{report['output']} written, {report['seconds']:.2f} s")
 

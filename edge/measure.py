@@ -21,6 +21,23 @@ def voxel_counts(segmentation: Scan, labels: Sequence[Label]) -> dict[str, int]:
     return {label.name: int(np.count_nonzero(segmentation.voxels == label.value)) for label in labels[1:]}
 
 
+def areas_mm2(segmentation: Scan, labels: Sequence[Label]) -> dict[str, float]:
+    """Area of each label of a flat scan in square millimetres.
+
+    Args:
+        segmentation: label values (*spatial, 1), as ``Segmenter.predict`` returns them.
+        labels: classes by class index, background first.
+
+    Returns:
+        Label name to area, without the background; empty for a 3D scan, and for a picture, whose pixels have no known
+        size: their number is all that can be told (``voxel_counts``).
+    """
+    if segmentation.rank != 2 or not segmentation.has_spacing:
+        return {}
+    pixel_mm2 = float(np.linalg.norm(np.cross(segmentation.affine[:3, 0], segmentation.affine[:3, 1])))
+    return {name: count * pixel_mm2 for name, count in voxel_counts(segmentation, labels).items()}
+
+
 def volumes_ml(segmentation: Scan, labels: Sequence[Label]) -> dict[str, float]:
     """Volume of each label in millilitres.
 

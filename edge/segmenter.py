@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.interpreter import Runner, open_runner
 from edge.manifest import Manifest, load_manifest
-from edge.measure import volumes_ml
+from edge.measure import areas_mm2, volumes_ml
 from edge.shipped import locate
 from imaging.nifti import smallest
 from imaging.recipe import prepare, restore_classes
@@ -25,12 +25,15 @@ class Segmentation:
         volumes_ml: label name to volume in ml, without the background; empty in 2D.
         seconds: time that it took.
         stages: the same by stage: "prepare", "network", "restore".
+        areas_mm2: label name to area in mm², without the background; empty in 3D and for pictures, whose pixels have
+            no known size.
     """
 
     labels: Scan
     volumes_ml: dict[str, float]
     seconds: float
     stages: dict[str, float] = field(default_factory=dict)
+    areas_mm2: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -94,10 +97,10 @@ class Segmenter:
         classes = restore_classes(scores, prepared, scan)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
         labels = replace(scan, voxels=values[classes][..., None])
-        volumes = volumes_ml(labels, self.manifest.labels)
+        volumes, areas = volumes_ml(labels, self.manifest.labels), areas_mm2(labels, self.manifest.labels)
         ended = time.perf_counter()
         stages = {"prepare": ready - began, "network": scored - ready, "restore": ended - scored}
-        return Segmentation(labels, volumes, ended - began, stages)
+        return Segmentation(labels, volumes, ended - began, stages, areas)
 
 
 def load(folder, threads: int = 2, runtime: str = "auto") -> Segmenter:

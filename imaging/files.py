@@ -84,7 +84,7 @@ def read_labels(path) -> Scan:
             channel, and pictures that were compressed with loss or have smooth edges.
     """
     kind = _kind(path)
-    scan = _read_one(path, 1) if kind in NIFTI else Scan(read_mask(path), np.eye(4))
+    scan = _read_one(path, 1) if kind in NIFTI else Scan(read_mask(path), np.eye(4), has_spacing=False)
     if scan.channels != 1:
         raise InputError(f"{path}: {scan.channels} channels found, expected one class value a voxel")
     voxels = scan.voxels

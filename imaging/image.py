@@ -46,7 +46,8 @@ def read_image(path) -> Scan:
             counts, not the suffix.
 
     Returns:
-        A scan with float32 voxels (rows, columns, C); colour is red, green, blue, and an opaque alpha is dropped.
+        A scan with float32 voxels (rows, columns, C), without a spacing; colour is red, green, blue, and an opaque
+        alpha is dropped.
 
     Raises:
         InputError: if the file is missing or damaged, of another kind, too large (``medseg.limits``), holds several
@@ -73,7 +74,7 @@ def read_image(path) -> Scan:
     voxels = np.ascontiguousarray(samples, np.float32)
     if picture.palette is None and picture.bits < 8 and kind == "u":
         voxels = np.rint(voxels * np.float32(255 / (2**picture.bits - 1)))
-    return Scan(voxels, np.eye(4))
+    return Scan(voxels, np.eye(4), has_spacing=False)
 
 
 def open_picture(path) -> Picture:

@@ -74,7 +74,23 @@ def test_predict_image(artifacts, here, capfd):
     expected[expected == 300] = 9
     np.testing.assert_array_equal(cv2.imread("seg.png", cv2.IMREAD_UNCHANGED), expected)
     out, _ = capfd.readouterr()
-    assert "ml" not in out.split("\n")[0]
+    assert out.split("\n")[0].split() == ["label", "pixels"]  # a picture does not tell the size of a pixel
+
+
+def test_predict_flat_nifti_has_areas(artifacts, here, capfd):
+    nibabel.save(nibabel.Nifti1Image(graded_scan((40, 50)).astype(np.float32), np.diag([0.5, 0.2, 1, 1])), "flat.nii")
+    words = ["predict", str(artifacts["flat-int8"]), "flat.nii", "-o", "seg.nii"]
+    assert main(words) == 0
+    out, _ = capfd.readouterr()
+    assert out.split("\n")[0].split() == ["label", "pixels", "mm²"]
+    assert main([*words, "--json"]) == 0
+    (report,) = json.loads(capfd.readouterr().out)["scans"]
+    core = np.count_nonzero(np.asarray(nibabel.load("seg.nii").dataobj) == 7)
+    assert core > 0
+    assert report["voxels"]["core"] == core
+    assert report["areas_mm2"]["core"] == pytest.approx(core * 0.1)
+    assert report["volumes_ml"] == {}
+    assert f"core{core:13d}{core * 0.1:12.3f}" in out
 
 
 def change_values(artifact, **values):

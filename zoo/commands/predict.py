@@ -48,7 +48,7 @@ class RunSegmenter:
         """Segment a scan; returns an ``edge.Segmentation`` in the scan's own geometry."""
         import numpy as np
 
-        from edge.measure import volumes_ml
+        from edge.measure import areas_mm2, volumes_ml
         from edge.segmenter import Segmentation
         from imaging.nifti import smallest
 
@@ -57,7 +57,8 @@ class RunSegmenter:
         values = smallest(np.array([label.value for label in self.manifest.labels]))
         labels = replace(scan, voxels=values[indices][..., None])
         seconds = time.perf_counter() - began
-        return Segmentation(labels, volumes_ml(labels, self.manifest.labels), seconds, {"segment": seconds})
+        volumes, areas = volumes_ml(labels, self.manifest.labels), areas_mm2(labels, self.manifest.labels)
+        return Segmentation(labels, volumes, seconds, {"segment": seconds}, areas)
 
 
 def main(argv=None, prog: str = "zoo") -> int:
