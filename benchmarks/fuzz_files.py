@@ -255,7 +255,64 @@ def _read_manifest(path):
     return load_manifest(path.parent, verify=False)
 
 
+def _dataset_seeds():
+    """Every dialect of ``dataset.json``, for the files that ``_read_dataset`` lays beside it."""
+    labels = {"background": 0, "whole": 1, "core": "2", "ignore": 3}
+    cases = [{"image": f"./imagesTr/{c}.nii.gz", "label": f"labelsTr/{c}.nii.gz", "fold": 0} for c in "ab"]
+    files = {c: {"images": [f"imagesTr/{c}_0000.nii.gz"], "label": f"labelsTr/{c}.nii.gz"} for c in "ab"}
+    regions = {"background": 0, "whole": [1, 2], "core": [2]}
+    dialects = (
+        {"labels": {"0": "background", "1": "a"}, "modality": {"0": "MRI"}, "training": cases, "numTraining": 2},
+        {"labels": labels, "training": [{**case, "image": [case["image"]] * 2} for case in cases], "validation": cases},
+        {"labels": labels, "channel_names": {"0": "CT"}, "file_ending": ".nii.gz", "numTraining": 2},
+        {"labels": regions, "regions_class_order": [1, 2], "channel_names": {"0": "CT"}, "dataset": files},
+        {"training": cases, "name": "no labels"},
+    )
+    return [json.dumps(dialect).encode() for dialect in dialects]
+
+
+def _read_dataset(path):
+    from train import layouts
+    from train.dataset import from_listing
+
+    folder = path.parent
+    if not (folder / "imagesTr").is_dir():
+        for name in ("imagesTr", "labelsTr"):
+            (folder / name).mkdir()
+        for case in "ab":
+            (folder / "imagesTr" / f"{case}_0000.nii.gz").touch()
+            (folder / "labelsTr" / f"{case}.nii.gz").touch()
+    return from_listing(layouts.read(folder))
+
+
+def _plan_seeds():
+    from medseg import record
+    from train.preconditions import stand_in
+
+    plans = [stand_in("unet3d"), stand_in("unet")]
+    options = {"depth": 3, "strides": [[1, 2, 2], [2, 2, 2]]}
+    plans.append(replace(plans[0], ignore=7, network=replace(plans[0].network, options=options), patch=(8, 16, 16)))
+    return [json.dumps(record.to_dict(plan)).encode() for plan in plans]
+
+
+def _read_plan(path):
+    from medseg import record
+    from train.commands.plan import explanation
+    from train.plan import Plan
+    from train.plan_check import check_plan
+    from zoo.errors import ZooError
+
+    plan = record.load(path, Plan)
+    try:
+        check_plan(plan)
+    except ZooError as error:  # as the command line prints it
+        raise InputError(str(error)) from None
+    return explanation(plan)
+
+
 FORMATS = {
+    "dataset": Format("dataset.json", _dataset_seeds, _read_dataset, mutate_json),
+    "plan": Format("plan.json", _plan_seeds, _read_plan, mutate_json),
     "nifti": Format("a.nii", nifti_seeds, _read_scan, mutate_bytes),
     "gz": Format("a.nii.gz", lambda: [gzip.compress(seed) for seed in nifti_seeds()], _read_scan, mutate_gzip),
     "png": Format("a.png", png_seeds, _read_picture, mutate_png),

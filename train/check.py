@@ -10,7 +10,7 @@ from train.inspection import Inspection, Problem, inspect
 from train.listing import Choices
 from train.plan import Plan
 from train.plan_check import check_plan
-from train.split import split
+from train.split import given_folds, split
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def check_dataset(
         problems.append(Problem(str(error)))
     if plan is None:
         try:
-            parts = split(dataset.cases, folds, seed)
+            parts = given_folds(dataset.cases, folds) or split(dataset.cases, folds, seed)
         except InputError as error:
             problems.append(Problem(str(error)))
             parts = ()

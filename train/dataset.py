@@ -20,12 +20,14 @@ class Case:
         images: image files, one per channel, or a single file that holds all channels.
         label: label file, or None.
         group: cases of one patient share it; they never part in a split.
+        fold: the fold that the dataset's author put it in (MONAI datalists), or None.
     """
 
     name: str
     images: tuple[Path, ...]
     label: Path | None
     group: str
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
     entries = sorted(listing.entries, key=lambda entry: entry.name)
     grouping = group_names([entry.name for entry in entries], groups)
     cases = tuple(
-        Case(entry.name, entry.images, entry.label, group)
+        Case(entry.name, entry.images, entry.label, group, entry.fold)
         for entry, group in zip(entries, grouping.groups, strict=True)
     )
     return Dataset(

@@ -15,7 +15,7 @@ from train.plan import Network, Plan, Training
 from train.plan_check import check_plan
 from train.recipe_rules import plan_recipe, prepared_shape
 from train.shape_rules import plan_batch, plan_patch, plan_strides
-from train.split import split
+from train.split import given_folds, split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
@@ -65,7 +65,9 @@ def make_plan(
     if not inspection.facts:
         raise InputError(f"{dataset.folder}: no labelled case; training needs images with labels")
     measured = fingerprint(dataset, inspection.facts)
-    reasons = {"folds": f"{folds} folds by group, seed {seed}; group: {dataset.grouping}"}
+    given_parts = given_folds(dataset.cases, folds)
+    made = f"{folds} folds by group, seed {seed}" if given_parts is None else "those of dataset.json"
+    reasons = {"folds": f"{made}; group: {dataset.grouping}"}
 
     network = _network(model, measured["rank"], reasons)
     grid = {name: decided.pop(name, None) for name in ("spacing", "size", "interpolation")}
@@ -92,7 +94,7 @@ def make_plan(
         patch=patch,
         overlap=overlap,
         training=training,
-        folds=split(dataset.cases, folds, seed),
+        folds=given_parts or split(dataset.cases, folds, seed),
         fingerprint=measured,
         reasons=reasons,
         images_folder=dataset.images_folder,
