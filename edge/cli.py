@@ -198,7 +198,7 @@ def _segment(segmenter, case, bar):
     return {
         "scan": case.name,
         "output": str(case.output),
-        "voxels": voxel_counts(segmentation.labels, manifest.labels),
+        "voxels": voxel_counts(segmentation.labels, manifest.labels, manifest.regions),
         "volumes_ml": segmentation.volumes_ml,
         "areas_mm2": segmentation.areas_mm2,
         "seconds": segmentation.seconds,
@@ -216,9 +216,11 @@ def _reason(error, case):
 
 
 def _print_reports(reports, manifest):
+    from imaging.regions import structures
+
     done = [report for report in reports if "error" not in report]
     named = len(reports) > 1
-    names = [label.name for label in manifest.labels[1:]]
+    names = list(structures(manifest.labels) | structures(manifest.labels, manifest.regions))
     scan_width = 2 + max([4, *(len(report["scan"]) for report in done)]) if named else 0
     width = 2 + max(5, *(len(name) for name in names))
     counted = "voxels" if manifest.recipe.rank == 3 else "pixels"

@@ -18,6 +18,7 @@ def summary(manifest: Manifest, size: int) -> str:
         "sha256": f"{manifest.sha256[:16]}... (matches)",
         "channels": ", ".join(manifest.channels),
         "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
+        **({"regions": ", ".join(map(_region, manifest.regions))} if manifest.regions else {}),
         "scan": _scan(manifest.recipe),
         "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
         "source network": str(manifest.source.get("network", "")),
@@ -62,6 +63,10 @@ def _verified(fidelity):
         _number(fidelity.get("argmax_changed"), "{:.3f} % of the voxels change class", 0.01),
     )
     return ", ".join(filter(None, parts))
+
+
+def _region(region) -> str:
+    return f"{region.name} = {'+'.join(map(str, region.values))} (writes {region.written})"
 
 
 def _labels(fidelity):

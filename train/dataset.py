@@ -149,20 +149,6 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
     )
 
 
-def check_supported(dataset: Dataset) -> None:
-    """Require a dataset to be of a kind that networks can be trained on.
-
-    Raises:
-        InputError: if its labels are regions.
-    """
-    if dataset.regions:
-        region = next((region for region in dataset.regions if len(region.values) > 1), dataset.regions[0])
-        raise InputError(
-            f"{dataset.folder}: label {region.name!r} is a region of values {list(region.values)}; expected one value "
-            "per label, networks of overlapping regions cannot be planned yet"
-        )
-
-
 def problems_text(folder, problems: Sequence[str]) -> str:
     """One line for one problem, a list for several."""
     if len(problems) == 1:

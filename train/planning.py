@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from medseg.errors import InputError, UsageError
 from train.bounds import keep_bounds
 from train.candidates import NAMES, Bounds
-from train.dataset import check_supported, problems_text
+from train.dataset import problems_text
 from train.fingerprint import fingerprint
 from train.inspection import Inspection, inspect
 from train.plan import Network, Plan, Training
@@ -58,7 +58,6 @@ def make_plan(
         UsageError: for an unknown override, or values that cannot work together.
     """
     decided = _decided(overrides)
-    check_supported(dataset)
     inspection = inspection or inspect(dataset, progress)
     if inspection.fatal:
         raise InputError(problems_text(dataset.folder, inspection.fatal))
@@ -79,7 +78,7 @@ def make_plan(
     asked = {called: decided.pop(called) for called in _BOUNDS.values() if called in decided}
     bounds = Bounds(**{name: asked[called] for name, called in _BOUNDS.items() if called in asked})
     if bounds:
-        sizes = len(dataset.channels), len(dataset.labels)
+        sizes = len(dataset.channels), len(dataset.regions) or len(dataset.labels)
         how = {"fixed": given is not None, "measure": measure, "tell": _told if progress else None}
         network, patch = keep_bounds(network, patch, shape, stride, bounds, *sizes, reasons, **how)
     overlap = decided.pop("overlap", OVERLAP)
@@ -101,6 +100,7 @@ def make_plan(
         labels_folder=dataset.labels_folder,
         ignore=dataset.ignore,
         bounds=asked if bounds else {},
+        regions=dataset.regions,
     )
     check_plan(plan)
     return plan

@@ -86,7 +86,7 @@ def test_answers_without_a_framework():
         (lambda: zoo.get("unet3d", (64, 64, 1)), "3 spatial sizes and channels are accepted; 'unet' takes it"),
         (lambda: zoo.get("unet", (64, 64, 3), channels=1), "says 3 channels, channels=1"),
         (lambda: zoo.get("unet", (64, 64, None)), "None channels; 1 or more"),
-        (lambda: zoo.get("unet", classes=1), "classes=1; at least 2"),
+        (lambda: zoo.get("unet", classes=0), "classes=0; expected 2 or more"),
         (lambda: zoo.get("unet", normalisation="bach"), "unknown normalisation 'bach'. Did you mean 'batch'"),
         (lambda: zoo.get("unet", activation="reluu"), "Did you mean 'relu'"),
         (lambda: zoo.get("unet", upsample="cubic"), "Accepted: transposed, nearest, linear"),

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import edge.cli
-from imaging.labels import Label
+from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from medseg import command
 from medseg.errors import UsageError
@@ -24,12 +24,14 @@ class RunFacts:
         format: in words, for reports.
         recipe: preprocessing of a scan.
         labels: classes by class index, background first.
+        regions: structures that may overlap, or none.
     """
 
     name: str
     format: str
     recipe: Recipe
     labels: tuple[Label, ...]
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,7 +59,8 @@ class RunSegmenter:
         values = smallest(np.array([label.value for label in self.manifest.labels]))
         labels = replace(scan, voxels=values[indices][..., None])
         seconds = time.perf_counter() - began
-        volumes, areas = volumes_ml(labels, self.manifest.labels), areas_mm2(labels, self.manifest.labels)
+        facts = labels, self.manifest.labels, self.manifest.regions
+        volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
         return Segmentation(labels, volumes, seconds, {"segment": seconds}, areas)
 
 
@@ -126,7 +129,7 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
 
     name = f"{plan.dataset}-{plan.network.name}"
     kind = "Keras" if len(runs) == 1 else f"Keras, mean of {len(runs)} networks"
-    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels), cleaned)
+    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels, plan.regions), cleaned)
 
 
 def _limit_threads(threads):
