@@ -1,6 +1,5 @@
 """An export of a network that no run folder belongs to: a model file, a recipe and a folder of scans."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from imaging.labels import Label
 from imaging.recipe import Recipe, check
 from medseg import record
 from medseg.errors import InputError, UsageError
+from medseg.untrusted import read_json
 
 OVERLAP = 0.5
 
@@ -68,12 +68,9 @@ def open_model(
 
 
 def _read_recipe(path) -> Recipe:
-    if not path.is_file():
+    if not path.exists():
         raise InputError(f"{path}: no such file; give the recipe as JSON, for example " + '{"rank": 3, "channels": 1}')
-    try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    data = read_json(path, "recipe")
     if isinstance(data, dict) and "recipe" in data:
         data = data["recipe"]  # a plan.json or manifest.json will do
     try:

@@ -1,6 +1,5 @@
 """Scores of a network by cross-validation, read from the folders that training, evaluation and export left behind."""
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,8 +8,8 @@ import numpy as np
 
 from edge.manifest import load_manifest
 from export.source import Source, open_source
-from imaging.regions import structures
 from medseg.errors import InputError
+from medseg.untrusted import read_json
 
 METRICS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
 
@@ -78,7 +77,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
     Raises:
         InputError: for an artifact of another network, of a fold that was not scored, or not verified.
     """
-    folds, weights, dice = [], [], {name: [] for name in structures(source.labels, source.regions)}
+    folds, weights, dice = [], [], {label.name: [] for label in source.labels[1:]}
     for folder in folders:
         manifest = load_manifest(folder)
         fold, found = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
@@ -103,7 +102,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
 
 def training_settings(folder) -> dict:
     """Training settings of a run, nested ones by dotted name, with the epochs that it really took."""
-    plan = json.loads((Path(folder) / "plan.json").read_text(encoding="utf-8"))
+    plan = read_json(Path(folder) / "plan.json", "plan")
     found = _flat(plan["training"])
     found.pop("minutes", None)
     return found | {"epochs": epochs(folder)}
@@ -132,12 +131,9 @@ def _runs(folders):
 
 def _metrics(folder):
     path = folder / "metrics.json"
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; score the run with zoo evaluate {folder}") from None
-    except ValueError as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
+    if not path.exists():
+        raise InputError(f"{path}: no such file; score the run with zoo evaluate {folder}")
+    return read_json(path, "run's scores")
 
 
 def _check_same(folder, scored, source):

@@ -1,14 +1,14 @@
 """What an artifact is made from: a trained network with its recipe, classes and cases."""
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging.cases import CaseFiles, Cases
-from imaging.labels import Label, Region
+from imaging.labels import Label
 from imaging.recipe import Recipe
 from medseg import record
 from medseg.errors import InputError
+from medseg.untrusted import read_json
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,6 @@ class Source:
         model_file: the ``.keras`` file; of networks not trained here also ``.h5``, or a SavedModel folder.
         provenance: network, run, fold and versions, for the manifest.
         ignore: value of voxels in label files that nobody has labelled, or None.
-        reference: the network before it was fine-tuned for int8, or None.
-        regions: structures that may overlap, of which the network has a channel each (``imaging.regions``), or none.
     """
 
     name: str
@@ -44,7 +42,6 @@ class Source:
     provenance: dict = field(default_factory=dict)
     ignore: int | None = None
     reference: Path | None = None
-    regions: tuple[Region, ...] = ()
 
 
 def open_source(run) -> Source:
@@ -59,8 +56,8 @@ def open_source(run) -> Source:
         raise InputError(
             f"{run}: not a finished run folder, {', '.join(missing)} missing; give the --out of a zoo train that ended"
         )
-    plan = _json(run / "plan.json")
-    origin = _json(run / "run.json") if (run / "run.json").is_file() else {}
+    plan = read_json(run / "plan.json", "plan")
+    origin = read_json(run / "run.json", "run") if (run / "run.json").is_file() else {}
     cases = _split(record.load(run / "cases.json", Cases))
     try:
         return Source(
@@ -83,7 +80,6 @@ def open_source(run) -> Source:
                 **({"finetuned_for": quantize} if (quantize := plan["training"].get("quantize")) else {}),
             },
             ignore=plan.get("ignore"),
-            regions=record.from_dict(tuple[Region, ...], plan.get("regions", []), "regions"),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
         )
     except KeyError as error:
@@ -118,13 +114,6 @@ def _split(cases):
         return cases
     kept = cases.training[::3]
     return Cases(tuple(case for case in cases.training if case not in kept), kept)
-
-
-def _json(path):
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not readable as JSON ({error})") from None
 
 
 def load_network(path):

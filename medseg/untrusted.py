@@ -76,7 +76,9 @@ def read_limited(path, limit: int, content: str = "file") -> bytes:
     """
     with open_regular(path) as file:
         size = os.fstat(file.fileno()).st_size
-        data = file.read(limit + 1) if size <= limit else b""
+        data = file.read(size + 1) if size <= limit else b""
+        while data and len(data) <= limit and (more := file.read(2**16)):  # some files are longer than the system says
+            data += more
     if max(size, len(data)) > limit:
         raise InputError(
             f"{path}: has {spell_size(max(size, len(data)))}, expected at most {spell_size(limit)} of {content}; "
@@ -160,7 +162,7 @@ def inside(folder, name, where: str = "") -> Path:
         InputError: if the file lies elsewhere.
     """
     path = Path(folder) / file_name(name, where or str(folder))
-    if not path.resolve().is_relative_to(Path(folder).resolve()):
+    if not Path(os.path.realpath(path)).is_relative_to(os.path.realpath(folder)):
         raise InputError(
             f"{path}: is a link out of its folder, expected a file in it; copy the folder with what its links lead to"
         )

@@ -1,7 +1,6 @@
 """The reference segmentation of a case as class indices."""
 
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
@@ -26,7 +25,7 @@ def read_reference(case, labels: Sequence[Label], ignore: int | None = None):
     import imaging
 
     scan = imaging.read_labels(case.label)
-    return replace(scan, voxels=class_indices(scan.voxels, with_ignored(labels, ignore), case.label))
+    return imaging.Scan(class_indices(scan.voxels, with_ignored(labels, ignore), case.label), scan.affine)
 
 
 def read_case(case, labels: Sequence[Label], channels: int | None = None, ignore: int | None = None):

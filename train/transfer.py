@@ -2,14 +2,12 @@
 
 import http.client
 import json
-import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from medseg.errors import InputError, UsageError
-from medseg.progress import LineAMinute
 
 CHUNK = 1 << 18
 ATTEMPTS = 4  # in a row without a new byte
@@ -43,13 +41,11 @@ def download(url: str, target: Path, progress: bool = False, pause: float = 1.0)
         return target
     part, note = target.with_name(target.name + ".part"), target.with_name(target.name + ".json")
     failures = 0
-    shown = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "desc": target.name, "leave": False}
-    say = LineAMinute() if progress and not sys.stderr.isatty() else None
-    with tqdm(**shown, disable=not progress or say is not None) as bar:
+    with tqdm(unit="B", unit_scale=True, unit_divisor=1024, desc=target.name, disable=not progress, leave=False) as bar:
         while True:
             before = _size(part)
             try:
-                total = _attempt(url, part, note, bar, say)
+                total = _attempt(url, part, note, bar)
                 if total is None or _size(part) == total:
                     break
                 reason = f"the connection ended after {_size(part)} of {total} bytes"
@@ -70,7 +66,7 @@ def download(url: str, target: Path, progress: bool = False, pause: float = 1.0)
     return target
 
 
-def _attempt(url, part, note, bar, say):
+def _attempt(url, part, note, bar):
     """One request; appends to ``part`` and returns the size that the whole file has, None if the server told none."""
     have = _size(part)
     known = json.loads(note.read_text()) if note.exists() else {}
@@ -109,8 +105,6 @@ def _attempt(url, part, note, bar, say):
             while chunk := response.read(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
-                if say is not None:
-                    say(f"{part.stem}: {file.tell() / 2**20:.0f} MB" + (f" of {total / 2**20:.0f}" if total else ""))
     return total
 
 

@@ -1,14 +1,14 @@
 """A downloaded dataset archive: unpacked without trusting it, and verified by its own list of cases."""
 
 import gzip
-import json
 import shutil
 import tarfile
 import zlib
 from pathlib import Path, PurePosixPath
 
+from medseg.archives import MAX_RATIO, SMALL_BYTES
+from medseg.byte_sizes import spell_size
 from medseg.errors import InputError
-from medseg.progress import track
 
 
 def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
@@ -28,6 +28,8 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
     Raises:
         InputError: if the archive is damaged, reaches elsewhere or holds no ``dataset.json``.
     """
+    from tqdm import tqdm
+
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -35,7 +37,8 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
             members = [member for member in tar if not PurePosixPath(member.name).name.startswith("._")]
             for member in members:
                 _require_safe(archive, member)
-            for member in track(members, "unpack", show=progress):
+            _require_room(archive, folder, sum(member.size for member in members))
+            for member in tqdm(members, "unpack", unit="file", delay=1, disable=not progress, leave=False):
                 place = folder / member.name
                 if member.isdir():
                     place.mkdir(parents=True, exist_ok=True)
@@ -68,17 +71,20 @@ def verify_members(folder: Path, cases: int | None, read_all: bool = False, prog
     Raises:
         InputError: if cases are missing, damaged or fewer or more than told.
     """
+    from tqdm import tqdm
+
     from train import layouts
+    from train.listing import description_of
 
     listing = layouts.read(folder)
     problems = list(listing.problems)
-    told = json.loads((folder / "dataset.json").read_text(encoding="utf-8")).get("numTraining")
+    told = description_of(folder).get("numTraining")
     for wanted in dict.fromkeys(n for n in (cases, told) if n is not None):
         if len(listing.entries) != wanted:
             problems.append(f"{len(listing.entries)} labelled cases, {wanted} are expected")
     if read_all and not problems:
         files = [path for entry in listing.entries for path in (*entry.images, entry.label)]
-        for path in track(files, "verify", show=progress):
+        for path in tqdm(files, "verify", unit="file", delay=1, disable=not progress, leave=False):
             if path.suffix == ".gz" and not _whole(path):
                 problems.append(f"{path.name} is damaged")
     if problems:
@@ -92,6 +98,19 @@ def _require_safe(archive, member):
         raise InputError(f"{archive}: member {member.name!r} reaches outside the folder; nothing was unpacked")
     if not (member.isfile() or member.isdir()):
         raise InputError(f"{archive}: member {member.name!r} is a link or device; nothing was unpacked")
+
+
+def _require_room(archive, folder, size):
+    """Refuse a bomb, and what would fill the disk, before the first file is written."""
+    packed = archive.stat().st_size
+    if size > max(SMALL_BYTES, MAX_RATIO * packed):
+        raise InputError(
+            f"{archive}: {spell_size(packed)} unpack to {spell_size(size)}, expected at most {MAX_RATIO} times as much "
+            "of an archive of scans"
+        )
+    free = shutil.disk_usage(folder).free
+    if size > free:
+        raise InputError(f"{archive}: unpacks to {spell_size(size)}, the disk has {spell_size(free)} left; make room")
 
 
 def _whole(path):

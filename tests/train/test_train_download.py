@@ -276,3 +276,14 @@ def test_what_else_lies_beside_the_archive_stays(server, tmp_path):
     (work / "thesis.txt").write_text("mine")
     fetch("hippocampus", tmp_path / "balls", url=server.url, say=lambda line: None)
     assert [path.name for path in work.iterdir()] == ["thesis.txt"]
+
+
+def test_an_archive_that_is_a_bomb_is_refused_before_a_file_is_written(tmp_path):
+    path = tmp_path / "bomb.tar"
+    with tarfile.open(path, "w:gz") as tar:
+        member = tarfile.TarInfo("set/imagesTr/a.nii")
+        member.size = 70 * 2**20
+        tar.addfile(member, io.BytesIO(bytes(member.size)))
+    with pytest.raises(InputError, match=r"unpack to 70\.00 MB, expected at most 20 times as much"):
+        unpack(path, tmp_path / "set")
+    assert not list((tmp_path / "set").iterdir())

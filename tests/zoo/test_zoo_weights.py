@@ -144,7 +144,7 @@ def test_weights_too_large_for_half_precision(model, tmp_path):
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("nothing", "cannot be read as a card"),
+        ("nothing", "not readable as JSON"),
         ("[]", "not a card of weights"),
         ('{"entry": "unet3d"}', "field channels"),
         ('{"entry": "unet3d", "name": "toy", "classes": [], "channels": [], "colour": 1}', "field colour"),

@@ -56,6 +56,10 @@ def _open(path: Path, custom_objects: dict, compile: bool):
         contents = check_file(path, custom_objects)
     else:
         raise LoadError(f"a file of kind '{path.suffix}'; {_ACCEPTED}")
+    if not contents.config:
+        raise LoadError(
+            "holds weights without a network; build the network in Keras 3 and call its load_weights with this file"
+        )
     # Until here the file has been looked at without Keras, which takes seconds to import.
     from zoo.legacy.budget import weights_within
 

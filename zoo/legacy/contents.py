@@ -21,6 +21,7 @@ CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 MAX_CLASSES = 50_000
 # Numbers that a network may have beside those in its file: states of random generators, counters.
 SPARE_NUMBERS = 10**6
+_NETWORKS = ("Functional", "Model", "Sequential")
 _SQUARED = {"num_classes"}  # of a metric that counts pairs of classes
 _SIZES = {
     "depth_multiplier", "filters", "input_dim", "kernel_size", "key_dim", "num_classes", "num_heads", "num_thresholds",
@@ -96,6 +97,7 @@ def check_config(config, numbers: int, custom_objects: Container[str] = ()) -> N
     count = layers_of(config)
     if count > MAX_CLASSES:
         raise LoadError(f"names {count} layers and their parts, expected at most {MAX_CLASSES}; is it a network?")
+    _check_networks(config)
     check_classes(config, custom_objects)
     _check_sizes(config, numbers + SPARE_NUMBERS)
 
@@ -185,6 +187,25 @@ def _is_text(attributes, key) -> bool:
 def _text(attributes, key) -> str:
     value = attributes[key]
     return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
+
+
+def _check_networks(config) -> None:
+    """A network lists its layers, each with a class and a configuration of its own."""
+    waiting = [config]
+    while waiting:
+        entry = waiting.pop()
+        if not isinstance(entry, dict) or entry.get("class_name") not in _NETWORKS:
+            continue
+        inner = entry.get("config")
+        layers = inner.get("layers") if isinstance(inner, dict) else inner
+        if not isinstance(layers, list):
+            raise LoadError(f"its network {shown(entry.get('name'))} has no list of layers, the file is damaged")
+        for layer in layers:
+            if not isinstance(layer, dict) or not {"class_name", "config"} <= layer.keys():
+                raise LoadError(f"its layer {shown(layer)} has no class and configuration, the file is damaged")
+            if entry["class_name"] != "Sequential" and not isinstance(layer.get("name"), str):
+                raise LoadError(f"its layer {shown(layer)} has no name, the file is damaged")
+        waiting.extend(layers)
 
 
 def _check_sizes(config, numbers) -> None:

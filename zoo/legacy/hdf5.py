@@ -20,13 +20,9 @@ def read_hdf5(path, custom_objects: dict) -> tuple[Node, dict | None]:
         The model's node and its training configuration, if it was saved compiled.
 
     Raises:
-        LoadError: for a file without a network, or whose weights do not fit it.
+        LoadError: for a file whose weights do not fit its network.
     """
     with h5py.File(path, "r") as file:
-        if "model_config" not in file.attrs:
-            raise LoadError(
-                "holds weights without a network; build the network in Keras 3 and call its load_weights with this file"
-            )
         root = build(json.loads(file.attrs["model_config"]), custom_objects)
         assign(list(_values(file["model_weights"], root)))
         training = file.attrs.get("training_config")

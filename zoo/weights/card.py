@@ -2,8 +2,9 @@
 
 import json
 from dataclasses import asdict, dataclass, field, fields
-from pathlib import Path
 
+from medseg.errors import InputError
+from medseg.untrusted import read_json
 from zoo.errors import ZooError
 
 FILE = "card.json"
@@ -83,11 +84,10 @@ def read_card(path) -> Card:
     Raises:
         ZooError: if it cannot be read or has other fields.
     """
-    path = Path(path)
     try:
-        data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ZooError(f"{path}: cannot be read as a card of weights ({error})") from None
+        data = read_json(path, "card of weights")
+    except InputError as error:
+        raise ZooError(str(error)) from None
     known = {f.name for f in fields(Card)}
     wrong = sorted(set(data) - known) if isinstance(data, dict) else ["no object"]
     wrong += sorted({"entry", "name", "classes", "channels"} - set(data)) if isinstance(data, dict) else []
