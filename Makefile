@@ -5,13 +5,17 @@ BIN := $(VENV)/bin
 OUT ?= demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test lint clean
+.PHONY: demo test test-machines lint clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
 
 test: lint
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# The tests that compute, once for each of several processors that this one can pass for: hours.
+test-machines: $(VENV)/.test
+	$(BIN)/python benchmarks/machines.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

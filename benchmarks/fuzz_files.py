@@ -10,7 +10,9 @@ format is one entry in ``FORMATS``.
 """
 
 import argparse
+import contextlib
 import gzip
+import io
 import json
 import random
 import signal
@@ -18,6 +20,7 @@ import sys
 import tempfile
 import time
 import warnings
+import zlib
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -156,6 +159,90 @@ def _read_scan(path):
     return imaging.read(path)
 
 
+def png_seeds() -> list[bytes]:
+    """Grey of 1 to 16 bits, colour, alpha, palettes with and without transparency, interlaced, with EXIF."""
+    from PIL import Image
+
+    chance = np.random.default_rng(0)
+    grey = Image.fromarray(chance.integers(0, 256, (9, 11)).astype(np.uint8))
+    colour = Image.fromarray(chance.integers(0, 256, (9, 11, 3)).astype(np.uint8))
+    deep = Image.fromarray(chance.integers(0, 65536, (9, 11)).astype(np.uint16))
+    turned = Image.Exif()
+    turned[274] = 6
+    opaque = colour.copy()
+    opaque.putalpha(255)
+    options = [(grey, {}), (grey.convert("1"), {}), (colour, {"exif": turned}), (deep, {}), (opaque, {})]
+    options += [(colour.quantize(13), {"bits": 4}), (grey.convert("P"), {})]
+    return [_written(image, "png", **more) for image, more in options]
+
+
+def jpeg_seeds() -> list[bytes]:
+    """Grey and colour, progressive, with EXIF, with and without subsampling."""
+    from PIL import Image
+
+    colour = Image.fromarray(np.random.default_rng(0).integers(0, 256, (19, 21, 3)).astype(np.uint8))
+    turned = Image.Exif()
+    turned[274] = 6
+    options = [(colour.convert("L"), {}), (colour, {"exif": turned}), (colour, {"progressive": True})]
+    options += [(colour, {"subsampling": 0, "quality": 95})]
+    return [_written(image, "jpeg", **more) for image, more in options]
+
+
+def tiff_seeds() -> list[bytes]:
+    """Strips and tiles, both byte orders, BigTIFF, all compressions that are read, predictors, planes, palette."""
+    import tifffile
+    from PIL import Image
+
+    chance = np.random.default_rng(0)
+    grey = chance.integers(0, 256, (40, 37)).astype(np.uint8)
+    deep = chance.integers(0, 65536, (40, 37, 3)).astype(np.uint16)
+    options = [(grey, {}), (grey, {"compression": "deflate", "predictor": True, "rowsperstrip": 7})]
+    options += [(grey.astype(np.float32), {"compression": "deflate", "predictor": True}), (grey, {"bigtiff": True})]
+    options += [(deep, {"compression": "lzw", "byteorder": ">", "photometric": "rgb"}), (grey > 99, {})]
+    options += [(deep.transpose(2, 0, 1), {"photometric": "rgb", "planarconfig": "separate", "tile": (16, 16)})]
+    options += [(grey, {"compression": kind}) for kind in ("packbits", "lzma", "zstd", "jpeg")]
+    seeds = []
+    for pixels, more in options:
+        file = io.BytesIO()
+        tifffile.imwrite(file, pixels, **more)
+        seeds.append(file.getvalue())
+    image = Image.fromarray(grey)
+    return [*seeds, _written(image.convert("1"), "tiff", compression="group4"), _written(image.convert("P"), "tiff")]
+
+
+def _written(image, kind, **options):
+    file = io.BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def mutate_png(content: bytes, chance: random.Random) -> bytes:
+    """Three quarters with check sums made right again, so that the changes reach the decoder."""
+    changed = mutate_bytes(content, chance, head=60)
+    if chance.random() < 0.25:
+        return changed
+    parts, place = [changed[:8]], 8
+    while place + 8 <= len(changed):
+        length = int.from_bytes(changed[place : place + 4], "big")
+        body = changed[place + 4 : place + 8 + length]
+        parts += [len(body[4:]).to_bytes(4, "big"), body, zlib.crc32(body).to_bytes(4, "big")]
+        place += 12 + length
+    return b"".join(parts)
+
+
+def _read_picture(path):
+    """As an image and as a label map; a file that is either was read."""
+    import imaging
+
+    try:
+        imaging.read(path)
+    except InputError:
+        return imaging.read_labels(path)
+    with contextlib.suppress(InputError):
+        imaging.read_labels(path)
+    return None
+
+
 def _manifest_seeds():
     from edge.shipped import locate, names
 
@@ -168,9 +255,69 @@ def _read_manifest(path):
     return load_manifest(path.parent, verify=False)
 
 
+def _dataset_seeds():
+    """Every dialect of ``dataset.json``, for the files that ``_read_dataset`` lays beside it."""
+    labels = {"background": 0, "whole": 1, "core": "2", "ignore": 3}
+    cases = [{"image": f"./imagesTr/{c}.nii.gz", "label": f"labelsTr/{c}.nii.gz", "fold": 0} for c in "ab"]
+    files = {c: {"images": [f"imagesTr/{c}_0000.nii.gz"], "label": f"labelsTr/{c}.nii.gz"} for c in "ab"}
+    regions = {"background": 0, "whole": [1, 2], "core": [2]}
+    dialects = (
+        {"labels": {"0": "background", "1": "a"}, "modality": {"0": "MRI"}, "training": cases, "numTraining": 2},
+        {"labels": labels, "training": [{**case, "image": [case["image"]] * 2} for case in cases], "validation": cases},
+        {"labels": labels, "channel_names": {"0": "CT"}, "file_ending": ".nii.gz", "numTraining": 2},
+        {"labels": regions, "regions_class_order": [1, 2], "channel_names": {"0": "CT"}, "dataset": files},
+        {"training": cases, "name": "no labels"},
+    )
+    return [json.dumps(dialect).encode() for dialect in dialects]
+
+
+def _read_dataset(path):
+    from train import layouts
+    from train.dataset import from_listing
+
+    folder = path.parent
+    if not (folder / "imagesTr").is_dir():
+        for name in ("imagesTr", "labelsTr"):
+            (folder / name).mkdir()
+        for case in "ab":
+            (folder / "imagesTr" / f"{case}_0000.nii.gz").touch()
+            (folder / "labelsTr" / f"{case}.nii.gz").touch()
+    return from_listing(layouts.read(folder))
+
+
+def _plan_seeds():
+    from medseg import record
+    from train.preconditions import stand_in
+
+    plans = [stand_in("unet3d"), stand_in("unet")]
+    options = {"depth": 3, "strides": [[1, 2, 2], [2, 2, 2]]}
+    plans.append(replace(plans[0], ignore=7, network=replace(plans[0].network, options=options), patch=(8, 16, 16)))
+    return [json.dumps(record.to_dict(plan)).encode() for plan in plans]
+
+
+def _read_plan(path):
+    from medseg import record
+    from train.commands.plan import explanation
+    from train.plan import Plan
+    from train.plan_check import check_plan
+    from zoo.errors import ZooError
+
+    plan = record.load(path, Plan)
+    try:
+        check_plan(plan)
+    except ZooError as error:  # as the command line prints it
+        raise InputError(str(error)) from None
+    return explanation(plan)
+
+
 FORMATS = {
+    "dataset": Format("dataset.json", _dataset_seeds, _read_dataset, mutate_json),
+    "plan": Format("plan.json", _plan_seeds, _read_plan, mutate_json),
     "nifti": Format("a.nii", nifti_seeds, _read_scan, mutate_bytes),
     "gz": Format("a.nii.gz", lambda: [gzip.compress(seed) for seed in nifti_seeds()], _read_scan, mutate_gzip),
+    "png": Format("a.png", png_seeds, _read_picture, mutate_png),
+    "jpeg": Format("a.jpg", jpeg_seeds, _read_picture, mutate_bytes),
+    "tiff": Format("a.tif", tiff_seeds, _read_picture, mutate_bytes),
     "manifest": Format("manifest.json", _manifest_seeds, _read_manifest, mutate_json),
 }
 

@@ -17,6 +17,7 @@ _NAMES = {
     "Segmentation": "segmenter",
     "Segmenter": "segmenter",
     "Tensor": "manifest",
+    "areas_mm2": "measure",
     "compare": "benchmark",
     "interleave": "benchmark",
     "load": "segmenter",

@@ -1,7 +1,6 @@
 """The command line of the device: ``zoo-edge info``, ``predict`` and ``bench``."""
 
 import argparse
-import contextlib
 import dataclasses
 import os
 import sys
@@ -9,6 +8,7 @@ import traceback
 
 from medseg import command
 from medseg.errors import InputError, UsageError
+from medseg.quiet import native_logs_hidden
 
 
 def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
@@ -16,11 +16,22 @@ def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog=prog, description="Segment scans with an exported network, without TensorFlow."
     )
+    parser.add_argument("--version", action=Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
     add_info(commands)
     add_predict(commands)
     add_bench(commands)
     return parser
+
+
+class Version(argparse.Action):
+    """Prints the version of the package, looked up when asked for."""
+
+    def __call__(self, parser, *_):
+        from importlib.metadata import version
+
+        print(version("medseg-zoo"))
+        parser.exit()
 
 
 def add_info(commands) -> None:
@@ -76,26 +87,12 @@ def info(args) -> None:
     """Print what an artifact is."""
     from edge.manifest import load_manifest
     from edge.shipped import locate
+    from edge.summary import summary
 
     manifest = load_manifest(args.artifact)
     if args.json:
         return command.emit_json(dataclasses.asdict(manifest))
-    recipe = manifest.recipe
-    grid = ("spacing " + _mm(recipe.spacing)) if recipe.spacing else ("size " + _by(recipe.size)) if recipe.size else ""
-    lines = {
-        "name": manifest.name,
-        "format": f"{manifest.format}, {(locate(args.artifact) / manifest.model).stat().st_size / 1e6:.2f} MB",
-        "sha256": f"{manifest.sha256} (matches)",
-        "channels": ", ".join(manifest.channels),
-        "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
-        "scan": ", ".join(filter(None, [f"{recipe.rank}D", recipe.orientation, grid, recipe.normalise.kind])),
-        "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
-        **_flat("source", manifest.source),
-        **_flat("verified", manifest.fidelity),
-    }
-    width = max(len(key) for key in lines)
-    for key, value in lines.items():
-        print(f"{key:{width}}  {value}")
+    print(summary(manifest, (locate(args.artifact) / manifest.model).stat().st_size))
     command.next_command(f"zoo-edge predict {args.artifact} SCAN -o OUT")
     return None
 
@@ -104,7 +101,7 @@ def predict(args) -> None:
     """Segment scans and print the volumes."""
     from edge.segmenter import load
 
-    with _quiet():
+    with native_logs_hidden():
         segmenter = load(args.artifact, args.threads, args.runtime)
     segment_scans(segmenter, args)
 
@@ -160,8 +157,8 @@ def bench(args) -> None:
     from edge.benchmark import compare, table
     from medseg.progress import Bar
 
-    with _quiet() as terminal:
-        bar = Bar("rounds", terminal)
+    with native_logs_hidden() as seen:
+        bar = Bar("rounds", seen)
         timings = compare(args.artifacts, args.threads, args.rounds, args.warmup, bar)
         bar.close()
     if args.json:
@@ -201,8 +198,9 @@ def _segment(segmenter, case, bar):
     return {
         "scan": case.name,
         "output": str(case.output),
-        "voxels": voxel_counts(segmentation.labels, manifest.labels),
+        "voxels": voxel_counts(segmentation.labels, manifest.labels, manifest.regions),
         "volumes_ml": segmentation.volumes_ml,
+        "areas_mm2": segmentation.areas_mm2,
         "seconds": segmentation.seconds,
         "stages": segmentation.stages,
     }
@@ -218,36 +216,24 @@ def _reason(error, case):
 
 
 def _print_reports(reports, manifest):
+    from imaging.regions import structures
+
     done = [report for report in reports if "error" not in report]
     named = len(reports) > 1
-    names = [label.name for label in manifest.labels[1:]]
+    names = list(structures(manifest.labels) | structures(manifest.labels, manifest.regions))
     scan_width = 2 + max([4, *(len(report["scan"]) for report in done)]) if named else 0
     width = 2 + max(5, *(len(name) for name in names))
-    volume = manifest.recipe.rank == 3
+    counted = "voxels" if manifest.recipe.rank == 3 else "pixels"
+    unit, key = ("ml", "volumes_ml") if manifest.recipe.rank == 3 else ("mm²", "areas_mm2")
+    sized = any(report[key] for report in done)  # pictures do not tell the size of a pixel
     if done:
-        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{'voxels':>10}" + f"{'ml':>12}" * volume)
+        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{counted:>10}" + f"{unit:>12}" * sized)
     for report in done:
         for name in names:
             line = f"{report['scan']:{scan_width}}" * named + f"{name:{width}}{report['voxels'][name]:10d}"
-            print(line + (f"{report['volumes_ml'][name]:12.3f}" if volume else ""))
+            print(line + (f"{report[key][name]:12.3f}" if report[key] else ""))
     for report in done:
         print(f"{report['output']} written, {report['seconds']:.2f} s")
-
-
-@contextlib.contextmanager
-def _quiet():
-    """Keep what LiteRT's native code says on opening a model off standard error; its errors come as exceptions.
-
-    Yields:
-        Standard error as it was, for what is meant to be seen meanwhile.
-    """
-    sys.stderr.flush()
-    with os.fdopen(os.dup(2), "w") as kept, open(os.devnull, "w") as nothing:
-        os.dup2(nothing.fileno(), 2)
-        try:
-            yield kept
-        finally:
-            os.dup2(kept.fileno(), 2)
 
 
 def _add_threads(parser):
@@ -267,18 +253,3 @@ def _positive(text):
     if not text.isdecimal() or int(text) < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return int(text)
-
-
-def _flat(name, data):
-    """Nested objects as one line each: "verified dice drop": 0.0004."""
-    if not isinstance(data, dict):
-        return {name: f"{data:g}" if isinstance(data, float) else data}
-    return {key: value for inner in data for key, value in _flat(f"{name} {inner}", data[inner]).items()}
-
-
-def _mm(spacing):
-    return " x ".join(f"{s:g}" for s in spacing) + " mm"
-
-
-def _by(sizes):
-    return " x ".join(str(n) for n in sizes)

@@ -8,8 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from edge.shipped import locate, names
-from imaging.labels import Label
+from imaging.labels import Label, Region
 from imaging.recipe import Recipe, check
+from imaging.regions import check_regions
 from medseg import schema as schemas
 from medseg.errors import InputError
 from medseg.limits import check_bytes
@@ -64,7 +65,7 @@ class Manifest:
         channels: names of the input channels.
         folded: the first spatial axis is the batch axis of the file's input and output (rewritten 3D network).
         input: the input tensor.
-        output: the output tensor: logits, channel last.
+        output: the output tensor: logits of the classes, or of the regions, channel last.
         source: what it was made from: network, run, parameters, MACs, versions.
         calibration: names of the training cases that it was calibrated with.
         operators: operator type to precision to count, read back from the file.
@@ -74,6 +75,8 @@ class Manifest:
             width × channels); empty for all others.
         files: names of the files that the export wrote beside the manifest, which a later export replaces; empty in
             artifacts of schema 1.
+        regions: structures that may overlap, in the order in which a segmentation writes them: the output then has a
+            logit for each, and a region is where its is above 0 (``imaging.regions``). None of disjoint classes.
         schema: number of the format, see ``medseg.schema``.
         needs: the oldest version of medseg-zoo that reads the file.
     """
@@ -96,6 +99,7 @@ class Manifest:
     fidelity: dict = field(default_factory=dict)
     form: str = ""
     files: tuple[str, ...] = ()
+    regions: tuple[Region, ...] = ()
     schema: int = SCHEMA.newest
     needs: str = SCHEMA.needs
 
@@ -178,9 +182,13 @@ def _check_fields(manifest):
         if abs(label.value) >= 2**31:
             raise InputError(f"label {label.name} has value {label.value}: accepted are 32-bit integers")
     # As real numbers, whatever the file stores.
-    needed = 4 * math.prod(manifest.patch) * (channels + len(manifest.labels))
+    if len(manifest.regions) > MAX_LABELS:
+        raise InputError(f"{len(manifest.regions)} regions: accepted are at most {MAX_LABELS}")
+    check_regions(manifest.labels, manifest.regions)
+    outputs = len(manifest.regions) or len(manifest.labels)
+    needed = 4 * math.prod(manifest.patch) * (channels + outputs)
     check_bytes(f"patch {shown(manifest.patch)}", needed, "a patch and its scores")
-    for which, last in (("input", channels), ("output", len(manifest.labels))):
+    for which, last in (("input", channels), ("output", outputs)):
         _check_tensor(which, getattr(manifest, which), _shape(manifest, last))
 
 
@@ -190,6 +198,7 @@ def _check_names(manifest):
         "name": [manifest.name],
         "channels": manifest.channels,
         "labels": [label.name for label in manifest.labels],
+        "regions": [region.name for region in manifest.regions],
     }
     for field_name, given in names.items():
         for name in given:

@@ -8,10 +8,11 @@ import numpy as np
 
 from edge.interpreter import Runner, open_runner
 from edge.manifest import Manifest, load_manifest
-from edge.measure import volumes_ml
+from edge.measure import areas_mm2, volumes_ml
 from edge.shipped import locate
 from imaging.nifti import smallest
 from imaging.recipe import prepare, restore_classes
+from imaging.regions import written_classes
 from imaging.scan import Scan, as_scan
 from imaging.tiling import predict_tiled
 
@@ -22,15 +23,18 @@ class Segmentation:
 
     Attributes:
         labels: label values (*spatial, 1) in the geometry of the source, the smallest integer type that holds them.
-        volumes_ml: label name to volume in ml, without the background; empty in 2D.
+        volumes_ml: label name to volume in ml, without the background, and that of regions; empty in 2D.
         seconds: time that it took.
         stages: the same by stage: "prepare", "network", "restore".
+        areas_mm2: label name to area in mm², without the background; empty in 3D and for pictures, whose pixels have
+            no known size.
     """
 
     labels: Scan
     volumes_ml: dict[str, float]
     seconds: float
     stages: dict[str, float] = field(default_factory=dict)
+    areas_mm2: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -91,13 +95,15 @@ class Segmenter:
         ready = time.perf_counter()
         scores = self.logits(prepared.voxels, progress)
         scored = time.perf_counter()
-        classes = restore_classes(scores, prepared, scan)
+        written = written_classes(self.manifest.labels, self.manifest.regions)
+        classes = restore_classes(scores, prepared, scan, written=written)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
         labels = replace(scan, voxels=values[classes][..., None])
-        volumes = volumes_ml(labels, self.manifest.labels)
+        facts = labels, self.manifest.labels, self.manifest.regions
+        volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
         ended = time.perf_counter()
         stages = {"prepare": ready - began, "network": scored - ready, "restore": ended - scored}
-        return Segmentation(labels, volumes, ended - began, stages)
+        return Segmentation(labels, volumes, ended - began, stages, areas)
 
 
 def load(folder, threads: int = 2, runtime: str = "auto") -> Segmenter:

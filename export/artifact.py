@@ -266,6 +266,7 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
         form=converted.form,
         input=converted.input,
         output=converted.output,
+        regions=source.regions,
         source=provenance,
         calibration=tuple(calibration),
         operators=count(converted.operators),

@@ -25,8 +25,9 @@ def card(manifest: Manifest, size: int) -> str:
         *_form(manifest),
         *_memory(source),
         f"- Input: {manifest.input.dtype} {manifest.input.shape}",
-        f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits",
+        f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits{' of regions' * bool(manifest.regions)}",
         f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
+        *_regions(manifest),
         *_training(source),
         *_calibration(manifest),
         "",
@@ -108,6 +109,13 @@ def _layers(source) -> list[str]:
         *rows,
         "",
     ]
+
+
+def _regions(manifest) -> list[str]:
+    if not manifest.regions:
+        return []
+    made = "; ".join(f"{r.name}: values {', '.join(map(str, r.values))}, writes {r.written}" for r in manifest.regions)
+    return [f"- Regions, each where its logit is above 0, a later one over an earlier: {made}"]
 
 
 def _form(manifest) -> list[str]:

@@ -7,7 +7,8 @@ import numpy as np
 
 import imaging
 from imaging.cases import CaseFiles
-from imaging.labels import Label
+from imaging.labels import Label, Region
+from imaging.regions import mask_of, structure_values
 from imaging.scan import Scan
 from imaging.surface import surface_distances
 from medseg import record
@@ -61,7 +62,7 @@ class CaseScores:
     Attributes:
         name: of the case.
         argmax_changed: share of its voxels whose class differs.
-        labels: by class name.
+        labels: by name of the class or region.
     """
 
     name: str
@@ -130,7 +131,7 @@ class Fidelity:
 
     Attributes:
         cases: names of the cases compared; never among those that it was calibrated with.
-        labels: by class name.
+        labels: by name of the class or region.
         argmax_changed: share of all voxels whose class differs.
         verdict: "99.9 %", "99 %" or "fail": the share of the network's mean Dice that every class keeps, the two
             accuracy targets of MLPerf Inference (arXiv:1911.02549).
@@ -168,6 +169,7 @@ def compare(
     progress=None,
     channels: int | None = None,
     ignore: int | None = None,
+    regions: tuple[Region, ...] = (),
 ) -> Fidelity:
     """Run the network and the artifact on labelled cases and compare.
 
@@ -179,6 +181,7 @@ def compare(
         progress: wraps the iteration over cases (``tqdm``), or None.
         channels: that a scan must have; None takes what the files say.
         ignore: value of voxels in label files that nobody has labelled, background to all three here; or None.
+        regions: structures of several classes, which are compared instead of the classes.
 
     Raises:
         InputError: if a case has no label file or there are no cases.
@@ -188,6 +191,7 @@ def compare(
         raise imaging.InputError(
             "verification: found no labelled cases held back from training; at least one is needed"
         )
+    members = structure_values(labels, regions)
     changed = voxels = 0
     found, worst, order = [], None, (-math.inf, -math.inf)
     for case in progress(labelled) if progress else labelled:
@@ -197,28 +201,28 @@ def compare(
         if ignore is not None:
             unknown = reference == ignore
             one, other, reference = (np.where(unknown, labels[0].value, values) for values in (one, other, reference))
-        scores = _case(case.name, one, other, reference, labels, scan.spacing)
+        scores = _case(case.name, one, other, reference, members, scan.spacing)
         found.append(scores)
         if (scores.drop, scores.argmax_changed) > order:  # only one case's voxels are kept
             order = scores.drop, scores.argmax_changed
             worst = WorstCase(case.name, scores.drop, scan, reference, one, other)
         changed += int(np.count_nonzero(one != other))
         voxels += one.size
-    means = {label.name: _label_fidelity(label.name, found) for label in labels[1:]}
+    means = {name: _label_fidelity(name, found) for name in members}
     names = tuple(scores.name for scores in found)
     return Fidelity(names, means, changed / voxels, _verdict(means), tuple(found), worst)
 
 
-def _case(name, network, artifact, reference, labels, spacing) -> CaseScores:
+def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
     found = {}
     unit = math.prod(spacing) / (1000 if reference.ndim == 3 else 1)
-    for label in labels[1:]:
-        one, other, wanted = (values == label.value for values in (network, artifact, reference))
+    for label, values in members.items():
+        one, other, wanted = (mask_of(array, values) for array in (network, artifact, reference))
         volume = float(np.count_nonzero(wanted) * unit)
         between = imaging.overlap.dice(other, one)
         before = _scores(one, wanted, spacing, unit)
         after = before if np.array_equal(one, other) else _scores(other, wanted, spacing, unit)
-        found[label.name] = LabelScores(before, after, volume, between)
+        found[label] = LabelScores(before, after, volume, between)
     return CaseScores(name, float(np.mean(network != artifact)), found)
 
 

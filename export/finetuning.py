@@ -2,7 +2,6 @@
 
 import json
 import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from export.formats import find_format
 from export.source import Source, open_source
 from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
+from medseg.quiet import visible_stderr
 
 
 def check_finetune(run, formats: Sequence[str], finetune) -> None:
@@ -97,7 +97,9 @@ def _finetuned(run: Path, folder: Path, weights: str) -> Source:
     if not (folder / "model.keras").is_file():
         command = module_command("train", "finetune", run, "--out", folder, "--weights", weights)
         command += ["--resume"] if (folder / "plan.json").is_file() else []
-        if subprocess.run(command, env=environment(), stdout=sys.stderr, check=False).returncode:
+        if subprocess.run(
+            command, env=environment(), stdout=visible_stderr(), stderr=visible_stderr(), check=False
+        ).returncode:
             raise InputError(
                 f"{folder}: the fine-tuning failed, as told above; zoo finetune {run} --out {folder} --weights "
                 f"{weights} tries it alone"

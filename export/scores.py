@@ -8,6 +8,7 @@ import numpy as np
 
 from edge.manifest import load_manifest
 from export.source import Source, open_source
+from imaging.regions import structures
 from medseg.errors import InputError
 from medseg.untrusted import read_json
 
@@ -77,7 +78,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
     Raises:
         InputError: for an artifact of another network, of a fold that was not scored, or not verified.
     """
-    folds, weights, dice = [], [], {label.name: [] for label in source.labels[1:]}
+    folds, weights, dice = [], [], {name: [] for name in structures(source.labels, source.regions)}
     for folder in folders:
         manifest = load_manifest(folder)
         fold, found = manifest.source.get("fold"), manifest.fidelity.get("labels", {})

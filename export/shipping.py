@@ -196,6 +196,8 @@ def _compare(trained, stored, manifest: Manifest, source: Source) -> Fidelity:
         _labelled(source),
         source.labels,
         channels=len(source.channels),
+        ignore=source.ignore,
+        regions=source.regions,
     )
 
 
@@ -231,6 +233,7 @@ def _split(source, plan, scored):
 def _check_artifact(folder, manifest, source):
     wanted = {
         "labels": source.labels,
+        "regions": source.regions,
         "recipe": source.recipe,
         "channels": source.channels,
     }

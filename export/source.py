@@ -4,7 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging.cases import CaseFiles, Cases
-from imaging.labels import Label
+from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from medseg import record
 from medseg.errors import InputError
@@ -28,6 +28,8 @@ class Source:
         model_file: the ``.keras`` file; of networks not trained here also ``.h5``, or a SavedModel folder.
         provenance: network, run, fold and versions, for the manifest.
         ignore: value of voxels in label files that nobody has labelled, or None.
+        reference: the network before it was fine-tuned for int8, or None.
+        regions: structures that may overlap, of which the network has a channel each (``imaging.regions``), or none.
     """
 
     name: str
@@ -42,6 +44,7 @@ class Source:
     provenance: dict = field(default_factory=dict)
     ignore: int | None = None
     reference: Path | None = None
+    regions: tuple[Region, ...] = ()
 
 
 def open_source(run) -> Source:
@@ -80,6 +83,7 @@ def open_source(run) -> Source:
                 **({"finetuned_for": quantize} if (quantize := plan["training"].get("quantize")) else {}),
             },
             ignore=plan.get("ignore"),
+            regions=record.from_dict(tuple[Region, ...], plan.get("regions", []), "regions"),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
         )
     except KeyError as error:

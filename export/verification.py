@@ -54,6 +54,7 @@ def verifier(model, source: Source, max_drop: float, threads: int, tell: Callabl
             source.labels,
             channels=len(source.channels),
             ignore=source.ignore,
+            regions=source.regions,
         )
         tell(f"{what}: verdict {fidelity.verdict}, largest drop in mean Dice {fidelity.drop:+.4f}")
         if fidelity.drop > max_drop:

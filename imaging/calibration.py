@@ -63,6 +63,27 @@ def class_reliability(probabilities: np.ndarray, reference: np.ndarray, bins: in
     return np.stack([_table(found[:, index].astype(np.float64), truth == index, bins) for index in range(classes)])
 
 
+def map_reliability(probabilities: np.ndarray, maps: np.ndarray, counted: np.ndarray, bins: int = 15) -> np.ndarray:
+    """How often voxels of a given probability of a region lie in it; the regions may overlap.
+
+    Args:
+        probabilities: (..., K), each from 0 to 1.
+        maps: bool (..., K).
+        counted: bool (...), voxels that count.
+        bins: equal steps of probability from 0 to 1; a bin holds its upper limit.
+
+    Returns:
+        (K, bins, 3): voxels, mean probability and share that is in the region; 0 where a bin holds none.
+
+    Raises:
+        InputError: if the shapes do not fit together.
+    """
+    if maps.shape != probabilities.shape:
+        raise InputError(f"maps of shape {maps.shape}: expected those of the probabilities, {probabilities.shape}")
+    truth, chances = maps[counted], probabilities[counted].astype(np.float64)
+    return np.stack([_table(chances[:, k], truth[:, k], bins) for k in range(probabilities.shape[-1])])
+
+
 def pooled(tables) -> np.ndarray:
     """Tables (..., bins, 3) of several sets of voxels as the table of all of them."""
     tables = np.asarray(list(tables), np.float64)

@@ -7,6 +7,7 @@ import numpy as np
 
 from imaging.grid import align
 from imaging.image import image_bytes, read_image
+from imaging.masks import read_mask
 from imaging.nifti import nifti_bytes, read_nifti, smallest
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
@@ -16,6 +17,8 @@ NIFTI = (".nii", ".nii.gz")
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
 SUFFIXES = NIFTI + IMAGES
 PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
+LABEL_TOLERANCE = 0.01  # what rounding in a scaled or real-valued label file leaves of whole numbers
+LARGEST_LABEL = 2**24  # float32, in which NIfTI files are read, holds whole numbers up to here
 
 
 def suffix(path) -> str:
@@ -67,30 +70,38 @@ def read(paths, channels: int | None = None) -> Scan:
 
 
 def read_labels(path) -> Scan:
-    """Read a label map.
+    """Read a label map: what is stored counts, whatever colours a viewer would show for it.
 
     Args:
-        path: NIfTI or image. A colour image is taken as grey if its three channels are equal.
+        path: NIfTI, PNG or TIFF. Indices of a palette are the values. A colour image is taken as grey if its three
+            channels are equal.
 
     Returns:
         A scan with voxels (*spatial, 1) in the smallest of uint8, int16 and int32 that holds them.
 
     Raises:
-        InputError: as ``read`` does, and for voxels that are not integers or more than one channel.
+        InputError: as ``read`` does, and for voxels that are not integers (to ``LABEL_TOLERANCE``), more than one
+            channel, and pictures that were compressed with loss or have smooth edges.
     """
-    scan = _read_one(path, 1)
+    kind = _kind(path)
+    scan = _read_one(path, 1) if kind in NIFTI else Scan(read_mask(path), np.eye(4), has_spacing=False)
     if scan.channels != 1:
-        raise InputError(f"{path}: {scan.channels} different channels found; a label map has one, or three equal ones")
-    voxels = np.rint(scan.voxels)
-    broken = int(np.count_nonzero(voxels != scan.voxels))
-    if broken:
-        odd = float(scan.voxels[voxels != scan.voxels][0])
-        raise InputError(
-            f"{path}: {broken} voxels are not integers ({odd:g} for one); a label map holds class values, give the "
-            "labels, not the image"
-        )
-    if voxels.size and np.abs(voxels).max() > 2**24:
-        raise InputError(f"{path}: label values up to {np.abs(voxels).max():.0f}; accepted are at most {2**24}")
+        raise InputError(f"{path}: {scan.channels} channels found, expected one class value a voxel")
+    voxels = scan.voxels
+    if voxels.dtype.kind == "f":
+        _check_finite(path, voxels)
+        voxels = np.rint(voxels)
+        distance = np.abs(voxels - scan.voxels)
+        broken = int(np.count_nonzero(distance > LABEL_TOLERANCE))
+        if broken:
+            odd = float(scan.voxels.flat[distance.argmax()])
+            raise InputError(
+                f"{path}: {broken} voxels are not integers ({odd:g} for one); a label map holds class values, give "
+                "the labels, not the image, and interpolate none when they are resampled"
+            )
+    largest = max(-float(voxels.min()), float(voxels.max()))
+    if largest > LARGEST_LABEL:
+        raise InputError(f"{path}: label values up to {largest:.0f}, expected at most {LARGEST_LABEL}")
     return replace(scan, voxels=smallest(voxels.astype(np.int32)))
 
 
@@ -117,22 +128,31 @@ def write(path, scan: Scan) -> None:
     write_bytes(path, content)
 
 
-def _read_one(path, channels):
+def _kind(path):
+    """The suffix of a file, which must not be a folder."""
     kind = suffix(path)
     if Path(path).is_dir():
         raise InputError(f"{path}: is a folder; give a file ({', '.join(SUFFIXES)})")
-    scan = read_nifti(path, channels) if kind in NIFTI else read_image(path)
+    return kind
+
+
+def _read_one(path, channels):
+    scan = read_nifti(path, channels) if _kind(path) in NIFTI else read_image(path)
     if scan.voxels.size == 0:
         raise InputError(f"{path}: shape {scan.shape} holds no voxel")
-    # A NaN or infinity anywhere makes the sum one too, so the common case needs no array of flags.
-    if not np.isfinite(scan.voxels.sum(dtype=np.float64)):
-        bad = int(scan.voxels.size - np.count_nonzero(np.isfinite(scan.voxels)))
-        raise InputError(
-            f"{path}: {bad} of {scan.voxels.size} voxels are NaN or infinite; replace them by "
-            "numbers, outside the field of view for example by the value of air"
-        )
+    _check_finite(path, scan.voxels)
     if channels == 1 and scan.channels == 3 and scan.rank == 2:
         first = scan.voxels[..., :1]
         if (scan.voxels == first).all():
             scan = replace(scan, voxels=np.ascontiguousarray(first))
     return scan
+
+
+def _check_finite(path, voxels):
+    # A NaN or infinity anywhere makes the sum one too, so the common case needs no array of flags.
+    if not np.isfinite(voxels.sum(dtype=np.float64)):
+        bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+        raise InputError(
+            f"{path}: {bad} of {voxels.size} voxels are NaN or infinite; replace them by numbers, outside the field of "
+            "view for example by the value of air"
+        )

@@ -43,7 +43,7 @@ def align(scan: Scan, like: Scan, name, like_name) -> Scan:
     if turned is None or turned.shape != like.shape:
         raise InputError(
             f"{name}: shape {scan.shape}, but {like_name} has shape {like.shape}; both must lie on one voxel grid, "
-            "resample one onto the other"
+            + _mend(scan, like)
         )
     voxels, millimetres = grid_distance(like, turned)
     if not voxels <= SAME_GRID:  # NaN is no grid either
@@ -52,6 +52,13 @@ def align(scan: Scan, like: Scan, name, like_name) -> Scan:
             f"{SAME_GRID} voxels; resample one onto the other, or correct the affine in its header"
         )
     return replace(like, voxels=turned.voxels)
+
+
+def _mend(scan, like):
+    pictures = not scan.has_spacing and not like.has_spacing
+    if pictures and scan.shape == like.shape[::-1]:
+        return "pictures are turned as their orientation tag (EXIF) says, give both the same tag or remove it from both"
+    return "resample one onto the other"
 
 
 def _turned(scan, like):

@@ -1,50 +1,102 @@
-"""Flat images (PNG, JPEG, TIFF), by OpenCV. Axes are row and column; a pixel counts as 1 mm."""
+"""Flat images (PNG, JPEG, TIFF). Axes are row and column; a pixel counts as 1 mm, since no such file tells its size.
 
-from pathlib import Path
+What the file stores decides what a pixel is. One rule for all formats: the orientation tag (TIFF, EXIF) is followed,
+for images and label maps alike, so both lie as a viewer shows them.
+"""
+
+import os
 
 import numpy as np
 
+from imaging.jpeg import START as JPEG_START
+from imaging.jpeg import read_jpeg
+from imaging.picture import Picture
+from imaging.png import SIGNATURE as PNG_SIGNATURE
+from imaging.png import read_png
 from imaging.scan import Scan
+from imaging.tiff import STARTS as TIFF_STARTS
+from imaging.tiff import read_tiff
 from medseg.errors import InputError
+from medseg.limits import check_bytes
+from medseg.untrusted import open_regular
+
+# Content that is often found under a name ending in .png, .jpg or .tif.
+_STRANGERS = {
+    b"GIF8": "GIF",
+    b"BM": "BMP",
+    b"RIFF": "WebP",
+    b"\0\0\0\x0cjP  ": "JPEG 2000",
+    b"\xff\x4f\xff\x51": "JPEG 2000",
+    b"\x1f\x8b": "gzip",
+    b"%PDF": "PDF",
+}
 
 
 def read_image(path) -> Scan:
-    """Read a flat image as stored: no colour conversion, no turning by camera tags.
+    """Read a flat image.
+
+    Grey of fewer than 8 bits is spread over 0 to 255, as every viewer does; deeper samples and real numbers are as
+    stored. Where a TIFF's photometric tag says that 0 is white, values are subtracted from white, so that bright is
+    high in every file. A palette is replaced by its colours, or its greys. Gamma, colour profiles and resolution are
+    not looked at.
 
     Args:
-        path: PNG, JPEG or TIFF, 8 or 16 bit or float.
+        path: PNG of any kind, JPEG of 8 bits (not CMYK), or TIFF of one page: 1 to 32 bits, signed or not, or real
+            numbers; strips or tiles; uncompressed, LZW, deflate, PackBits, LZMA, CCITT, JPEG or Zstandard. The content
+            counts, not the suffix.
 
     Returns:
-        A scan with float32 voxels (rows, columns, C); colour is red, green, blue, and an opaque alpha is dropped.
+        A scan with float32 voxels (rows, columns, C), without a spacing; colour is red, green, blue, and an opaque
+        alpha is dropped.
 
     Raises:
-        InputError: if the file is missing or damaged, holds several pages or is partly transparent.
+        InputError: if the file is missing or damaged, of another kind, too large (``medseg.limits``), holds several
+            pages or is partly transparent.
     """
-    import cv2
+    picture = open_picture(path)
+    if picture.transparent:
+        raise InputError(f"{path}: is partly transparent, expected a grey or RGB image; save it without alpha")
+    samples, kind = picture.samples, picture.samples.dtype.kind
+    if picture.palette is not None:
+        if samples.max() >= len(picture.palette):
+            raise InputError(
+                f"{path}: holds index {samples.max()} of a palette of {len(picture.palette)} colours; save it anew"
+            )
+        grey = (picture.palette == picture.palette[:, :1]).all()
+        samples = picture.palette[samples[..., 0]][..., : 1 if grey else 3]
+    elif picture.white_is_zero:
+        if kind != "u":
+            raise InputError(
+                f"{path}: its tags call 0 white, which has no meaning for negative or real numbers; save it with 0 as "
+                "black"
+            )
+        samples = np.array(2**picture.bits - 1, samples.dtype) - samples
+    voxels = np.ascontiguousarray(samples, np.float32)
+    if picture.palette is None and picture.bits < 8 and kind == "u":
+        voxels = np.rint(voxels * np.float32(255 / (2**picture.bits - 1)))
+    return Scan(voxels, np.eye(4), has_spacing=False)
 
-    path = Path(path)
-    try:
-        content = np.fromfile(path, np.uint8)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; give the path of an image") from None
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if path.suffix.lower() in (".tif", ".tiff"):
-        pixels = _single_page(path, content)
-    else:
-        check_complete(path, content)
-        pixels = _decode(lambda: cv2.imdecode(content, cv2.IMREAD_UNCHANGED) if content.size else None)
-    if pixels is None:
-        raise InputError(f"{path}: cannot be read as an image, it is truncated or damaged; copy it again")
-    if pixels.ndim == 2:
-        pixels = pixels[..., None]
-    if pixels.shape[-1] == 4:
-        opaque = np.iinfo(pixels.dtype).max if pixels.dtype.kind in "iu" else 1.0
-        if (pixels[..., 3] != opaque).any():
-            raise InputError(f"{path}: is partly transparent; accepted are grey and RGB images, save it without alpha")
-    if pixels.shape[-1] >= 3:
-        pixels = pixels[..., 2::-1]
-    return Scan(np.ascontiguousarray(pixels, np.float32), np.eye(4))
+
+def open_picture(path) -> Picture:
+    """What a PNG, JPEG or TIFF file stores.
+
+    Raises:
+        InputError: as ``read_image`` does, but for transparency.
+    """
+    content = _content(path)
+    if content.startswith(PNG_SIGNATURE):
+        return read_png(path, content)
+    if content.startswith(JPEG_START):
+        return read_jpeg(path, content)
+    if content.startswith(TIFF_STARTS):
+        return read_tiff(path, content)
+    names = [name for start, name in _STRANGERS.items() if content.startswith(start)]
+    if content[4:8] == b"ftyp":
+        names = ["HEIC or AVIF"]
+    if content[128:132] == b"DICM":
+        names = ["DICOM"]
+    kind = f"is {names[0]} by its content" if names else "is empty" if not content else "is no PNG, JPEG or TIFF"
+    raise InputError(f"{path}: cannot be read as an image, it {kind}; save it as PNG or TIFF")
 
 
 def image_bytes(scan: Scan, suffix: str) -> bytes:
@@ -79,37 +131,12 @@ def image_bytes(scan: Scan, suffix: str) -> bytes:
     return content.tobytes()
 
 
-def check_complete(path, content: np.ndarray) -> None:
-    """Require a PNG or JPEG to reach its end mark; a decoder may fill what is missing with grey and say nothing.
-
-    Raises:
-        InputError: if the mark is missing.
-    """
-    start, tail = content[:8].tobytes(), content[-4096:].tobytes()
-    if (start.startswith(b"\x89PNG") and b"IEND" not in tail) or (
-        start.startswith(b"\xff\xd8") and b"\xff\xd9" not in tail
-    ):
-        raise InputError(f"{path}: cannot be read as an image, it is truncated; copy it again")
-
-
-def _decode(decoder):
-    """Run an OpenCV decoder with its own messages off; None for a damaged file."""
-    import cv2
-
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+def _content(path):
     try:
-        return decoder()
-    except cv2.error:
-        return None
-    finally:
-        cv2.utils.logging.setLogLevel(level)
-
-
-def _single_page(path, content):
-    import cv2
-
-    pages = _decode(lambda: cv2.imdecodemulti(content, cv2.IMREAD_UNCHANGED)[1] if content.size else ())
-    if pages and len(pages) > 1:
-        raise InputError(f"{path}: holds {len(pages)} pages, accepted is one; save each as a file, or convert to NIfTI")
-    return pages[0] if pages else None
+        with open_regular(path) as file:
+            check_bytes(path, os.fstat(file.fileno()).st_size, "its content")
+            return file.read()
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; give the path of an image") from None
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None

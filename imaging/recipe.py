@@ -1,5 +1,6 @@
 """The preprocessing of a scan, as data, and the one function that applies it; and the way back."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -8,6 +9,7 @@ from imaging.affine import moved
 from imaging.components import fill_holes
 from imaging.intensity import check_clip, check_normalise, clip, normalise
 from imaging.orientation import check_codes, reorient
+from imaging.regions import classes_of
 from imaging.resampling import INTERPOLATIONS, check_grid, maps_exactly, onto, resample
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
@@ -173,8 +175,12 @@ def restore(scores: np.ndarray, prepared: Scan, source: Scan) -> np.ndarray:
     return onto(scores, prepared.affine, source, _background(scores))
 
 
-def restore_classes(scores: np.ndarray, prepared: Scan, source: Scan, slab: int = 16) -> np.ndarray:
+def restore_classes(
+    scores: np.ndarray, prepared: Scan, source: Scan, slab: int = 16, written: Sequence[int] | None = None
+) -> np.ndarray:
     """The class with the largest score at every voxel of the source: ``restore(...).argmax(-1)`` in less memory.
+
+    Of regions it is the class that the last region with a logit above 0 writes.
 
     The scores are never held in the source geometry whole, only some slices at a time.
 
@@ -183,6 +189,7 @@ def restore_classes(scores: np.ndarray, prepared: Scan, source: Scan, slab: int 
         prepared: what ``prepare`` made of ``source``.
         source: the scan as read.
         slab: slices of the source's first axis that are restored at once.
+        written: of the logits of regions, the class index that each writes (``imaging.regions``); None for classes.
 
     Returns:
         uint8 (*source.shape), class indices; of equal scores the smaller index.
@@ -192,13 +199,14 @@ def restore_classes(scores: np.ndarray, prepared: Scan, source: Scan, slab: int 
     """
     scores = _on_grid(scores, prepared)
     if maps_exactly(prepared.affine, source):
-        return onto(_largest(scores)[..., None], prepared.affine, source, 0)[..., 0]
-    fill = _background(scores)
+        return onto(classes_of(scores, written)[..., None], prepared.affine, source, 0)[..., 0]
+    # No region is where a scan was cropped away.
+    fill = _background(scores) if written is None else np.full(scores.shape[-1], min(float(scores.min()), -1.0))
     out = np.empty(source.shape, np.uint8)
     for start in range(0, len(out), slab):
         stop = min(start + slab, len(out))
         part = Scan(source.voxels[start:stop], moved(source.affine, [start] + [0] * (source.rank - 1)))
-        out[start:stop] = _largest(onto(scores, prepared.affine, part, fill))
+        out[start:stop] = classes_of(onto(scores, prepared.affine, part, fill), written)
     return out
 
 
@@ -214,17 +222,6 @@ def _background(scores):
     if len(fill) > 1:
         fill[0] = scores.max()
     return fill
-
-
-def _largest(scores):
-    """argmax over the last axis, several times as fast as NumPy's for the few classes there are."""
-    best = scores[..., 0].copy()
-    out = np.zeros(best.shape, np.uint8)
-    for k in range(1, scores.shape[-1]):
-        wins = scores[..., k] > best
-        out[wins] = k
-        np.copyto(best, scores[..., k], where=wins)
-    return out
 
 
 def crop_nonzero(scan: Scan) -> Scan:

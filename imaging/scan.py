@@ -18,6 +18,7 @@ class Scan:
         geometry: what the header of the NIfTI file said that the scan was read from, so that it, or a segmentation
             of it, is written back with the same; None for a scan from elsewhere or on another grid. A scan with other
             voxels on the same grid is ``dataclasses.replace(scan, voxels=...)``.
+        has_spacing: False for a picture, whose file does not tell the size of a pixel; it counts as 1 mm.
 
     Raises:
         InputError: if the shapes do not fit together.
@@ -26,6 +27,7 @@ class Scan:
     voxels: np.ndarray
     affine: np.ndarray
     geometry: NiftiGeometry | None = None
+    has_spacing: bool = True
 
     def __post_init__(self):
         if self.voxels.ndim not in (3, 4):
@@ -98,4 +100,5 @@ def as_scan(given, rank: int, spacing=None) -> Scan:
     if sizes.shape != (rank,) or not np.isfinite(sizes).all() or not (sizes > 0).all():
         raise UsageError(f"spacing {spacing}: expected {rank} positive numbers of mm")
     affine = np.diag([*sizes, *[1.0] * (4 - rank)])
-    return Scan(voxels if voxels.ndim == rank + 1 else voxels[..., None], affine)
+    voxels = voxels if voxels.ndim == rank + 1 else voxels[..., None]
+    return Scan(voxels, affine, has_spacing=spacing is not None)

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from imaging import overlap, volume
-from imaging.labels import Label
+from imaging.labels import Label, Region
+from imaging.regions import mask_of, structures
 from imaging.surface import surface_distances
 from medseg.errors import InputError
 
@@ -25,7 +26,12 @@ DISTANCES = "hd95 and assd in mm, in pixels for images without a pixel size"
 
 
 def score_case(
-    prediction: np.ndarray, reference: np.ndarray, labels: Sequence[Label], spacing, tolerance_mm: float = 1.0
+    prediction: np.ndarray,
+    reference: np.ndarray,
+    labels: Sequence[Label],
+    spacing,
+    tolerance_mm: float = 1.0,
+    regions: Sequence[Region] = (),
 ) -> dict[str, dict[str, float]]:
     """Compare a segmentation with its reference.
 
@@ -36,10 +42,11 @@ def score_case(
         labels: classes by class index, background first; the background is not scored.
         spacing: voxel size in mm per axis.
         tolerance_mm: of the normalised surface Dice.
+        regions: structures of several classes that are scored instead of the classes, as nnU-Net does.
 
     Returns:
-        Class name to metric to value: dice, iou, precision, recall, hd95 (mm), assd (mm), nsd, volume_difference
-        (relative), and volume_ml and reference_ml (area_mm2 and reference_mm2 in 2D).
+        Class (or region) name to metric to value: dice, iou, precision, recall, hd95 (mm), assd (mm), nsd,
+        volume_difference (relative), and volume_ml and reference_ml (area_mm2 and reference_mm2 in 2D).
 
     Raises:
         InputError: if shapes or spacing do not fit together, or an index has no class.
@@ -58,9 +65,8 @@ def score_case(
                 f"{name} holds class indices {array.min()} to {array.max()}; accepted are 0 to {len(labels) - 1}"
             )
     return {
-        label.name: _score(prediction == index, reference == index, spacing, tolerance_mm)
-        for index, label in enumerate(labels)
-        if index
+        name: _score(mask_of(prediction, indices), mask_of(reference, indices), spacing, tolerance_mm)
+        for name, indices in structures(labels, regions).items()
     }
 
 

@@ -5,6 +5,8 @@ import os
 import sys
 import traceback
 
+from medseg.quiet import hide_native_logs
+
 EXTRAS = {
     "onnxruntime": "onnx",
     "openvino": "openvino",
@@ -22,6 +24,8 @@ def run(parser, argv=None) -> int:
     A user's mistake (``ValueError`` raised as ``InputError``, or any error that carries ``exit_status``) is printed as
     one line, and so is a package that an extra would bring. ``MEDSEG_TRACEBACK=1`` shows the traceback as well.
     """
+    if argv is None:  # the process is the command's own
+        hide_native_logs()
     args = parser.parse_args(argv)
     try:
         return args.handler(args) or 0

@@ -1,15 +1,37 @@
-"""A line on the terminal that shows how far the work is."""
+"""How far the work is: a bar where a person watches, a line a minute where a file does."""
 
 import sys
 import time
+from collections.abc import Iterable, Iterator
 
 # Work that is done sooner needs no bar.
 PATIENCE_S = 1.0
+MINUTE_S = 60.0
 WIDTH = 24
 
 
+class LineAMinute:
+    """Writes at most one line a minute, the first after a minute.
+
+    Args:
+        stream: where to; standard error by default.
+    """
+
+    def __init__(self, stream=None):
+        self._stream = sys.stderr if stream is None else stream
+        self._last = time.monotonic()
+
+    def __call__(self, line: str) -> None:
+        """Write ``line`` if the last one is a minute old."""
+        now = time.monotonic()
+        if now - self._last > MINUTE_S:
+            self._stream.write(line + "\n")
+            self._stream.flush()
+            self._last = now
+
+
 class Bar:
-    """A progress bar on standard error; nothing where that is no terminal, or where the work is done in a second.
+    """A progress bar on standard error for work of more than a second; a line a minute where that is no terminal.
 
     Args:
         what: text before the bar.
@@ -21,15 +43,19 @@ class Bar:
         self._stream = sys.stderr if stream is None else stream
         self._began = time.monotonic()
         self._drawn = 0
+        self._say = LineAMinute(self._stream)
 
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` steps are done."""
         spent = time.monotonic() - self._began
-        if not self._stream.isatty() or (spent < PATIENCE_S and not self._drawn):
+        left = f"{spent / done * (total - done):.0f} s left" if done else "time left unknown"
+        if not self._stream.isatty():
+            self._say(f"{self.what}: {done} of {total}, {left}")
+            return
+        if spent < PATIENCE_S and not self._drawn:
             return
         filled = WIDTH * done // total
-        left = spent / done * (total - done)
-        line = f"{self.what} [{'#' * filled}{'.' * (WIDTH - filled)}] {done}/{total}, {left:.0f} s left"
+        line = f"{self.what} [{'#' * filled}{'.' * (WIDTH - filled)}] {done}/{total}, {left}"
         self._stream.write("\r" + line.ljust(self._drawn))
         self._stream.flush()
         self._drawn = max(self._drawn, len(line))
@@ -40,3 +66,25 @@ class Bar:
             self._stream.write("\r" + " " * self._drawn + "\r")
             self._stream.flush()
             self._drawn = 0
+
+
+def track(items: Iterable, what: str, total: int | None = None, show: bool = True) -> Iterator:
+    """Iterate over ``items`` and show how many are done.
+
+    Args:
+        items: what to iterate over.
+        what: text before the bar.
+        total: how many there are; the length of ``items`` by default.
+        show: whether to show anything.
+    """
+    if not show:
+        yield from items
+        return
+    total = len(items) if total is None else total
+    bar = Bar(what)
+    try:
+        for done, item in enumerate(items, 1):
+            yield item
+            bar(done, total)
+    finally:
+        bar.close()

@@ -16,6 +16,7 @@ import numpy as np
 from imaging.labels import Label
 from imaging.recipe import Recipe
 from medseg.errors import InputError
+from medseg.progress import track
 
 VERSION = 2  # part of every key: raise it when preprocessing or the files below change
 POSITIONS = 10_000  # voxels remembered per class, to centre patches on
@@ -123,7 +124,6 @@ def cache_cases(
     Raises:
         InputError: listing every case that cannot be used.
     """
-    from tqdm import tqdm
 
     def attempt(case):
         try:
@@ -132,9 +132,7 @@ def cache_cases(
             return error
 
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        results = list(
-            tqdm(pool.map(attempt, cases), "preprocess", len(cases), unit="case", disable=not progress, leave=False)
-        )
+        results = list(track(pool.map(attempt, cases), "preprocess", len(cases), progress))
     problems = list(dict.fromkeys(str(r) for r in results if isinstance(r, InputError)))
     if problems:
         raise InputError("; ".join(problems))

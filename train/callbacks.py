@@ -8,6 +8,7 @@ import keras
 import numpy as np
 
 from medseg.errors import InputError
+from medseg.progress import LineAMinute
 from train.checkpoint import save_checkpoint
 from train.curves import DICE
 
@@ -181,7 +182,7 @@ class Record(keras.callbacks.Callback):
 
 
 class Progress(keras.callbacks.Callback):
-    """A progress bar with the time left, of steps or, where time is the limit, of seconds."""
+    """A progress bar with the time left, of steps or of seconds where they limit it; in a file a line a minute."""
 
     def __init__(self, settings, clock):
         super().__init__()
@@ -191,18 +192,24 @@ class Progress(keras.callbacks.Callback):
     def on_train_begin(self, logs=None):
         from tqdm import tqdm
 
-        terminal = sys.stderr.isatty()
+        self.terminal = sys.stderr.isatty()
+        self.say = LineAMinute()
         self.bar = tqdm(
             total=100,
             bar_format="train {percentage:5.1f}%|{bar:24}| {elapsed}<{remaining} {postfix}",
-            mininterval=0.5 if terminal else 30,
+            mininterval=0.5,
             file=sys.stderr,
+            disable=not self.terminal,
         )
         self.bar.update(100 * self.clock.progress)
         self.bar.initial = self.bar.n
 
     def on_train_batch_end(self, batch, logs=None):
-        self.bar.set_postfix_str(f"{self.title} loss {logs['loss']:.4f}{self.held}{self.dice}", refresh=False)
+        text = f"{self.title} loss {logs['loss']:.4f}{self.held}{self.dice}"
+        if not self.terminal:
+            self.say(f"train {100 * self.clock.progress:.1f} %, {text}")
+            return
+        self.bar.set_postfix_str(text, refresh=False)
         self.bar.update(max(0.0, min(100.0, 100 * self.clock.progress) - self.bar.n))
 
     def on_epoch_begin(self, epoch, logs=None):

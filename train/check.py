@@ -5,12 +5,12 @@ from pathlib import Path
 
 from medseg.errors import InputError
 from train import layouts
-from train.dataset import Dataset, check_supported, from_listing
+from train.dataset import Dataset, from_listing
 from train.inspection import Inspection, Problem, inspect
 from train.listing import Choices
 from train.plan import Plan
 from train.plan_check import check_plan
-from train.split import split
+from train.split import given_folds, split
 
 
 @dataclass(frozen=True)
@@ -63,13 +63,9 @@ def check_dataset(
     dataset = from_listing(listing, groups)
     inspection = inspect(dataset, progress)
     problems = [*(Problem(message) for message in listing.problems), *inspection.problems]
-    try:
-        check_supported(dataset)
-    except InputError as error:
-        problems.append(Problem(str(error)))
     if plan is None:
         try:
-            parts = split(dataset.cases, folds, seed)
+            parts = given_folds(dataset.cases, folds) or split(dataset.cases, folds, seed)
         except InputError as error:
             problems.append(Problem(str(error)))
             parts = ()

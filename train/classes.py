@@ -134,12 +134,13 @@ def classes_in_files(entries: Sequence[Entry], only: str, where: str, problems: 
         where: folder of the label files, for messages.
         problems: takes what is wrong with them.
     """
-    values = set()
+    values, unread = set(), 0
     for entry in entries:
         try:
             values.update(int(value) for value in np.unique(imaging.read_labels(entry.label).voxels))
         except InputError as error:
             problems.append(str(error))
+            unread += 1
             continue
         if len(values) > MAX_CLASSES:
             problems.append(
@@ -148,7 +149,7 @@ def classes_in_files(entries: Sequence[Entry], only: str, where: str, problems: 
             )
             break
     ordered = sorted(values | {0})
-    if len(ordered) == 1 and entries:
+    if len(ordered) == 1 and entries and not unread:
         problems.append(f"{where}: every label file is empty; at least one structure must be marked")
     names = [only] if len(ordered) == 2 else [f"class_{value}" for value in ordered[1:]]
     return Classes((Label(BACKGROUND, 0), *map(Label, names, ordered[1:])))

@@ -44,6 +44,8 @@ def objective(plan: Plan, outputs: int) -> dict:
     options = {"class_weights": weights} if weights else {}
     if plan.ignore_class is not None:
         options["ignore_class"] = plan.ignore_class
+    if plan.regions:
+        options["regions"] = plan.region_classes
     loss = losses.get(plan.training.loss, **options)
     if outputs == 1:
         return {"loss": compiled(loss)}

@@ -54,7 +54,10 @@ def cross_validate(
         fold_of |= dict.fromkeys(metrics["cases"], run.fold)
         mean_of_fold[str(run.fold)] = metrics["mean"]
         calibrations.append(metrics["calibration"])
-    decision = choose(lambda: (found[1:] for found in predicted_cases(runs, dataset, mirror)), runs[0].plan.labels)
+    plan = runs[0].plan
+    decision = choose(
+        lambda: (found[1:] for found in predicted_cases(runs, dataset, mirror)), plan.labels, plan.regions
+    )
     summary = {
         "folds": [run.fold for run in runs],
         "mirror": mirror,
@@ -118,7 +121,7 @@ def summary_table(summary: dict) -> str:
 
 
 def _rescored(runs, dataset, chosen, mirror):
-    labels = runs[0].plan.labels
+    labels = runs[0].plan.labels  # of disjoint classes: regions are not cleaned up
     cases = {
         name: imaging.score_case(apply(prediction, chosen, labels, spacing), reference, labels, spacing)
         for name, prediction, reference, spacing in predicted_cases(runs, dataset, mirror)

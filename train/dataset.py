@@ -20,12 +20,14 @@ class Case:
         images: image files, one per channel, or a single file that holds all channels.
         label: label file, or None.
         group: cases of one patient share it; they never part in a split.
+        fold: the fold that the dataset's author put it in (MONAI datalists), or None.
     """
 
     name: str
     images: tuple[Path, ...]
     label: Path | None
     group: str
+    fold: int | None = None
 
 
 @dataclass(frozen=True)
@@ -129,7 +131,7 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
     entries = sorted(listing.entries, key=lambda entry: entry.name)
     grouping = group_names([entry.name for entry in entries], groups)
     cases = tuple(
-        Case(entry.name, entry.images, entry.label, group)
+        Case(entry.name, entry.images, entry.label, group, entry.fold)
         for entry, group in zip(entries, grouping.groups, strict=True)
     )
     return Dataset(
@@ -145,20 +147,6 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
         ignore=listing.ignore,
         regions=listing.regions,
     )
-
-
-def check_supported(dataset: Dataset) -> None:
-    """Require a dataset to be of a kind that networks can be trained on.
-
-    Raises:
-        InputError: if its labels are regions.
-    """
-    if dataset.regions:
-        region = next((region for region in dataset.regions if len(region.values) > 1), dataset.regions[0])
-        raise InputError(
-            f"{dataset.folder}: label {region.name!r} is a region of values {list(region.values)}; expected one value "
-            "per label, networks of overlapping regions cannot be planned yet"
-        )
 
 
 def problems_text(folder, problems: Sequence[str]) -> str:

@@ -20,7 +20,7 @@ def ensemble_segmenter(runs: Sequence[Run], mirror: bool = False):
     """
     plan = runs[0].plan
     models = [run.model() for run in runs]
-    return segmenter(patch_predictor(models, plan.training.mirror if mirror else ()), plan)
+    return segmenter(patch_predictor(models, plan.training.mirror if mirror else (), bool(plan.regions)), plan)
 
 
 def evaluate_ensemble(
@@ -61,7 +61,8 @@ def evaluate_ensemble(
     def segment(scan):
         return apply(ensemble(scan), chosen, plan.labels, scan.spacing)
 
-    scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, ignore=plan.ignore)
+    whose = {"channels": plan.recipe.channels, "ignore": plan.ignore, "regions": plan.regions}
+    scores = score_cases(segment, cases, plan.labels, progress=progress, **whose)
     folds = [run.fold for run in runs]
     return {"folds": folds, "mirror": mirror, "postprocessing": list(record.to_dict(chosen)["classes"]), **scores}
 

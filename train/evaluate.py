@@ -9,10 +9,11 @@ from pathlib import Path
 import numpy as np
 
 import imaging
-from imaging.labels import Label
+from imaging.labels import Label, Region
 from imaging.scoring import DISTANCES
 from imaging.tiling import predict_tiled
 from medseg.errors import InputError
+from medseg.progress import track
 from medseg.record import write_text
 from train.pipeline import fold_cases
 from train.plan import Plan
@@ -68,15 +69,16 @@ def evaluate(
     model = run.model() if run else run_or_model
     cases = fold_cases(dataset, plan, fold)[1]
     axes = plan.training.mirror if mirror else ()
-    reliability = Reliability(plan, logits=not axes)
-    segment = segmenter(patch_predictor(model, axes), plan, reliability.keep)
+    reliability = Reliability(plan, logits=not axes or bool(plan.regions))
+    segment = segmenter(patch_predictor(model, axes, bool(plan.regions)), plan, reliability.keep)
 
     def then(case, scan, found):
         reliability.add(case)
         if run and keep:
-            save_prediction(run, case.name, found, scan.affine, mirror)
+            save_prediction(run, case.name, found, scan, mirror)
 
-    scores = score_cases(segment, cases, plan.labels, plan.recipe.channels, progress, then, plan.ignore)
+    whose = {"channels": plan.recipe.channels, "ignore": plan.ignore, "regions": plan.regions}
+    scores = score_cases(segment, cases, plan.labels, progress=progress, then=then, **whose)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
     metrics["calibration"] = reliability.result()
     if run:
@@ -84,15 +86,16 @@ def evaluate(
     return metrics
 
 
-def patch_predictor(model, mirror: Sequence[int] = ()) -> Callable[[np.ndarray], np.ndarray]:
+def patch_predictor(model, mirror: Sequence[int] = (), regions: bool = False) -> Callable[[np.ndarray], np.ndarray]:
     """A function from a patch (*patch, C) float32 to its scores (*patch, K).
 
     Args:
         model: Keras model, batch in, logits out; or several, whose probabilities are averaged.
         mirror: average the probabilities over all flips along these axes too.
+        regions: the channels are regions, whose logits are averaged instead, as in nnU-Net.
 
     Returns:
-        The function; its scores are the logits for one model without mirroring, else probabilities.
+        The function; its scores are the logits for one model without mirroring or for regions, else probabilities.
     """
     models = list(model) if isinstance(model, list | tuple) else [model]
     flips = [axes for n in range(len(mirror) + 1) for axes in itertools.combinations(mirror, n)]
@@ -107,7 +110,8 @@ def patch_predictor(model, mirror: Sequence[int] = ()) -> Callable[[np.ndarray],
         total = 0.0
         for axes in flips:
             flipped = np.ascontiguousarray(np.flip(patch, axes))
-            total = total + np.flip(sum(_softmax(run(model, flipped)) for model in models), axes)
+            scores = (run(model, flipped) for model in models)
+            total = total + np.flip(sum(scores if regions else map(_softmax, scores)), axes)
         return total / (len(models) * len(flips))
 
     return averaged
@@ -129,7 +133,7 @@ def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
         scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress)
         if then is not None:
             then(prepared, scores)
-        return imaging.restore_classes(scores, prepared, scan)
+        return imaging.restore_classes(scores, prepared, scan, written=plan.written_classes)
 
     return segment
 
@@ -142,6 +146,7 @@ def score_cases(
     progress: bool = False,
     then: Callable | None = None,
     ignore: int | None = None,
+    regions: Sequence[Region] = (),
 ) -> dict:
     """Score a segmentation function on labelled cases, each in its own geometry.
 
@@ -153,20 +158,19 @@ def score_cases(
         progress: show a bar.
         then: called with each case, its scan and the class indices found.
         ignore: value of voxels in label files that count in no score, or None.
+        regions: structures of several classes, which are scored instead of the classes.
 
     Returns:
-        {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
+        {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}, by region where there are such.
 
     Raises:
         imaging.InputError: if image and label of a case differ in geometry.
     """
-    from tqdm import tqdm
-
     scores = {}
-    for case in tqdm(cases, "evaluate", unit="case", disable=not progress, leave=False):
+    for case in track(cases, "evaluate", show=progress):
         scan, reference = read_case(case, labels, channels, ignore)
         found = segment(scan)
-        scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing)
+        scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing, regions=regions)
         if then is not None:
             then(case, scan, found)
     return {"cases": scores, "mean": mean_scores(scores)}

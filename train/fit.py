@@ -160,7 +160,7 @@ def network(plan: Plan, precision: str = "float32", deep_supervision: bool = Fal
     try:
         shape = (*plan.patch, len(plan.channels))
         options = plan.network.options | ({"deep_supervision": True} if deep_supervision else {})
-        return zoo.get(plan.network.name, shape, classes=len(plan.labels), **options)
+        return zoo.get(plan.network.name, shape, classes=plan.outputs, **options)
     finally:
         keras.config.set_dtype_policy(before)
 

@@ -10,6 +10,7 @@ import numpy as np
 
 import imaging
 from medseg.errors import InputError
+from medseg.progress import track
 from train.reference import class_indices, with_ignored
 
 SAMPLES = 10_000  # foreground voxels kept per case for the intensity statistics, as nnU-Net does
@@ -93,14 +94,12 @@ def inspect(dataset, progress: bool = False) -> Inspection:
         label, label values that are no label's, NaN or infinite voxels, channels or axes that differ between cases,
         constant images, empty masks, classes that never occur and images of equal content.
     """
-    from tqdm import tqdm
-
     cases = [case for case in dataset.cases if case.label is not None]
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         results = pool.map(
             lambda case: inspect_case(case, dataset.labels, len(dataset.channels), dataset.ignore), cases
         )
-        results = list(tqdm(results, "inspect", len(cases), unit="case", delay=1, disable=not progress, leave=False))
+        results = list(track(results, "inspect", len(cases), progress))
     facts = tuple(fact for fact, _ in results if fact is not None)
     problems = [problem for _, found in results for problem in found]
     return Inspection(facts, (*problems, *_across(facts, dataset.labels)))

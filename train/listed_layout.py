@@ -18,6 +18,7 @@ from train.listing import (
     dataset_name,
     description_file,
     listed_path,
+    whole,
 )
 
 LISTS = ("training", "validation")  # "test" has no labels
@@ -25,10 +26,11 @@ LISTS = ("training", "validation")  # "test" has no labels
 
 @dataclass(frozen=True)
 class _Item:
-    """One listed case whose files are there."""
+    """One listed case."""
 
     images: tuple[Path, ...]
     label: Path
+    fold: int | None
 
 
 def read_listed(folder: Path, description: dict, choices: Choices) -> Listing:
@@ -60,6 +62,8 @@ def read_listed(folder: Path, description: dict, choices: Choices) -> Listing:
                 continue
             if item.images[0].name.startswith("."):
                 hidden += 1
+            elif item.images[0] in seen and key == "validation":
+                continue  # of the training list too
             elif item.images[0] in seen:
                 problems.append(f"{path.name}: {case_name(item.images[0])} is listed twice in {key!r}")
             elif all_exist((*item.images, item.label), where, problems):
@@ -106,7 +110,7 @@ def _item(folder, given, where, channels, follow) -> _Item:
         label = listed_path(folder, label, follow)
     except InputError as error:
         raise InputError(f"{where}: {error}") from None
-    return _Item(_by_channels(images[0], channels) if len(images) == 1 else images, label)
+    return _Item(_by_channels(images[0], channels) if len(images) == 1 else images, label, whole(given.get("fold")))
 
 
 def _by_channels(image, channels) -> tuple[Path, ...]:
@@ -126,7 +130,7 @@ def _named(items, folder) -> tuple[Entry, ...]:
     names = [_own_name(item) for item in items]
     if None in names or len({name.casefold() for name in names}) < len(names):
         names = _names_by_folder([item.images[0] for item in items], folder)
-    return tuple(Entry(name, item.images, item.label) for name, item in zip(names, items, strict=True))
+    return tuple(Entry(name, item.images, item.label, item.fold) for name, item in zip(names, items, strict=True))
 
 
 def _own_name(item) -> str | None:

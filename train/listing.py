@@ -31,11 +31,12 @@ class Choices:
 
 @dataclass(frozen=True)
 class Entry:
-    """Files of one case."""
+    """Files of one case, and the fold that the dataset's author put it in, if any."""
 
     name: str
     images: tuple[Path, ...]
     label: Path | None
+    fold: int | None = None
 
 
 @dataclass(frozen=True)

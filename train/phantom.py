@@ -12,6 +12,7 @@ from imaging.labels import Label
 from imaging.scan import Scan
 from medseg import record
 from medseg.errors import InputError, UsageError
+from medseg.progress import track
 
 LABELS = (Label("background", 0), Label("body", 1), Label("cap", 2))
 NOISE = 1.0  # standard deviation; the intensities below are in units of it
@@ -101,8 +102,6 @@ def make_phantoms(folder, cases: int = 30, seed: int = 0, unseen: int = 0) -> Pa
     Raises:
         InputError: if it holds a dataset already or cannot be written.
     """
-    from tqdm import tqdm
-
     folder = Path(folder)
     if cases < 1 or unseen < 0:
         raise UsageError(f"{cases} cases and {unseen} unseen: accepted are at least 1 and 0")
@@ -111,9 +110,7 @@ def make_phantoms(folder, cases: int = 30, seed: int = 0, unseen: int = 0) -> Pa
     width = len(str(cases + unseen))
     names = [f"phantom_{number:0{max(3, width)}d}" for number in range(1, cases + unseen + 1)]
     seeds = np.random.SeedSequence(seed).generate_state(len(names))
-    for number, (name, state) in enumerate(
-        zip(tqdm(names, "phantoms", unit="scan", delay=1, leave=False), seeds, strict=True)
-    ):
+    for number, (name, state) in enumerate(zip(track(names, "phantoms"), seeds, strict=True)):
         part = "Tr" if number < cases else "Ts"
         made = phantom(int(state))
         imaging.write(folder / f"images{part}" / f"{name}.nii.gz", made.image)

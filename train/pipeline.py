@@ -44,7 +44,8 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
     Returns:
         ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)); where the plan mixes patches up, labels of
         training are soft: float32 (B, *patch, classes). Where the dataset ignores a value such voxels are class
-        ``plan.ignore_class``; a warning says that losses and metrics need it as ``ignore_class``.
+        ``plan.ignore_class``; a warning says that losses and metrics need it as ``ignore_class``. Labels of regions are
+        class indices too; ``zoo.losses`` and ``zoo.metrics`` take ``regions=plan.region_classes``.
     """
     from train.dataset import open_dataset
     from train.planning import make_plan
@@ -52,7 +53,8 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
     dataset = open_dataset(dataset) if isinstance(dataset, str | Path) else dataset
     plan = plan or _for_network_without_options(make_plan(dataset))
     if plan.ignore_class is not None:
-        set_both = f"zoo.losses.DiceCE(ignore_class={plan.ignore_class}) and ignore_class in every metric"
+        regions = f"regions={plan.region_classes}, " if plan.regions else ""
+        set_both = f"zoo.losses.DiceCE({regions}ignore_class={plan.ignore_class}) and ignore_class in every metric"
         warnings.warn(
             f"{dataset.folder}: voxels that nobody has labelled are class {plan.ignore_class} here; set {set_both}",
             stacklevel=2,

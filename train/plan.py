@@ -2,8 +2,9 @@
 
 from dataclasses import dataclass, field
 
-from imaging.labels import Label
+from imaging.labels import Label, Region
 from imaging.recipe import Recipe
+from imaging.regions import region_classes, written_classes
 
 
 @dataclass(frozen=True)
@@ -143,6 +144,9 @@ class Plan:
         labels_folder: the folder of labels that was planned for (plain dataset layout).
         ignore: value of voxels in label files that count in no loss, no draw of patches and no score; None for none.
         bounds: what network and patch were chosen to keep to, by the names of ``zoo plan``'s options.
+        regions: structures that may overlap, in the order in which a segmentation writes them (``imaging.regions``).
+            The network then has a sigmoid channel for each, and ``labels`` are the values that they are made of. None
+            where classes are disjoint.
     """
 
     dataset: str
@@ -161,6 +165,22 @@ class Plan:
     ignore: int | None = None
     bounds: dict = field(default_factory=dict)
     images_folder: str = "images"
+    regions: tuple[Region, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network: one for each region, or else for each class."""
+        return len(self.regions) or len(self.labels)
+
+    @property
+    def region_classes(self) -> tuple[tuple[int, ...], ...] | None:
+        """The class indices that each region covers, for ``zoo.losses`` and ``zoo.metrics``; None without regions."""
+        return region_classes(self.labels, self.regions) or None
+
+    @property
+    def written_classes(self) -> tuple[int, ...] | None:
+        """The class index that each region writes, for ``imaging.restore_classes``; None without regions."""
+        return written_classes(self.labels, self.regions)
 
     @property
     def ignore_class(self) -> int | None:

@@ -8,11 +8,13 @@ import numpy as np
 
 from imaging.recipe import check as check_recipe
 from imaging.recipe import prepare
+from imaging.regions import check_regions
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from train.plan import Plan
 from train.shape_rules import total_stride
 
+SOFTMAX_ONLY = ("unified_focal",)  # losses that a sigmoid has no form of
 DECIDED = {
     "deep_supervision": "set training.deep_supervision instead",
     "classes": "labels decide it",
@@ -60,9 +62,9 @@ def _fields(plan):
         (
             "training.class_weights",
             training.class_weights,
-            f"none, or {len(plan.labels)} of at least 0",
+            f"none, or {plan.outputs} of at least 0",
             not training.class_weights
-            or (len(training.class_weights) == len(plan.labels) and min(training.class_weights) >= 0),
+            or (len(training.class_weights) == plan.outputs and min(training.class_weights) >= 0),
         ),
         ("training.foreground", training.foreground, "from 0 to 1", 0 <= training.foreground <= 1),
     ):
@@ -72,6 +74,12 @@ def _fields(plan):
     twice = [value for value, count in values.items() if count > 1]
     if twice:
         problems.append(f"labels: value {twice[0]} belongs to several; give each its own")
+    try:
+        check_regions(plan.labels, plan.regions)
+    except InputError as error:
+        problems.append(f"regions: {error}")
+    if plan.regions and training.loss in SOFTMAX_ONLY:
+        problems.append(f"training.loss is {training.loss}, which regions cannot use; dice_ce is one that they can")
     if plan.ignore in values:
         problems.append(f"ignore is {plan.ignore}, the value of a class; give ignored voxels one of their own")
     strange = [axis for axis in training.mirror if not 0 <= axis < plan.recipe.rank]
@@ -160,6 +168,11 @@ def _against(plan, dataset):
     if plan.labels != dataset.labels:
         problems.append(
             f"labels are {_listed(plan.labels)}, those of {dataset.folder} {_listed(dataset.labels)}; plan again"
+        )
+    if plan.regions != dataset.regions:
+        names = [", ".join(region.name for region in regions) or "none" for regions in (plan.regions, dataset.regions)]
+        problems.append(
+            f"regions are {names[0]}, those of {dataset.folder} {names[1]}, or differ in values; plan again"
         )
     if plan.ignore != dataset.ignore:
         problems.append(f"ignore is {plan.ignore}, that of {dataset.folder} {dataset.ignore}; plan again")

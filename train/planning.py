@@ -8,14 +8,14 @@ from collections.abc import Callable, Sequence
 from medseg.errors import InputError, UsageError
 from train.bounds import keep_bounds
 from train.candidates import NAMES, Bounds
-from train.dataset import check_supported, problems_text
+from train.dataset import problems_text
 from train.fingerprint import fingerprint
 from train.inspection import Inspection, inspect
 from train.plan import Network, Plan, Training
 from train.plan_check import check_plan
 from train.recipe_rules import plan_recipe, prepared_shape
 from train.shape_rules import plan_batch, plan_patch, plan_strides
-from train.split import split
+from train.split import given_folds, split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
@@ -58,14 +58,15 @@ def make_plan(
         UsageError: for an unknown override, or values that cannot work together.
     """
     decided = _decided(overrides)
-    check_supported(dataset)
     inspection = inspection or inspect(dataset, progress)
     if inspection.fatal:
         raise InputError(problems_text(dataset.folder, inspection.fatal))
     if not inspection.facts:
         raise InputError(f"{dataset.folder}: no labelled case; training needs images with labels")
     measured = fingerprint(dataset, inspection.facts)
-    reasons = {"folds": f"{folds} folds by group, seed {seed}; group: {dataset.grouping}"}
+    given_parts = given_folds(dataset.cases, folds)
+    made = f"{folds} folds by group, seed {seed}" if given_parts is None else "those of dataset.json"
+    reasons = {"folds": f"{made}; group: {dataset.grouping}"}
 
     network = _network(model, measured["rank"], reasons)
     grid = {name: decided.pop(name, None) for name in ("spacing", "size", "interpolation")}
@@ -77,7 +78,7 @@ def make_plan(
     asked = {called: decided.pop(called) for called in _BOUNDS.values() if called in decided}
     bounds = Bounds(**{name: asked[called] for name, called in _BOUNDS.items() if called in asked})
     if bounds:
-        sizes = len(dataset.channels), len(dataset.labels)
+        sizes = len(dataset.channels), len(dataset.regions) or len(dataset.labels)
         how = {"fixed": given is not None, "measure": measure, "tell": _told if progress else None}
         network, patch = keep_bounds(network, patch, shape, stride, bounds, *sizes, reasons, **how)
     overlap = decided.pop("overlap", OVERLAP)
@@ -92,13 +93,14 @@ def make_plan(
         patch=patch,
         overlap=overlap,
         training=training,
-        folds=split(dataset.cases, folds, seed),
+        folds=given_parts or split(dataset.cases, folds, seed),
         fingerprint=measured,
         reasons=reasons,
         images_folder=dataset.images_folder,
         labels_folder=dataset.labels_folder,
         ignore=dataset.ignore,
         bounds=asked if bounds else {},
+        regions=dataset.regions,
     )
     check_plan(plan)
     return plan

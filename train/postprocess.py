@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from imaging import components, overlap
-from imaging.labels import Label
+from imaging.labels import Label, Region
 
 SHARES = (0.01, 0.03, 0.1, 0.3)  # of the median volume of a class, tried as the smallest size of a part
 GAIN = 1e-4  # of the mean Dice; what brings less than this is left alone
@@ -95,14 +95,18 @@ def clean(mask: np.ndarray, background: np.ndarray, cleaning: ClassCleaning, spa
     return kept
 
 
-def choose(cases: Callable[[], Iterable], labels: Sequence[Label]) -> Decision:
+def choose(cases: Callable[[], Iterable], labels: Sequence[Label], regions: Sequence[Region] = ()) -> Decision:
     """Decide for each class what improves its mean Dice most; of equals the simplest, and nothing unless it improves.
 
     Args:
         cases: gives (prediction, reference, spacing) of each held-back case, arrays of class indices, one at a time;
             called twice. Where a reference is ``len(labels)`` nobody has labelled, and nothing counts.
         labels: classes by class index, background first.
+        regions: structures that may overlap; where there are such nothing is tried, as a part that goes from one would
+            have to stay in another.
     """
+    if regions:
+        return Decision(Postprocessing(), sum(1 for _ in cases()), {}, {}, 0)
     volumes = {label.name: [] for label in labels[1:]}
     for _, reference, spacing in cases():
         for index, label in enumerate(labels[1:], 1):
@@ -130,6 +134,8 @@ def choose(cases: Callable[[], Iterable], labels: Sequence[Label]) -> Decision:
 
 def decision_text(decision: Decision) -> str:
     """The decision in a line per class that is cleaned up, or one line that says that none is."""
+    if not decision.tried:
+        return "postprocessing: none; it is not tried for regions, which overlap"
     if not decision.chosen.classes:
         return f"postprocessing: none; of {decision.tried} tried per class no one raises the mean Dice by {GAIN:g}"
     lines = []

@@ -1,6 +1,7 @@
 """Segmentations of held-back cases, kept in the run folder."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -17,18 +18,18 @@ def prediction_file(run, name: str, mirror: bool = False) -> Path:
     return run.result_file(FOLDER, mirror=mirror) / (name + (".png" if flat else ".nii.gz"))
 
 
-def save_prediction(run, name: str, indices: np.ndarray, affine: np.ndarray, mirror: bool = False) -> None:
+def save_prediction(run, name: str, indices: np.ndarray, scan: imaging.Scan, mirror: bool = False) -> None:
     """Write a segmentation as label values in the geometry of its scan.
 
     Args:
         run: the run whose network made it.
         name: of the case.
         indices: class indices (*spatial).
-        affine: of the scan.
+        scan: that it was made of; the segmentation is written in its geometry.
         mirror: it was averaged over flips.
     """
     values = np.array([label.value for label in run.plan.labels], np.int32)
-    imaging.write(prediction_file(run, name, mirror), imaging.Scan(values[indices][..., None], affine))
+    imaging.write(prediction_file(run, name, mirror), replace(scan, voxels=values[indices][..., None]))
 
 
 def load_prediction(run, name: str, mirror: bool = False) -> np.ndarray:

@@ -1,6 +1,7 @@
 """The reference segmentation of a case as class indices."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -25,7 +26,7 @@ def read_reference(case, labels: Sequence[Label], ignore: int | None = None):
     import imaging
 
     scan = imaging.read_labels(case.label)
-    return imaging.Scan(class_indices(scan.voxels, with_ignored(labels, ignore), case.label), scan.affine)
+    return replace(scan, voxels=class_indices(scan.voxels, with_ignored(labels, ignore), case.label))
 
 
 def read_case(case, labels: Sequence[Label], channels: int | None = None, ignore: int | None = None):

@@ -1,9 +1,11 @@
 """Whether a network's probabilities can be believed: measured while it is scored, drawn in its report."""
 
 import numpy as np
+from scipy.special import expit
 
 import imaging
-from imaging.calibration import calibration_error, class_reliability, pooled
+from imaging.calibration import calibration_error, class_reliability, map_reliability, pooled
+from imaging.regions import mask_of, structures
 from train.plan import Plan
 from train.reference import read_reference
 
@@ -33,22 +35,27 @@ class Reliability:
         (prepared, scores), self.last = self.last, None
         reference = read_reference(case, self.plan.labels, self.plan.ignore)
         reference = imaging.prepare_labels(reference, prepared, self.plan.recipe).voxels[..., 0]
-        slabs = range(0, len(scores), SLAB)
-        self.tables.append(
-            pooled(
-                class_reliability(self._probabilities(scores[start : start + SLAB]), reference[start : start + SLAB])
-                for start in slabs
-            )
-        )
+        slabs = [slice(start, start + SLAB) for start in range(0, len(scores), SLAB)]
+        self.tables.append(pooled(self._table(self._probabilities(scores[s]), reference[s]) for s in slabs))
+
+    def _table(self, probabilities, reference):
+        if not self.plan.regions:
+            return class_reliability(probabilities, reference)
+        maps = np.stack([mask_of(reference, indices) for indices in self.plan.region_classes], axis=-1)
+        return map_reliability(probabilities, maps, reference != self.plan.ignore_class)
 
     def result(self) -> dict[str, list]:
-        """Foreground class to [voxels, mean probability, share of the class] of each bin of probability."""
+        """Foreground class or region to [voxels, mean probability, share of the class] of each bin of probability."""
         tables = pooled(self.tables)
-        return {label.name: tables[index].tolist() for index, label in enumerate(self.plan.labels) if index}
+        first = 0 if self.plan.regions else 1  # there is no channel of the background
+        names = list(structures(self.plan.labels, self.plan.regions))
+        return {name: table.tolist() for name, table in zip(names, tables[first:], strict=True)}
 
     def _probabilities(self, scores):
         if not self.logits:
             return scores
+        if self.plan.regions:
+            return expit(scores)
         shifted = np.exp(scores - scores.max(-1, keepdims=True))
         return shifted / shifted.sum(-1, keepdims=True)
 

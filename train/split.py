@@ -46,3 +46,23 @@ def split(cases: Sequence, folds: int = 5, seed: int = 0) -> tuple[tuple[str, ..
         fold_of[group] = fold
         held[fold] += sizes[group]
     return tuple(tuple(sorted(c.name for c in labelled if fold_of[c.group] == fold)) for fold in range(folds))
+
+
+def given_folds(cases: Sequence, folds: int) -> tuple[tuple[str, ...], ...] | None:
+    """The folds that the dataset's author made, where every labelled case has one.
+
+    Args:
+        cases: ``train.dataset.Case`` records.
+        folds: how many are asked for.
+
+    Returns:
+        For each fold the sorted names of its validation cases; None where some case has none, there are more or fewer
+        folds, or a group would part.
+    """
+    labelled = [case for case in cases if case.label is not None]
+    numbers = sorted({case.fold for case in labelled if case.fold is not None})
+    if len(numbers) != folds or any(case.fold is None for case in labelled):
+        return None
+    if len({(case.group, case.fold) for case in labelled}) > len({case.group for case in labelled}):
+        return None
+    return tuple(tuple(sorted(case.name for case in labelled if case.fold == number)) for number in numbers)

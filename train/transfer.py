@@ -2,12 +2,14 @@
 
 import http.client
 import json
+import sys
 import time
 import urllib.error
 import urllib.request
 from pathlib import Path
 
 from medseg.errors import InputError, UsageError
+from medseg.progress import LineAMinute
 
 CHUNK = 1 << 18
 ATTEMPTS = 4  # in a row without a new byte
@@ -41,11 +43,13 @@ def download(url: str, target: Path, progress: bool = False, pause: float = 1.0)
         return target
     part, note = target.with_name(target.name + ".part"), target.with_name(target.name + ".json")
     failures = 0
-    with tqdm(unit="B", unit_scale=True, unit_divisor=1024, desc=target.name, disable=not progress, leave=False) as bar:
+    shown = {"unit": "B", "unit_scale": True, "unit_divisor": 1024, "desc": target.name, "leave": False}
+    say = LineAMinute() if progress and not sys.stderr.isatty() else None
+    with tqdm(**shown, disable=not progress or say is not None) as bar:
         while True:
             before = _size(part)
             try:
-                total = _attempt(url, part, note, bar)
+                total = _attempt(url, part, note, bar, say)
                 if total is None or _size(part) == total:
                     break
                 reason = f"the connection ended after {_size(part)} of {total} bytes"
@@ -66,7 +70,7 @@ def download(url: str, target: Path, progress: bool = False, pause: float = 1.0)
     return target
 
 
-def _attempt(url, part, note, bar):
+def _attempt(url, part, note, bar, say):
     """One request; appends to ``part`` and returns the size that the whole file has, None if the server told none."""
     have = _size(part)
     known = json.loads(note.read_text()) if note.exists() else {}
@@ -105,6 +109,8 @@ def _attempt(url, part, note, bar):
             while chunk := response.read(CHUNK):
                 file.write(chunk)
                 bar.update(len(chunk))
+                if say is not None:
+                    say(f"{part.stem}: {file.tell() / 2**20:.0f} MB" + (f" of {total / 2**20:.0f}" if total else ""))
     return total
 
 

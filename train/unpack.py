@@ -9,6 +9,7 @@ from pathlib import Path, PurePosixPath
 from medseg.archives import MAX_RATIO, SMALL_BYTES
 from medseg.byte_sizes import spell_size
 from medseg.errors import InputError
+from medseg.progress import track
 
 
 def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
@@ -28,8 +29,6 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
     Raises:
         InputError: if the archive is damaged, reaches elsewhere or holds no ``dataset.json``.
     """
-    from tqdm import tqdm
-
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     try:
@@ -38,7 +37,7 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
             for member in members:
                 _require_safe(archive, member)
             _require_room(archive, folder, sum(member.size for member in members))
-            for member in tqdm(members, "unpack", unit="file", delay=1, disable=not progress, leave=False):
+            for member in track(members, "unpack", show=progress):
                 place = folder / member.name
                 if member.isdir():
                     place.mkdir(parents=True, exist_ok=True)
@@ -71,8 +70,6 @@ def verify_members(folder: Path, cases: int | None, read_all: bool = False, prog
     Raises:
         InputError: if cases are missing, damaged or fewer or more than told.
     """
-    from tqdm import tqdm
-
     from train import layouts
     from train.listing import description_of
 
@@ -84,7 +81,7 @@ def verify_members(folder: Path, cases: int | None, read_all: bool = False, prog
             problems.append(f"{len(listing.entries)} labelled cases, {wanted} are expected")
     if read_all and not problems:
         files = [path for entry in listing.entries for path in (*entry.images, entry.label)]
-        for path in tqdm(files, "verify", unit="file", delay=1, disable=not progress, leave=False):
+        for path in track(files, "verify", show=progress):
             if path.suffix == ".gz" and not _whole(path):
                 problems.append(f"{path.name} is damaged")
     if problems:

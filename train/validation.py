@@ -8,7 +8,9 @@ import numpy as np
 
 import imaging
 from imaging.overlap import dice
+from imaging.regions import classes_of, mask_of, structures
 from imaging.tiling import predict_tiled
+from medseg.progress import track
 from train.curves import DICE
 from train.evaluate import patch_predictor
 
@@ -26,15 +28,18 @@ def segment_cached(model, case, plan) -> tuple[np.ndarray, np.ndarray]:
     """
     reference = np.array(case.label())
     scores = predict_tiled(case.image(), plan.patch, plan.overlap, patch_predictor(model))
-    found = scores.argmax(-1).astype(reference.dtype)
+    found = classes_of(scores, plan.written_classes).astype(reference.dtype)
     ignored = reference == len(plan.labels)
     found[ignored] = reference[ignored] = 0
     return found, reference
 
 
-def class_dice(found: np.ndarray, reference: np.ndarray, labels) -> dict[str, float]:
-    """Dice of each foreground class by its name, of class indices (*spatial)."""
-    return {label.name: dice(found == index, reference == index) for index, label in enumerate(labels) if index}
+def class_dice(found: np.ndarray, reference: np.ndarray, labels, regions=()) -> dict[str, float]:
+    """Dice of each foreground class, or of each region, by its name, of class indices (*spatial)."""
+    return {
+        name: dice(mask_of(found, indices), mask_of(reference, indices))
+        for name, indices in structures(labels, regions).items()
+    }
 
 
 @contextlib.contextmanager
@@ -90,18 +95,16 @@ class Validation(keras.callbacks.Callback):
     def on_epoch_end(self, epoch, logs=None):
         if (epoch + 1) % self.plan.training.validate_every and not self.model.stop_training:
             return
-        from tqdm import tqdm
-
         with averaged(self.model) as trained:
             self.copy(trained, self.network)
-        cases = tqdm(self.cases, "validate", unit="case", leave=False, disable=not self.progress)
+        cases = track(self.cases, "validate", show=self.progress)
         scores = []
         with alone():
             for case in cases:
                 found, reference = segment_cached(self.network, case, self.plan)
                 if self.folder is not None and not scores:
                     self._show(case, found, reference, epoch)
-                scores.append(class_dice(found, reference, self.plan.labels))
+                scores.append(class_dice(found, reference, self.plan.labels, self.plan.regions))
         means = {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
         logs[DICE] = float(np.mean(list(means.values())))
         logs.update({f"{DICE}_{name}": value for name, value in means.items()})

@@ -3,6 +3,8 @@
 import importlib
 import sys
 
+from medseg.quiet import hide_native_logs
+
 COMMANDS = {
     "models": ("zoo.commands.catalogue", "list the networks, by wildcard, tag or shipped weights"),
     "info": ("zoo.commands.catalogue", "what is known of a network: parameters, MACs, memory, edge readiness"),
@@ -27,6 +29,8 @@ def usage() -> str:
 
 def main(argv=None) -> int:
     """Run ``zoo``; returns the exit status: 0, 1 (it failed) or 2 (asked wrongly)."""
+    if argv is None:  # the process is the command's own
+        hide_native_logs()
     argv = sys.argv[1:] if argv is None else list(argv)
     if not argv or argv[0] in ("-h", "--help"):
         print(usage())

@@ -94,7 +94,8 @@ def get(
     Args:
         name: an entry of ``zoo.list_models()``.
         input_shape: (*spatial, channels); sizes may be None. Default: every size None and ``channels`` channels.
-        classes: number of classes, background included; by default 2, or those of a shipped set of weights.
+        classes: number of classes, background included; by default 2, or those of a shipped set of weights. For a
+            sigmoid (``zoo.losses`` with ``activation`` or ``regions``) the number of channels, which may be 1.
         channels: number of input channels if ``input_shape`` does not say; by default 1, or those of a shipped set.
         weights: None for fresh ones, the name of a shipped set (``zoo.weights.list_weights()``) or the path of a
             ``.keras``, ``.weights.h5`` or ``.npz`` file.
@@ -113,8 +114,8 @@ def get(
         channels = len(card.channels) if channels is None and input_shape is None else channels
     classes = 2 if classes is None else classes
     shape = _input_shape(found, input_shape, channels)
-    if not isinstance(classes, int) or classes < 2:
-        raise ZooError(f"{name}: classes={classes!r}; at least 2 are accepted, background is one of them")
+    if not isinstance(classes, int) or classes < 1:
+        raise ZooError(f"{name}: classes={classes!r}; expected 2 or more with the background, or 1 for a sigmoid")
     builder = _builder(found)
     _check_options(found, builder, options)
     trained_with = card.options if card is not None else {}

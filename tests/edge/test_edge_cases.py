@@ -33,7 +33,8 @@ def test_one_scan_to_one_file(folder, tmp_path):
 
 def test_one_scan_into_a_folder(folder, tmp_path):
     touch(folder, "a.nii.gz")
-    for out in (tmp_path, f"{tmp_path / 'new'}{os.sep}"):
+    (tmp_path / "made.nii").mkdir()
+    for out in (tmp_path, f"{tmp_path / 'new'}{os.sep}", tmp_path / "results", tmp_path / "made.nii"):
         assert find_cases([str(folder / "a.nii.gz")], str(out), 1)[0].output.name == "a.nii.gz"
 
 
@@ -114,6 +115,8 @@ def test_two_results_under_one_name(folder, tmp_path):
         ("notes.txt", "out/", InputError, "its suffix is not one of"),
         ("empty", "out", InputError, "empty: holds no scan"),
         (".", "plain", UsageError, "is a file; 1 scans need a folder"),
+        (".", "o.nii.gz", UsageError, "is a file; 1 scans need a folder"),
+        ("a.nii", "plain", InputError, "its suffix is not one of"),
     ],
 )
 def test_unusable_places(folder, monkeypatch, scan, out, error, message):

@@ -74,7 +74,23 @@ def test_predict_image(artifacts, here, capfd):
     expected[expected == 300] = 9
     np.testing.assert_array_equal(cv2.imread("seg.png", cv2.IMREAD_UNCHANGED), expected)
     out, _ = capfd.readouterr()
-    assert "ml" not in out.split("\n")[0]
+    assert out.split("\n")[0].split() == ["label", "pixels"]  # a picture does not tell the size of a pixel
+
+
+def test_predict_flat_nifti_has_areas(artifacts, here, capfd):
+    nibabel.save(nibabel.Nifti1Image(graded_scan((40, 50)).astype(np.float32), np.diag([0.5, 0.2, 1, 1])), "flat.nii")
+    words = ["predict", str(artifacts["flat-int8"]), "flat.nii", "-o", "seg.nii"]
+    assert main(words) == 0
+    out, _ = capfd.readouterr()
+    assert out.split("\n")[0].split() == ["label", "pixels", "mm²"]
+    assert main([*words, "--json"]) == 0
+    (report,) = json.loads(capfd.readouterr().out)["scans"]
+    core = np.count_nonzero(np.asarray(nibabel.load("seg.nii").dataobj) == 7)
+    assert core > 0
+    assert report["voxels"]["core"] == core
+    assert report["areas_mm2"]["core"] == pytest.approx(core * 0.1)
+    assert report["volumes_ml"] == {}
+    assert f"core{core:13d}{core * 0.1:12.3f}" in out
 
 
 def change_values(artifact, **values):
@@ -102,6 +118,78 @@ def test_predict_folder_goes_on_after_a_bad_scan(artifacts, here, capfd):
     )
 
 
+@pytest.mark.parametrize(
+    "error", [MemoryError("58 GiB"), KeyError("unit"), OSError(5, "Input/output"), RuntimeError("a\nb")]
+)
+def test_whatever_a_scan_raises_the_others_are_segmented(artifacts, here, capfd, monkeypatch, error):
+    import edge.segmenter
+
+    predict = edge.segmenter.Segmenter.predict
+
+    def fails_for_large(segmenter, scan, progress=None):
+        if scan.shape[0] == 10:
+            raise error
+        return predict(segmenter, scan, progress)
+
+    monkeypatch.setattr(edge.segmenter.Segmenter, "predict", fails_for_large)
+    (here / "in").mkdir()
+    save("in/a.nii.gz", graded_scan((10, 9, 9), 1))
+    save("in/b.nii.gz", graded_scan((9, 9, 9), 2))
+    assert main(["predict", str(artifacts["folded-int8"]), "in", "-o", "out", "--json"]) == 1
+    out, err = capfd.readouterr()
+    assert err.count("\n") == 2
+    assert err.startswith(f"error: in/a.nii.gz: {type(error).__name__}: ")
+    first, second = json.loads(out)["scans"]
+    assert first["error"].startswith("in/a.nii.gz: ")
+    assert second["output"] == "out/b.nii.gz"
+    assert [path.name for path in (here / "out").iterdir()] == ["b.nii.gz"]
+
+
+def test_a_scan_in_another_unit_than_it_says_is_named_and_the_others_are_segmented(artifacts, here, capfd):
+    artifact = shutil.copytree(artifacts["folded-int8"], here / "artifact")
+    data = json.loads((artifact / "manifest.json").read_text())
+    data["recipe"]["spacing"] = [1.0, 1.0, 1.0]
+    (artifact / "manifest.json").write_text(json.dumps(data))
+    (here / "in").mkdir()
+    save("in/a.nii.gz", graded_scan((44, 52, 32), 1), np.diag([60, 60, 93.6, 1]))
+    save("in/b.nii.gz", graded_scan((9, 9, 9), 2), np.eye(4))
+    save("in/c.nii.gz", graded_scan((9, 9, 9), 2), np.diag([1e-6, 1e-6, 1e-6, 1]))
+    assert main(["predict", str(artifact), "in", "-o", "out"]) == 1
+    _, err = capfd.readouterr()
+    lines = err.splitlines()
+    assert len(lines) == 3
+    assert "in/a.nii.gz: " in lines[0]
+    assert "voxels of 60 x 60 x 93.6 mm resampled to (2640, 3120, 2996) of 1 x 1 x 1 mm (is the unit in its" in lines[0]
+    assert "in/c.nii.gz: " in lines[1]
+    assert "is the unit in the scan's header right?" in lines[1]
+    assert [path.name for path in (here / "out").iterdir()] == ["b.nii.gz"]
+
+
+def test_memory_that_one_scan_lacks_is_one_line(artifacts, here, capfd, monkeypatch):
+    def lacks(*_):
+        raise MemoryError("Unable to allocate 58.0 GiB")
+
+    monkeypatch.setattr("edge.segmenter.Segmenter.predict", lacks)
+    arguments = ["predict", artifacts["folded-int8"], "scan.nii.gz", "-o", "seg.nii.gz"]
+    fails(capfd, arguments, 1, "scan.nii.gz: MemoryError: Unable to allocate 58.0 GiB; crop the scan")
+
+
+def test_the_result_lies_where_the_scan_lies_for_simpleitk(artifacts, here):
+    import SimpleITK
+
+    turned = nibabel.affines.from_matvec(nibabel.eulerangles.euler2mat(0.2, 0, 0.1), [8, -5, 3]) @ AFFINE
+    image = nibabel.Nifti1Image(graded_scan((11, 18, 12)), None)
+    image.set_qform(AFFINE, 1)
+    image.set_sform(turned, 2)
+    nibabel.save(image, "scan.nii.gz")
+    assert main(["predict", str(artifacts["folded-int8"]), "scan.nii.gz", "-o", "out"]) == 0
+    scan, result = (SimpleITK.ReadImage(name) for name in ("scan.nii.gz", "out/scan.nii.gz"))
+    for index in ((0, 0, 0), (10, 17, 11), (5, 2, 9)):
+        assert scan.TransformIndexToPhysicalPoint(index) == result.TransformIndexToPhysicalPoint(index)
+    header = nibabel.load("out/scan.nii.gz").header
+    assert (header["qform_code"], header["sform_code"]) == (1, 2)
+
+
 def test_info(artifacts, capfd):
     assert main(["info", str(artifacts["folded-int8"])]) == 0
     out, _ = capfd.readouterr()
@@ -112,6 +200,9 @@ def test_info(artifacts, capfd):
     assert shown["scan"] == "3D, RAS, fixed"
     assert shown["source network"] == "closed form"
     assert "zoo-edge predict" in out
+    assert not set("()[]{}") & set(out.replace("(matches)", ""))
+    assert max(map(len, out.splitlines())) <= 120
+    assert len(out.splitlines()) <= 20
     assert main(["info", str(artifacts["folded-int8"]), "--json"]) == 0
     assert json.loads(capfd.readouterr().out) == json.loads((artifacts["folded-int8"] / "manifest.json").read_text())
 
@@ -226,3 +317,12 @@ def test_wrong_usage(arguments, capfd):
         main(arguments)
     assert caught.value.code == 2
     assert "usage: zoo-edge" in capfd.readouterr().err
+
+
+def test_version(capsys):
+    from importlib.metadata import version
+
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+    assert ended.value.code == 0
+    assert capsys.readouterr().out == version("medseg-zoo") + "\n"

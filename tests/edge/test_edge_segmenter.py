@@ -9,7 +9,7 @@ from edge_artifacts import LABELS, graded_scan, values_of
 
 import edge
 import imaging
-from imaging import InputError, Scan
+from imaging import InputError, Scan, UsageError
 
 VOLUMES = (
     "folded-int8",
@@ -146,3 +146,47 @@ def test_unfit_scans(artifacts, voxels, message):
 def test_a_segmenter_is_shown_in_one_line(artifacts):
     shown = repr(edge.load(artifacts["folded-int8"], 1))
     assert shown == "<Segmenter folded-int8: tflite-int8, patch 8 x 16 x 12, core, rim>"
+
+
+def test_an_array_with_a_spacing_is_a_scan_along_the_axes_of_the_world(artifacts):
+    intensity = graded_scan((9, 20, 13))
+    segmenter = with_recipe(edge.load(artifacts["native-float"]), spacing=(1.0, 1.0, 2.0))
+    expected = segmenter.predict(Scan(intensity[..., None], np.diag([1.0, 2.0, 3.0, 1.0])))
+    for array in (intensity, intensity[..., None], intensity.astype(np.uint8)):
+        segmentation = segmenter.predict(array, spacing=(1, 2, 3))
+        np.testing.assert_array_equal(segmentation.labels.voxels, expected.labels.voxels)
+        assert segmentation.labels.spacing == (1, 2, 3)
+        assert segmentation.volumes_ml == expected.volumes_ml
+    turned = with_recipe(segmenter, orientation="LPS").predict(intensity, spacing=(1, 2, 3))
+    assert turned.labels.voxels.shape == (9, 20, 13, 1)
+
+
+def test_a_flat_array_needs_no_spacing(artifacts):
+    pixels = graded_scan((40, 50)).astype(np.uint8)
+    labels = edge.load(artifacts["flat-int8"]).predict(pixels).labels
+    np.testing.assert_array_equal(labels.voxels[..., 0], values_of(pixels))
+    assert labels.spacing == (1, 1)
+
+
+@pytest.mark.parametrize(
+    ("given", "spacing", "error", "message"),
+    [
+        (np.zeros((8, 8, 8)), None, UsageError, "spacing: missing; give the voxel size in mm"),
+        (np.zeros((8, 8, 8)), (1, 1), UsageError, "expected 3 positive numbers of mm"),
+        (np.zeros((8, 8, 8)), (1, 1, 0), UsageError, "expected 3 positive numbers of mm"),
+        (np.zeros((8, 8, 8)), (1, 1, np.nan), UsageError, "expected 3 positive numbers of mm"),
+        (Scan(np.zeros((8, 8, 8, 1)), np.eye(4)), (1, 1, 1), UsageError, "a Scan has its own"),
+        (np.zeros((8, 8)), (1, 1, 1), InputError, r"array of shape \(8, 8\): expected 3 spatial axes"),
+        (np.zeros((8, 0, 8)), (1, 1, 1), InputError, r"array of shape \(8, 0, 8\)"),
+        (np.zeros((8, 8, 8, 2)), (1, 1, 1), InputError, "2 channels; the recipe takes 1"),
+        (np.zeros((8, 8, 8), complex), (1, 1, 1), InputError, "array of type complex128"),
+        ("scan.nii.gz", None, InputError, "array of type <U11"),
+        (np.full((8, 8, 8), np.nan), (1, 1, 1), InputError, "512 voxels are NaN or infinite"),
+        (np.full((8, 8, 8), np.inf), (1, 1, 1), InputError, "512 voxels are NaN or infinite"),
+        (np.zeros((8, 8, 8)), (60, 60, 1e6), InputError, "is the unit in"),
+    ],
+)
+def test_arrays_that_are_no_scan(artifacts, given, spacing, error, message):
+    segmenter = with_recipe(edge.load(artifacts["native-float"]), spacing=(1.0, 1.0, 1.0))
+    with pytest.raises(error, match=message):
+        segmenter.predict(given, spacing=spacing)

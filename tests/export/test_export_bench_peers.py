@@ -17,6 +17,7 @@ from export.conversion import convert
 from imaging import InputError, UsageError
 
 PATCH = (8, 8, 12)
+PEERS = 'pip install "medseg-zoo[peers]" brings PyTorch and OpenVINO, a gigabyte that make test does without'
 
 
 def small_network(rank: int = 3):
@@ -51,7 +52,7 @@ def test_peers_run_the_same_network(made, family, tmp_path):
     chosen = peers.choose(names, every=False)
     found = peers.find(chosen)
     if found.absent:
-        pytest.skip("; ".join(found.absent.values()))
+        pytest.skip(f"{'; '.join(found.absent.values())}: {PEERS}")
     came = contest(
         peers.contestants(chosen, found, made.job), tmp_path, rounds=1, warmup=0, threads=(1,), reference=made.classes
     )
@@ -77,7 +78,7 @@ def test_tensorflow_runs_the_same_network(made, tmp_path):
 
 
 def test_pytorch_computes_what_onnx_runtime_does(tmp_path):
-    torch = pytest.importorskip("torch")
+    torch = pytest.importorskip("torch", reason=PEERS)
     import onnx
     import onnxruntime
 
@@ -99,7 +100,7 @@ def test_pytorch_computes_what_onnx_runtime_does(tmp_path):
 
 
 def test_what_pytorch_cannot_build_is_named(tmp_path):
-    pytest.importorskip("torch")
+    pytest.importorskip("torch", reason=PEERS)
     import onnx
     from onnx import TensorProto, helper
 

@@ -3,8 +3,14 @@
 import cv2
 import numpy as np
 import pytest
+import SimpleITK
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
 
 from imaging import InputError, Scan, read, read_labels, write
+from imaging.grid import align
 
 RNG = np.random.default_rng(0)
 GREY = RNG.integers(0, 256, (20, 30)).astype(np.uint8)
@@ -45,7 +51,8 @@ def test_sixteen_bit_and_float(tmp_path):
 def test_one_bit_mask(tmp_path):
     mask = (GREY > 128).astype(np.uint8) * 255
     path = save(tmp_path / "a.png", mask, [cv2.IMWRITE_PNG_BILEVEL, 1])
-    np.testing.assert_array_equal(read_labels(path).voxels[..., 0], mask)
+    np.testing.assert_array_equal(read_labels(path).voxels[..., 0], mask // 255)  # a stored value counts
+    np.testing.assert_array_equal(read(path).voxels[..., 0], mask)  # an image is as bright as a viewer shows it
 
 
 def test_alpha(tmp_path):
@@ -90,7 +97,7 @@ def test_several_pages(tmp_path):
     done, content = cv2.imencodemulti(".tiff", [GREY, GREY])
     assert done
     (tmp_path / "a.tiff").write_bytes(content.tobytes())
-    with pytest.raises(InputError, match=r"a\.tiff: holds 2 pages, accepted is one"):
+    with pytest.raises(InputError, match=r"a\.tiff: holds 2 pages, expected one"):
         read(tmp_path / "a.tiff")
 
 
@@ -129,6 +136,43 @@ def test_what_a_png_cannot_hold(tmp_path, voxels, match):
     with pytest.raises(InputError, match=match):
         write(tmp_path / "a.png", Scan(voxels, np.eye(4)))
     assert list(tmp_path.iterdir()) == []
+
+
+@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    rows=st.integers(1, 40),
+    columns=st.integers(1, 40),
+    channels=st.sampled_from((1, 3)),
+    top=st.sampled_from((1, 255, 256, 65535)),
+    suffix=st.sampled_from((".png", ".tif")),
+)
+def test_what_is_written_is_what_others_read(tmp_path, rows, columns, channels, top, suffix):
+    voxels = np.random.default_rng(rows).integers(0, top + 1, (rows, columns, channels))
+    voxels[0, 0] = top
+    path = tmp_path / f"a{suffix}"
+    write(path, Scan(voxels, np.eye(4)))
+    itk = SimpleITK.GetArrayFromImage(SimpleITK.ReadImage(str(path)))
+    np.testing.assert_array_equal(itk.reshape(voxels.shape), voxels)
+    if suffix == ".tif":
+        np.testing.assert_array_equal(tifffile.imread(path).reshape(voxels.shape), voxels)
+    np.testing.assert_array_equal(read(path).voxels, voxels)
+
+
+def test_an_image_and_a_mask_of_which_one_is_turned(tmp_path):
+    exif = Image.Exif()
+    exif[274] = 6
+    Image.fromarray(GREY).save(tmp_path / "a.png", exif=exif)
+    Image.fromarray(GREY).save(tmp_path / "b.png")
+    image, label = read(tmp_path / "a.png"), read(tmp_path / "b.png")
+    with pytest.raises(InputError, match=r"shape \(20, 30\), but .* orientation tag \(EXIF\) says, give both the same"):
+        align(label, image, "b.png", "a.png")
+
+
+def test_a_picture_tells_no_spacing(tmp_path):
+    path = save(tmp_path / "a.png", GREY)
+    assert not read(path).has_spacing
+    assert not read_labels(path).has_spacing
+    assert not read([path, path]).has_spacing
 
 
 def test_jpeg_is_not_written(tmp_path):

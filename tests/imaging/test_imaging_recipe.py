@@ -22,6 +22,7 @@ from imaging import (
     restore_classes,
 )
 from imaging.overlap import dice
+from imaging.recipe import check
 from medseg.record import from_dict, to_dict
 
 CODES = ["".join(c) for axes in itertools.permutations(["RL", "AP", "SI"]) for c in itertools.product(*axes)]
@@ -259,3 +260,55 @@ def test_interpolation_of_a_recipe():
     assert np.abs(linear.voxels - cubic.voxels).max() > 0.1
     with pytest.raises(UsageError, match="recipe interpolation 'sinc': expected linear or cubic"):
         prepare(scan, Recipe(3, 2, interpolation="sinc"))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"spacing": (1.0, -1.0, 1.0)}, "recipe spacing"),
+        ({"spacing": (1e-300,) * 3}, "expected mm, 1e-06 to 1000"),
+        ({"spacing": (np.nan,) * 3}, "recipe spacing"),
+        ({"size": (8, 8, 0)}, "recipe size"),
+        ({"channels": 0}, "recipe channels 0: expected 1 to 1024"),
+        ({"orientation": "RAX"}, "orientation 'RAX': expected one each"),
+        ({"orientation": "RASL"}, "orientation 'RASL'"),
+        ({"clip": Clip("value", 5.0, 5.0)}, "clip limits 5.0 and 5.0"),
+        ({"clip": Clip("value", -np.inf, 5.0)}, "both finite"),
+        ({"clip": Clip("percentile", 1.0, 101.0)}, "percentiles from 0 to 100"),
+        ({"clip": Clip("quantile", 0.0, 1.0)}, "clip kind 'quantile': expected 'percentile' or 'value'"),
+        ({"normalise": Normalise("fixed", (np.nan,), (1.0,))}, "one finite mean and one positive deviation"),
+        ({"normalise": Normalise("fixed", (0.0,), (0.0,))}, "one finite mean and one positive deviation"),
+        ({"normalise": Normalise("fixed", (0.0,), (1e-300,))}, "one finite mean and one positive deviation"),
+        ({"normalise": Normalise("fixed")}, "one finite mean and one positive deviation"),
+        ({"normalise": Normalise("minmax")}, "normalise kind 'minmax': expected one of 'zscore'"),
+    ],
+)
+def test_a_recipe_that_cannot_work_is_refused_as_such(changes, message):
+    with pytest.raises(UsageError, match=message):
+        check(Recipe(**{"rank": 3, **changes}))
+
+
+def test_a_scan_that_would_outgrow_the_limit_is_refused_before_it_does(monkeypatch):
+    scan = Scan(np.zeros((40, 40, 40, 1), np.float32), np.diag([60.0, 60, 60, 1]))
+    recipe = Recipe(3, spacing=(1.0, 1.0, 1.0))
+    monkeypatch.setattr("imaging.recipe.normalise", None)  # nothing is computed before
+    for change in ({}, {"crop_nonzero": True}, {"spacing": None, "size": (2000, 2000, 2000)}):
+        with pytest.raises(
+            InputError, match=r"voxels of 60 x 60 x 60 mm resampled to .*unit in its header right.*limit"
+        ):
+            prepare(scan, replace(recipe, **change))
+
+
+def test_the_limit_of_a_prepared_scan_is_the_users(monkeypatch):
+    scan = Scan(np.random.default_rng(0).random((20, 20, 20, 1)), np.eye(4))
+    recipe = Recipe(3, spacing=(0.5, 0.5, 0.5))
+    assert prepare(scan, recipe).shape == (40, 40, 40)
+    monkeypatch.setenv("MEDSEG_MAX_BYTES", "200KB")
+    with pytest.raises(InputError, match="MEDSEG_MAX_BYTES"):
+        prepare(scan, recipe)
+
+
+def test_ten_thousand_voxels_in_one_are_another_unit():
+    scan = Scan(np.zeros((40, 40, 40, 1), np.float32), np.diag([1e-6, 1e-6, 1e-6, 1]))
+    with pytest.raises(InputError, match="sizes less than 10000 times apart; is the unit"):
+        prepare(scan, Recipe(3, spacing=(1.0, 1.0, 1.0)))

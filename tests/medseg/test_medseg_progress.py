@@ -1,9 +1,9 @@
-"""The bar: on terminals only, and only where the work takes its time."""
+"""The bar: on terminals only, and only where the work takes its time; a file gets a line a minute."""
 
 import io
 import time
 
-from medseg.progress import Bar
+from medseg.progress import Bar, LineAMinute, track
 
 
 class Terminal(io.StringIO):
@@ -37,3 +37,40 @@ def test_a_file_gets_nothing(monkeypatch):
     bar(1, 2)
     bar.close()
     assert stream.getvalue() == ""
+
+
+def test_a_file_gets_a_line_a_minute(monkeypatch):
+    stream = io.StringIO()
+    at(monkeypatch, 0.0)
+    bar = Bar("tiles", stream)
+    for second in range(0, 200, 10):
+        at(monkeypatch, float(second))
+        bar(1 + second, 400)
+    bar.close()
+    assert stream.getvalue() == "tiles: 71 of 400, 324 s left\ntiles: 141 of 400, 257 s left\n"
+
+
+def test_a_line_a_minute(monkeypatch):
+    stream = io.StringIO()
+    at(monkeypatch, 5.0)
+    say = LineAMinute(stream)
+    for second in (5, 64, 66, 100, 127, 300):
+        at(monkeypatch, float(second))
+        say(f"second {second}")
+    assert stream.getvalue().split("\n") == ["second 66", "second 127", "second 300", ""]
+
+
+def test_tracked_items_are_all_given(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    seen = []
+    at(monkeypatch, 0.0)
+    for item in track(iter("abc"), "letters", 3):
+        seen.append(item)
+        at(monkeypatch, 10.0 * len(seen))
+    assert seen == ["a", "b", "c"]
+    assert "letters [########................] 1/3, 20 s left" in terminal.getvalue()
+    assert terminal.getvalue().endswith("\r")
+    shown = terminal.getvalue()
+    assert list(track([1, 2], "numbers", show=False)) == [1, 2]
+    assert terminal.getvalue() == shown

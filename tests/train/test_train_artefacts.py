@@ -6,7 +6,7 @@ import itertools
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_train_pipeline import assert_same, taken, write_case
+from batches import assert_same, taken, write_case
 from tiny import STILL, make_plan
 
 from medseg.errors import UsageError

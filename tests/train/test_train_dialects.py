@@ -17,6 +17,7 @@ from imaging.labels import Label, Region
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from train.dataset import open_dataset
+from train.planning import make_plan
 
 NAMES = st.lists(
     st.text(st.sampled_from("abZ019._- éß日"), min_size=1, max_size=8).filter(
@@ -370,3 +371,18 @@ def test_what_nnunet_announces_and_what_is_there(tmp_path):
     )
     with pytest.raises(InputError, match=r"'file_ending' is \.nrrd; expected a kind|'file_ending' is '\.xyz'"):
         open_dataset(write_json(tmp_path, file_ending=".xyz"))
+
+
+def test_folds_of_a_datalist_are_kept(tmp_path):
+    items = []
+    for number in range(6):
+        image, label = scan_3d(number)
+        imaging.write(tmp_path / f"p{number}" / "t1.nii.gz", image)
+        imaging.write(tmp_path / f"p{number}" / "seg.nii.gz", label)
+        items.append({"image": f"p{number}/t1.nii.gz", "label": f"p{number}/seg.nii.gz", "fold": number % 3})
+    labels = {"background": 0, "back": 1, "front": 2}
+    dataset = open_dataset(write_json(tmp_path, labels=labels, training=items, validation=items[:2]))
+    plan = make_plan(dataset, folds=3)
+    assert plan.folds == (("p0", "p3"), ("p1", "p4"), ("p2", "p5"))
+    assert plan.reasons["folds"].startswith("those of dataset.json")
+    assert len(make_plan(dataset, folds=2).folds) == 2

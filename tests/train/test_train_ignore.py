@@ -7,7 +7,7 @@ import nibabel
 import numpy as np
 import pytest
 import tensorflow as tf
-from test_train_pipeline import taken
+from batches import taken
 from tiny import STILL, make_plan, write_dataset
 
 import imaging

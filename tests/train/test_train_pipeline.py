@@ -6,29 +6,14 @@ from collections import Counter
 import numpy as np
 import pytest
 import tensorflow as tf
+from batches import assert_same, taken, write_case
 from tiny import STILL, make_plan
 
 import train
 from imaging.tiling import pad_to
 from medseg.errors import UsageError
-from train.cache import CachedCase, class_positions
 from train.pipeline import batches, case_indices, cases_of_step, fold_cases
 from train.reading import reader
-
-
-def write_case(folder, number, shape, foreground=()):
-    """A preprocessed case whose voxels all hold ``number + 1``; ``foreground`` lists the voxels of class 1."""
-    place = folder / str(number)
-    place.mkdir(parents=True)
-    label = np.zeros(shape, np.uint8)
-    for voxel in foreground:
-        label[voxel] = 1
-    positions, offsets = class_positions(label, 3)
-    np.save(place / "image.npy", np.full((*shape, 1), number + 1, np.float32))
-    np.save(place / "label.npy", label)
-    np.save(place / "positions.npy", positions)
-    np.save(place / "offsets.npy", offsets)
-    return CachedCase(f"case_{number}", place, shape)
 
 
 @pytest.fixture(scope="module")
@@ -37,18 +22,8 @@ def cases(tmp_path_factory):
     return [write_case(folder, number, (20, 20, 12), [(3, 4, 5)]) for number in range(5)]
 
 
-def taken(dataset, count):
-    return [(image.numpy(), label.numpy()) for image, label in dataset.take(count)]
-
-
 def read_region(case, region, patch, draws, foreground):
     return [found.numpy() for found in tf.function(reader([case], region, patch, foreground))(0, tf.constant(draws))]
-
-
-def assert_same(first, second):
-    for (image, label), (other_image, other_label) in zip(first, second, strict=True):
-        np.testing.assert_array_equal(image, other_image)
-        np.testing.assert_array_equal(label, other_label)
 
 
 def test_a_stream_begun_later_shows_what_one_begun_earlier_shows(cases, dataset):

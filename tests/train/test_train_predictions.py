@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from tiny import make_plan, write_dataset
 
+from imaging import Scan, read
 from imaging.labels import Label
 from train.predictions import load_prediction, predicted_cases, prediction_file, save_prediction
 from train.run import Run
@@ -22,11 +23,27 @@ def test_volumes_hold_label_values_in_the_geometry_of_the_scan(dataset, tmp_path
     run = Run(tmp_path, make_plan(dataset), 1)
     affine = np.diag([-1.5, 1.0, 2.0, 1.0])
     indices = np.random.default_rng(0).integers(0, 3, (5, 6, 4))
-    save_prediction(run, "a", indices, affine)
+    save_prediction(run, "a", indices, Scan(np.zeros((5, 6, 4, 1), np.float32), affine))
     stored = nibabel.load(prediction_file(run, "a"))
     np.testing.assert_array_equal(np.asarray(stored.dataobj), np.array([0, 1, 5])[indices])
     np.testing.assert_allclose(stored.affine, affine)
     np.testing.assert_array_equal(load_prediction(run, "a"), indices)
+
+
+def test_volumes_keep_the_transforms_of_their_file(dataset, tmp_path):
+    run = Run(tmp_path, make_plan(dataset), 1)
+    image = nibabel.Nifti1Image(np.zeros((5, 6, 4), np.int16), None)
+    image.set_qform(np.diag([1.5, 1.0, 2.0, 1.0]), 1)
+    image.set_sform(np.diag([1.5, 1.0, 2.0, 1.0]) + np.eye(4, k=3) * 7, 2)
+    nibabel.save(image, tmp_path / "scan.nii.gz")
+    save_prediction(run, "a", np.ones((5, 6, 4), int), read(tmp_path / "scan.nii.gz"))
+    header = nibabel.load(prediction_file(run, "a")).header
+    for (matrix, code), (expected, code_of_scan) in (
+        (header.get_qform(coded=True), image.get_qform(coded=True)),
+        (header.get_sform(coded=True), image.get_sform(coded=True)),
+    ):
+        assert code == code_of_scan
+        np.testing.assert_array_equal(matrix, expected)
 
 
 @pytest.mark.parametrize(("value", "suffix"), [(255, ".png"), (700, ".nii.gz")])
@@ -36,7 +53,7 @@ def test_flat_images_become_png_where_it_holds_the_values(dataset, tmp_path, val
     plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, rank=2), labels=labels)
     run = Run(tmp_path, plan, 0)
     indices = np.random.default_rng(0).integers(0, 3, (7, 9))
-    save_prediction(run, "a", indices, np.eye(4))
+    save_prediction(run, "a", indices, Scan(np.zeros((7, 9, 1), np.float32), np.eye(4)))
     assert prediction_file(run, "a").name == "a" + suffix
     if suffix == ".png":
         assert sorted(np.unique(Image.open(prediction_file(run, "a")))) == [0, 1, 255]
@@ -46,7 +63,7 @@ def test_flat_images_become_png_where_it_holds_the_values(dataset, tmp_path, val
 def test_predictions_come_with_their_references(dataset, tmp_path):
     run = Run(tmp_path, make_plan(dataset), 0)
     (name,) = run.plan.folds[0]
-    save_prediction(run, name, np.ones((14, 18, 13), int), np.eye(4))
+    save_prediction(run, name, np.ones((14, 18, 13), int), Scan(np.zeros((14, 18, 13, 1)), np.eye(4)))
     ((found, prediction, reference, spacing),) = predicted_cases([run], dataset)
     assert found == name
     assert (prediction == 1).all()

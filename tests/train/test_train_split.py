@@ -1,3 +1,4 @@
+import dataclasses
 from collections import Counter
 from pathlib import Path
 
@@ -7,7 +8,7 @@ from hypothesis import strategies as st
 
 from medseg.errors import InputError, UsageError
 from train.dataset import Case
-from train.split import split
+from train.split import given_folds, split
 
 
 def cases(groups):
@@ -46,3 +47,14 @@ def test_too_few_groups_say_what_would_do():
         split(cases(["a", "a"]), 2)
     with pytest.raises(UsageError, match="folds 1"):
         split(cases(["a", "b"]), 1)
+
+
+def test_folds_of_the_datasets_author():
+    listed = cases(["a", "a", "b", "c"])
+    numbered = [dataclasses.replace(case, fold=fold) for case, fold in zip(listed, (0, 0, 1, 1), strict=True)]
+    assert given_folds(numbered, 2) == (("case000", "case001"), ("case002", "case003"))
+    assert given_folds(numbered, 5) is None  # others are asked for
+    assert given_folds(listed, 2) is None  # there are none
+    assert given_folds([*numbered[:3], listed[3]], 2) is None  # a case has none
+    parted = [dataclasses.replace(case, fold=fold) for case, fold in zip(listed, (0, 1, 1, 1), strict=True)]
+    assert given_folds(parted, 2) is None  # a patient in two

@@ -33,7 +33,7 @@ def test_no_allowed_layer_takes_a_path_or_code():
 @pytest.mark.parametrize("name", ["unet3d", "mobile_unet", "segresnet"])
 def test_networks_of_the_zoo_are_allowed(name, tmp_path):
     model = zoo.get(name)
-    model.compile("adamw", loss=zoo.losses.DiceLoss(), metrics=["accuracy"])
+    model.compile("adamw", loss=zoo.losses.get("dice"), metrics=["accuracy"])
     model.save(tmp_path / "model.keras")
     contents = check_file(tmp_path / "model.keras")
     assert layers_of(contents.config) < MAX_CLASSES / 10

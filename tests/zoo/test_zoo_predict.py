@@ -106,6 +106,7 @@ def test_one_bad_scan_does_not_stop_the_others(runs, dataset, tmp_path, capsys):
     [
         (("{runs}/fold_0", "--fold", "1"), 2, "--fold 1: of a cross-validated run"),
         (("{runs}", "--fold", "7"), 2, "fold 7"),
+        (("{runs}", "--runtime", "litert"), 2, "--runtime litert: of an artifact"),
         (("unet3d-hippocampus", "--mirror"), 2, "--mirror: of a run folder; unet3d-hippocampus is none"),
     ],
 )

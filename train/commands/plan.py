@@ -168,6 +168,7 @@ def summary(plan: Plan) -> str:
     lines = (
         ("dataset", f"{plan.dataset}: {found['cases']} labelled cases, median {_x(found['shape']['median'])}"),
         ("classes", ", ".join(label.name for label in plan.labels)),
+        *([("regions", ", ".join(map(_region, plan.regions)))] if plan.regions else []),
         ("recipe", ", ".join(step for step in steps if step)),
         ("network", plan.network.name + options),
         ("patch", f"{_x(plan.patch)}, batch {training.batch}, overlap {plan.overlap:g}"),
@@ -180,6 +181,10 @@ def summary(plan: Plan) -> str:
         ("folds", ", ".join(str(len(names)) for names in plan.folds) + " cases"),
     )
     return "\n".join(f"{name:9} {text}" for name, text in lines)
+
+
+def _region(region):
+    return f"{region.name} = {'+'.join(map(str, region.values))}"
 
 
 def explanation(plan: Plan) -> str:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 
 from zoo.errors import ZooError
 
+MAX_DEPTH = 16  # a scan halved so often has no voxel left
+
 
 @dataclass(frozen=True)
 class Stages:
@@ -46,8 +48,8 @@ def stages(rank: int, *, width: int, depth: int, kernels=3, strides=2, widths=No
     Raises:
         ZooError: if the numbers do not fit together.
     """
-    if not isinstance(depth, int) or depth < 2:
-        raise ZooError(f"depth={depth!r}; at least 2 levels are accepted")
+    if not isinstance(depth, int) or not 2 <= depth <= MAX_DEPTH:
+        raise ZooError(f"depth={depth!r}; at least 2 levels are accepted, and at most {MAX_DEPTH}")
     if widths is None:
         widths = [max(1, min(width * 2**level, max(max_width, width))) for level in range(depth)]
     if len(widths) != depth:
@@ -67,19 +69,19 @@ def per_axis(name: str, value, rank: int) -> tuple[int, ...]:
     Raises:
         ZooError: if it is neither.
     """
-    sizes = (value,) * rank if isinstance(value, int) else tuple(value)
+    sizes = (value,) * rank if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
     if len(sizes) != rank or any(not isinstance(s, int) or s < 1 for s in sizes):
         raise ZooError(f"{name}={value!r}; a size or {rank} sizes, each 1 or more, are accepted")
     return sizes
 
 
 def _per_stage(name, value, rank, count):
-    if isinstance(value, int):
-        return ((value,) * rank,) * count
+    if not isinstance(value, list | tuple):
+        return (per_axis(name, value, rank),) * count
     value = list(value)
     nested = any(not isinstance(v, int) for v in value)
     if not nested and len(value) == rank and count != rank:
-        return (tuple(value),) * count
+        return (per_axis(name, value, rank),) * count
     if not nested and len(value) == rank == count and len(set(value)) > 1:
         raise ZooError(
             f"{name}={tuple(value)} may mean one per axis or one per stage; "

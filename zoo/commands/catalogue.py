@@ -6,6 +6,12 @@ import dataclasses
 import zoo
 from medseg import command
 
+EDGE = {
+    "int8": "int8: every multiplication runs in int8 on the device",
+    "partial": "partial: its convolutions run in int8 on the device",
+    "float": "float",
+}
+
 
 def main(argv=None, prog: str = "zoo") -> int:
     """Run ``models`` or ``info``; returns the exit status."""
@@ -61,11 +67,40 @@ def run_info(args) -> int:
     if args.json:
         command.emit_json(facts)
         return 0
-    for name, value in facts.items():
-        if value is not None:
-            print(f"{name:22} {value:,}" if isinstance(value, int) else f"{name:22} {value}")
+    lines = {name: text for name, text in _summary(info, facts["weights"]).items() if text}
+    width = max(map(len, lines))
+    for name, text in lines.items():
+        print(f"{name:{width}}  {text}")
     command.next_command(f"zoo train DATASET --model {info.name} --out RUN")
     return 0
+
+
+def _summary(info, weights) -> dict[str, str]:
+    """What a person wants to know, a line each."""
+    lines = {
+        "name": f"{info.name}, {info.rank}D",
+        "summary": info.summary,
+        "paper": info.paper,
+        "tags": ", ".join(info.tags),
+        "edge": EDGE[info.edge],
+        "options": ", ".join(f"{name} {value}" for name, value in info.options.items()),
+        "weights": ", ".join(f"{info.name}-{name}" for name in weights) or "none shipped",
+    }
+    if info.parameters is None:
+        return lines
+    *spatial, channels = info.input_shape
+    divides = set(info.multiple) != {1}
+    lines["sizes"] = f"divide by {_by(info.multiple)}; others are padded inside the network" if divides else "any"
+    lines["parameters"] = f"{info.parameters:,}"
+    lines["cost"] = (
+        f"{info.macs / 1e9:.2f} GMAC and {info.peak_activation_bytes / 2**20:.1f} MB of float32 activations for "
+        f"{_by(spatial)} voxels of {channels} channel{'s' * (channels > 1)} and {info.classes} classes"
+    )
+    return lines
+
+
+def _by(sizes) -> str:
+    return " x ".join(map(str, sizes))
 
 
 def _plain(info) -> dict:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medseg import command, process
 from medseg.errors import InputError
+from medseg.quiet import visible_stderr
 from zoo.commands.demo_folder import make_room, mark
 
 FORMATS = ("onnx-float32", "tflite-int8", "onnx-int8")
@@ -128,15 +129,25 @@ def format_table(rows: list[Row]) -> str:
 def _zoo(*words):
     words = [str(word) for word in words]
     print(f"\n$ zoo {' '.join(words)}", flush=True)
-    ended = subprocess.run(process.module_command("zoo", *words), env=process.environment(), check=False)
+    ended = subprocess.run(
+        process.module_command("zoo", *words), env=process.environment(), stderr=visible_stderr(), check=False
+    )
     if ended.returncode:
         raise InputError(f"zoo {words[0]} ended with status {ended.returncode}; what it said stands above")
+
+
+def _run(words, name):
+    ended = subprocess.run(words, env=process.environment(), stderr=visible_stderr(), check=False)
+    if ended.returncode:
+        raise InputError(f"{name} ended with status {ended.returncode}; what it said stands above")
 
 
 def _on_device(artifact, scan, out) -> Path:
     print(f"\n$ zoo-edge predict {artifact} {scan} -o {out}", flush=True)
     words = ["predict", artifact, scan, "-o", out]
-    ended = subprocess.run(process.code_command(DEVICE, *words), env=process.environment(), check=False)
+    ended = subprocess.run(
+        process.code_command(DEVICE, *words), env=process.environment(), stderr=visible_stderr(), check=False
+    )
     if ended.returncode:
         raise InputError(f"zoo-edge predict ended with status {ended.returncode}; what it said stands above")
     return out

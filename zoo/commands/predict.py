@@ -3,11 +3,11 @@
 import argparse
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import edge.cli
-from imaging.labels import Label
+from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from medseg import command
 from medseg.errors import UsageError
@@ -24,12 +24,14 @@ class RunFacts:
         format: in words, for reports.
         recipe: preprocessing of a scan.
         labels: classes by class index, background first.
+        regions: structures that may overlap, or none.
     """
 
     name: str
     format: str
     recipe: Recipe
     labels: tuple[Label, ...]
+    regions: tuple[Region, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -48,17 +50,18 @@ class RunSegmenter:
         """Segment a scan; returns an ``edge.Segmentation`` in the scan's own geometry."""
         import numpy as np
 
-        from edge.measure import volumes_ml
+        from edge.measure import areas_mm2, volumes_ml
         from edge.segmenter import Segmentation
         from imaging.nifti import smallest
-        from imaging.scan import Scan
 
         began = time.perf_counter()
         indices = self.segment(scan, progress)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
-        labels = Scan(values[indices][..., None], scan.affine)
+        labels = replace(scan, voxels=values[indices][..., None])
         seconds = time.perf_counter() - began
-        return Segmentation(labels, volumes_ml(labels, self.manifest.labels), seconds, {"segment": seconds})
+        facts = labels, self.manifest.labels, self.manifest.regions
+        volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
+        return Segmentation(labels, volumes, seconds, {"segment": seconds}, areas)
 
 
 def main(argv=None, prog: str = "zoo") -> int:
@@ -82,6 +85,8 @@ def run_predict(args) -> None:
         if named:
             raise UsageError(f"{', '.join(named)}: of a run folder; {args.artifact} is none")
         return edge.cli.predict(args)
+    if args.runtime != "auto":
+        raise UsageError(f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, for Keras")
     return edge.cli.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
 
 
@@ -124,7 +129,7 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
 
     name = f"{plan.dataset}-{plan.network.name}"
     kind = "Keras" if len(runs) == 1 else f"Keras, mean of {len(runs)} networks"
-    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels), cleaned)
+    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels, plan.regions), cleaned)
 
 
 def _limit_threads(threads):

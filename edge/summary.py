@@ -1,0 +1,89 @@
+"""What an artifact is, in a few lines for people; the manifest has everything."""
+
+import math
+
+from edge.manifest import Manifest
+
+
+def summary(manifest: Manifest, size: int) -> str:
+    """The lines of ``zoo-edge info``.
+
+    Args:
+        manifest: of an artifact whose model file was compared with it.
+        size: of the model file, bytes.
+    """
+    lines = {
+        "name": manifest.name,
+        "format": f"{manifest.format}, {size / 1e6:.2f} MB",
+        "sha256": f"{manifest.sha256[:16]}... (matches)",
+        "channels": ", ".join(manifest.channels),
+        "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
+        **({"regions": ", ".join(map(_region, manifest.regions))} if manifest.regions else {}),
+        "scan": _scan(manifest.recipe),
+        "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
+        "source network": str(manifest.source.get("network", "")),
+        "dataset": str(manifest.source.get("dataset", "")),
+        "cost": _cost(manifest.source),
+        "calibrated": f"with {len(manifest.calibration)} cases" if manifest.calibration else "",
+        "verified": _verified(manifest.fidelity),
+        **{f"  {name}": text for name, text in _labels(manifest.fidelity)},
+    }
+    shown = {name: text for name, text in lines.items() if text}
+    width = max(map(len, shown))
+    return "\n".join(f"{name:{width}}  {text}" for name, text in shown.items())
+
+
+def _scan(recipe):
+    grid = ""
+    if recipe.spacing:
+        grid = f"spacing {' x '.join(f'{step:g}' for step in recipe.spacing)} mm"
+    elif recipe.size:
+        grid = f"size {_by(recipe.size)}"
+    return ", ".join(filter(None, [f"{recipe.rank}D", recipe.orientation, grid, recipe.normalise.kind]))
+
+
+def _cost(source):
+    arena = source.get("arena")
+    parts = (
+        _number(source.get("parameters"), "{:,.0f} parameters"),
+        _number(source.get("macs"), "{:.2f} GMAC a patch", 1e9),
+        _number(arena.get("size"), "{:.2f} MB of activations", 2**20) if isinstance(arena, dict) else "",
+        _number(source.get("int8_share"), "{:.0f} % of the operations in int8", 0.01),
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _verified(fidelity):
+    if not fidelity:
+        return "no: exported without verification"
+    cases = fidelity.get("cases")
+    parts = (
+        f"on {len(cases)} cases" if isinstance(cases, list | tuple) else "",
+        f"verdict {fidelity['verdict']}" if fidelity.get("verdict") else "",
+        _number(fidelity.get("argmax_changed"), "{:.3f} % of the voxels change class", 0.01),
+    )
+    return ", ".join(filter(None, parts))
+
+
+def _region(region) -> str:
+    return f"{region.name} = {'+'.join(map(str, region.values))} (writes {region.written})"
+
+
+def _labels(fidelity):
+    labels = fidelity.get("labels")
+    for name, row in labels.items() if isinstance(labels, dict) else ():
+        if isinstance(row, dict):
+            artifact, network = (_number(row.get(f"dice_{kind}"), "{:.4f}") for kind in ("artifact", "network"))
+            if artifact and network:
+                yield name, f"Dice {artifact}, network {network}"
+
+
+def _number(value, text, unit=1.0):
+    """A figure of a manifest in words; nothing where it holds none, as what it was made from may be anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return ""
+    return text.format(value / unit)
+
+
+def _by(sizes):
+    return " x ".join(map(str, sizes))
