@@ -65,11 +65,10 @@ def write_plan(args, path):
 
 def train(args):
     """One training, in this process."""
-    from medseg import record
     from train.anisotropy import Grid
     from train.dataset import open_dataset
     from train.fit import fit
-    from train.plan import Plan
+    from train.plan import load_plan
 
     class Cubes(Grid):
         """Voxels that are taken for cubes, of a patch that turns between all its axes."""
@@ -80,7 +79,7 @@ def train(args):
         pipeline = importlib.import_module("train.pipeline")
         pipeline.grid_of = lambda plan: Cubes(plan.patch, (1.0,) * len(plan.patch))
     fold = int(args.folds)
-    plan = record.load(args.out / "plan.json", Plan)
+    plan = load_plan(args.out / "plan.json")
     fit(plan, open_dataset(args.data), run_folder(args.out, args.kind, fold), fold)
 
 

@@ -197,14 +197,14 @@ def planned(network: Network, dataset, args):
     """The set's plan, made once, with the network's patch."""
     from medseg import record
     from train import make_plan
-    from train.plan import Plan
+    from train.plan import load_plan
 
     saved = args.out / f"{network.set}.plan.json"
     if not saved.is_file():
         args.out.mkdir(parents=True, exist_ok=True)
         size = {"size": network.patch} if len(network.patch) == 2 else {}
         record.save(saved, make_plan(dataset, **size))
-    return dataclasses.replace(record.load(saved, Plan), patch=network.patch)
+    return dataclasses.replace(load_plan(saved), patch=network.patch)
 
 
 def trained(network: Network, dataset, plan, folder: Path, args) -> None:

@@ -123,14 +123,14 @@ def _plan(dataset, args):
     """The plan that all entries of a dataset follow, made once."""
     from medseg import record
     from medseg.errors import UsageError
-    from train.plan import Plan
+    from train.plan import load_plan
     from train.planning import make_plan
 
     budget = {"epochs": args.epochs, "steps_per_epoch": args.steps, "batch": args.batch}
     path = args.runs / f"{dataset.folder.name}.plan.json"
     if not path.is_file():
         record.save(path, make_plan(dataset, **budget))
-    plan = record.load(path, Plan)
+    plan = load_plan(path)
     found = {field: getattr(plan.training, field) for field in budget}
     if found != budget:
         raise UsageError(f"{path}: the runs there have the budget {found}, asked for is {budget}; give another --runs")

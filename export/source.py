@@ -6,7 +6,7 @@ from pathlib import Path
 from imaging.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
-from medseg import record
+from medseg import record, schema
 from medseg.errors import InputError
 from medseg.untrusted import read_json
 
@@ -60,6 +60,7 @@ def open_source(run) -> Source:
             f"{run}: not a finished run folder, {', '.join(missing)} missing; give the --out of a zoo train that ended"
         )
     plan = read_json(run / "plan.json", "plan")
+    schema.check_number(run / "plan.json", plan, schema.PLAN)
     origin = read_json(run / "run.json", "run") if (run / "run.json").is_file() else {}
     cases = _split(record.load(run / "cases.json", Cases))
     try:

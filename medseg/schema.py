@@ -39,6 +39,10 @@ class Schema:
         return self.versions[-1]
 
 
+# ``plan.json``, which train writes and export reads. 1: the first. 2: "needs".
+PLAN = Schema("plan", ("0.1.0", "0.2.0"), "plan again")
+
+
 def load(path, kind, schema: Schema):
     """Read dataclass ``kind``, which has fields ``schema`` and ``needs``, from a file of any schema up to the newest.
 
@@ -56,15 +60,26 @@ def load(path, kind, schema: Schema):
     """
     path = Path(path)
     data = read_json(path, kind.__name__.lower())
-    _check_number(path, data, schema)
+    check_number(path, data, schema)
     try:
         return record.from_dict(kind, data | {"schema": schema.newest, "needs": schema.needs})
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
 
 
-def _check_number(path, data, schema):
-    """First of all: a file of a newer schema has other fields, and naming those would not help."""
+def check_number(path, data, schema: Schema) -> None:
+    """Require a schema that this version reads.
+
+    First of all: a file of a newer one has other fields, and naming those would not help.
+
+    Args:
+        path: of the file, for the message.
+        data: the plain JSON types in it.
+        schema: its format.
+
+    Raises:
+        InputError: if it has none or a newer one.
+    """
     number = data.get("schema") if isinstance(data, dict) else None
     expected = "1" if schema.newest == 1 else f"1 to {schema.newest}"
     if type(number) is not int or number < 1:

@@ -5,6 +5,8 @@ from dataclasses import dataclass, field
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from imaging.regions import region_classes, written_classes
+from medseg import schema
+from medseg.schema import PLAN
 
 
 @dataclass(frozen=True)
@@ -140,6 +142,7 @@ class Plan:
         folds: for each fold the names of its validation cases.
         fingerprint: what was measured of the dataset.
         reasons: field name to the rule that decided it, for ``zoo plan --explain``.
+        schema: number of the format, see ``medseg.schema``.
         images_folder: the folder of images that was planned for (plain dataset layout).
         labels_folder: the folder of labels that was planned for (plain dataset layout).
         ignore: value of voxels in label files that count in no loss, no draw of patches and no score; None for none.
@@ -147,6 +150,7 @@ class Plan:
         regions: structures that may overlap, in the order in which a segmentation writes them (``imaging.regions``).
             The network then has a sigmoid channel for each, and ``labels`` are the values that they are made of. None
             where classes are disjoint.
+        needs: the oldest version of medseg-zoo that reads the file.
     """
 
     dataset: str
@@ -160,11 +164,12 @@ class Plan:
     folds: tuple[tuple[str, ...], ...]
     fingerprint: dict = field(default_factory=dict)
     reasons: dict = field(default_factory=dict)
-    schema: int = 1
+    schema: int = PLAN.newest
     labels_folder: str = "labels"
     ignore: int | None = None
     bounds: dict = field(default_factory=dict)
     images_folder: str = "images"
+    needs: str = PLAN.needs
     regions: tuple[Region, ...] = ()
 
     @property
@@ -186,3 +191,13 @@ class Plan:
     def ignore_class(self) -> int | None:
         """The class index of voxels that nobody has labelled, for ``zoo.losses`` and ``zoo.metrics``; None for none."""
         return None if self.ignore is None else len(self.labels)
+
+
+def load_plan(path) -> Plan:
+    """Read a ``plan.json``.
+
+    Raises:
+        InputError: if it cannot be read, has a schema that this version does not read, or a field is unknown, missing
+            or of another type; the message names the file.
+    """
+    return schema.load(path, Plan, PLAN)

@@ -8,7 +8,7 @@ from pathlib import Path
 from imaging.cases import CaseFiles, Cases
 from medseg import record
 from medseg.errors import InputError
-from train.plan import Plan
+from train.plan import Plan, load_plan
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ def open_run(folder) -> Run:
         if not (folder / name).is_file():
             raise InputError(f"{folder}: not a run folder, {name} is missing; give the --out of a zoo train")
     origin = record.load(folder / "run.json", Origin)
-    return Run(folder, record.load(folder / "plan.json", Plan), origin.fold, origin.dataset, origin.devices)
+    return Run(folder, load_plan(folder / "plan.json"), origin.fold, origin.dataset, origin.devices)
 
 
 def create_run(

@@ -76,6 +76,7 @@ def write_run(folder, rank: int = 3, channels: int = 1, training: int = 3, valid
         "labels": [record.to_dict(label) for label in LABELS],
         "channels": [f"channel {n}" for n in range(channels)],
         "training": {"seed": 0},
+        "schema": 1,
     }
     (run / "plan.json").write_text(json.dumps(plan))
     (run / "run.json").write_text(json.dumps({"fold": 0, "versions": {}}))
@@ -97,7 +98,7 @@ def write_noise_run(folder, patch, options) -> Path:
     plan = {
         "dataset": "Noise", "network": {"name": "unet3d", "options": options},
         "recipe": record.to_dict(Recipe(rank=3, channels=1, spacing=(1.0, 1.0, 1.0))), "patch": patch, "overlap": 0.5,
-        "channels": ["noise"], "training": {"seed": 0},
+        "channels": ["noise"], "training": {"seed": 0}, "schema": 1,
         "labels": [{"name": "background", "value": 0}, {"name": "rest", "value": 1}],
     }  # fmt: skip
     (Path(folder) / "plan.json").write_text(json.dumps(plan))

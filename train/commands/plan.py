@@ -11,7 +11,7 @@ from medseg.byte_sizes import parse_size
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.folder_options import add_folder_options, choices_of, repeated
-from train.plan import Plan
+from train.plan import Plan, load_plan
 
 
 def add_plan(subparsers) -> None:
@@ -193,7 +193,7 @@ def explanation(plan: Plan) -> str:
 
 
 def _explain_file(args):
-    plan = record.load(args.folder, Plan)
+    plan = load_plan(args.folder)
     print(summary(plan))
     print(explanation(plan))
     return 0
@@ -202,7 +202,7 @@ def _explain_file(args):
 def _check(args):
     from train.check import check_dataset
 
-    plan = record.load(args.plan, Plan) if args.plan else None
+    plan = load_plan(args.plan) if args.plan else None
     choices = dataclasses.replace(choices_of(args, plan), labels=None)
     report = check_dataset(args.folder, choices, args.groups, plan, args.folds, args.seed, progress=not args.json)
     if args.json:

@@ -6,12 +6,11 @@ import os
 from pathlib import Path
 
 from imaging.labels import Label
-from medseg import record
 from medseg.command import next_command
 from medseg.errors import UsageError
 from train.chances import parse_chances, with_chances
 from train.commands.folder_options import add_folder_options, choices_of
-from train.plan import Network, Plan
+from train.plan import Network, Plan, load_plan
 
 OVERRIDES = (
     "epochs",
@@ -135,7 +134,7 @@ def run_train(args) -> int:
     known = None
     if begun is not None or args.plan is not None:
         # Whatever is asked of a run that was begun must agree with it; fit says so if it does not.
-        known = overridden(begun.plan if args.plan is None else record.load(args.plan, Plan), args)
+        known = overridden(begun.plan if args.plan is None else load_plan(args.plan), args)
     check_request(args, known, begun=begun is not None)
     dataset = read_dataset(args.folder, choices_of(args, known), args.groups)
     if known is None:
