@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from imaging.cases import check_case_name
 from imaging.recipe import check as check_recipe
 from imaging.recipe import prepare
 from imaging.regions import check_regions
@@ -153,6 +154,11 @@ def _folds(plan):
     if empty:
         problems.append(f"folds: fold {', '.join(empty)} holds no case")
     places = Counter(name for names in plan.folds for name in names)
+    for name in places:
+        try:
+            check_case_name(name, "folds")
+        except InputError as error:
+            problems.append(str(error))
     twice = [name for name, count in places.items() if count > 1]
     if twice:
         problems.append(f"folds: {len(twice)} cases are in more than one fold, such as {twice[0]}")

@@ -7,13 +7,19 @@ from pathlib import Path
 import numpy as np
 
 import imaging
+from imaging.cases import check_case_name
 from train.reference import class_indices, read_case
 
 FOLDER = "predictions"
 
 
 def prediction_file(run, name: str, mirror: bool = False) -> Path:
-    """Where a run keeps its segmentation of a case; apart where it was averaged over flips."""
+    """Where a run keeps its segmentation of a case; apart where it was averaged over flips.
+
+    Raises:
+        InputError: for a name that would lead elsewhere.
+    """
+    check_case_name(name, run.folder)
     flat = run.plan.recipe.rank == 2 and max(label.value for label in run.plan.labels) < 256
     return run.result_file(FOLDER, mirror=mirror) / (name + (".png" if flat else ".nii.gz"))
 

@@ -233,6 +233,7 @@ def test_batch_limits():
             "training.batch is 0, accepted is at least 1",
         ),
         (lambda p: {"training": dataclasses.replace(p.training, mirror=(3,))}, "training.mirror holds axis 3"),
+        (lambda p: {"folds": (("../../../X",), ("a",))}, "folds: the case name '../../../X' holds a path separator"),
         (lambda p: {"recipe": dataclasses.replace(p.recipe, spacing=(1.0, 1.0))}, "recipe spacing"),
         (
             lambda p: {"recipe": dataclasses.replace(p.recipe, normalise=Normalise("minmax"))},

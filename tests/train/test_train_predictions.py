@@ -10,6 +10,7 @@ from tiny import make_plan, write_dataset
 
 from imaging import Scan, read
 from imaging.labels import Label
+from medseg.errors import InputError
 from train.predictions import load_prediction, predicted_cases, prediction_file, save_prediction
 from train.run import Run
 
@@ -69,3 +70,11 @@ def test_predictions_come_with_their_references(dataset, tmp_path):
     assert (prediction == 1).all()
     assert sorted(np.unique(reference)) == [0, 1, 2]
     assert tuple(spacing) == (1.5, 1.0, 2.0)
+
+
+def test_a_name_cannot_lead_out_of_the_run_folder(dataset, tmp_path):
+    run = Run(tmp_path / "run", make_plan(dataset), 1)
+    scan = Scan(np.zeros((5, 6, 4, 1), np.float32), np.eye(4))
+    with pytest.raises(InputError, match="holds a path separator"):
+        save_prediction(run, "../../X", np.zeros((5, 6, 4), int), scan)
+    assert list(tmp_path.rglob("*")) == []
