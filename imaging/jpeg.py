@@ -1,6 +1,7 @@
 """JPEG files, by Pillow."""
 
 import io
+import re
 import struct
 from dataclasses import dataclass
 
@@ -17,6 +18,8 @@ _DECODED = {0xC0, 0xC1, 0xC2, 0xC9, 0xCA}  # baseline, extended and progressive,
 _JFIF, _EXIF, _ADOBE, _COMMENT = 0xE0, 0xE1, 0xEE, 0xFE
 # A progressive file has about ten; each costs a pass over the whole picture, so thousands would take hours.
 _MOST_SCANS = 100
+_MOST_SEGMENTS = 10_000
+_FILL = re.compile(b"\xff*")  # may stand before a marker
 
 
 @dataclass(frozen=True)
@@ -80,13 +83,13 @@ def read_jpeg(path, content: bytes) -> Picture:
 def parse_jpeg(content: bytes) -> JpegHeader | None:
     """The header of a JPEG stream; None if it ends early or contradicts itself."""
     segments, place = [], len(START)
-    while content[place : place + 2] != _SCAN:
+    while True:
+        place = max(place, _FILL.match(content, place).end() - 1)
+        if content[place : place + 2] == _SCAN:
+            break
         marker = content[place + 1] if place + 4 <= len(content) and content[place] == 0xFF else 0
-        if marker == 0xFF:  # a fill byte
-            place += 1
-            continue
         length = int.from_bytes(content[place + 2 : place + 4], "big")
-        if marker == 0 or length < 2 or place + 2 + length > len(content):
+        if marker == 0 or length < 2 or place + 2 + length > len(content) or len(segments) > _MOST_SEGMENTS:
             return None
         segments.append((marker, content[place + 4 : place + 2 + length]))
         place += 2 + length

@@ -79,9 +79,11 @@ def values_between(values: np.ndarray) -> tuple[tuple[int, ...], int] | None:
     """
     from scipy import ndimage
 
-    present, index, counts = np.unique(values, return_inverse=True, return_counts=True)
+    present = np.unique(values)
     if len(present) < 3 or float(present[-1]) - float(present[0]) < _FAR:
         return None
+    index = np.searchsorted(present, values)
+    counts = np.bincount(index.ravel())
     smallest, largest = ndimage.minimum_filter(values, 3), ndimage.maximum_filter(values, 3)
     is_class = np.bincount(index.ravel(), (smallest == largest).ravel()) >= _LEAST_EVEN * counts
     is_class[counts.argmax()] = True
@@ -92,7 +94,7 @@ def values_between(values: np.ndarray) -> tuple[tuple[int, ...], int] | None:
     few = 2 * counts[is_class].sum() < values.size  # a mask is mostly classes; grey everywhere is an image
     if few or len(classes) < 2 or count < 2 or classes[-1] - classes[0] < _FAR:
         return None
-    others = ~is_class[index.reshape(values.shape)]
+    others = ~is_class[index]
     between = ((smallest < values) & (values < largest))[others]
     distance = np.abs(present[~is_class].astype(np.float64)[:, None] - classes)
     near = (distance.min(axis=1) <= _NEAR)[np.searchsorted(present[~is_class], values[others])]

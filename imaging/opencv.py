@@ -1,17 +1,37 @@
 """OpenCV's decoders without the messages that they would print."""
 
+import contextlib
+import threading
+
 import numpy as np
+
+_lock = threading.Lock()
+_silenced = {"by": 0, "level": None}  # how many threads are decoding, and the level to go back to
 
 
 def decode(content: bytes) -> np.ndarray | None:
     """The pixels of an encoded picture as OpenCV gives them unchanged (blue first); None if it cannot be decoded."""
     import cv2
 
-    level = cv2.utils.logging.getLogLevel()
-    cv2.utils.logging.setLogLevel(cv2.utils.logging.LOG_LEVEL_SILENT)
+    with _silence(cv2.utils.logging):
+        try:
+            return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+        except cv2.error:
+            return None
+
+
+@contextlib.contextmanager
+def _silence(logging):
+    """No messages while any thread decodes: the level is one for all of them."""
+    with _lock:
+        if _silenced["by"] == 0:
+            _silenced["level"] = logging.getLogLevel()
+            logging.setLogLevel(logging.LOG_LEVEL_SILENT)
+        _silenced["by"] += 1
     try:
-        return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    except cv2.error:
-        return None
+        yield
     finally:
-        cv2.utils.logging.setLogLevel(level)
+        with _lock:
+            _silenced["by"] -= 1
+            if _silenced["by"] == 0:
+                logging.setLogLevel(_silenced["level"])

@@ -19,6 +19,7 @@ _SAMPLES = {_GREY: 1, _RGB: 3, _PALETTE: 1, _GREY_ALPHA: 2, _RGB_ALPHA: 4}
 _DEPTHS = {_GREY: (1, 2, 4, 8, 16), _PALETTE: (1, 2, 4, 8)}  # the others have 8 and 16
 _ADAM7 = [(0, 0, 8, 8), (0, 4, 8, 8), (4, 0, 8, 4), (0, 2, 4, 4), (2, 0, 4, 2), (0, 1, 2, 2), (1, 0, 2, 1)]
 _LAST_FILTER = 4
+_MOST_CHUNKS = 100_000
 _DEFLATE_RATIO = 1032  # the most that a byte of deflated data can become
 
 
@@ -63,7 +64,7 @@ def read_png(path, content: bytes) -> Picture:
 def _chunks(path, content):
     """Data of the chunks by type, those of equal type joined, after their check sums were tried."""
     parts, place, view = {}, len(SIGNATURE), memoryview(content)
-    while True:
+    for _ in range(_MOST_CHUNKS):
         if place + 12 > len(content):
             raise damaged(path)
         length, kind = struct.unpack_from(">I4s", content, place)
@@ -74,6 +75,8 @@ def _chunks(path, content):
         if kind == b"IEND":
             break
         place = end
+    else:
+        raise damaged(path)
     chunks = {kind: b"".join(data) for kind, data in parts.items()}
     if len(chunks.get(b"IHDR", b"")) != 13 or b"IDAT" not in chunks:
         raise damaged(path)

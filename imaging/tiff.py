@@ -17,6 +17,7 @@ _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4 is "undefined", which readers tak
 _SIZES = {"u": (*range(1, 33), 64), "i": (*range(2, 33), 64), "f": (16, 32, 64)}
 _PHOTOMETRIC, _ORIENTATION, _T4_OPTIONS, _FORMATS, _JPEG_TABLES, _DEPTH = 262, 274, 292, 339, 347, 32997
 _REDUCED = 1  # bit of NewSubfileType
+_MOST_PAGES = 100  # looked at; a chain of hundred thousands takes minutes
 _UNSPECIFIED = 0  # of ExtraSamples
 _MEND = "save the file with LZW, deflate or no compression"
 
@@ -79,7 +80,10 @@ def _open(path, content):
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             pages = _full_pages(file)
             if pages > 1:
-                raise InputError(f"{path}: holds {pages} pages, expected one; save each as a file, or convert to NIfTI")
+                number = f"more than {_MOST_PAGES}" if pages > _MOST_PAGES else pages
+                raise InputError(
+                    f"{path}: holds {number} pages, expected one; save each as a file, or convert to NIfTI"
+                )
             _check(path, file.pages[0])
             return _page(file.pages[0])
     except InputError:
@@ -89,12 +93,16 @@ def _open(path, content):
 
 
 def _full_pages(file):
-    """How many pages are pictures of their own."""
-    count = len(file.pages)
-    if count > 1:
-        count = 1 + sum(not int(page.subfiletype) & _REDUCED for page in file.pages[1:])
+    """How many pages are pictures of their own, counted to one more than ``_MOST_PAGES``."""
     # A stack of ImageJ beyond 4 GB has one page that speaks for all.
-    return max(count, int((file.imagej_metadata or {}).get("images", 1)))
+    count = max(1, int((file.imagej_metadata or {}).get("images", 1)))
+    for number in range(1, _MOST_PAGES + 1):
+        try:
+            page = file.pages[number]
+        except IndexError:
+            return count
+        count += not int(page.subfiletype) & _REDUCED
+    return _MOST_PAGES + 1
 
 
 def _check(path, page):
@@ -179,7 +187,7 @@ def _segments(path, content, page):
     places = list(zip(page.offsets[:count], page.sizes[:count], strict=False))
     if len(places) != count or any(min(place) < 1 or sum(place) > len(content) for place in places):
         raise damaged(path)
-    return [content[offset : offset + size] for offset, size in places]
+    return (content[offset : offset + size] for offset, size in places)
 
 
 def _picture(path, page, stored):

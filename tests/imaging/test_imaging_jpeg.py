@@ -50,6 +50,14 @@ def test_a_damaged_camera_block_does_not_matter(tmp_path):
         assert read(tmp_path / "a.jpg").shape == (60, 80)
 
 
+def test_fill_bytes_before_a_marker(tmp_path):
+    content = jpeg()
+    plain = np.asarray(Image.open(io.BytesIO(content)))
+    for marker in (b"\xff\xdb", b"\xff\xc0", b"\xff\xda"):
+        (tmp_path / "a.jpg").write_bytes(content.replace(marker, b"\xff\xff\xff" + marker, 1))
+        np.testing.assert_array_equal(read(tmp_path / "a.jpg").voxels, plain)
+
+
 def test_what_follows_the_picture_does_not_matter(tmp_path):
     path = tmp_path / "a.jpg"
     path.write_bytes(jpeg() + bytes(100_000))  # the film that a telephone appends

@@ -5,6 +5,7 @@ import os
 import struct
 import subprocess
 import sys
+import time
 import zlib
 
 import numpy as np
@@ -86,6 +87,30 @@ def test_memory_that_a_hostile_file_takes(tmp_path, name):
     if name != "deflate.tif":  # which is read as what its tags announce
         assert len(problem) == 1
         assert problem[0].startswith(str(tmp_path / name))
+
+
+def chained_tiff(pages):
+    """A page after another, of one tag each."""
+    entry = struct.Struct("<HHHIII")
+    places = [8 + entry.size * (number + 1) for number in range(pages - 1)]
+    return b"II*\0" + struct.pack("<I", 8) + b"".join(entry.pack(1, 256, 3, 1, 8, place) for place in [*places, 0])
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("a.tif", lambda: chained_tiff(200_000)),
+        ("a.png", lambda: png(SMALL, 8, 0, [(b"tEXt", b"")] * 200_000)),
+        ("a.jpg", lambda: b"\xff\xd8" + b"\xff\xfe\0\2" * 2_000_000 + b"\xff\xd9"),
+        ("b.jpg", lambda: b"\xff\xd8" + b"\xff" * 8_000_000 + b"\xff\xd9"),
+    ],
+)
+def test_time_that_many_small_parts_take(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content())
+    began = time.process_time()
+    with pytest.raises(InputError, match=f"{name}: (holds more than 100 pages|cannot be read as an image)"):
+        read(tmp_path / name)
+    assert time.process_time() - began < 2  # a tenth of it is usual; all pages of the TIFF file take twelve
 
 
 def test_the_bombs_are_valid(tmp_path):

@@ -1,6 +1,8 @@
 """TIFF files of every make, against tifffile and Pillow."""
 
 import io
+import subprocess
+import sys
 import zlib
 
 import numpy as np
@@ -226,6 +228,18 @@ def test_kinds_that_are_not_read_are_named(tmp_path, tags, bits, match):
     (tmp_path / "a.tif").write_bytes(tiff(np.zeros((8, 8, 3), int), bits, tags))
     with pytest.raises(InputError, match=match):
         read(tmp_path / "a.tif")
+
+
+def test_a_device_needs_no_imagecodecs(tmp_path):
+    pixels = RNG.integers(0, 65536, (3, 40, 33)).astype(np.uint16)
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, pixels, photometric="rgb", planarconfig="separate", compression="lzw", predictor=True)
+    code = (
+        "import sys; sys.modules['imagecodecs'] = None; import imaging; print(imaging.read(sys.argv[1]).voxels.sum())"
+    )
+    ended = subprocess.run([sys.executable, "-c", code, str(path)], capture_output=True, text=True, check=True)
+    assert ended.stderr == ""
+    assert float(ended.stdout) == pytest.approx(pixels.sum(dtype=float), rel=1e-6)
 
 
 def test_pages(tmp_path):
