@@ -7,7 +7,7 @@ import sys
 import traceback
 
 from medseg import command
-from medseg.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError, naming
 from medseg.quiet import native_logs_hidden
 
 
@@ -188,9 +188,8 @@ def _segment(segmenter, case, bar):
             f"{manifest.recipe.rank}; give a {manifest.recipe.rank}D scan"
         )
     try:
-        segmentation = segmenter.predict(scan, bar)
-    except InputError as error:
-        raise InputError(f"{case.name}: {error}") from None
+        with naming(case.name):
+            segmentation = segmenter.predict(scan, bar)
     finally:
         if bar is not None:
             bar.close()

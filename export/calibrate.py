@@ -8,7 +8,7 @@ import imaging
 from export.source import Source
 from imaging import tiling
 from imaging.cases import CaseFiles
-from medseg.errors import InputError
+from medseg.errors import InputError, naming
 
 CASES = 32
 PATCHES = 48
@@ -41,7 +41,9 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
     each = max(1, most // len(cases))
     found = []
     for case in cases:
-        prepared = imaging.prepare(imaging.read(list(case.images), len(source.channels)), source.recipe).voxels
+        scan = imaging.read(list(case.images), len(source.channels))
+        with naming(case.images[0]):
+            prepared = imaging.prepare(scan, source.recipe).voxels
         padded, _ = tiling.pad_to(prepared, source.patch)
         tiles = [padded[place] for place in tiling.tiles(padded.shape[:-1], source.patch, source.overlap)]
         tiles.sort(key=lambda tile: -float(np.var(tile)))

@@ -15,7 +15,7 @@ import numpy as np
 
 from imaging.labels import Label
 from imaging.recipe import Recipe
-from medseg.errors import InputError
+from medseg.errors import InputError, naming
 from medseg.progress import track
 
 VERSION = 2  # part of every key: raise it when preprocessing or the files below change
@@ -170,7 +170,8 @@ def _make(case, recipe, labels, place, ignore):
     from train.reference import read_case, with_ignored
 
     image, reference = read_case(case, labels, recipe.channels, ignore)
-    image = imaging.prepare(image, recipe)
+    with naming(case.images[0]):
+        image = imaging.prepare(image, recipe)
     reference = imaging.prepare_labels(reference, image, recipe)
     kind = np.uint8 if len(with_ignored(labels, ignore)) <= 256 else np.uint16
     label = reference.voxels[..., 0].astype(kind)

@@ -12,7 +12,7 @@ import imaging
 from imaging.labels import Label, Region
 from imaging.scoring import DISTANCES
 from imaging.tiling import predict_tiled
-from medseg.errors import InputError
+from medseg.errors import InputError, naming
 from medseg.progress import track
 from medseg.record import write_text
 from train.pipeline import fold_cases
@@ -169,7 +169,8 @@ def score_cases(
     scores = {}
     for case in track(cases, "evaluate", show=progress):
         scan, reference = read_case(case, labels, channels, ignore)
-        found = segment(scan)
+        with naming(case.images[0]):
+            found = segment(scan)
         scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing, regions=regions)
         if then is not None:
             then(case, scan, found)

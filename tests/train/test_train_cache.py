@@ -107,6 +107,14 @@ def test_every_unusable_case_is_named(dataset, recipe, tmp_path):
     assert dataset.cases[1].images[0].name not in message
 
 
+def test_a_scan_that_would_fill_the_memory_is_named(dataset, recipe, tmp_path):
+    case = dataset.cases[1]
+    fine = dataclasses.replace(recipe, spacing=(0.001, 0.001, 0.001))
+    with pytest.raises(InputError, match=r"unit in its header right") as caught:
+        cached(case, fine, dataset.labels, tmp_path / "cache")
+    assert str(caught.value).startswith(f"{case.images[0]}: ")
+
+
 def test_a_cache_that_cannot_be_written(dataset, recipe, tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(InputError, match=r"file/cache.*set MEDSEG_CACHE"):
