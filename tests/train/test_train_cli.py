@@ -175,3 +175,22 @@ def test_package_names_are_the_functions_even_after_their_modules_were_imported(
     assert callable(train.open_dataset)
     with pytest.raises(AttributeError):
         _ = train.nothing
+
+
+def test_folders_by_any_name_are_kept_in_the_plan(tmp_path, capsys):
+    folder = tmp_path / "set"
+    write_flat(folder, [f"{patient}_{phase}" for patient in ("A0S9V9", "B2C4K8", "C0W2J4") for phase in ("ED", "ES")])
+    (folder / "images").rename(folder / "scans")
+    (folder / "labels").rename(folder / "truth")
+    out = tmp_path / "plan.json"
+    words = ["plan", str(folder), "--images", "scans", "--labels", "truth", "--folds", "3", "-o", str(out), "--explain"]
+    assert main(words) == 0
+    said = capsys.readouterr().out
+    assert f"Next: zoo train {folder} --images scans --labels truth --plan" in said
+    assert "names that differ in their last part alone (ED, ES) are of one patient" in said
+    plan = record.load(out, Plan)
+    assert (plan.images_folder, plan.labels_folder) == ("scans", "truth")
+    assert [len({name[:6] for name in fold}) for fold in plan.folds] == [1, 1, 1]
+    assert main(["plan", str(folder), "--check", "--plan", str(out)]) == 0
+    assert main([*words, "--groups", "none"]) == 0
+    assert "each case is a group, as the user said" in capsys.readouterr().out
