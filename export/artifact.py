@@ -148,6 +148,7 @@ def export_run(
             how = {"method": method, "float_layers": floats, "npu": npu is not None}
             if kind.activations == "int8":
                 how |= {"weights": weights, "processor": processor, "equalise": equalised}
+                how |= {"overlapping": bool(source.regions)}
             if kind.runtime == "onnx":
                 how |= {"opset": opset, "dynamic": dynamic}
             converted = convert(model, kind.name, source.patch, given, form=fold, **how)

@@ -1,6 +1,7 @@
 """Any Keras segmentation network to the bytes of a model file, with its precision read back and checked."""
 
 import dataclasses
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -85,6 +86,7 @@ def convert(
     opset: int | None = None,
     dynamic: bool = False,
     processor: str | None = None,
+    overlapping: bool = False,
 ) -> Converted:
     """Convert a Keras segmentation network.
 
@@ -108,6 +110,7 @@ def convert(
             them; not those of a 3D network that is rewritten, as int8 is.
         processor: that an int8 file is made for: "amx", "x86" or "any", see ``export.processor``; by default the kind
             of this machine. It runs everywhere, but is quickest there.
+        overlapping: the logits are of regions, each found where its own is above 0, by which "auto" compares methods.
 
     Returns:
         The converted model; for an integer format every convolution in it is integer, but for ``float_layers``.
@@ -143,18 +146,21 @@ def convert(
     subpixel = rewritten and not (npu and chosen.runtime == "tflite")
     blocks = subpixel and len(patch) == 3 and form in (None, "batch")
     processor = (processor or this_processor()) if blocks else ""
+    quantize = functools.partial(
+        quantization.quantize, method=method, classes=model.outputs[0].shape[-1], overlapping=overlapping
+    )
     given = Form(subpixel, form or "batch", matrix_unit(processor, chosen.runtime) if blocks else None)
     if chosen.runtime == "openvino":
         _check_native(model, chosen, form, equalise, dynamic)
-        converted = _to_openvino(model, chosen, patch, calibration, method, float_layers, weights, options.opset)
+        converted = _to_openvino(model, chosen, patch, calibration, quantize, float_layers, weights, options.opset)
     elif chosen.runtime == "tflite":
-        converted = _to_tflite(model, chosen, patch, calibration, method, float_layers, given, weights, equalise)
+        converted = _to_tflite(model, chosen, patch, calibration, quantize, float_layers, given, weights, equalise)
     else:
         native = form is None and chosen.activations != "int8" and not _has_groups(model)
         if dynamic and not native and len(patch) == 3:
             refuse_folded(chosen.name)
         converted = _to_onnx(
-            model, chosen, patch, calibration, method, float_layers, given, native, weights, equalise, options
+            model, chosen, patch, calibration, quantize, float_layers, given, native, weights, equalise, options
         )
     converted = dataclasses.replace(
         converted,
@@ -189,7 +195,7 @@ def layer_errors(model, format: str, patch=None, calibration=(), method: str = "
     return list(convert(model, format, patch, calibration, method=method).layer_errors)
 
 
-def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, weights, equalise):
+def _to_tflite(model, chosen, patch, calibration, quantize, float_layers, form, weights, equalise):
     from export import tflite, tflite_integer
 
     flat, moved = _rewritten(model, patch, form, equalise)
@@ -197,7 +203,7 @@ def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, we
     how = {}
     if chosen.activations == "int8":
         network = quantization.TFLiteNetwork(flat, patches, weights, sparse=form.unit is not None)
-        quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
+        quantized = quantize(network, patches, float_layers=float_layers)
         data, how = quantized.model, _how(quantized) | {"equalised": moved}
     elif chosen.activations == "int16":
         data = tflite_integer.quantize_int16(tflite.to_tflite(flat, find_format("tflite-float32")), patches)
@@ -206,7 +212,7 @@ def _to_tflite(model, chosen, patch, calibration, method, float_layers, form, we
     return Converted(chosen, data, *tflite.tensors(data), len(patch) == 3, operators.read_tflite(data), **how)
 
 
-def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, native, weights, equalise, options):
+def _to_onnx(model, chosen, patch, calibration, quantize, float_layers, form, native, weights, equalise, options):
     from export import onnx
 
     how = {}
@@ -214,7 +220,7 @@ def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, nati
         flat, moved = _rewritten(model, patch, form, equalise)
         patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
         network = quantization.OnnxNetwork(onnx.to_onnx(flat, options.opset, options.dynamic), patches, weights)
-        quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
+        quantized = quantize(network, patches, float_layers=float_layers)
         converted, how = quantized.model, _how(quantized) | {"equalised": moved}
         operators.check_runtime_integer(converted, float_layers)
     else:
@@ -237,7 +243,7 @@ def _to_onnx(model, chosen, patch, calibration, method, float_layers, form, nati
     )
 
 
-def _to_openvino(model, chosen, patch, calibration, method, float_layers, weights, opset):
+def _to_openvino(model, chosen, patch, calibration, quantize, float_layers, weights, opset):
     """The network with its own layers: OpenVINO has kernels for 3D convolutions, which the rewrite would only slow."""
     from export import onnx, openvino_file
 
@@ -245,7 +251,7 @@ def _to_openvino(model, chosen, patch, calibration, method, float_layers, weight
     if chosen.activations == "int8":
         patches = [p[None] for p in calibration]
         network = quantization.OpenVinoNetwork(converted, patches, weights)
-        quantized = quantization.quantize(network, patches, method, float_layers, _classes(model))
+        quantized = quantize(network, patches, float_layers=float_layers)
         converted, how = quantized.model, _how(quantized)
         openvino_file.check_integer(converted, float_layers)
     content, found = converted.SerializeToString(), operators.read_onnx(converted)
@@ -271,10 +277,6 @@ def _rewritten(model, patch, form, equalise):
     from export import equalisation
 
     return flat, equalisation.equalise(flat)
-
-
-def _classes(model) -> int:
-    return model.outputs[0].shape[-1]
 
 
 def _has_groups(model) -> bool:

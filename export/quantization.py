@@ -1,5 +1,6 @@
 """An int8 network: ranges by the calibration that measures best, errors by layer, float where that is allowed."""
 
+import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -121,7 +122,12 @@ class OpenVinoNetwork(OnnxNetwork):
 
 
 def quantize(
-    network, patches: Sequence[np.ndarray], method: str = "auto", float_layers: int = 0, classes: int | None = None
+    network,
+    patches: Sequence[np.ndarray],
+    method: str = "auto",
+    float_layers: int = 0,
+    classes: int | None = None,
+    overlapping: bool = False,
 ) -> Quantized:
     """Quantize a calibrated network.
 
@@ -132,14 +138,16 @@ def quantize(
             ``patches``; the first of them where they agree alike.
         float_layers: number of layers that stay float, those of largest error.
         classes: of the logits, where their last axis holds more than those.
+        overlapping: the logits are of regions, each found where its own is above 0.
 
     Raises:
         FormatError: for an unknown method.
     """
     check_method(method)
     made = {name: network.quantize(name) for name in (METHODS if method == "auto" else (method,))}
+    found = functools.partial(_found, classes=classes, overlapping=overlapping)
     picks = np.unique(np.linspace(0, len(patches) - 1, min(AGREEMENT_PATCHES, len(patches))).round().astype(int))
-    measured = {name: _agreement(network, model, patches, picks, classes) for name, model in made.items()}
+    measured = {name: _agreement(network, model, patches, picks, found) for name, model in made.items()}
     best = max(made, key=measured.get)
     few = [patches[i] for i in picks[:: max(1, len(picks) // ERROR_PATCHES)]]
     errors = layers.ratios(network.paired(made[best], few))
@@ -147,14 +155,17 @@ def quantize(
         return Quantized(made[best], best, measured, errors)
     names = tuple(error.name for error in errors[:float_layers])
     model = network.quantize(best, names)
-    measured[f"{best}, {len(names)} layers float"] = _agreement(network, model, patches, picks, classes)
+    measured[f"{best}, {len(names)} layers float"] = _agreement(network, model, patches, picks, found)
     return Quantized(model, best, measured, layers.ratios(network.paired(model, few)), names)
 
 
-def _agreement(network, model, patches, picks, classes) -> float:
-    def labels(logits):
-        return logits.reshape(-1, classes or logits.shape[-1]).argmax(-1)
-
-    found = network.run(model, [patches[i] for i in picks])
-    same = [np.mean(labels(o) == labels(network.logits[i])) for i, o in zip(picks, found, strict=True)]
+def _agreement(network, model, patches, picks, found) -> float:
+    outputs = network.run(model, [patches[i] for i in picks])
+    same = [np.mean(found(output) == found(network.logits[i])) for i, output in zip(picks, outputs, strict=True)]
     return float(np.mean(same))
+
+
+def _found(logits, classes, overlapping):
+    """The class of every voxel, or which regions it lies in."""
+    logits = logits.reshape(-1, classes or logits.shape[-1])
+    return logits > 0 if overlapping else logits.argmax(-1)

@@ -1,10 +1,14 @@
 """Int8 of both runtimes: calibration by measurement, errors by layer, layers that stay float."""
 
+import functools
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from export_rewriting import network, small_unet
 
 import export
+from export import quantization
 from export.conversion import convert
 from export.errors import FormatError, PrecisionError
 from export.layers import LayerError, ratios
@@ -97,3 +101,17 @@ def test_worst_layer_stays_float(name, model, patches):
     assert len(mixed.layer_errors) == len(plain.layer_errors)
     with pytest.raises(PrecisionError, match="asked for int8"):
         check_integer(mixed.operators, name)
+
+
+@pytest.mark.parametrize("overlapping", [False, True])
+def test_methods_are_compared_by_what_is_found(overlapping):
+    """The class with the largest logit; of regions where each logit is above 0, however they are ordered."""
+    float_logits = np.array([[3.0, -1.0], [2.0, 1.0], [-2.0, -1.0], [-1.0, -2.0]], np.float32)
+    quantized = {
+        "minmax": np.array([[1.0, 2.0], [1.0, 2.0], [-1.0, -2.0], [-2.0, -1.0]], np.float32),  # other order, 1 sign
+        "percentile": np.array([[3.0, 1.0], [2.0, 1.0], [2.0, 3.0], [3.0, 2.0]], np.float32),  # the order, 5 signs
+    }
+    network = SimpleNamespace(logits=[float_logits], run=lambda model, patches: [model])
+    found = functools.partial(quantization._found, classes=2, overlapping=overlapping)
+    share = {name: quantization._agreement(network, o, [None], [0], found) for name, o in quantized.items()}
+    assert share == ({"minmax": 7 / 8, "percentile": 3 / 8} if overlapping else {"minmax": 0.0, "percentile": 1.0})
