@@ -95,12 +95,12 @@ def _open(path, content):
 def _full_pages(file):
     """How many pages are pictures of their own, counted to one more than ``_MOST_PAGES``."""
     # A stack of ImageJ beyond 4 GB has one page that speaks for all.
-    count = max(1, int((file.imagej_metadata or {}).get("images", 1)))
+    announced, count = int((file.imagej_metadata or {}).get("images", 1)), 1
     for number in range(1, _MOST_PAGES + 1):
         try:
             page = file.pages[number]
         except IndexError:
-            return count
+            return max(announced, count)
         count += not int(page.subfiletype) & _REDUCED
     return _MOST_PAGES + 1
 

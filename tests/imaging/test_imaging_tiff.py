@@ -252,6 +252,9 @@ def test_pages(tmp_path):
     tifffile.imwrite(path, np.stack([pixels] * 3), photometric="minisblack")
     with pytest.raises(InputError, match=r"a\.tif: holds 3 pages, expected one"):
         read(path)
+    tifffile.imwrite(path, np.stack([pixels] * 5), imagej=True)
+    with pytest.raises(InputError, match=r"a\.tif: holds 5 pages, expected one"):
+        read(path)
 
 
 def test_segments_beyond_the_end(tmp_path):
