@@ -31,6 +31,24 @@ def write_bytes(path, data: bytes) -> None:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose a folder that can") from None
 
 
+@contextlib.contextmanager
+def moved_into_place(path):
+    """A temporary path beside ``path``, of the same ending, for a writer that takes a name.
+
+    What it wrote is moved to ``path`` at the end; after an error nothing of it is left.
+
+    Yields:
+        The temporary path.
+    """
+    path = Path(path)
+    temporary = path.with_name(f".{path.stem}.{os.getpid()}{path.suffix}")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
 def replace_folder(temporary, target) -> None:
     """Move a finished folder into place; a folder that stands there is removed once the new one stands.
 

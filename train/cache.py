@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import shutil
+import sys
 import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -15,8 +16,10 @@ import numpy as np
 
 from imaging.labels import Label
 from imaging.recipe import Recipe
+from medseg.byte_sizes import spell_size
 from medseg.errors import InputError, naming
 from medseg.progress import track
+from train.cache_store import LIMIT_VARIABLE, cache_limit, hold, open_store, tidy
 
 VERSION = 2  # part of every key: raise it when preprocessing or the files below change
 POSITIONS = 10_000  # voxels remembered per class, to centre patches on
@@ -96,13 +99,19 @@ def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None, ignore: i
     try:
         if not place.is_dir():
             _make(case, recipe, labels, place, ignore)
+        os.utime(place)  # used now, so the last to be removed
         shape = np.load(place / "label.npy", mmap_mode="r").shape
     except OSError as error:
-        raise InputError(
-            f"{root}: the cache of preprocessed cases cannot be used ({error.strerror or error}); "
-            "set MEDSEG_CACHE to a folder with room that can be written"
-        ) from None
+        raise _unusable(root, error) from None
     return CachedCase(case.name, place, tuple(shape))
+
+
+def _unusable(root, error):
+    reason = error.strerror or f"a file was not written whole, {error}"  # NumPy's own error has no number
+    return InputError(
+        f"{root}: the cache of preprocessed cases cannot be used ({reason}); "
+        "set MEDSEG_CACHE to a folder with room that can be written"
+    )
 
 
 def cache_cases(
@@ -131,11 +140,19 @@ def cache_cases(
         except InputError as error:
             return error
 
+    root = Path(folder) if folder is not None else cache_folder()
+    cache_limit()  # says what is wrong with it before any work is done
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         results = list(track(pool.map(attempt, cases), "preprocess", len(cases), progress))
     problems = list(dict.fromkeys(str(r) for r in results if isinstance(r, InputError)))
     if problems:
         raise InputError("; ".join(problems))
+    if results:
+        try:
+            hold(root, {case.folder.name for case in results})
+        except OSError as error:
+            raise _unusable(root, error) from None
+        tidy(root)
     return tuple(results)
 
 
@@ -176,7 +193,7 @@ def _make(case, recipe, labels, place, ignore):
     kind = np.uint8 if len(with_ignored(labels, ignore)) <= 256 else np.uint16
     label = reference.voxels[..., 0].astype(kind)
     positions, offsets = class_positions(label, len(labels))
-    place.parent.mkdir(parents=True, exist_ok=True)
+    _open(place.parent)
     temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
     try:
         np.save(temporary / "image.npy", np.ascontiguousarray(image.voxels, np.float32))
@@ -191,6 +208,16 @@ def _make(case, recipe, labels, place, ignore):
         shutil.rmtree(temporary, ignore_errors=True)
         if not place.is_dir():  # else another process was faster, and made the same
             raise
+
+
+def _open(root):
+    """Make the cache's folder, and say once whose data will lie there."""
+    if open_store(root):
+        print(
+            f"{root}: made for preprocessed scans, which are patients' data; zoo cache list shows them, zoo "
+            f"cache clear removes them, {LIMIT_VARIABLE} limits them ({spell_size(cache_limit())})",
+            file=sys.stderr,
+        )
 
 
 def _content(path) -> bytes:

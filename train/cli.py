@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from medseg.command import run
 
-COMMANDS = ("plan", "data", "train", "finetune", "evaluate")
+COMMANDS = ("plan", "data", "train", "finetune", "evaluate", "cache")
 """Sub-commands; ``train/commands/<name>.py`` holds ``add_<name>(subparsers)``."""
 
 

@@ -2,9 +2,9 @@
 
 import csv
 import io
-import os
 from pathlib import Path
 
+from medseg.atomic import moved_into_place
 from medseg.record import write_text
 
 DICE = "val_dice"
@@ -72,6 +72,5 @@ def _draw_dice(axes, validated):
 def save_curves(path, history) -> None:
     """Write ``draw_curves(history)`` to the PNG file ``path``."""
     path = Path(path)
-    temporary = path.with_name(f".{path.stem}.{os.getpid()}.png")
-    draw_curves(history).savefig(temporary, dpi=100)
-    os.replace(temporary, path)
+    with moved_into_place(path) as temporary:
+        draw_curves(history).savefig(temporary, dpi=100)

@@ -2,11 +2,11 @@
 
 import dataclasses
 import functools
-import os
 from pathlib import Path
 from types import EllipsisType
 
 from medseg import record
+from medseg.atomic import moved_into_place
 from medseg.errors import InputError, UsageError
 from train.cache import cache_cases
 from train.checkpoint import has_checkpoint
@@ -288,9 +288,8 @@ def _save_model(run, trained):
     """Write ``model.keras``: the plain float32 network with the trained weights."""
     model = network(run.plan)
     _copy(run.plan, trained, model)
-    temporary = run.folder / f".model.{os.getpid()}.keras"
-    model.save(temporary)
-    os.replace(temporary, run.model_file)
+    with moved_into_place(run.model_file) as temporary:
+        model.save(temporary)
 
 
 def _copy(plan, trained, model):

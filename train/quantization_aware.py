@@ -1,11 +1,11 @@
 """Fake quantization while fitting: the network prepared, its ranges measured, the float network kept beside it."""
 
-import os
 import shutil
 from pathlib import Path
 
 import keras
 
+from medseg.atomic import moved_into_place
 from medseg.errors import UsageError
 from train.plan import Plan
 from train.run import Run
@@ -50,13 +50,12 @@ def prepared(model, plan: Plan, patches):
 
 def keep_reference(model, run: Run) -> None:
     """Write ``reference.keras``: the float network that this fine-tuning, or one before it, started from."""
-    temporary = run.folder / f".reference.{os.getpid()}.keras"
     earlier = Path(run.plan.training.start) / REFERENCE
-    if earlier.is_file():
-        shutil.copyfile(earlier, temporary)
-    else:
-        model.save(temporary)
-    os.replace(temporary, run.folder / REFERENCE)
+    with moved_into_place(run.folder / REFERENCE) as temporary:
+        if earlier.is_file():
+            shutil.copyfile(earlier, temporary)
+        else:
+            model.save(temporary)
 
 
 class Recalibrate(keras.callbacks.Callback):

@@ -17,6 +17,7 @@ COMMANDS = {
     "export": ("export.cli", "turn a run into verified TFLite and ONNX artifacts"),
     "predict": ("zoo.commands.predict", "segment scans with an artifact, without TensorFlow, or with a run"),
     "bench": ("export.cli", "time artifacts, and other runtimes on the same network, side by side"),
+    "cache": ("train.cli", "list or clear the preprocessed scans that trainings keep"),
     "demo": ("zoo.commands.demo", "all of the above on phantoms, ending in a report"),
 }
 
