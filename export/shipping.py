@@ -98,7 +98,7 @@ def pack(
     card = weights.Card(
         entry=entry,
         name=name,
-        classes=tuple(label.name for label in source.labels),
+        classes=tuple(channel.name for channel in source.regions or source.labels),
         channels=source.channels,
         options=source.provenance["options"],
         **record.to_dict(about),
@@ -108,7 +108,7 @@ def pack(
         artifact=_artifact(artifact, manifest),
         seed=source.provenance["seed"],
         epochs=epochs(run),
-        plan={key: plan[key] for key in ("recipe", "patch", "overlap", "labels", "training")},
+        plan={key: plan[key] for key in ("recipe", "patch", "overlap", "labels", "training", "regions") if key in plan},
         versions=source.provenance["versions"],
         commands=(*commands, own),
     )

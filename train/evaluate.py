@@ -49,7 +49,8 @@ def evaluate(
     Returns:
         What is written as ``metrics.json``, by another name for another fold or with flips (see ``Run.result_file``):
         {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
-        {metric: value}}}, "mean": {label: {metric: value}}, "calibration": see ``train.reliability``}.
+        {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``means``, "calibration":
+        see ``train.reliability``}.
 
     Raises:
         InputError: if no case was held back and no fold is given, or a case cannot be read.
@@ -161,7 +162,8 @@ def score_cases(
         regions: structures of several classes, which are scored instead of the classes.
 
     Returns:
-        {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}, by region where there are such.
+        {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``means``}, by
+        region where there are such.
 
     Raises:
         imaging.InputError: if image and label of a case differ in geometry.
@@ -174,7 +176,24 @@ def score_cases(
         scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing, regions=regions)
         if then is not None:
             then(case, scan, found)
-    return {"cases": scores, "mean": mean_scores(scores)}
+    return {"cases": scores, **means(scores)}
+
+
+def means(cases: dict) -> dict:
+    """The means over all cases, and of labels that not every reference holds also those over the cases that do.
+
+    Args:
+        cases: {case: {label: {metric: value}}}.
+
+    Returns:
+        {"mean": {label: {metric: value}}, "mean_present": the same with "cases", for some of the labels}.
+    """
+    present = {}
+    for label, row in mean_scores(cases, ignore_empty=True).items():
+        count = sum(bool(_reference_size(case[label])) for case in cases.values())
+        if 0 < count < len(cases):
+            present[label] = {"cases": count, **row}
+    return {"mean": mean_scores(cases), "mean_present": present}
 
 
 def mean_scores(cases: dict, ignore_empty: bool = False) -> dict:
@@ -189,17 +208,29 @@ def mean_scores(cases: dict, ignore_empty: bool = False) -> dict:
     for label in first:
         rows = [case[label] for case in cases.values()]
         if ignore_empty:
-            rows = [row for row in rows if row.get("reference_ml", row.get("reference_mm2"))]
+            rows = [row for row in rows if _reference_size(row)]
         means[label] = {m: float(np.mean([row[m] for row in rows])) if rows else math.nan for m in first[label]}
     return means
 
 
+def _reference_size(row) -> float:
+    return row.get("reference_ml", row.get("reference_mm2", 0.0))
+
+
 def table(metrics: dict) -> str:
-    """``metrics`` as text: a line per label with the means, then how many cases there were."""
-    mean = metrics["mean"]
-    width = max(len(name) for name in (*mean, "label"))
+    """``metrics`` as text: a line per label with the means, then how many cases there were.
+
+    A label that some references do not hold has a line more, of the cases whose references do.
+    """
+    rows = []
+    for name, row in metrics["mean"].items():
+        rows.append((name, row))
+        present = metrics.get("mean_present", {}).get(name)
+        if present:
+            rows.append((f"  where present ({present['cases']})", present))
+    width = max(len(name) for name, _ in (*rows, ("label", {})))
     lines = [f"{'label':{width}}" + "".join(f"{c:>11}" for c in COLUMNS)]
-    lines += [f"{name:{width}}" + "".join(f"{row[c]:11.4f}" for c in COLUMNS) for name, row in mean.items()]
+    lines += [f"{name:{width}}" + "".join(f"{row[c]:11.4f}" for c in COLUMNS) for name, row in rows]
     if "folds" in metrics:
         whose = f"by the ensemble of folds {', '.join(map(str, metrics['folds']))}"
     else:

@@ -13,7 +13,7 @@ from imaging.recipe import Normalise
 from medseg.errors import InputError
 from train import figures
 from train.cli import main
-from train.evaluate import evaluate, mean_scores, patch_predictor, score_cases, segmenter, table
+from train.evaluate import COLUMNS, evaluate, mean_scores, means, patch_predictor, score_cases, segmenter, table
 from train.reliability import errors, joined
 from train.report import case_table, ranked, write_report
 from train.run import create_run
@@ -214,3 +214,26 @@ def test_a_label_in_another_order_of_axes_scores_the_same(dataset, plan, tmp_pat
         return ((scan.voxels[..., 0] > 120) & (scan.voxels[..., 0] < 160)).astype(int)
 
     assert score_cases(segment, [turned], plan.labels) == score_cases(segment, [case], plan.labels)
+
+
+def test_means_of_the_cases_that_hold_a_label():
+    def row(dice, size):
+        return dict.fromkeys(COLUMNS, dice) | {"reference_ml": size}
+
+    cases = {
+        "a": {"organ": row(0.8, 5.0), "lesion": row(0.6, 1.0)},
+        "b": {"organ": row(0.9, 4.0), "lesion": row(1.0, 0.0)},
+        "c": {"organ": row(1.0, 4.0), "lesion": row(0.2, 2.0)},
+    }
+    result = means(cases)
+    assert result["mean"]["lesion"]["dice"] == pytest.approx(0.6)
+    assert list(result["mean_present"]) == ["lesion"]
+    assert result["mean_present"]["lesion"]["dice"] == pytest.approx(0.4)
+    assert result["mean_present"]["lesion"]["cases"] == 2
+    assert result["mean"] == mean_scores(cases)
+    lines = table({"fold": 0, "cases": cases, **result}).splitlines()
+    assert lines[3].startswith("  where present (2)")
+    assert "0.4000" in lines[3]
+    assert len(lines) == 5
+    nowhere = mean_scores({"b": cases["b"]}, ignore_empty=True)
+    assert np.isnan(nowhere["lesion"]["dice"])

@@ -55,6 +55,9 @@ def folds_line(folds) -> str:
 
 
 def _classes(card):
+    regions = card.plan.get("regions")
+    if regions:
+        return [f"{region['name']} ({'+'.join(map(str, region['values']))})" for region in regions]
     values = [label["value"] for label in card.plan.get("labels", ())]
     return [f"{value} {name}" for value, name in zip(values, card.classes, strict=True)] if values else card.classes
 
