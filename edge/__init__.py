@@ -18,14 +18,27 @@ _NAMES = {
     "Segmenter": "segmenter",
     "Tensor": "manifest",
     "areas_mm2": "measure",
+    "check_artifact": "verification",
+    "check_signature": "signature",
     "compare": "benchmark",
     "interleave": "benchmark",
     "load": "segmenter",
     "load_manifest": "manifest",
     "open_runner": "interpreter",
+    "sign": "signature",
     "volumes_ml": "measure",
 }
-_MODULES = ("benchmark", "cases", "interpreter", "manifest", "measure", "segmenter", "shipped")
+_MODULES = (
+    "benchmark",
+    "cases",
+    "interpreter",
+    "manifest",
+    "measure",
+    "segmenter",
+    "shipped",
+    "signature",
+    "verification",
+)
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

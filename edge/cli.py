@@ -21,6 +21,7 @@ def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
     add_info(commands)
     add_predict(commands)
     add_bench(commands)
+    add_verify(commands)
     return parser
 
 
@@ -61,11 +62,28 @@ def add_predict(commands, model: str = "artifact folder, or the name of a shippe
         "scans", metavar="SCAN", nargs="+", help="a file, the files of several channels joined by commas, or a folder"
     )
     _add_runtime(parser)
+    _add_trust(parser)
     parser.add_argument("-o", "--out", required=True, help="file for one scan, folder for several")
     _add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print volumes and times as JSON")
     parser.set_defaults(handler=predict)
     return parser
+
+
+def add_verify(commands) -> None:
+    """Add ``verify``."""
+    parser = commands.add_parser(
+        "verify",
+        help="check an artifact, and who signed it",
+        description="Check that an artifact is whole: its manifest, its model file and, with --trust, the signature of "
+        "every file in it; then open it and run it once.",
+    )
+    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder, or the name of a shipped one")
+    _add_runtime(parser)
+    _add_trust(parser)
+    _add_threads(parser)
+    parser.add_argument("--json", action="store_true", help="print the result as JSON")
+    parser.set_defaults(handler=verify)
 
 
 def add_bench(commands) -> None:
@@ -97,12 +115,28 @@ def info(args) -> None:
     return None
 
 
+def verify(args) -> None:
+    """Check an artifact and run it once."""
+    from edge.verification import check_artifact
+
+    with native_logs_hidden():
+        verified = check_artifact(args.artifact, args.threads, args.runtime, args.trust)
+    if args.json:
+        return command.emit_json(dataclasses.asdict(verified))
+    for line in verified.lines():
+        print(line)
+    command.next_command(
+        f"zoo-edge predict {args.artifact} SCAN -o OUT" + (f" --trust {args.trust}" if args.trust else "")
+    )
+    return None
+
+
 def predict(args) -> None:
     """Segment scans and print the volumes."""
     from edge.segmenter import load
 
     with native_logs_hidden():
-        segmenter = load(args.artifact, args.threads, args.runtime)
+        segmenter = load(args.artifact, args.threads, args.runtime, args.trust)
     segment_scans(segmenter, args)
 
 
@@ -233,6 +267,12 @@ def _print_reports(reports, manifest):
             print(line + (f"{report[key][name]:12.3f}" if report[key] else ""))
     for report in done:
         print(f"{report['output']} written, {report['seconds']:.2f} s")
+
+
+def _add_trust(parser):
+    parser.add_argument(
+        "--trust", metavar="KEYS", help="public key, or a folder of them: take only what one of these has signed"
+    )
 
 
 def _add_threads(parser):

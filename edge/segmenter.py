@@ -10,6 +10,7 @@ from edge.interpreter import Runner, open_runner
 from edge.manifest import Manifest, load_manifest
 from edge.measure import areas_mm2, volumes_ml
 from edge.shipped import locate
+from edge.signature import check_signature
 from imaging.nifti import smallest
 from imaging.recipe import prepare, restore_classes
 from imaging.regions import written_classes
@@ -106,19 +107,22 @@ class Segmenter:
         return Segmentation(labels, volumes, ended - began, stages, areas)
 
 
-def load(folder, threads: int = 2, runtime: str = "auto") -> Segmenter:
+def load(folder, threads: int = 2, runtime: str = "auto", trust=None) -> Segmenter:
     """Open an artifact folder.
 
     Args:
         folder: as ``zoo export`` wrote it, or the name of a shipped artifact, such as "unet3d-hippocampus".
         threads: processor threads that the runtime may use.
         runtime: "litert", "onnxruntime", "openvino", or "auto" for the one that the artifact is made for.
+        trust: PEM file of a public key, or a folder of them: only what one of these has signed is opened
+            (``edge.signature``). None opens what is not signed, too.
 
     Returns:
         A segmenter.
 
     Raises:
-        InputError: if the folder is no artifact, its model file was altered, or its runtime is not installed.
+        InputError: if the folder is no artifact, its model file was altered, its runtime is not installed, or it is
+            not signed by a trusted key.
 
     Example:
         >>> segmenter = edge.load("artifacts/hippo/tflite-int8")
@@ -126,5 +130,7 @@ def load(folder, threads: int = 2, runtime: str = "auto") -> Segmenter:
         >>> imaging.write("segmentation.nii.gz", segmentation.labels)
     """
     folder = locate(folder)
+    if trust is not None:
+        check_signature(folder, trust)
     manifest = load_manifest(folder)
     return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime))

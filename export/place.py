@@ -6,6 +6,7 @@ import tempfile
 from pathlib import Path
 
 from edge.manifest import MANIFEST
+from edge.signature import SIGNATURE
 from medseg.errors import InputError
 from medseg.untrusted import read_json
 
@@ -44,8 +45,8 @@ def _written(folder) -> set[str]:
         data = {}
     listed = data.get("files") if isinstance(data, dict) else None
     if listed:
-        return {MANIFEST, *map(str, listed)}
-    return _FIRST_SCHEMA | {name for name in os.listdir(folder) if fnmatch.fnmatch(name, "model.*tflite")}
+        return {MANIFEST, SIGNATURE, *map(str, listed)}
+    return _FIRST_SCHEMA | {SIGNATURE} | {name for name in os.listdir(folder) if fnmatch.fnmatch(name, "model.*tflite")}
 
 
 def check_writable(folder) -> None:

@@ -8,6 +8,7 @@ import traceback
 from medseg.quiet import hide_native_logs
 
 EXTRAS = {
+    "cryptography": "sign",
     "onnxruntime": "onnx",
     "openvino": "openvino",
     "pydicom": "dicom",

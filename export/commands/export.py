@@ -77,6 +77,9 @@ def add_export(subparsers) -> None:
         help="of ONNX files: batch and spatial axes of any size; of 3D networks in onnx-float32 and onnx-float16 only",
     )
     parser.add_argument(
+        "--sign", type=Path, metavar="KEY", help="private Ed25519 key (PEM): sign the artifacts, for zoo-edge --trust"
+    )
+    parser.add_argument(
         "--list", action="store_true", help="print the formats, what each is for and what it costs; for RUN too"
     )
     parser.add_argument("--json", action="store_true", help="print the artifact folders and their fidelity as JSON")
@@ -96,6 +99,7 @@ def run_export(args) -> int:
 
     import sys
 
+    from edge.signature import read_private_key, sign
     from export import ethos
     from export.arena import check_formats
     from export.attempts import check_allowed
@@ -138,6 +142,8 @@ def run_export(args) -> int:
         raise UsageError(f"--patch {' '.join(map(str, args.patch))}: expected sizes of at least 1")
     if args.max_drop is not None and not args.max_drop >= 0:
         raise UsageError(f"--max-drop {args.max_drop:g}: expected at least 0")
+    if args.sign is not None:
+        read_private_key(args.sign)
     check_places(args.out, args.format)
     source = _source(args)  # before TensorFlow is imported, so that a mistake is told at once
     check_finetune(source, args.format, args.finetune)
@@ -171,6 +177,9 @@ def run_export(args) -> int:
         dynamic=args.dynamic,
         tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
     )
+    if args.sign is not None:
+        for folder in folders:
+            sign(folder, args.sign)
     if args.json:
         emit_json({str(folder): load_manifest(folder).fidelity for folder in folders})
     else:

@@ -87,6 +87,8 @@ def run_predict(args) -> None:
         return edge.cli.predict(args)
     if args.runtime != "auto":
         raise UsageError(f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, for Keras")
+    if args.trust is not None:
+        raise UsageError(f"--trust {args.trust}: of a signed artifact; {args.artifact} is a run: zoo export --sign KEY")
     return edge.cli.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
 
 
