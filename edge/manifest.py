@@ -8,6 +8,8 @@ from pathlib import Path
 import numpy as np
 
 from edge.shipped import locate, names
+from imaging.cleaning import Postprocessing
+from imaging.cleaning import check as check_postprocessing
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe, check
 from imaging.regions import check_regions
@@ -77,6 +79,7 @@ class Manifest:
             artifacts of schema 1.
         regions: structures that may overlap, in the order in which a segmentation writes them: the output then has a
             logit for each, and a region is where its is above 0 (``imaging.regions``). None of disjoint classes.
+        postprocessing: how each segmentation is cleaned up; what cross-validation adopted.
         schema: number of the format, see ``medseg.schema``.
         needs: the oldest version of medseg-zoo that reads the file.
     """
@@ -100,6 +103,7 @@ class Manifest:
     form: str = ""
     files: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()
+    postprocessing: Postprocessing = field(default_factory=Postprocessing)
     schema: int = SCHEMA.newest
     needs: str = SCHEMA.needs
 
@@ -185,6 +189,9 @@ def _check_fields(manifest):
     if len(manifest.regions) > MAX_LABELS:
         raise InputError(f"{len(manifest.regions)} regions: accepted are at most {MAX_LABELS}")
     check_regions(manifest.labels, manifest.regions)
+    check_postprocessing(manifest.postprocessing, manifest.labels)
+    if manifest.regions and manifest.postprocessing.classes:
+        raise InputError("postprocessing: expected for disjoint classes only, not for regions")
     outputs = len(manifest.regions) or len(manifest.labels)
     needed = 4 * math.prod(manifest.patch) * (channels + outputs)
     check_bytes(f"patch {shown(manifest.patch)}", needed, "a patch and its scores")

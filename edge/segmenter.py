@@ -11,6 +11,7 @@ from edge.manifest import Manifest, load_manifest
 from edge.measure import areas_mm2, volumes_ml
 from edge.shipped import locate
 from edge.signature import check_signature
+from imaging.cleaning import apply
 from imaging.nifti import smallest
 from imaging.recipe import prepare, restore_classes
 from imaging.regions import written_classes
@@ -98,6 +99,7 @@ class Segmenter:
         scored = time.perf_counter()
         written = written_classes(self.manifest.labels, self.manifest.regions)
         classes = restore_classes(scores, prepared, scan, written=written)
+        classes = apply(classes, self.manifest.postprocessing, self.manifest.labels, scan.spacing)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
         labels = replace(scan, voxels=values[classes][..., None])
         facts = labels, self.manifest.labels, self.manifest.regions

@@ -268,6 +268,7 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
         input=converted.input,
         output=converted.output,
         regions=source.regions,
+        postprocessing=source.postprocessing,
         source=provenance,
         calibration=tuple(calibration),
         operators=count(converted.operators),

@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging.cases import CaseFiles, Cases
+from imaging.cleaning import Postprocessing
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from medseg import record, schema
@@ -30,6 +31,7 @@ class Source:
         ignore: value of voxels in label files that nobody has labelled, or None.
         reference: the network before it was fine-tuned for int8, or None.
         regions: structures that may overlap, of which the network has a channel each (``imaging.regions``), or none.
+        postprocessing: how segmentations are cleaned up, which cross-validation adopted.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Source:
     ignore: int | None = None
     reference: Path | None = None
     regions: tuple[Region, ...] = ()
+    postprocessing: Postprocessing = field(default_factory=Postprocessing)
 
 
 def open_source(run) -> Source:
@@ -85,10 +88,22 @@ def open_source(run) -> Source:
             },
             ignore=plan.get("ignore"),
             regions=record.from_dict(tuple[Region, ...], plan.get("regions", []), "regions"),
+            postprocessing=_adopted(run, origin.get("fold")),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
+
+
+def _adopted(run, fold) -> Postprocessing:
+    """What the cross-validation that a run is a fold of decided on; nothing of a run that is none."""
+    summary = run.absolute().parent / "summary.json"
+    if not run.absolute().name.startswith("fold_") or not summary.is_file():
+        return Postprocessing()
+    found = read_json(summary, "cross-validation's summary")
+    if fold not in found.get("folds", []):
+        return Postprocessing()
+    return record.from_dict(Postprocessing, found["postprocessing"]["chosen"], "postprocessing")
 
 
 def int8_warning(source: Source, formats) -> str | None:

@@ -35,6 +35,7 @@ _NAMES = {
 _MODULES = (
     "affine",
     "calibration",
+    "cleaning",
     "cases",
     "components",
     "detection",

@@ -4,12 +4,13 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from imaging.cleaning import cleaning_text
 from imaging.scoring import DISTANCES
 from medseg import page
 from medseg.record import from_dict, to_dict, write_text
 from train import figures
 from train.evaluate import COLUMNS
-from train.postprocess import GAIN, Decision, cleaning_text
+from train.postprocess import GAIN, Decision
 from train.predictions import load_prediction
 from train.reference import read_case
 from train.report import calibration, mean_dice, provenance, ranked

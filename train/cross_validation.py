@@ -8,11 +8,12 @@ from pathlib import Path
 import numpy as np
 
 import imaging
+from imaging.cleaning import apply
 from imaging.scoring import DISTANCES
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
 from train.evaluate import COLUMNS, evaluate, mean_scores
-from train.postprocess import Decision, apply, choose, decision_text
+from train.postprocess import Decision, choose, decision_text
 from train.predictions import predicted_cases, prediction_file
 from train.reliability import joined
 from train.run import Run

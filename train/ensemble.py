@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imaging.cases import Cases
+from imaging.cleaning import Postprocessing, apply
 from medseg import record
 from medseg.errors import InputError
 from train.evaluate import patch_predictor, score_cases, segmenter
-from train.postprocess import Postprocessing, apply
 from train.run import Run
 
 

@@ -1,4 +1,4 @@
-"""Cleaning up segmentations, class by class, where that has improved the cross-validated Dice.
+"""How segmentations are cleaned up, decided class by class where that has improved the cross-validated Dice.
 
 Chosen as in nnU-Net (Isensee et al., Nature Methods 2021, arXiv:1904.08128), with more to choose from.
 """
@@ -9,35 +9,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging import components, overlap
+from imaging import overlap
+from imaging.cleaning import ClassCleaning, Postprocessing, clean, cleaning_text
 from imaging.labels import Label, Region
 
 SHARES = (0.01, 0.03, 0.1, 0.3)  # of the median volume of a class, tried as the smallest size of a part
 GAIN = 1e-4  # of the mean Dice; what brings less than this is left alone
-
-
-@dataclass(frozen=True)
-class ClassCleaning:
-    """What is done to a class, in this order.
-
-    Attributes:
-        label: name of the class.
-        largest: only the largest connected part stays.
-        min_volume_mm3: smaller connected parts go (square mm in 2D).
-        fill_holes: enclosed background is filled; other classes inside stay.
-    """
-
-    label: str
-    largest: bool = False
-    min_volume_mm3: float = 0.0
-    fill_holes: bool = False
-
-
-@dataclass(frozen=True)
-class Postprocessing:
-    """What is done to a segmentation; a class that is not listed stays as it is."""
-
-    classes: tuple[ClassCleaning, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -57,42 +34,6 @@ class Decision:
     dice_before: dict[str, float]
     dice_after: dict[str, float]
     tried: int
-
-
-def apply(indices: np.ndarray, chosen: Postprocessing, labels: Sequence[Label], spacing) -> np.ndarray:
-    """Clean up a segmentation.
-
-    Args:
-        indices: class indices, 2 or 3 axes.
-        chosen: what to do.
-        labels: classes by class index.
-        spacing: voxel size in mm per axis.
-
-    Returns:
-        Class indices of the same shape and type; voxels that go become background.
-    """
-    names = [label.name for label in labels]
-    background = indices == 0
-    result = indices.copy()
-    for cleaning in chosen.classes:
-        index = names.index(cleaning.label)
-        before = indices == index
-        after = clean(before, background, cleaning, spacing)
-        result[before & ~after] = 0
-        result[after & (result == 0)] = index
-    return result
-
-
-def clean(mask: np.ndarray, background: np.ndarray, cleaning: ClassCleaning, spacing) -> np.ndarray:
-    """The bool mask of one class, cleaned up; only voxels of the mask ``background`` are gained."""
-    kept = mask
-    if cleaning.largest:
-        kept = components.largest_component(kept)
-    if cleaning.min_volume_mm3 > 0:
-        kept = components.remove_small(kept, cleaning.min_volume_mm3, spacing)
-    if cleaning.fill_holes:
-        kept = kept | (components.fill_holes(kept) & (background | mask))
-    return kept
 
 
 def choose(cases: Callable[[], Iterable], labels: Sequence[Label], regions: Sequence[Region] = ()) -> Decision:
@@ -144,16 +85,6 @@ def decision_text(decision: Decision) -> str:
         gain = f"mean Dice {decision.dice_before[name]:.4f} to {decision.dice_after[name]:.4f}"
         lines.append(f"postprocessing: {name}: {cleaning_text(cleaning)} ({gain})")
     return "\n".join(lines)
-
-
-def cleaning_text(cleaning: ClassCleaning) -> str:
-    """What is done to a class, in words."""
-    steps = [
-        "largest part only" if cleaning.largest else "",
-        f"parts below {cleaning.min_volume_mm3:g} mm³ removed" if cleaning.min_volume_mm3 else "",
-        "holes filled" if cleaning.fill_holes else "",
-    ]
-    return ", ".join(step for step in steps if step)
 
 
 def _candidates(name, volumes):

@@ -85,6 +85,15 @@ def test_sha256_of_known_bytes(tmp_path):
         ({"input__dtype": "object"}, "input.dtype 'object'"),
         ({"input__scale": 0.0}, "input.scale 0.0: a tensor of int8 needs a positive one"),
         ({"recipe__rank": 4}, "recipe rank 4"),
+        ({"postprocessing": {"classes": [{"label": "nope"}]}}, "postprocessing of 'nope': expected each of core"),
+        (
+            {"postprocessing": {"classes": [{"label": "core"}] * 2}},
+            "postprocessing of 'core': expected .* once at most",
+        ),
+        (
+            {"postprocessing": {"classes": [{"label": "core", "min_volume_mm3": -1.0}]}},
+            "postprocessing of core: min_volume_mm3 -1.0, expected 0 or more",
+        ),
         ({"recipe__spacing": [1.0, -1.0, 1.0]}, "recipe spacing"),
         ({"recipe__blur": 2}, "recipe: unknown field blur"),
     ],

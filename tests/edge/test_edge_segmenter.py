@@ -10,6 +10,8 @@ from edge_artifacts import LABELS, graded_scan, values_of
 import edge
 import imaging
 from imaging import InputError, Scan, UsageError
+from imaging.cleaning import ClassCleaning, Postprocessing
+from medseg import record
 
 VOLUMES = (
     "folded-int8",
@@ -190,3 +192,23 @@ def test_arrays_that_are_no_scan(artifacts, given, spacing, error, message):
     segmenter = with_recipe(edge.load(artifacts["native-float"]), spacing=(1.0, 1.0, 1.0))
     with pytest.raises(error, match=message):
         segmenter.predict(given, spacing=spacing)
+
+
+def test_what_cross_validation_adopted_is_done_on_the_device(artifacts, tmp_path):
+    intensity = np.zeros((20, 30, 24), np.float32)
+    intensity[2:10, 3:20, 4:20] = 1.0
+    intensity[15:17, 25:27, 2:4] = 1.0  # an island
+    scan = Scan(intensity[..., None], np.diag([1.0, 1.0, 2.0, 1.0]))
+    segmenter = edge.load(artifacts["native-float"])
+    plain = segmenter.predict(scan).labels.voxels[..., 0]
+    chosen = Postprocessing((ClassCleaning(LABELS[1].name, largest=True),))
+    record.save(tmp_path / "postprocessing.json", chosen)  # as it lies in a manifest
+    chosen = record.load(tmp_path / "postprocessing.json", Postprocessing)
+    manifest = dataclasses.replace(segmenter.manifest, postprocessing=chosen)
+    segmentation = dataclasses.replace(segmenter, manifest=manifest).predict(scan)
+    island = (slice(14, 18), slice(24, 28), slice(1, 5))
+    assert (plain[island] == LABELS[1].value).any()
+    expected = plain.copy()
+    expected[island] = 0
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], expected)
+    assert segmentation.volumes_ml[LABELS[1].name] == pytest.approx((expected == LABELS[1].value).sum() * 2e-3)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from export_runs import ball_network, write_run
+from export_runs import LABELS, ball_network, write_run
 
 import edge
 import imaging
@@ -17,6 +17,7 @@ from export.artifact import check_writable, export_run
 from export.errors import FidelityError, FormatError, PrecisionError
 from export.formats import FORMATS
 from export.source import load_network, open_source
+from medseg import record
 from medseg.errors import InputError
 
 
@@ -246,3 +247,17 @@ def test_a_quantization_that_stays_float_is_refused(run, tmp_path, monkeypatch):
 def test_checking_a_place_leaves_nothing_there(tmp_path):
     check_writable(tmp_path / "new" / "deeper")
     assert not list(tmp_path.iterdir())
+
+
+def test_what_cross_validation_adopted_is_in_the_manifest(tmp_path):
+    folder = write_run(tmp_path / "balls").rename(tmp_path / "fold_0")
+    chosen = {"classes": [{"label": LABELS[1].name, "largest": True, "min_volume_mm3": 8.0, "fill_holes": False}]}
+    summary = {"folds": [0, 1], "postprocessing": {"chosen": chosen}}
+    (tmp_path / "summary.json").write_text(json.dumps(summary))
+    (written,) = export_run(folder, ["onnx-float32"], tmp_path / "out", tell=quietly)
+    assert record.to_dict(edge.load_manifest(written).postprocessing)["classes"] == tuple(chosen["classes"])
+    assert edge.load_manifest(written).fidelity["labels"][LABELS[1].name]["dice_drop"] == pytest.approx(0, abs=1e-3)
+    (tmp_path / "summary.json").write_text(json.dumps(summary | {"folds": [1, 2]}))  # of other runs
+    assert not open_source(folder).postprocessing.classes
+    (tmp_path / "summary.json").unlink()
+    assert not open_source(folder).postprocessing.classes

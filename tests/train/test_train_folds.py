@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from tiny import STILL, make_plan, write_dataset
 
+from imaging.cleaning import ClassCleaning, Postprocessing
 from medseg import record
 from medseg.errors import InputError, UsageError
 from train.cli import main
@@ -16,7 +17,7 @@ from train.cross_validation import cross_validate, deviations, load_decision, su
 from train.ensemble import ensemble_segmenter, evaluate_ensemble, unseen_cases
 from train.evaluate import COLUMNS, patch_predictor
 from train.folds import fit_folds, fold_numbers, open_folds
-from train.postprocess import ClassCleaning, Decision, Postprocessing
+from train.postprocess import Decision
 from train.run import create_run
 
 

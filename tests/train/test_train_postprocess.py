@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from imaging import overlap
+from imaging.cleaning import ClassCleaning, Postprocessing, apply
 from imaging.labels import Label
 from medseg import record
-from train.postprocess import ClassCleaning, Decision, Postprocessing, apply, choose, decision_text
+from train.postprocess import Decision, choose, decision_text
 
 LABELS = (Label("background", 0), Label("ball", 1), Label("box", 7))
 SPACING = (1.0, 1.0, 2.0)

@@ -9,13 +9,14 @@ import numpy as np
 import pytest
 
 import imaging
+from imaging.cleaning import ClassCleaning, Postprocessing, apply
 from medseg import record
 from train.ensemble import ensemble_segmenter
 from train.evaluate import evaluate
 from train.fit import network
 from train.folds import open_folds
 from train.plan import Network
-from train.postprocess import ClassCleaning, Decision, Postprocessing, apply
+from train.postprocess import Decision
 from train.run import create_run, open_run
 from zoo.cli import main
 

@@ -105,10 +105,10 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
         InputError: if a training has not finished.
         UsageError: for a fold that is not there, or a fold of a single run.
     """
+    from imaging.cleaning import apply
     from train.cross_validation import load_decision
     from train.ensemble import ensemble_segmenter
     from train.folds import fold_numbers, open_folds
-    from train.postprocess import apply
     from train.run import open_run
 
     if (folder / "plan.json").is_file():
