@@ -11,6 +11,7 @@ from export.source import Source, open_source
 from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
 from medseg.quiet import visible_stderr
+from zoo.user_code import was_run
 
 
 def check_finetune(run, formats: Sequence[str], finetune) -> None:
@@ -96,6 +97,7 @@ def _finetuned(run: Path, folder: Path, weights: str) -> Source:
     """The run fine-tuned, in a process of its own: training and export know each other by run folders only."""
     if not (folder / "model.keras").is_file():
         command = module_command("train", "finetune", run, "--out", folder, "--weights", weights)
+        command += ["--code"] if was_run(run) else []
         command += ["--resume"] if (folder / "plan.json").is_file() else []
         if subprocess.run(
             command, env=environment(), stdout=visible_stderr(), stderr=visible_stderr(), check=False

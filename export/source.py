@@ -147,8 +147,9 @@ def load_network(path):
     """
     import zoo
     from zoo.legacy import LoadError
+    from zoo.user_code import hint
 
     try:
         return zoo.load(path, compile=Path(path).suffix != ".keras")
     except LoadError as error:
-        raise InputError(str(error)) from None
+        raise InputError(f"{error}{hint(Path(path).parent)}") from None

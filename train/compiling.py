@@ -1,5 +1,6 @@
 """What a plan compiles its network with: optimizer and losses."""
 
+from medseg.errors import UsageError
 from train.plan import Plan
 
 
@@ -35,9 +36,40 @@ def optimizer(plan: Plan, copies: int = 1):
     return chosen
 
 
+def check_loss(plan: Plan) -> None:
+    """Require the plan's loss to be there and to take what the plan asks of it.
+
+    Raises:
+        UsageError: naming the field.
+    """
+    from zoo.errors import ZooError
+    from zoo.losses.others import is_other
+
+    name = plan.training.loss
+    try:
+        _loss(plan)
+    except ZooError as error:
+        raise UsageError(f"training.loss {name!r}: {error}") from None
+    if is_other(name) and plan.training.deep_supervision:
+        raise UsageError(f"training.loss {name!r}: deep supervision takes a loss of zoo.losses; set it false")
+
+
 def objective(plan: Plan, outputs: int) -> dict:
     """The losses of a network's outputs and their weights, as ``compile`` takes them."""
     from train.fused import compiled
+    from zoo import losses
+    from zoo.losses.others import is_other
+
+    loss = _loss(plan)
+    if is_other(plan.training.loss):
+        return {"loss": loss}  # XLA knows every operation of ours; of others who can say
+    if outputs == 1:
+        return {"loss": compiled(loss)}
+    supervised = losses.deep_supervision(loss, outputs)
+    return supervised | {"loss": [compiled(each) for each in supervised["loss"]]}
+
+
+def _loss(plan):
     from zoo import losses
 
     weights = plan.training.class_weights
@@ -46,8 +78,4 @@ def objective(plan: Plan, outputs: int) -> dict:
         options["ignore_class"] = plan.ignore_class
     if plan.regions:
         options["regions"] = plan.region_classes
-    loss = losses.get(plan.training.loss, **options)
-    if outputs == 1:
-        return {"loss": compiled(loss)}
-    supervised = losses.deep_supervision(loss, outputs)
-    return supervised | {"loss": [compiled(each) for each in supervised["loss"]]}
+    return losses.get(plan.training.loss, **options)

@@ -107,8 +107,8 @@ def check(plan: Plan, dataset=None) -> None:
     """
     from train import quantization_aware
     from train.callbacks import SCHEDULES
+    from train.compiling import check_loss
     from train.plan_check import check_plan
-    from zoo import losses
     from zoo.quantization.scales import GRANULARITIES
     from zoo.registry import option_names
 
@@ -117,11 +117,11 @@ def check(plan: Plan, dataset=None) -> None:
         ("precision", PRECISIONS),
         ("optimizer", OPTIMIZERS),
         ("schedule", tuple(SCHEDULES)),
-        ("loss", losses.list_losses()),
         ("quantize", ("", *GRANULARITIES)),
     ):
         if getattr(settings, name) not in accepted:
             raise UsageError(f"training.{name} {getattr(settings, name)!r}: accepted are {', '.join(accepted)}")
+    check_loss(plan)
     if settings.minutes is not None and not settings.minutes > 0:
         raise UsageError(f"training.minutes {settings.minutes!r}: accepted is more than 0")
     check_plan(plan, dataset)

@@ -130,7 +130,7 @@ def _patch(plan):
 
     problems = []
     rank = plan.recipe.rank
-    if entry(plan.network.name).rank != rank:
+    if entry(plan.network.name).rank not in (None, rank):
         problems.append(f"network {plan.network.name!r} takes {entry(plan.network.name).rank}D, recipe.rank is {rank}")
     problems += [
         f"network.options holds {name}; {mend}" for name, mend in DECIDED.items() if name in plan.network.options

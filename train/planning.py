@@ -123,7 +123,7 @@ def _network(model, rank, reasons):
 
     name = model or NETWORKS[rank]
     found = entry(name)
-    if found.rank != rank:
+    if found.rank not in (None, rank):
         raise UsageError(f"model {name!r} takes {found.rank}D scans, these are {rank}D; ask for {NETWORKS[rank]!r}")
     reasons["network"] = "given by the user" if model else f"the default for {rank}D"
     return Network(name)

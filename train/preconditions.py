@@ -28,7 +28,7 @@ def stand_in(model: str | None = None, labels: Sequence[Label] = (), folds: int 
     """
     from zoo.registry import entry
 
-    rank = entry(model or "unet3d").rank
+    rank = entry(model or "unet3d").rank or 3
     network = Network(model or "unet3d")
     names = [f"case_{number}" for number in range(max(0, folds))]
     return Plan(

@@ -7,8 +7,10 @@ from pathlib import Path
 
 from imaging.cases import CaseFiles, Cases
 from medseg import record
+from medseg.atomic import write_bytes
 from medseg.errors import InputError
 from train.plan import Plan, load_plan
+from zoo.user_code import FOLDER, files_of
 
 
 @dataclass(frozen=True)
@@ -20,12 +22,14 @@ class Origin:
         dataset: the folder.
         versions: package name to version.
         devices: that took the plan's batch each in every step.
+        code: files of the user's own in the folder ``code`` that network or loss come from: name to SHA-256.
     """
 
     fold: int | None
     dataset: str
     versions: dict = field(default_factory=dict)
     devices: int = 1
+    code: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -87,8 +91,12 @@ class Run:
         """
         self.check_finished()
         import zoo
+        from zoo.legacy import LoadError
 
-        return zoo.load(self.model_file, compile=False)
+        try:
+            return zoo.load(self.model_file, compile=False)
+        except LoadError as error:
+            raise LoadError(f"{error}{zoo.user_code.hint(self.folder)}") from None
 
 
 def open_run(folder) -> Run:
@@ -125,7 +133,11 @@ def create_run(
     folder = Path(folder)
     if (folder / "plan.json").exists():
         raise InputError(f"{folder}: holds a run already; continue it with --resume or give another --out")
-    record.save(folder / "run.json", Origin(fold, dataset, versions(), devices))
+    code = files_of(plan.network.name, plan.training.loss)
+    for name, file in code.items():
+        write_bytes(folder / FOLDER / name, file.text)
+    sums = {name: file.sha256 for name, file in code.items()}
+    record.save(folder / "run.json", Origin(fold, dataset, versions(), devices, sums))
     record.save(folder / "cases.json", Cases(_files(training), _files(validation)))
     record.save(folder / "plan.json", plan)
     return Run(folder, plan, fold, dataset, devices)

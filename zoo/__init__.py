@@ -7,7 +7,10 @@ from medseg.shadowing import guard
 guard("zoo")
 
 _REGISTRY = ("Entry", "Info", "get", "info", "list_models", "register", "unregister")
-_MODULES = ("averaging", "blocks", "cost", "errors", "legacy", "losses", "metrics", "models", "registry", "weights")
+_MODULES = (
+    "averaging", "blocks", "cost", "errors", "legacy", "losses", "metrics", "models", "registry", "user_code",
+    "weights",
+)  # fmt: skip
 
 __all__ = [*_REGISTRY, *_MODULES, "load"]
 

@@ -11,7 +11,7 @@ class Entry:
     Attributes:
         name: what it is called.
         builder: "module:function", imported when first used, or the function itself.
-        rank: spatial axes, 2 or 3.
+        rank: spatial axes, 2 or 3; None where the builder takes either.
         tags: "2d" or "3d"; "cnn" or "transformer"; "edge" (int8 on the device); "light" (few operations); "residual";
             "transfer" (pretrained encoder); "fixed_size" (every spatial size as a number).
         summary: one line for people.
@@ -23,7 +23,7 @@ class Entry:
 
     name: str
     builder: str | Callable
-    rank: int
+    rank: int | None
     tags: tuple[str, ...]
     summary: str
     paper: str

@@ -5,10 +5,12 @@ import fnmatch
 import importlib
 import inspect
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from zoo.code_names import names_code, not_run
 from zoo.entries import ENTRIES
 from zoo.entry import Entry
 from zoo.errors import ZooError, unknown
@@ -75,9 +77,16 @@ def entry(name: str) -> Entry:
     Raises:
         ZooError: if there is none; the message names the nearest.
     """
+    if name not in _entries and names_code(name):
+        raise not_run(name, "model")
     if name not in _entries:
         raise unknown("model", name, sorted(_entries))
     return _entries[name]
+
+
+def put(new: Entry) -> None:
+    """Add an entry, or put it in the place of one of the user's own."""
+    _entries[new.name] = new
 
 
 def get(
@@ -119,7 +128,12 @@ def get(
     builder = _builder(found)
     _check_options(found, builder, options)
     trained_with = card.options if card is not None else {}
-    model = builder(shape, classes=classes, **{**found.options, **trained_with, **options, "name": name})
+    model = builder(
+        shape, classes=classes, **{**found.options, **trained_with, **options, "name": name.rpartition(":")[2]}
+    )
+    if not found.shipped:
+        _check_built(name, model, shape, classes)
+        model = _steadily_named(model)
     if weights is not None:
         from zoo.weights import load_weights
 
@@ -182,6 +196,10 @@ def register(
 ) -> Entry:
     """Add a builder of your own to the registry.
 
+    From then on ``zoo.get``, plans and ``train.fit`` know it in this process. On the command line the file that calls
+    this is named: ``zoo train DATASET --model my_nets.py:tiny --out RUN``, see ``zoo.user_code``. The run keeps a copy
+    of the file.
+
     Args:
         name: what it is called from now on.
         builder: ``builder(input_shape, classes=..., name=..., **options) -> keras.Model`` giving logits, or
@@ -199,6 +217,14 @@ def register(
 
     Raises:
         ZooError: if the name is taken or the rank is not 2 or 3.
+
+    Example:
+        >>> def tiny(input_shape, classes, *, width=8, name="tiny"):
+        ...     image = keras.Input(input_shape)
+        ...     features = keras.layers.Conv3D(width, 3, padding="same", activation="relu")(image)
+        ...     return keras.Model(image, keras.layers.Conv3D(classes, 1)(features), name=name)
+        >>> zoo.register("tiny", tiny, rank=3)
+        >>> model = zoo.get("tiny", (32, 32, 32, 1), classes=3)
     """
     if name in _entries and not replace:
         raise ZooError(f"model {name!r} is registered already; choose another name or pass replace=True")
@@ -225,6 +251,41 @@ def unregister(name: str) -> None:
 def option_names(name: str) -> tuple[str, ...]:
     """Options that the builder of an entry takes (this imports Keras)."""
     return tuple(_accepted(_builder(entry(name))) or ())
+
+
+def _check_built(name, model, shape, classes):
+    """Require what a builder of the user's own makes to be a network from the shape to logits."""
+    import keras
+
+    if not isinstance(model, keras.Model):
+        raise ZooError(f"{name}: expected a keras.Model, got {type(model).__name__}")
+    expected, given = (None, *shape[:-1], classes), tuple(model.outputs[0].shape)
+    if len(given) != len(expected) or any(None not in (e, g) and e != g for e, g in zip(expected, given, strict=True)):
+        raise ZooError(f"{name}: expected logits of shape {expected} for input {shape}, got {given}")
+
+
+def _steadily_named(model):
+    """The same network with names of layers that are those of every build.
+
+    Keras numbers the layers that got no name through the whole process: conv3d, conv3d_1, ... Weights are kept and
+    found by these names.
+    """
+    import keras
+
+    counts, names = {}, {}
+    for layer in model.layers:
+        stem = re.sub(r"_\d+$", "", layer.name)
+        if stem.replace("_", "") == type(layer).__name__.lower():
+            counts[stem] = counts.get(stem, 0) + 1
+            names[layer.name] = f"{stem}_{counts[stem]}"
+    given = {layer.name for layer in model.layers} - names.keys()
+    if not names or given & set(names.values()) or not hasattr(model, "get_layer") or not model.inputs:
+        return model
+
+    def again(layer):
+        return type(layer).from_config({**layer.get_config(), "name": names.get(layer.name, layer.name)})
+
+    return keras.models.clone_model(model, clone_function=again)
 
 
 def _card(name, weights):
@@ -259,6 +320,10 @@ def _check_options(found, builder, options):
 
 
 def _input_shape(found, input_shape, channels):
+    if found.rank is None:
+        if input_shape is None or len(input_shape) not in (3, 4):
+            raise ZooError(f"{found.name}: input_shape {input_shape}; expected 2 or 3 spatial sizes and channels")
+        found = dataclasses.replace(found, rank=len(input_shape) - 1)
     if input_shape is None:
         return (None,) * found.rank + (1 if channels is None else channels,)
     shape = tuple(input_shape)

@@ -83,6 +83,9 @@ def add_export(subparsers) -> None:
         "--list", action="store_true", help="print the formats, what each is for and what it costs; for RUN too"
     )
     parser.add_argument("--json", action="store_true", help="print the artifact folders and their fidelity as JSON")
+    parser.add_argument(
+        "--code", action="store_true", help="run the Python files that the run carries, of layers of its own"
+    )
     parser.set_defaults(handler=run_export)
 
 
@@ -113,6 +116,7 @@ def run_export(args) -> int:
     from export.ranges import check_method
     from export.source import int8_warning
     from medseg.byte_sizes import parse_size
+    from zoo.user_code import run_code
 
     for name in args.format:
         find_format(name)
@@ -145,6 +149,8 @@ def run_export(args) -> int:
     if args.sign is not None:
         read_private_key(args.sign)
     check_places(args.out, args.format)
+    if args.code:
+        run_code(args.run)
     source = _source(args)  # before TensorFlow is imported, so that a mistake is told at once
     check_finetune(source, args.format, args.finetune)
     declared = int8_warning(source, args.format)

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
+from train.commands.code_options import add_code, use_run
 from train.commands.folder_options import add_folder_options, choices_of
 
 
@@ -31,6 +32,7 @@ def add_evaluate(subparsers) -> None:
     )
     parser.add_argument("--no-report", action="store_true", help="leave out report.html")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
+    add_code(parser)
     parser.set_defaults(handler=run_evaluate)
 
 
@@ -42,6 +44,7 @@ def run_evaluate(args) -> int:
     from train.folds import fold_numbers, is_several
     from train.run import open_run
 
+    use_run(args, args.run)
     single = (args.run / "plan.json").is_file()
     folder_of_folds = not single and any(args.run.glob("fold_*/plan.json"))
     if is_several(args.fold) or args.ensemble or folder_of_folds:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from medseg.command import next_command
+from train.commands.code_options import add_code, use_run
 from train.commands.folder_options import add_folder_options, choices_of
 
 
@@ -29,6 +30,7 @@ def add_finetune(subparsers) -> None:
     add_folder_options(parser, planned=True)
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    add_code(parser)
     parser.set_defaults(handler=run_finetune)
 
 
@@ -40,6 +42,7 @@ def run_finetune(args) -> int:
     from train.run import open_run
 
     run = open_run(args.run)
+    use_run(args, args.run)
     check_request(args, run)
     folder = args.folder or run.dataset
     dataset = read_dataset(folder, choices_of(args, run.plan, folder))

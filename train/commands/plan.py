@@ -10,6 +10,7 @@ from medseg import record
 from medseg.byte_sizes import parse_size
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
+from train.commands.code_options import use_files
 from train.commands.folder_options import add_folder_options, choices_of, repeated
 from train.plan import Plan, load_plan
 
@@ -30,7 +31,7 @@ def add_plan(subparsers) -> None:
     parser.add_argument("--plan", type=Path, help="with --check: also verify this plan against the dataset")
     parser.add_argument("--explain", action="store_true", help="say for each decision which rule made it")
     add_folder_options(parser)
-    parser.add_argument("--model", help="network, see zoo models (default: unet or unet3d)")
+    parser.add_argument("--model", help="network, see zoo models, or my_nets.py:name (default: unet or unet3d)")
     parser.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: 5)")
     parser.add_argument("--seed", type=int, default=0, help="of split and training (default: 0)")
     parser.add_argument("--patch", type=_sizes, help="voxels per axis, such as 64x64x32")
@@ -85,6 +86,8 @@ def run_plan(args) -> int:
     from train.planning import make_plan
 
     out = args.out or Path("plan.json")
+    named = f" --model {args.model}" if args.model and ".py:" in args.model else ""
+    use_files(args)
     check_request(args, out)
     dataset = read_dataset(args.folder, choices_of(args), args.groups)
     inspection = inspect(dataset, progress=not args.json)
@@ -122,7 +125,7 @@ def run_plan(args) -> int:
         print(explanation(plan))
     print(f"\nwritten to {out}" + ("" if args.explain else "; --explain tells why"))
     next_command(
-        f"zoo train {args.folder}{repeated(args)} --plan {out} --fold 0 --out runs/{args.folder.resolve().name}"
+        f"zoo train {args.folder}{repeated(args)} --plan {out}{named} --fold 0 --out runs/{args.folder.resolve().name}"
     )
     return 0
 

@@ -9,6 +9,7 @@ from imaging.labels import Label
 from medseg.command import next_command
 from medseg.errors import UsageError
 from train.chances import parse_chances, with_chances
+from train.commands.code_options import add_code, use_files, use_run
 from train.commands.folder_options import add_folder_options, choices_of
 from train.plan import Network, Plan, load_plan
 
@@ -51,7 +52,7 @@ def add_train(subparsers) -> None:
     )
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--plan", type=Path, help="plan.json to follow; made from the dataset by default")
-    parser.add_argument("--model", help="network, see zoo models; the plan's by default")
+    parser.add_argument("--model", help="network, see zoo models, or my_nets.py:name; the plan's by default")
     parser.add_argument(
         "--fold",
         help="fold whose cases are held back (default: 0); all, or some as 0,1,2, are trained in turn into "
@@ -65,7 +66,7 @@ def add_train(subparsers) -> None:
     parser.add_argument("--learning-rate", type=float, help="instead of the plan's")
     parser.add_argument("--precision", help="auto, float32, mixed_bfloat16 or mixed_float16, instead of the plan's")
     parser.add_argument("--optimizer", help="adamw or sgd (with Nesterov momentum), instead of the plan's")
-    parser.add_argument("--loss", help="see zoo.losses, instead of the plan's")
+    parser.add_argument("--loss", help="see zoo.losses, or keras:Name, or my_losses.py:name, instead of the plan's")
     parser.add_argument("--schedule", help="cosine, poly or constant, after the warm-up, instead of the plan's")
     parser.add_argument("--accumulate", type=int, help="batches averaged for one step of the optimizer")
     parser.add_argument("--class-weights", type=_weights, help="factors in the loss, background first: 0.5,1,2")
@@ -104,6 +105,7 @@ def add_train(subparsers) -> None:
     parser.add_argument("--seed", type=int, help="instead of the plan's")
     parser.add_argument("--cache", type=Path, help="folder of preprocessed cases (default: the user's cache)")
     parser.add_argument("--resume", action="store_true", help="continue the run in --out")
+    add_code(parser)
     parser.set_defaults(handler=run_train)
 
 
@@ -117,6 +119,8 @@ def run_train(args) -> int:
     from train.planning import make_plan
     from train.resuming import dataset_folder, require_same_folders
 
+    use_files(args)
+    use_run(args, args.out)
     engine = open_engine(args.devices) if is_cluster() else None  # before anything else computes
     chief = engine is None or engine.chief
     several = is_several(args.fold)

@@ -12,7 +12,7 @@ from imaging.recipe import Recipe
 from medseg import command
 from medseg.errors import UsageError
 
-RUN_OPTIONS = ("fold", "mirror")
+RUN_OPTIONS = ("fold", "mirror", "code")
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ def main(argv=None, prog: str = "zoo") -> int:
     )
     predict.add_argument("--fold", help="of a cross-validated run: all, or some as 0,1,2, averaged (default: all)")
     predict.add_argument("--mirror", action="store_true", help="of a run: average over flips along its mirror axes")
+    predict.add_argument("--code", action="store_true", help="of a run: run the Python files that it carries")
     predict.set_defaults(handler=run_predict)
     return command.run(parser, argv)
 
@@ -89,6 +90,11 @@ def run_predict(args) -> None:
         raise UsageError(f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, for Keras")
     if args.trust is not None:
         raise UsageError(f"--trust {args.trust}: of a signed artifact; {args.artifact} is a run: zoo export --sign KEY")
+    if args.code:
+        from zoo.user_code import run_code
+
+        for run in (folder, *folder.glob("fold_*")):
+            run_code(run)
     return edge.cli.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
 
 
