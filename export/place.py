@@ -3,6 +3,7 @@
 import fnmatch
 import os
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge.manifest import MANIFEST
@@ -12,6 +13,21 @@ from medseg.untrusted import read_json
 
 # What exports wrote before manifests listed their files; beside it there may be a model compiled for an NPU.
 _FIRST_SCHEMA = frozenset({MANIFEST, "CARD.md", "report.html", "report.json", "model.onnx", "model.tflite"})
+
+
+def check_places(out, formats: Sequence[str]) -> None:
+    """Require that artifacts of these formats can be written to ``out``, before the minutes that an export takes.
+
+    Args:
+        out: folder that gets one sub-folder a format.
+        formats: names from ``export.FORMATS``.
+
+    Raises:
+        InputError: if they cannot.
+    """
+    check_writable(out)
+    for name in formats:
+        check_place(Path(out) / name)
 
 
 def check_place(folder) -> None:

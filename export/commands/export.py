@@ -110,7 +110,7 @@ def run_export(args) -> int:
     from export.formats import find_format
     from export.forms import check_form
     from export.onnx_options import check_options
-    from export.places import check_places
+    from export.place import check_places
     from export.processor import check_processor
     from export.quantization import check_weights
     from export.ranges import check_method
