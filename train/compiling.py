@@ -42,10 +42,14 @@ def check_loss(plan: Plan) -> None:
     Raises:
         UsageError: naming the field.
     """
+    from zoo import losses
     from zoo.errors import ZooError
     from zoo.losses.others import is_other
 
     name = plan.training.loss
+    if not is_other(name) and name not in losses.list_losses():
+        known = ", ".join((*losses.list_losses(), "keras:Name", "my_losses.py:name"))
+        raise UsageError(f"training.loss {name!r}: accepted are {known}")
     try:
         _loss(plan)
     except ZooError as error:
