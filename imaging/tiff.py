@@ -21,6 +21,9 @@ _MOST_PAGES = 100  # looked at; a chain of hundred thousands takes minutes
 _UNSPECIFIED = 0  # of ExtraSamples
 _MEND = "save the file with LZW, deflate or no compression"
 
+# Remarks of tifffile on odd files would be printed by Python where nobody has set up logging.
+logging.getLogger("tifffile").addHandler(logging.NullHandler())
+
 
 @dataclass(frozen=True)
 class _Page:
@@ -74,8 +77,6 @@ def _open(path, content):
     """The tags of the only page, checked."""
     import tifffile
 
-    # Its remarks on odd files would be printed by Python where nobody has set up logging.
-    logging.getLogger("tifffile").addHandler(logging.NullHandler())
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
             pages = _full_pages(file)

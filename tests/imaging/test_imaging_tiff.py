@@ -1,6 +1,7 @@
 """TIFF files of every make, against tifffile and Pillow."""
 
 import io
+import logging
 import subprocess
 import sys
 import zlib
@@ -255,6 +256,17 @@ def test_pages(tmp_path):
     tifffile.imwrite(path, np.stack([pixels] * 5), imagej=True)
     with pytest.raises(InputError, match=r"a\.tif: holds 5 pages, expected one"):
         read(path)
+
+
+def test_remarks_of_tifffile_are_neither_printed_nor_dearer_with_every_file(tmp_path, capfd):
+    path = tmp_path / "a.tif"
+    path.write_bytes(tiff(RNG.integers(0, 256, (9, 11, 1)), 8, {700: 3, 34377: 1}))  # tags of XMP and Photoshop
+    read(path)
+    before = len(logging.getLogger("tifffile").handlers)
+    for _ in range(5):
+        read(path)
+    assert len(logging.getLogger("tifffile").handlers) == before
+    assert capfd.readouterr() == ("", "")
 
 
 def test_segments_beyond_the_end(tmp_path):
