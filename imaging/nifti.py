@@ -146,7 +146,7 @@ def _unreadable(path, error):
         return InputError(f"{path}: no such file; give the path of a NIfTI file")
     if isinstance(error, MemoryError):
         return InputError(f"{path}: is too large for this machine's memory ({error}); resample it or crop it first")
-    if isinstance(error, PermissionError):
+    if isinstance(error, OSError) and error.errno is not None:  # the system's, not gzip's
         return InputError(f"{path}: cannot be read ({error.strerror})")
     reason = str(error).strip().split("\n")[0] or type(error).__name__
     return InputError(f"{path}: cannot be read as NIfTI, it is truncated or damaged ({reason}); copy it again")

@@ -116,6 +116,8 @@ def _fields(path, content):
                     "says too little of where it lies, convert its source again"
                 )
             return fields, version, kind.single_vox_offset
+    if not content:
+        raise InputError(f"{path}: is empty, so it is truncated or damaged; copy or convert it again")
     raise InputError(f"{path}: is not a NIfTI file (its header does not begin like one); copy or convert it again")
 
 
@@ -176,7 +178,8 @@ def _affine(path, fields):
     from nibabel.spatialimages import HeaderDataError
 
     try:
-        affine = world_affine(fields)
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            affine = world_affine(fields)
     except (HeaderDataError, ValueError) as error:  # a quaternion longer than 1, a qfac that is no sign
         reason = str(error).split("\n")[0]
         raise InputError(f"{path}: its header gives voxels no place ({reason}); correct the header") from None

@@ -150,6 +150,19 @@ def test_a_pipe_is_not_waited_for(tmp_path):
         imaging.read(tmp_path / "a.nii.gz")
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("size", [np.nan, np.inf])
+def test_voxel_sizes_that_are_no_number_are_refused_without_a_warning(tmp_path, size):
+    refused(tmp_path, content(header(sform_code=0, qform_code=1, pixdim=[1, *[size] * 3, 1, 1, 1, 1])), "no size")
+
+
+def test_nothing_and_a_loop_of_links(tmp_path):
+    refused(tmp_path, b"", "is empty")
+    (tmp_path / "loop.nii").symlink_to(tmp_path / "loop.nii")
+    with pytest.raises(InputError, match=r"loop\.nii: cannot be read \(Too many levels of symbolic links\)"):
+        imaging.read(tmp_path / "loop.nii")
+
+
 def deflated(start: bytes, megabytes: int) -> bytes:
     """A gzip file of ``start`` and so many MB of zeros, made without holding them."""
     return gzip.compress(start) + gzip.compress(bytes(2**20)) * megabytes
