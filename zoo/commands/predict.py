@@ -122,7 +122,7 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
             raise UsageError(f"--fold {fold}: of a cross-validated run; {folder} is a single one")
         runs, decision = (open_run(folder),), None
     else:
-        runs, decision = open_folds(folder), load_decision(folder)
+        runs, decision = open_folds(folder), load_decision(folder, mirror)
         if fold not in (None, "all"):
             runs = open_folds(folder, fold_numbers(fold, runs[0].plan))
     for run in runs:
