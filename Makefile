@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-machines lint clean
+.PHONY: demo test test-machines lint audit sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
@@ -20,6 +20,15 @@ test-machines: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+# Known faults in the packages that are installed here, by the database of the Python Packaging Authority.
+audit: $(VENV)/.test
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
+	$(BIN)/python -m pip_audit --local --skip-editable
+
+# What the package is made with, as CycloneDX JSON.
+sbom: $(VENV)/.demo
+	$(BIN)/python -P -m export.bom -o bom.json
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

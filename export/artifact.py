@@ -12,7 +12,7 @@ from pathlib import Path
 
 import edge
 from edge.manifest import Manifest
-from export import arena, calibrate, ethos, fitting
+from export import arena, bom, calibrate, ethos, fitting
 from export.attempts import attempt, check_allowed, describe
 from export.card import card
 from export.conversion import Converted, convert
@@ -228,6 +228,7 @@ def write_artifact(
         if fidelity is not None:
             manifest = dataclasses.replace(manifest, fidelity=fidelity.to_dict())
             record.save(temporary / edge.manifest.MANIFEST, manifest)
+        record.write_text(temporary / bom.NAME, bom.artifact_bom(manifest.name, manifest.model, manifest.sha256))
         record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
         write_report(temporary, manifest, converted, fidelity, () if latency is None else latency(temporary))
         files = sorted(set(os.listdir(temporary)) - {edge.manifest.MANIFEST})

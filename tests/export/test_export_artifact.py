@@ -50,7 +50,7 @@ def test_the_folder_is_complete_and_true(artifacts, run, name):
     out, folders, lines = artifacts
     folder = out / name
     assert folder in folders
-    assert {"manifest.json", "CARD.md", FORMATS[name].file} <= set(os.listdir(folder))
+    assert {"manifest.json", "CARD.md", "bom.json", FORMATS[name].file} <= set(os.listdir(folder))
     manifest = edge.load_manifest(folder)
     source = open_source(run)
     assert manifest.recipe == source.recipe

@@ -1,0 +1,173 @@
+"""Files from strangers, one harness for every reader: each ends in one line, soon, in little memory, touching nothing.
+
+An entry is made in a folder of its own and given to a command in a process that has the device's packages loaded; see
+``hostile_server``. What must stay as it is around it is compared afterwards.
+"""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from hostile_artifacts import ARTIFACTS
+from hostile_datasets import DATASETS, PLANS
+from hostile_models import MODELS, PLACES
+from hostile_scans import NO_FILES, SCANS, nifti
+
+HERE = Path(__file__).parent
+PEAK_BYTES = 512 * 2**20
+SECONDS = 5.0
+FLAT = (".png", ".tif", ".jpg")
+
+
+@pytest.fixture(scope="module")
+def server():
+    """The process that forks: a function from command and folder to how it ended."""
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("MEDSEG_")} | {"OMP_NUM_THREADS": "1"}
+    with subprocess.Popen(
+        [sys.executable, str(HERE / "hostile_server.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env=environment,
+        cwd=HERE.parents[1],
+    ) as process:
+
+        def ask(command, folder):
+            print(json.dumps({"command": [str(word) for word in command], "folder": str(folder)}), file=process.stdin)
+            process.stdin.flush()
+            return json.loads(process.stdout.readline())
+
+        yield ask
+        process.stdin.close()
+
+
+@pytest.fixture
+def place(tmp_path):
+    """A folder to work in, beside a file that nobody may touch; checked afterwards."""
+    (tmp_path / "beside").write_text("untouched")
+    work = tmp_path / "work"
+    work.mkdir()
+    yield work
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["beside", "work"]
+    assert (tmp_path / "beside").read_text() == "untouched"
+
+
+def check(ended, place, before):
+    """One line, status 1 or 2, little time and memory, no misdeed, nothing left behind."""
+    said = ended["said"]
+    assert ended["status"] in (1, 2), said[-2000:]
+    assert "Traceback" not in said, said[-3000:]
+    errors = [line for line in said.splitlines() if "error:" in line]
+    assert len(errors) == 1, said[-2000:]
+    assert len(errors[0]) < 1000, errors[0][:2000]
+    assert not set(errors[0]) & set(map(chr, range(32))), errors[0]
+    assert ended["peak"] < PEAK_BYTES, f"{ended['peak'] / 2**20:.0f} MB: {errors[0]}"
+    assert ended["seconds"] < SECONDS, f"{ended['seconds']:.1f} s: {errors[0]}"
+    assert not ended["misdeeds"], ended["misdeeds"]
+    assert "root:" not in said, "the content of /etc/passwd"
+    assert listed(place) - before <= {"out"}, "files left behind"
+
+
+def listed(place) -> set[str]:
+    """Every path below a folder."""
+    return {str(path.relative_to(place)) for path in place.rglob("*")}
+
+
+def ends_in_a_line(server, place, command):
+    before = listed(place)
+    check(server(command, place), place, before)
+
+
+def artifact_for(suffix):
+    """A shipped artifact that takes such scans."""
+    return "unet-hc18" if suffix in FLAT else "unet3d-hippocampus"
+
+
+@pytest.mark.parametrize("name", SCANS)
+def test_scans(server, place, name):
+    suffix, content = SCANS[name]
+    (place / f"scan{suffix}").write_bytes(content())
+    out = "out.png" if suffix in FLAT else "out.nii.gz"
+    ends_in_a_line(server, place, ["zoo-edge", "predict", artifact_for(suffix), f"scan{suffix}", "-o", out])
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", *FLAT])
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_scans_that_are_no_files(server, place, suffix, kind):
+    NO_FILES[kind](place / f"scan{suffix}")
+    command = ["zoo-edge", "predict", artifact_for(suffix), f"scan{suffix}", "-o", "out/"]
+    ends_in_a_line(server, place, command)
+    ends_in_a_line(server, place, ["call", "imaging", "read", f"scan{suffix}"])
+    ends_in_a_line(server, place, ["call", "imaging", "read_labels", f"scan{suffix}"])
+
+
+@pytest.mark.parametrize("name", ARTIFACTS)
+def test_artifacts(server, place, name):
+    ARTIFACTS[name](place / "artifact")
+    (place / "scan.nii").write_bytes(nifti((20, 20, 20)))
+    ends_in_a_line(server, place, ["zoo-edge", "predict", "artifact", "scan.nii", "-o", "out.nii.gz"])
+
+
+def load_words(suffix):
+    if suffix == ".npz":
+        return ["call", "zoo.weights.storage", "read_arrays", "model.npz"]
+    export = ["zoo", "export", f"model{suffix}", "--recipe", "recipe.json", "--format", "tflite-float32"]
+    return [*export, "--no-verify", "--out", "out"]
+
+
+@pytest.mark.parametrize("name", MODELS)
+def test_models(server, place, name):
+    suffix, content = MODELS[name]
+    (place / f"model{suffix}").write_bytes(content())
+    (place / "recipe.json").write_text('{"rank": 2}')
+    ends_in_a_line(server, place, load_words(suffix))
+
+
+@pytest.mark.parametrize(("suffix", "kind", "trap"), PLACES)
+def test_models_that_are_no_files(server, place, suffix, kind, trap):
+    trap(place / f"model{suffix}")
+    (place / "recipe.json").write_text('{"rank": 2}')
+    ends_in_a_line(server, place, load_words(suffix))
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_datasets(server, place, name):
+    DATASETS[name](place / "dataset")
+    ends_in_a_line(server, place, ["zoo", "plan", "dataset", "-o", "out/plan.json"])
+
+
+@pytest.mark.parametrize("name", PLANS)
+def test_plans(server, place, name):
+    (place / "plan.json").write_bytes(PLANS[name]())
+    (place / "run").mkdir()
+    (place / "run" / "plan.json").write_bytes(PLANS[name]())
+    (place / "run" / "run.json").write_text('{"fold": null, "dataset": "d"}')
+    (place / "recipe.json").write_bytes(PLANS[name]())
+    ends_in_a_line(server, place, ["call", "train.run", "open_run", "run"])
+    ends_in_a_line(server, place, ["call", "export.model_source", "open_model", "model.h5", "recipe.json"])
+
+
+def test_there_are_fifty():
+    assert len(SCANS) + len(ARTIFACTS) + len(MODELS) + len(DATASETS) + len(PLANS) >= 50
+
+
+def test_the_harness_can_fail(server, place):
+    (place / "script.py").write_text("import socket\nsocket.create_connection(('127.0.0.1', 9))\n")
+    ended = server(["call", "runpy", "run_path", "script.py"], place)
+    assert [note for note in ended["misdeeds"] if "socket.connect" in note]
+    (place / "script.py").write_text("open('../beside/x', 'w')\n")
+    assert [
+        note for note in server(["call", "runpy", "run_path", "script.py"], place)["misdeeds"] if "beside/x" in note
+    ]
+    (place / "script.py").write_text("b'1' * (1 << 29)\n")
+    assert server(["call", "runpy", "run_path", "script.py"], place)["peak"] > PEAK_BYTES
+    (place / "script.py").write_text("1 / 0\n")
+    ended = server(["call", "runpy", "run_path", "script.py"], place)
+    with pytest.raises(AssertionError):
+        check(ended, place, listed(place))
+    (place / "script.py").write_text("raise KeyError('x')\n")
+    assert "Traceback" in server(["call", "runpy", "run_path", "script.py"], place)["said"]
