@@ -22,7 +22,7 @@ SECONDS_A_FILE = 20
 # What readers of JSON stumble over; bytes changed at random seldom make such words.
 WORDS = (
     "NaN", "-Infinity", "1e999", "1e-320", "99999999999999999999", "-1", "null", "true", "[]", "{}", "[[", "../x",
-    "/etc", "\\u0000", "class_name", "config", "layers", "module", "TFSMLayer", "Lambda", "image", "label",
+    "/etc", "class_name", "config", "layers", "module", "TFSMLayer", "Lambda", "image", "label",
     "training", "folds",
 )  # fmt: skip
 MAX_BYTES = 64 * 1024
