@@ -113,7 +113,9 @@ def watch(folder, notes) -> None:
             said = f"{event} {args!r}"
         elif event == "open" and isinstance(args[0], str | bytes) and isinstance(args[2], int):
             path = os.path.realpath(os.fsdecode(args[0]))
-            if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not path.startswith(own):
+            # The folder itself is opened to write a file that never gets a name (O_TMPFILE).
+            inside = path == folder or path.startswith(own)
+            if args[2] & (os.O_WRONLY | os.O_RDWR | os.O_CREAT) and not inside:
                 said = f"open {path}"
         if said is not None:
             os.write(notes, (said[:300] + "\n").encode("utf-8", "replace"))
