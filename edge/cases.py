@@ -105,7 +105,7 @@ def scans_of(folder, channels: int) -> tuple[tuple[str, tuple[Path, ...]], ...]:
     if channels > 1 and all(None not in parts and parts.keys() & range(channels) for parts in grouped.values()):
         name, parts = next((n, p) for n, p in grouped.items() if set(p) != set(range(channels)))
         present = ", ".join(f"{number:04d}" for number in sorted(parts))
-        raise InputError(f"{folder}: case {name} has channels {present}; accepted are 0000 to {channels - 1:04d}, all")
+        raise InputError(f"{folder}: case {name} has channels {present}; expected 0000 to {channels - 1:04d}, all")
     return tuple((case_name(file), (file,)) for file in files)
 
 

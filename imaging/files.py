@@ -57,7 +57,7 @@ def read(paths, channels: int | None = None) -> Scan:
     """
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
-        raise InputError("no file given; accepted are one, or one per channel")
+        raise InputError("no file given; expected one, or one per channel")
     scans = [_read_one(path, channels if len(files) == 1 else 1) for path in files]
     scans[1:] = [align(scan, scans[0], path, files[0]) for path, scan in zip(files[1:], scans[1:], strict=True)]
     scan = scans[0]

@@ -147,7 +147,7 @@ def prepare_labels(labels: Scan, prepared: Scan, recipe: Recipe) -> Scan:
     """
     if labels.rank != recipe.rank or labels.channels != 1:
         raise InputError(
-            f"label map of shape {labels.voxels.shape}: accepted are {recipe.rank} spatial axes and one channel"
+            f"label map of shape {labels.voxels.shape}: expected {recipe.rank} spatial axes and one channel"
         )
     resized = recipe.spacing is not None or recipe.size is not None
     return Scan(onto(labels.voxels, labels.affine, prepared, 0, is_label=True, antialias=resized), prepared.affine)
@@ -213,7 +213,7 @@ def restore_classes(
 def _on_grid(scores, prepared):
     scores = np.asarray(scores, np.float32)
     if scores.shape[:-1] != prepared.shape:
-        raise InputError(f"scores of shape {scores.shape}: accepted is {prepared.shape} and a class axis")
+        raise InputError(f"scores of shape {scores.shape}: expected {prepared.shape} and a class axis")
     return scores
 
 

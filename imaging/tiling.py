@@ -34,7 +34,7 @@ def tiles(shape, patch, overlap: float) -> list[tuple[slice, ...]]:
 def starts(shape, patch, overlap: float) -> list[list[int]]:
     """First index of every tile along each axis; arguments and errors as for ``tiles``."""
     if not 0 <= overlap <= 0.9:
-        raise InputError(f"overlap {overlap}: accepted is 0 to 0.9")
+        raise InputError(f"overlap {overlap}: expected 0 to 0.9")
     if len(shape) != len(patch) or any(n < p or p < 1 for n, p in zip(shape, patch, strict=True)):
         raise InputError(f"scan of shape {tuple(shape)} is smaller than the patch {tuple(patch)}; pad it first")
     found = []
@@ -101,7 +101,7 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
     """
     patch = tuple(int(p) for p in patch)
     if voxels.ndim != len(patch) + 1:
-        raise InputError(f"voxels of shape {voxels.shape}: accepted are {len(patch)} spatial axes and a channel axis")
+        raise InputError(f"voxels of shape {voxels.shape}: expected {len(patch)} spatial axes and a channel axis")
     padded, inner = pad_to(voxels, patch)
     shape = padded.shape[:-1]
     shares = [_shares(n, p, first) for n, p, first in zip(shape, patch, starts(shape, patch, overlap), strict=True)]
@@ -144,5 +144,5 @@ def _shares(n, p, first):
 def _run(predict, block, patch):
     scores = np.asarray(predict(np.ascontiguousarray(block, np.float32)), np.float32)
     if scores.ndim != len(patch) + 1 or scores.shape[:-1] != patch:
-        raise InputError(f"the network returned shape {scores.shape}; accepted is {patch} and a class axis")
+        raise InputError(f"the network returned shape {scores.shape}; expected {patch} and a class axis")
     return scores

@@ -75,7 +75,7 @@ def test_channels_in_a_folder(folder, tmp_path, names, channels, expected):
 
 def test_a_channel_is_missing(folder, tmp_path):
     touch(folder, "p_0000.nii", "p_0001.nii", "q_0001.nii")
-    with pytest.raises(InputError, match="case q has channels 0001; accepted are 0000 to 0001, all"):
+    with pytest.raises(InputError, match="case q has channels 0001; expected 0000 to 0001, all"):
         find_cases([str(folder)], str(tmp_path / "out"), 2)
 
 

@@ -181,7 +181,7 @@ def test_scan_that_does_not_fit_the_recipe():
         prepare(flat, Recipe(2, channels=3))
     with pytest.raises(InputError, match="label map of shape"):
         prepare_labels(Scan(np.zeros((4, 5, 2)), np.eye(4)), flat, Recipe(2))
-    with pytest.raises(InputError, match=r"scores of shape \(4, 4, 2\): accepted is \(4, 5\) and a class axis"):
+    with pytest.raises(InputError, match=r"scores of shape \(4, 4, 2\): expected \(4, 5\) and a class axis"):
         restore(np.zeros((4, 4, 2)), flat, flat)
 
 

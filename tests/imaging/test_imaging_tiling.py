@@ -40,7 +40,7 @@ def test_order_is_first_axis_slowest():
 
 @pytest.mark.parametrize("overlap", [-0.1, 0.95, 1.0])
 def test_overlap_out_of_range(overlap):
-    with pytest.raises(InputError, match=r"accepted is 0 to 0\.9"):
+    with pytest.raises(InputError, match=r"expected 0 to 0\.9"):
         tiles((8,), (4,), overlap)
 
 
@@ -115,9 +115,9 @@ def test_small_scan_is_padded_with_zeros_on_both_sides():
 
 
 def test_network_of_another_shape():
-    with pytest.raises(InputError, match=r"returned shape \(2, 2, 1\); accepted is \(4, 4\)"):
+    with pytest.raises(InputError, match=r"returned shape \(2, 2, 1\); expected \(4, 4\)"):
         predict_tiled(np.zeros((4, 4, 1)), (4, 4), 0, lambda block: block[::2, ::2])
-    with pytest.raises(InputError, match="accepted are 3 spatial axes"):
+    with pytest.raises(InputError, match="expected 3 spatial axes"):
         predict_tiled(np.zeros((4, 4, 1)), (4, 4, 4), 0, lambda block: block)
 
 
