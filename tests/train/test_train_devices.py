@@ -131,7 +131,7 @@ def test_several_devices_train_as_one_with_their_batches_together(trained, way, 
     for weight, other, start in zip(run.model().weights, one.model().weights, before.weights, strict=True):
         moved = np.abs(other.numpy() - start.numpy()).max()
         assert moved > 1e-3, weight.path
-        # A batch of another size, or statistics of a part of it, would change a step by more than a tenth.
+        # A batch of another size, or statistics of a part of it, would change the kernels by more than a tenth.
         np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=0, atol=0.02 * moved, err_msg=weight.path)
 
 
