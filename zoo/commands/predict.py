@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import edge.cli
+from edge.commands import predict as edge_predict
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from medseg import command
@@ -17,7 +17,7 @@ RUN_OPTIONS = ("fold", "mirror", "code")
 
 @dataclass(frozen=True)
 class RunFacts:
-    """What ``edge.cli`` reads of a manifest, from the plan of a run.
+    """What ``edge.commands.predict`` reads of a manifest, from the plan of a run.
 
     Attributes:
         name: dataset and network.
@@ -68,7 +68,7 @@ def main(argv=None, prog: str = "zoo") -> int:
     """Run ``zoo predict``; returns the exit status."""
     parser = argparse.ArgumentParser(prog=prog)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    predict = edge.cli.add_predict(
+    predict = edge_predict.add_predict(
         commands, "artifact folder, the name of a shipped one, a run folder, or the --out of a zoo train --fold all"
     )
     predict.add_argument("--fold", help="of a cross-validated run: all, or some as 0,1,2, averaged (default: all)")
@@ -85,7 +85,7 @@ def run_predict(args) -> None:
         named = [f"--{name}" for name in RUN_OPTIONS if getattr(args, name)]
         if named:
             raise UsageError(f"{', '.join(named)}: of a run folder; {args.artifact} is none")
-        return edge.cli.predict(args)
+        return edge_predict.predict(args)
     if args.runtime != "auto":
         raise UsageError(f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, for Keras")
     if args.trust is not None:
@@ -95,7 +95,7 @@ def run_predict(args) -> None:
 
         for run in (folder, *folder.glob("fold_*")):
             run_code(run)
-    return edge.cli.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
+    return edge_predict.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
 
 
 def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, threads: int = 2) -> RunSegmenter:

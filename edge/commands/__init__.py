@@ -1,0 +1,1 @@
+"""The sub-commands of ``zoo-edge``, one a file."""

@@ -1,0 +1,29 @@
+"""``zoo-edge info``: what an artifact is."""
+
+import dataclasses
+
+from medseg import command
+
+
+def add_info(commands) -> None:
+    """Add ``info``."""
+    parser = commands.add_parser(
+        "info", help="what an artifact is", description="Check an artifact and say what it is."
+    )
+    parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder, or the name of a shipped one")
+    parser.add_argument("--json", action="store_true", help="print the manifest as JSON")
+    parser.set_defaults(handler=info)
+
+
+def info(args) -> None:
+    """Print what an artifact is."""
+    from edge.manifest import load_manifest
+    from edge.shipped import locate
+    from edge.summary import summary
+
+    manifest = load_manifest(args.artifact)
+    if args.json:
+        return command.emit_json(dataclasses.asdict(manifest))
+    print(summary(manifest, (locate(args.artifact) / manifest.model).stat().st_size))
+    command.next_command(f"zoo-edge predict {args.artifact} SCAN -o OUT")
+    return None
