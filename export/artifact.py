@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import functools
 import os
 import shutil
 import tempfile
@@ -13,10 +14,11 @@ from pathlib import Path
 import edge
 from edge.manifest import Manifest
 from export import arena, bom, calibrate, ethos, fitting
+from export.advice import Tried, advise
 from export.attempts import attempt, check_allowed, describe
 from export.card import card
 from export.conversion import Converted, convert
-from export.fidelity import Fidelity
+from export.errors import FidelityError
 from export.form_choice import check_choice, choose
 from export.formats import find_format
 from export.latency import Latency, by_threads
@@ -29,12 +31,10 @@ from export.ranges import check_method
 from export.report import write_report
 from export.rewrite import check_fit
 from export.source import Source, load_network, open_source
-from export.verification import verifier
+from export.verification import Checked, Rules, Verifier
 from medseg import record
 from medseg.atomic import replace_folder
 from medseg.errors import InputError
-
-MAX_DROP = 0.01
 
 
 @dataclass(frozen=True)
@@ -56,8 +56,9 @@ def export_run(
     out,
     *,
     patch: Sequence[int] | None = None,
-    max_drop: float = MAX_DROP,
+    max_drop: float | None = None,
     verify: bool = True,
+    ship_anyway: bool = False,
     threads: int = 2,
     max_arena: int | None = None,
     target: str | None = None,
@@ -79,8 +80,9 @@ def export_run(
         formats: names from ``export.FORMATS``.
         out: folder that gets one sub-folder a format.
         patch: spatial size of the artifact's input instead of the plan's, voxels.
-        max_drop: the largest drop in mean Dice of any class that is accepted.
-        verify: compare the artifact with the network on the run's validation cases.
+        max_drop: the largest drop in mean Dice of any class, instead of the bounds of ``export.gate``.
+        verify: compare the artifact with the network on the run's validation cases; else on patches only.
+        ship_anyway: write an artifact that is refused too; its manifest, card and report say why it was.
         threads: processor threads for that.
         max_arena: memory that the activations of a TFLite file may need, bytes; with a ``target`` the int8 file is
             held to what Vela plans for it.
@@ -89,8 +91,8 @@ def export_run(
         form: what a 3D network is rewritten into, see ``export.convert``; by default for a ``target`` what Vela reckons
             quickest on it.
         calibration: how the ranges of int8 are found, see ``export.ranges``; "auto" keeps the best of all.
-        allow_float: layers of an int8 artifact that may stay float where it would lose more than ``max_drop``.
-        equalise: channels, see ``export.equalisation``; None: where int8 loses more than ``max_drop`` without.
+        allow_float: layers of an int8 artifact that may stay float where it would lose too much.
+        equalise: channels, see ``export.equalisation``; None: where int8 loses too much without.
         weights: scales of int8 weights, see ``export.convert``.
         processor: that int8 files are made for, see ``export.convert``.
         opset, dynamic: of the ONNX files, see ``export.convert``.
@@ -104,7 +106,8 @@ def export_run(
         FormatError: unknown format, calibration or form, a form of a 2D network, or float layers allowed where nothing
             is int8; known before any work is done.
         PrecisionError: an int8 format would not be int8.
-        FidelityError: the artifact loses more than ``max_drop``; nothing is written for it.
+        FidelityError: the artifact loses too much; nothing is written for it.
+        UnjudgedError: nothing can be said of it, since the network is no better than chance or labels are missing.
         ArenaError: it needs more than ``max_arena``; the message says which patch and width would fit.
         EthosError: operators fall to the processor; the message names them.
     """
@@ -136,14 +139,14 @@ def export_run(
     cases = calibrate.choose(source.training) if any(f.quantized for f in chosen) else ()
     patches = calibrate.patches(source, cases) if cases else []
     calibrated = {"calibration_sha256": calibrate.fingerprint(cases, patches)} if cases else {}
+    checker = Verifier(model, source, Rules(verify, max_drop, threads), tell)
     folders = []
     for kind in chosen:
         tell(f"{kind.name}: converting" + (f", calibrated with {len(cases)} training cases" if kind.quantized else ""))
         used = cases if kind.quantized else ()
-        checker = verifier(model, source, max_drop, threads, tell) if verify else None
         fold = choose(model, kind, source.patch, form, npu, allow_cpu=allow_cpu, max_arena=max_arena, tell=tell)
 
-        def make(method, floats, equalised, kind=kind, fold=fold, used=used, checker=checker):
+        def make(method, floats, equalised, kind=kind, fold=fold, used=used):
             given = patches if kind.quantized else ()
             how = {"method": method, "float_layers": floats, "npu": npu is not None}
             if kind.activations == "int8":
@@ -155,12 +158,18 @@ def export_run(
             extras = _device(model, converted, source, max_arena, npu, allow_cpu, tell)
             extras.facts.update(calibrated if kind.quantized else {})
             names, folder = [case.name for case in used], Path(out) / kind.name
-            return converted, lambda: write_artifact(
-                converted, source, folder, names, checker, extras, latency=by_threads
-            )
 
-        again = (allow_float, tell, equalise) if kind.activations == "int8" else (0, tell)
-        folders.append(attempt(make, calibration, *again))
+            def write(anyway=False):
+                check = functools.partial(checker.check, patches=given, anyway=anyway)
+                return write_artifact(converted, source, folder, names, check, extras, latency=by_threads)
+
+            return converted, write
+
+        again = (allow_float, tell, equalise) if kind.activations == "int8" else (0, tell, False)
+        try:
+            folders.append(attempt(make, calibration, *again, ship_anyway))
+        except FidelityError as error:
+            raise FidelityError(f"{error}; {advise(source, kind, Tried(calibration, allow_float, weights))}") from None
         tell(f"{kind.name}: {folders[-1]} ({(folders[-1] / kind.file).stat().st_size / 1e6:.2f} MB)")
     return folders
 
@@ -192,7 +201,7 @@ def write_artifact(
     source: Source,
     folder,
     calibration: Sequence[str] = (),
-    verify: Callable[[Path], Fidelity] | None = None,
+    verify: Callable[[Path], Checked] | None = None,
     extras: Extras | None = None,
     latency: Callable[[Path], Sequence[Latency]] | None = None,
 ) -> Path:
@@ -203,7 +212,7 @@ def write_artifact(
         source: what it was made from.
         folder: the artifact folder; an artifact that is there already is replaced once the new one is verified.
         calibration: names of the cases that it was calibrated with.
-        verify: called with the finished temporary folder; its result goes into the manifest.
+        verify: called with the temporary folder, which a device can load; its result goes into the manifest.
         extras: what else the folder and the manifest hold.
         latency: called with the finished temporary folder; its result goes into the report.
 
@@ -224,10 +233,13 @@ def write_artifact(
             (temporary / name).write_bytes(data)
         manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file), extras.facts)
         record.save(temporary / edge.manifest.MANIFEST, manifest)
-        fidelity = None if verify is None else verify(temporary)
-        if fidelity is not None:
-            manifest = dataclasses.replace(manifest, fidelity=fidelity.to_dict())
-            record.save(temporary / edge.manifest.MANIFEST, manifest)
+        checked = Checked() if verify is None else verify(temporary)
+        fidelity = checked.fidelity
+        manifest = dataclasses.replace(
+            manifest,
+            source=manifest.source | checked.facts,
+            fidelity={} if fidelity is None else fidelity.to_dict(),
+        )
         record.write_text(temporary / bom.NAME, bom.artifact_bom(manifest.name, manifest.model, manifest.sha256))
         record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
         write_report(temporary, manifest, converted, fidelity, () if latency is None else latency(temporary))

@@ -7,7 +7,7 @@ is what is left after the last.
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from export.errors import FidelityError, FormatError
+from export.errors import FidelityError, FormatError, UnjudgedError
 from export.formats import find_format
 from export.layers import spell
 from medseg import record
@@ -31,31 +31,38 @@ def check_allowed(formats: Sequence[str], allow_float: int, equalise: bool | Non
 
 
 def attempt(
-    make: Callable, method: str, allow_float: int, tell: Callable[[str], None] = print, equalise: bool | None = False
+    make: Callable,
+    method: str,
+    allow_float: int,
+    tell: Callable[[str], None] = print,
+    equalise: bool | None = False,
+    ship_anyway: bool = False,
 ):
     """Convert and verify: all in int8; equalised; then with 1, 2, 4, ... and at last ``allow_float`` layers in float.
 
     Args:
         make: from a calibration method, a number of float layers and whether to equalise to the converted model and a
-            function that verifies and writes it.
+            function that verifies and writes it, and with ``anyway=True`` writes what is refused too.
         method: calibration method.
         allow_float: number of float layers that is not exceeded; 0 does without.
         tell: takes a line of progress.
         equalise: channels, see ``export.equalisation``: at once, never (False), or (None) where int8 without it loses
             too much. Layers become float in the network that agreed better with its calibration.
+        ship_anyway: write the last attempt if all of them lose too much.
 
     Returns:
         What the writing function returns.
 
     Raises:
-        FidelityError: if the last attempt loses too much.
+        FidelityError: if the last attempt loses too much and is not shipped anyway.
+        UnjudgedError: if nothing can be said of the first, and it is not shipped anyway.
     """
     tries = [(0, bool(equalise)), *([(0, True)] if equalise is None else [])]
     tries += [(floats, None) for floats in _counts(allow_float)]
-    kept, failed = None, None
+    kept, failed, write = None, None, None
     for place, (floats, equalised) in enumerate(tries, 1):
         how = (kept.method, floats, kept.equalised) if floats else (method, 0, equalised)
-        converted, write = make(*how)
+        converted, candidate = make(*how)
         what = converted.format.name
         if not floats:
             if equalised:
@@ -71,13 +78,20 @@ def attempt(
         if len(converted.agreement) > 1:
             tried = ", ".join(f"{name} {share:.4%}" for name, share in converted.agreement.items())
             tell(f"{what}: calibrated by {kept.method}; calibration voxels that keep their class: {tried}")
+        write = candidate
         try:
             return write()
+        except UnjudgedError:
+            if ship_anyway:
+                return write(anyway=True)
+            raise
         except FidelityError as error:
             failed = error
             if place < len(tries):
                 then = "layers in float, as allowed" if tries[place][0] else "channels equalised"
                 tell(f"{error}; trying with {then}")
+    if ship_anyway:
+        return write(anyway=True)
     raise failed
 
 

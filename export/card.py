@@ -135,8 +135,9 @@ def _npu(source) -> list[str]:
 
 def _fidelity(manifest) -> list[str]:
     found = manifest.fidelity
+    patches = _sanity(manifest.source.get("sanity"))
     if not found:
-        return ["## Fidelity", "", "Not verified: the export was asked to skip it."]
+        return ["## Fidelity", "", f"Not verified on labelled cases: the export was asked to skip it.{patches}"]
     rows = [
         f"| {name} | {f['dice_network']:.4f} | {f['dice_artifact']:.4f} | {f['dice_drop']:+.4f} "
         f"| {f['worst_drop']:+.4f} ({f['worst_case']}) | {_pair(f, 'hd95', 2)} | {_pair(f, 'nsd', 4)} "
@@ -156,7 +157,28 @@ def _fidelity(manifest) -> list[str]:
         "| class | Dice of the network | Dice of the artifact | drop | worst drop | HD95 mm | NSD | volume change |",
         "|---|---|---|---|---|---|---|---|",
         *rows,
+        *(["", f"No case holds {', '.join(found['unseen'])}: nothing is known of them."] if "unseen" in found else []),
+        *(
+            ["", f"**Refused, and written all the same, as was asked**: {found['refused']}."]
+            if "refused" in found
+            else []
+        ),
+        *(["", patches.strip()] if patches else []),
     ]
+
+
+def _sanity(found) -> str:
+    """A sentence on the calibration patches; artifacts of before they were compared have none."""
+    if not found:
+        return ""
+    text = f" On {found['patches']} patches without labels {found['agreement']:.3%} of voxels have the network's class."
+    if "problem" in found:
+        text += f" {_refused(found['problem'])}"
+    return text
+
+
+def _refused(reason) -> str:
+    return f"**Refused, and written all the same, as was asked**: {reason}."
 
 
 def _pair(label, metric, digits) -> str:

@@ -11,5 +11,9 @@ class FidelityError(InputError):
     """An artifact is not as accurate as the network that it was made from."""
 
 
+class UnjudgedError(InputError):
+    """Nothing can be said of an artifact: its network or the labels give no measure. Another conversion is no help."""
+
+
 class FormatError(UsageError):
     """A format name that does not exist, or that a network cannot have."""

@@ -6,6 +6,8 @@ from dataclasses import dataclass, field
 import numpy as np
 
 import imaging
+from export.gate import judge
+from export.references import read_reference
 from imaging.cases import CaseFiles
 from imaging.labels import Label, Region
 from imaging.regions import mask_of, structure_values
@@ -42,12 +44,15 @@ class LabelScores:
         artifact: scores of the artifact.
         reference_volume: of the reference labels, unit as in ``Scores``.
         dice_between: Dice of the artifact against the network.
+        beyond_chance: how much of what chance leaves the network's Dice reaches: (D - C) / (1 - C), where C is the Dice
+            of as many voxels strewn at random.
     """
 
     network: Scores
     artifact: Scores
     reference_volume: float
     dice_between: float
+    beyond_chance: float
 
     @property
     def drop(self) -> float:
@@ -111,6 +116,8 @@ class LabelFidelity:
         hd95_artifact: the same for the artifact.
         nsd_network: mean normalised surface Dice at ``TOLERANCE_MM``.
         nsd_artifact: the same for the artifact.
+        cases: number of cases whose reference holds the class.
+        beyond_chance: mean over those of ``LabelScores.beyond_chance``; 0 if there is none.
     """
 
     dice_network: float
@@ -123,6 +130,8 @@ class LabelFidelity:
     hd95_artifact: float | None
     nsd_network: float
     nsd_artifact: float
+    cases: int
+    beyond_chance: float
 
 
 @dataclass(frozen=True)
@@ -133,8 +142,10 @@ class Fidelity:
         cases: names of the cases compared; never among those that it was calibrated with.
         labels: by name of the class or region.
         argmax_changed: share of all voxels whose class differs.
-        verdict: "99.9 %", "99 %" or "fail": the share of the network's mean Dice that every class keeps, the two
-            accuracy targets of MLPerf Inference (arXiv:1911.02549).
+        verdict: "99.9 %", "99 %", "fail" or "not judged", see ``export.gate``.
+        reasons: why it is one of the last two.
+        unseen: classes that no case's labels hold, so that nothing is known of them.
+        refused: why the artifact was refused, where it was written all the same, as was asked; else empty.
         per_case: scores of every case, for the report.
         worst: pictures of the case with the largest drop, for the report.
     """
@@ -143,6 +154,9 @@ class Fidelity:
     labels: dict[str, LabelFidelity]
     argmax_changed: float
     verdict: str
+    reasons: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    refused: str = ""
     per_case: tuple[CaseScores, ...] = ()
     worst: WorstCase | None = field(default=None, repr=False, compare=False)
 
@@ -158,6 +172,8 @@ class Fidelity:
             "labels": {name: record.to_dict(label) for name, label in self.labels.items()},
             "argmax_changed": self.argmax_changed,
             "verdict": self.verdict,
+            **{name: list(value) for name in ("reasons", "unseen") if (value := getattr(self, name))},
+            **({"refused": self.refused} if self.refused else {}),
         }
 
 
@@ -184,7 +200,7 @@ def compare(
         regions: structures of several classes, which are compared instead of the classes.
 
     Raises:
-        InputError: if a case has no label file or there are no cases.
+        InputError: if there are no labelled cases, or labels hold values of no class or lie on another grid.
     """
     labelled = [case for case in cases if case.label is not None]
     if not labelled:
@@ -196,7 +212,7 @@ def compare(
     found, worst, order = [], None, (-math.inf, -math.inf)
     for case in progress(labelled) if progress else labelled:
         scan = imaging.read(list(case.images), channels)
-        reference = imaging.align(imaging.read_labels(case.label), scan, case.label, case.images[0]).voxels[..., 0]
+        reference = read_reference(case, scan, labels, ignore)
         one, other = network(scan), artifact(scan)
         if ignore is not None:
             unknown = reference == ignore
@@ -210,7 +226,17 @@ def compare(
         voxels += one.size
     means = {name: _label_fidelity(name, found) for name in members}
     names = tuple(scores.name for scores in found)
-    return Fidelity(names, means, changed / voxels, _verdict(means), tuple(found), worst)
+    judged = judge(means, changed / voxels)
+    return Fidelity(
+        cases=names,
+        labels=means,
+        argmax_changed=changed / voxels,
+        verdict=judged.verdict,
+        reasons=judged.reasons,
+        unseen=judged.unseen,
+        per_case=tuple(found),
+        worst=worst,
+    )
 
 
 def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
@@ -222,7 +248,7 @@ def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
         between = imaging.overlap.dice(other, one)
         before = _scores(one, wanted, spacing, unit)
         after = before if np.array_equal(one, other) else _scores(other, wanted, spacing, unit)
-        found[label] = LabelScores(before, after, volume, between)
+        found[label] = LabelScores(before, after, volume, between, _beyond_chance(before.dice, one, wanted))
     return CaseScores(name, float(np.mean(network != artifact)), found)
 
 
@@ -236,10 +262,17 @@ def _scores(mask, reference, spacing, unit) -> Scores:
     )
 
 
+def _beyond_chance(dice, mask, reference) -> float:
+    found, present = np.mean(mask), np.mean(reference)
+    chance = 2 * found * present / (found + present) if found + present else 0.0
+    return float((dice - chance) / (1 - chance)) if chance < 1 else dice
+
+
 def _label_fidelity(name, cases) -> LabelFidelity:
     scores = [case.labels[name] for case in cases]
     worst = max(range(len(cases)), key=lambda i: scores[i].drop)
     changes = [abs(s.artifact.volume - s.network.volume) / s.network.volume for s in scores if s.network.volume]
+    present = [s for s in scores if s.reference_volume]
     finite = [s for s in scores if math.isfinite(s.network.hd95) and math.isfinite(s.artifact.hd95)]
     before, after = (float(np.mean([getattr(s, which).dice for s in scores])) for which in ("network", "artifact"))
     return LabelFidelity(
@@ -253,11 +286,6 @@ def _label_fidelity(name, cases) -> LabelFidelity:
         hd95_artifact=float(np.mean([s.artifact.hd95 for s in finite])) if finite else None,
         nsd_network=float(np.mean([s.network.nsd for s in scores])),
         nsd_artifact=float(np.mean([s.artifact.nsd for s in scores])),
+        cases=len(present),
+        beyond_chance=float(np.mean([s.beyond_chance for s in present])) if present else 0.0,
     )
-
-
-def _verdict(labels) -> str:
-    kept = min(f.dice_artifact / f.dice_network if f.dice_network else 1.0 for f in labels.values())
-    if kept >= 0.999:
-        return "99.9 %"
-    return "99 %" if kept >= 0.99 else "fail"

@@ -42,21 +42,6 @@ def run_folder(run) -> Path | None:
     return folder if (folder / "run.json").is_file() else None
 
 
-def mend(source: Source, format: str, weights: str = "per-channel") -> str:
-    """What a user can do about an artifact that loses too much."""
-    if find_format(format).activations != "int8":
-        return "train longer, calibrate with more cases, or export float16"
-    folder, scales = run_folder(source), "" if weights == "per-channel" else f" --weights {weights}"
-    if folder is None:
-        return "leave some layers in float with --allow-float 8, calibrate with more cases, or export float16"
-    if source.reference is not None:
-        return "leave some layers in float with --allow-float 8, or fine-tune longer: zoo finetune with more --epochs"
-    return (
-        "leave some layers in float with --allow-float 8, or fine-tune for int8: "
-        f"zoo finetune {folder} --out {folder}-int8{scales}"
-    )
-
-
 def export_finetuned(run, formats: Sequence[str], out, finetune=None, **options) -> list[Path]:
     """``export_run``; a run's int8 artifact that loses too much is made again of the run fine-tuned for int8.
 
@@ -82,7 +67,7 @@ def export_finetuned(run, formats: Sequence[str], out, finetune=None, **options)
     folders, tell = [], options.get("tell", print)
     for name in formats:
         try:
-            folders += export_run(run, [name], out, **options)
+            folders += export_run(run, [name], out, **options | {"ship_anyway": False})
         except FidelityError as error:
             if find_format(name).activations != "int8":
                 raise

@@ -1,9 +1,11 @@
 """An export of a network that no run folder belongs to: a model file, a recipe and a folder of scans."""
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
 from edge.cases import scans_of
+from export.references import check_references
 from export.source import Source, load_network
 from imaging.cases import CaseFiles, by_name, name_clashes, owner, scans_in
 from imaging.labels import Label
@@ -40,7 +42,8 @@ def open_model(
         labels: folder of their label files, of the same names; every third case is then held back from calibration to
             verify the artifact.
         patch: spatial size of the artifact's input, voxels; by default the model's own, if that is fixed.
-        classes: names by class index; by default "background", "class 1", ...
+        classes: names by class index, "liver" or, where its value in label files is another than the index,
+            "liver=255"; by default "background", "class 1", ...
 
     Raises:
         InputError: if a file cannot be read, or network, recipe, patch and labels do not fit together.
@@ -53,12 +56,14 @@ def open_model(
     cases = () if scans is None else _cases(Path(scans), labels, found.channels)
     model = load_network(model_file)
     held = cases[::3] if labels is not None else ()
+    labels_of_classes = _labels(model_file, model, classes)
+    check_references(held, labels_of_classes, found.channels)
     return Source(
         name=model_file.stem,
         recipe=found,
         patch=_patch(model_file, model, found, patch),
         overlap=OVERLAP,
-        labels=_labels(model_file, model, classes),
+        labels=labels_of_classes,
         channels=tuple(f"channel {i}" for i in range(found.channels)),
         training=tuple(case for case in cases if case not in held),
         validation=held,
@@ -128,7 +133,20 @@ def _patch(path, model, recipe, patch) -> tuple[int, ...]:
 
 def _labels(path, model, classes) -> tuple[Label, ...]:
     count = model.outputs[0].shape[-1]
-    names = tuple(classes) or ("background", *(f"class {i}" for i in range(1, count)))
-    if len(names) != count:
-        raise InputError(f"{path}: has {count} classes, {len(names)} names are given: {', '.join(names)}")
-    return tuple(Label(name, i) for i, name in enumerate(names))
+    given = tuple(classes) or ("background", *(f"class {i}" for i in range(1, count)))
+    if len(given) != count:
+        raise InputError(f"{path}: has {count} classes, {len(given)} names are given: {', '.join(given)}")
+    labels = tuple(_label(text, index) for index, text in enumerate(given))
+    for name in ("name", "value"):
+        values = [getattr(label, name) for label in labels]
+        if len(set(values)) < count:
+            raise UsageError(f"classes {' '.join(given)}: expected {count} different {name}s, got {values}")
+    return labels
+
+
+def _label(text, index) -> Label:
+    """From "liver", whose value in label files is the class index, or "liver=255"."""
+    name, equals, value = text.rpartition("=")
+    if equals and re.fullmatch(r"-?\d{1,9}", value):
+        return Label(name, int(value))
+    return Label(text, index)

@@ -74,6 +74,7 @@ def gather(manifest: Manifest, converted: Converted, fidelity: Fidelity | None, 
         "npu": source.get("ethos"),
         "latency": {"machine": machine(), "runs": [record.to_dict(one) for one in latency]},
         "fidelity": None if fidelity is None else _fidelity(fidelity, len(manifest.patch)),
+        "sanity": source.get("sanity", {}),
         "layer_errors": [record.to_dict(error) | {"layer": error.layer} for error in converted.layer_errors],
         "calibration": {
             "cases": list(manifest.calibration),
@@ -106,6 +107,8 @@ def _fidelity(fidelity, rank) -> dict:
     return _finite(
         {
             "verdict": fidelity.verdict,
+            "refused": fidelity.refused,
+            "unseen": list(fidelity.unseen),
             "drop": fidelity.drop,
             "argmax_agreement": 1 - fidelity.argmax_changed,
             "labels": {name: record.to_dict(label) for name, label in fidelity.labels.items()},

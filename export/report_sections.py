@@ -67,7 +67,9 @@ def _tensor(tensor) -> str:
 def _fidelity(facts) -> str:
     found = facts["fidelity"]
     if found is None:
-        return "<h2>Fidelity</h2><p>Not verified: the export was asked to skip it.</p>"
+        return "<h2>Fidelity</h2><p>Not verified on labelled cases: the export was asked to skip it.</p>" + _refused(
+            facts["sanity"].get("problem")
+        )
     heads = ("class", "Dice network", "Dice artifact", "drop", "worst drop", "worst case", "HD95 network",
              "HD95 artifact", "NSD network", "NSD artifact", "volume change")  # fmt: skip
     rows = [
@@ -84,7 +86,14 @@ def _fidelity(facts) -> str:
         f"means by class: verdict <b>{html.escape(found['verdict'])}</b>, {found['argmax_agreement']:.4%} of voxels "
         f"keep their class. NSD at {found['nsd_tolerance_mm']:g} mm; pixels for mm in images without a pixel size.</p>"
         + page.table(heads, rows)
+        + _refused(found["refused"] or facts["sanity"].get("problem"))
     )
+
+
+def _refused(reason) -> str:
+    if not reason:
+        return ""
+    return f"<p><b>Refused, and written all the same, as was asked:</b> {html.escape(reason)}.</p>"
 
 
 def _worst(facts, worst) -> str:

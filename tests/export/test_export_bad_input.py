@@ -7,10 +7,12 @@ from pathlib import Path
 
 import keras
 import pytest
-from export_runs import write_run
+from export_runs import ball_network, write_run
 from keras import layers
 
 import imaging
+from export import artifact
+from export.conversion import convert
 from imaging.scan import Scan
 from zoo.cli import main
 
@@ -85,14 +87,19 @@ def test_sizes_that_do_not_fit(tmp_path, capfd):
     run = write_run(tmp_path, network=network(pooled))
     refused([run, "--format", "tflite-int8", "--patch", 8, 7, 8], tmp_path, capfd, "(8, 7, 8)", "use (8, 8, 8)")
     refused([run, "--format", "tflite-int8", "--patch", 8, 8], tmp_path, capfd, "(8, 8)")
-    refused([run, "--format", "tflite-int8", "--patch", 0, 8, 8], tmp_path, capfd, "0, 8, 8")
+    refused(
+        [run, "--format", "tflite-int8", "--patch", 0, 8, 8],
+        tmp_path,
+        capfd,
+        "--patch 0 8 8: expected sizes of at least 1",
+    )
 
 
 def test_calibration_of_the_wrong_shape(tmp_path, capfd):
     words = saved(tmp_path, shape=(8, 8, 8, 1))
     scan = imaging.read(words[4] / "training_1.nii.gz")
     imaging.write(words[4] / "training_1.nii.gz", Scan(scan.voxels.repeat(2, axis=-1), scan.affine))
-    refused([*words, "--format", "tflite-int8"], tmp_path, capfd, "training_1", "accepted")
+    refused([*words, "--format", "tflite-int8"], tmp_path, capfd, "training_1", "expected 3 axes")
 
 
 def test_calibration_out_of_range(tmp_path, capfd):
@@ -159,7 +166,12 @@ def test_a_disk_that_is_full_at_the_last_file(tmp_path, capfd, monkeypatch):
     refused([run, "--format", "tflite-float32"], tmp_path, capfd, "No space left on device", "cannot be written")
 
 
-def test_accuracy_that_is_lost(tmp_path, capfd):
+def test_accuracy_that_is_lost(tmp_path, capfd, monkeypatch):
+    worse = ball_network(threshold=0.6)
+    monkeypatch.setattr(artifact, "convert", lambda model, *args, **how: convert(worse, *args, **how))
     run = write_run(tmp_path)
-    words = [run, "--format", "tflite-int8", "--max-drop", -1, "--calibration", "minmax"]
-    refused(words, tmp_path, capfd, "mean Dice drops", "accepted is -1")
+    words = [run, "--format", "tflite-int8", "--calibration", "minmax"]
+    advice = "leave --calibration to auto; or leave some layers in float with --allow-float 8; or fine-tune for int8"
+    refused(words, tmp_path, capfd, "verdict fail: mean Dice of ball falls from", "expected at least 99%", advice)
+    refused([*words, "--max-drop", 0.001], tmp_path, capfd, "mean Dice drops by", "(expected at most 0.001)")
+    refused([*words, "--allow-float", 1], tmp_path, capfd, "leave more layers in float with --allow-float 8")
