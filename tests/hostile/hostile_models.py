@@ -153,6 +153,7 @@ MODELS = {
     "h5 values in another file": (".h5", lambda: hdf5(network(_INPUT), _external)),
     "h5 values of another file": (".h5", lambda: hdf5(network(_INPUT), _virtual)),
     "h5 loop of groups": (".h5", lambda: hdf5(None, lambda f: f["model_weights"].__setitem__("g", f["/"]))),
+    "h5 endless heap": (".h5", lambda: _endless()),
     "h5 cut": (".h5", lambda: hdf5(network(_INPUT))[:1000]),
     "h5 empty": (".h5", lambda: b""),
     "keras Lambda": (".keras", lambda: archive(network(_INPUT3, keras_layer("Lambda")))),
@@ -203,6 +204,18 @@ PLACES = [(suffix, kind, trap) for suffix in (".h5", ".keras", ".npz") for kind,
 def _nested(depth):
     start, end = json.dumps(network(_INPUT, "inside")).split('"inside"')
     return start * depth + json.dumps(_INPUT) + end * depth
+
+
+def _endless():
+    """The last object of the heap that holds the attributes, its free space, is 0 bytes long; the library of HDF5 1.14
+    then steps on the spot for ever.
+    """
+    content = bytearray(hdf5(network(_INPUT)))
+    place = content.index(b"GCOL") + 16
+    while content[place : place + 2] != b"\0\0":
+        place += 16 + -(-int.from_bytes(content[place + 8 : place + 16], "little") // 8) * 8
+    content[place + 8 : place + 16] = bytes(8)
+    return bytes(content)
 
 
 def _metadata(content):

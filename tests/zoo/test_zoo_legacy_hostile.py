@@ -80,6 +80,14 @@ def test_weights_that_an_old_file_does_not_hold_take_no_memory(tmp_path):
         zoo.load(tmp_path / "model.h5")
 
 
+@pytest.mark.parametrize("end", ["os.abort()", "os.kill(os.getpid(), 9)", "sys.exit(1)"])
+def test_a_file_that_kills_its_reader_is_told_in_a_line(tmp_path, monkeypatch, end):
+    (tmp_path / "model.h5").write_bytes(b"anything")
+    monkeypatch.setattr("zoo.legacy.reading._CODE", f"import os, sys; {end}")
+    with pytest.raises(LoadError, match=r"model\.h5: not readable as HDF5, the file is damaged: its reader crashed"):
+        zoo.load(tmp_path / "model.h5")
+
+
 def test_weights_are_watched_only_while_a_file_is_opened(tmp_path):
     before = keras.layers.Layer.add_weight
     test_weights_that_an_old_file_does_not_hold_take_no_memory(tmp_path)

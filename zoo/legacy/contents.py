@@ -1,22 +1,18 @@
-"""What a model file holds, read before Keras sees it: its configuration, and how many numbers its weights are."""
+"""What a model file announces, checked before Keras sees it: its classes, and sizes that its weights can have."""
 
 import contextlib
-import io
-import os
-import zipfile
 from collections.abc import Container, Iterator
-from dataclasses import dataclass, field
-from pathlib import Path, PurePosixPath
+from dataclasses import replace
+from pathlib import Path
 
-from medseg.archives import check_zip
 from medseg.errors import InputError
 from medseg.limits import check_bytes
-from medseg.untrusted import MAX_JSON_BYTES, check_regular, open_regular, parse_json, shown
+from medseg.untrusted import check_regular, shown
 from zoo.legacy.allowed import check_classes, layers_of
 from zoo.legacy.errors import LoadError
+from zoo.legacy.reading import Contents, read_archive, read_hdf5
 from zoo.legacy.saved_model_metadata import root_entry
 
-CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # Each layer that Keras builds takes some 100 KB; the largest networks of the zoo name 3,000 classes.
 MAX_CLASSES = 50_000
 # Numbers that a network may have beside those in its file: states of random generators, counters.
@@ -27,21 +23,6 @@ _SIZES = {
     "depth_multiplier", "filters", "input_dim", "kernel_size", "key_dim", "num_classes", "num_heads", "num_thresholds",
     "output_dim", "units",
 }  # fmt: skip
-
-
-@dataclass(frozen=True)
-class Contents:
-    """What was read of a model file.
-
-    Attributes:
-        config: of the model, empty where the file holds none.
-        numbers: how many the arrays in the file hold together.
-        version: of the Keras that wrote it; None if the file does not say.
-    """
-
-    config: dict = field(default_factory=dict)
-    numbers: int = 0
-    version: str | None = None
 
 
 def check_file(path, custom_objects: Container[str] = ()) -> Contents:
@@ -57,8 +38,14 @@ def check_file(path, custom_objects: Container[str] = ()) -> Contents:
     path = Path(path)
     with _named(path):
         check_regular(path)
-        contents = _of_archive(path) if path.suffix == ".keras" else _of_hdf5(path)
-        check_config(contents.config, contents.numbers, custom_objects)
+        if path.suffix == ".keras":
+            archive = read_archive(path)
+            check_config(archive.config, custom_objects)
+            contents = replace(archive, numbers=read_hdf5(path).numbers)
+        else:
+            contents = read_hdf5(path)
+            check_config(contents.config, custom_objects)
+        check_sizes(contents.config, contents.numbers)
     return contents
 
 
@@ -79,16 +66,16 @@ def check_saved_model(folder, custom_objects: Container[str] = ()) -> Contents:
             check_regular(path)
             size += path.stat().st_size
         check_bytes(folder, size, "its weights")
-        check_config(config, size, custom_objects)  # a number has a byte at least
+        check_config(config, custom_objects)
+        check_sizes(config, size)  # a number has a byte at least
     return Contents(config, size)
 
 
-def check_config(config, numbers: int, custom_objects: Container[str] = ()) -> None:
-    """Require a configuration to name only classes that compute, and sizes that the file's weights can have.
+def check_config(config, custom_objects: Container[str] = ()) -> None:
+    """Require a configuration to be a network, and to name only classes that compute.
 
     Args:
         config: as JSON types.
-        numbers: how many the arrays in the file hold together.
         custom_objects: names that the caller passes classes or functions for.
 
     Raises:
@@ -99,7 +86,6 @@ def check_config(config, numbers: int, custom_objects: Container[str] = ()) -> N
         raise LoadError(f"names {count} layers and their parts, expected at most {MAX_CLASSES}; is it a network?")
     _check_networks(config)
     check_classes(config, custom_objects)
-    _check_sizes(config, numbers + SPARE_NUMBERS)
 
 
 @contextlib.contextmanager
@@ -113,80 +99,6 @@ def _named(path) -> Iterator[None]:
         raise LoadError(f"{path}: is too large for this machine's memory") from None
     except OSError as error:
         raise LoadError(f"{path}: cannot be read ({error.strerror or error})") from None
-
-
-def _of_archive(path) -> Contents:
-    try:
-        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-            check_zip(archive, path)
-            for name in archive.namelist():
-                if PurePosixPath(name).is_absolute() or ".." in PurePosixPath(name).parts or "\\" in name:
-                    raise LoadError(f"holds a file '{name[:60]}', which would lie outside; get the file again")
-            config = _json_member(archive, CONFIG)
-            version = _json_member(archive, METADATA).get("keras_version")
-            numbers = _numbers(archive, path) if WEIGHTS in archive.namelist() else 0
-    except (zipfile.BadZipFile, KeyError, NotImplementedError, RuntimeError, EOFError) as error:
-        # What a zip file can be beside damaged: without a member, of an unknown compression, or encrypted.
-        raise LoadError(f"not readable as a Keras archive ({_first_line(error)}); is it whole?") from None
-    except ValueError as error:
-        if isinstance(error, InputError | LoadError):
-            raise
-        raise LoadError(f"not readable as a Keras archive ({_first_line(error)}); is it whole?") from None
-    return Contents(config, numbers, version if isinstance(version, str) else None)
-
-
-def _json_member(archive, name) -> dict:
-    if archive.getinfo(name).file_size > MAX_JSON_BYTES:
-        raise LoadError(f"its {name} has {archive.getinfo(name).file_size} bytes, expected at most {MAX_JSON_BYTES}")
-    data = parse_json(archive.read(name), name)
-    if not isinstance(data, dict):
-        raise LoadError(f"its {name} holds no object; is it whole?")
-    return data
-
-
-def _numbers(archive, path) -> int:
-    member = archive.getinfo(WEIGHTS)
-    with archive.open(member) as weights:
-        # Stored as it is, which Keras does, the member can be read from any place; else it is unpacked first.
-        content = weights if member.compress_type == zipfile.ZIP_STORED else io.BytesIO(weights.read())
-        return _hdf5(content, f"{path}: {WEIGHTS}", member.file_size)[0]
-
-
-def _of_hdf5(path) -> Contents:
-    numbers, attributes = _hdf5(path, path, os.path.getsize(path))
-    config = parse_json(attributes["model_config"], "model_config") if "model_config" in attributes else {}
-    if not isinstance(config, dict):
-        raise LoadError("its model_config holds no object; is it whole?")
-    training = attributes.get("training_config")
-    if training is not None:
-        config = {**config, "training_config": parse_json(training, "training_config")}
-    return Contents(config, numbers, attributes.get("keras_version"))
-
-
-def _hdf5(content, name, size) -> tuple[int, dict[str, str]]:
-    """How many numbers the file holds, and its attributes that are text."""
-    import h5py
-
-    from zoo.legacy.hdf5_check import check_hdf5
-
-    try:
-        with h5py.File(content, "r") as file:
-            numbers = check_hdf5(file, name, size)
-            return numbers, {key: _text(file.attrs, key) for key in file.attrs if _is_text(file.attrs, key)}
-    except (InputError, LoadError):
-        raise
-    except Exception as error:  # what a damaged file makes h5py raise is of many types
-        raise LoadError(f"not readable as HDF5 ({_first_line(error)}); is it whole?") from None
-
-
-def _is_text(attributes, key) -> bool:
-    attribute = attributes.get_id(key)
-    return attribute.shape == () and attribute.dtype.kind in "OS" and attribute.get_storage_size() <= MAX_JSON_BYTES
-
-
-def _text(attributes, key) -> str:
-    value = attributes[key]
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value)
 
 
 def _check_networks(config) -> None:
@@ -208,9 +120,17 @@ def _check_networks(config) -> None:
         waiting.extend(layers)
 
 
-def _check_sizes(config, numbers) -> None:
-    """A layer of so many units has at least as many weights."""
-    waiting = [config]
+def check_sizes(config, numbers: int) -> None:
+    """Require sizes that the file's weights can have: a layer of so many units has at least as many weights.
+
+    Args:
+        config: as JSON types.
+        numbers: how many the arrays in the file hold together.
+
+    Raises:
+        LoadError: naming the layer.
+    """
+    numbers, waiting = numbers + SPARE_NUMBERS, [config]
     while waiting:
         value = waiting.pop()
         if isinstance(value, dict):
@@ -230,7 +150,3 @@ def _product(value) -> int:
             product *= max(1, _product(item))
         return product
     return value if isinstance(value, int) else 0
-
-
-def _first_line(error) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

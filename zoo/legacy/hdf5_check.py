@@ -7,6 +7,7 @@ import h5py
 from medseg.archives import MAX_RATIO, SMALL_BYTES
 from medseg.byte_sizes import spell_size
 from medseg.limits import check_bytes
+from medseg.untrusted import MAX_JSON_BYTES
 from zoo.legacy.errors import LoadError
 
 # Networks of a thousand layers have some ten thousand arrays with their groups.
@@ -21,7 +22,7 @@ class _Sums:
 
 
 def check_hdf5(file: h5py.File, name, size: int) -> int:
-    """Require an HDF5 file to hold what it claims, itself.
+    """Require an HDF5 file to hold what it claims, itself, and read it once.
 
     Args:
         file: the open file.
@@ -36,7 +37,7 @@ def check_hdf5(file: h5py.File, name, size: int) -> int:
             or compressed beyond what weights are), or too many objects.
         InputError: if the arrays are larger than the limit.
     """
-    sums, seen, waiting = _Sums(), set(), [file]
+    sums, seen, waiting, items = _Sums(), set(), [file], [file]
     while waiting:
         group = waiting.pop()
         for key in group:
@@ -54,12 +55,29 @@ def check_hdf5(file: h5py.File, name, size: int) -> int:
                 waiting.append(item)
             elif isinstance(item, h5py.Dataset):
                 _add(item, key, sums)
+            items.append(item)
     check_bytes(name, sums.claimed, "its arrays")
     if sums.claimed > max(SMALL_BYTES, MAX_RATIO * size):
         raise LoadError(
             f"claims arrays of {spell_size(sums.claimed)}, the file has {spell_size(size)}; it is cut short or made up"
         )
+    for item in items:
+        _read(item)
     return sums.numbers
+
+
+def attribute_bytes(attribute) -> int:
+    """What an attribute claims to take; text of open length is not counted."""
+    return attribute.get_space().get_simple_extent_npoints() * attribute.get_type().get_size()
+
+
+def _read(item) -> None:
+    """Everything once, as whoever opens the model will: what the library cannot read is found here."""
+    for key in item.attrs:
+        if attribute_bytes(item.attrs.get_id(key)) <= MAX_JSON_BYTES:
+            item.attrs[key]
+    if isinstance(item, h5py.Dataset) and item.shape is not None:
+        item[()]
 
 
 def _add(dataset, key, sums) -> None:
