@@ -202,7 +202,10 @@ def _to_tflite(model, chosen, patch, calibration, quantize, float_layers, form, 
     patches = [p.reshape(flat.inputs[0].shape) for p in calibration]
     how = {}
     if chosen.activations == "int8":
-        network = quantization.TFLiteNetwork(flat, patches, weights, sparse=form.unit is not None)
+        # Only for NPUs are transposed convolutions kept.
+        network = quantization.TFLiteNetwork(
+            flat, patches, weights, sparse=form.unit is not None, npu=not form.subpixel
+        )
         quantized = quantize(network, patches, float_layers=float_layers)
         data, how = quantized.model, _how(quantized) | {"equalised": moved}
     elif chosen.activations == "int16":

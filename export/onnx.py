@@ -47,6 +47,15 @@ def _erfc(context, node, name, arguments):
     context.make_node("Sub", [one.output[0], error.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype])
 
 
+def _expm1(context, node, name, arguments):
+    """TensorFlow's ELU variants are made of exp(x) - 1 in one, which ONNX lacks."""
+    shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
+    context.remove_node(node.name)
+    power = context.make_node("Exp", [node.input[0]], shapes=[shape], dtypes=[dtype])
+    one = context.make_const(f"{name}_one", np.ones((), np.float32))
+    context.make_node("Sub", [power.output[0], one.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype])
+
+
 def _depth_to_space(context, node, name, arguments):
     """By one transposition that moves runs of channels: ONNX's own operator wants channels first."""
     block, source = node.get_attr_int("block_size"), node.input[0]
@@ -67,7 +76,7 @@ def _depth_to_space(context, node, name, arguments):
 
 
 def _handlers(dynamic):
-    handlers = {"Erfc": (_erfc, [])}
+    handlers = {"Erfc": (_erfc, []), "Expm1": (_expm1, [])}
     return handlers if dynamic else handlers | {"DepthToSpace": (_depth_to_space, [])}
 
 

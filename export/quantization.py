@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export import layers, onnx_integer, openvino_file, tflite_integer
+from export import layers, onnx_integer, openvino_file, tflite_chains, tflite_integer
 from export.errors import FormatError
 from export.formats import find_format
 from export.layers import LayerError
@@ -58,18 +58,20 @@ class TFLiteNetwork:
         patches: representative inputs.
         weights: one of ``WEIGHTS``.
         sparse: kernels of many zeros are stored without them.
+        npu: every operator is quantized, also those of activations that need float, see ``export.elementwise``.
     """
 
-    def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel", sparse: bool = False):
+    def __init__(self, model, patches: Sequence[np.ndarray], weights="per-channel", sparse=False, npu=False):
         self.per_channel = weights == "per-channel"
         self.sparse = sparse
         self.calibrated = tflite_integer.calibrate(model, patches[0])
         self.histograms, self.logits = tflite_integer.histograms(self.calibrated, patches)
+        self.chains = () if npu else tuple(tflite_chains.float_chains(self.calibrated))
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()) -> bytes:
         """The int8 file with the ranges of ``method``."""
         ranged = tflite_integer.with_ranges(self.calibrated, self.histograms, method)
-        return tflite_integer.quantize(ranged, float_layers, self.per_channel, self.sparse)
+        return tflite_integer.quantize(ranged, float_layers, self.per_channel, self.sparse, self.chains)
 
     def run(self, quantized, patches):
         """Its logits, patch by patch."""

@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from export.elementwise import Chain
 from export.errors import PrecisionError
+from export.layers import spell
 from export.memory import give_back
 from export.operators import ARITHMETIC_TFLITE
 from export.ranges import Histogram, Observer, carried, cover
@@ -13,6 +15,8 @@ from export.skip_scales import with_own_scales
 from export.sparse_kernels import with_sparse_kernels
 from export.tensor_groups import tensor_groups
 from export.tflite import failure, frozen, quiet
+from export.tflite_chains import with_ranges_to_quantize
+from export.tflite_file import kinds_of, operators_of, packed, unpacked
 
 MOVES = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE", "SPLIT",
                    "SQUEEZE", "EXPAND_DIMS", "PACK", "UNPACK", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "GATHER",
@@ -49,7 +53,11 @@ def calibrate(model, patch: np.ndarray) -> bytes:
 
 
 def quantize(
-    calibrated: bytes, float_outputs: Sequence[str] = (), per_channel: bool = True, sparse: bool = False
+    calibrated: bytes,
+    float_outputs: Sequence[str] = (),
+    per_channel: bool = True,
+    sparse: bool = False,
+    chains: Sequence[Chain] = (),
 ) -> bytes:
     """Quantize a calibrated file to int8, input and output too; skip connections keep a scale of their own.
 
@@ -58,36 +66,23 @@ def quantize(
         float_outputs: output tensors of the operators that stay float.
         per_channel: a scale for each output channel of the weights, else one for all of them.
         sparse: kernels of many zeros are stored without them.
+        chains: activations that stay float too.
     """
     import tensorflow as tf
     from tensorflow.lite.python.convert import mlir_quantize
     from tensorflow.lite.python.util import modify_model_io_type
 
+    tensors = unpacked(calibrated).subgraphs[0].tensors
+    floats = [*float_outputs, *(tensors[i].name.decode() for chain in chains for i in chain.outputs)]
     with quiet():
-        marked = _without_kept_ranges(calibrated)
-        quantized = mlir_quantize(marked, not per_channel, denylisted_nodes=list(float_outputs) or None)
-        model = _open(modify_model_io_type(quantized, tf.int8, tf.int8))
-    tensors = _open(calibrated).subgraphs[0].tensors
+        marked = with_ranges_to_quantize(calibrated, chains)
+        quantized = mlir_quantize(marked, not per_channel, denylisted_nodes=floats or None)
+        model = unpacked(modify_model_io_type(quantized, tf.int8, tf.int8))
     stored = {tensor.name.decode(): tensor.quantization for tensor in tensors}
     ranges = {n: (float(q.min[0]), float(q.max[0])) for n, q in stored.items() if q is not None and q.min is not None}
-    kinds = _kinds(model)
+    kinds = kinds_of(model)
     model = with_own_scales(model, kinds, ranges)
-    return _packed(with_sparse_kernels(model, kinds) if sparse else model)
-
-
-def _without_kept_ranges(calibrated: bytes) -> bytes:
-    """A calibrated file without the ranges behind average pooling, and where padding is reshaped, which keep a scale.
-
-    With a range of its own there, TensorFlow 2.21's quantizer leaves what follows in float, if that scale is also bound
-    elsewhere: by a strided convolution beside a pooling, or by the padded tensor's other users.
-    """
-    model = _open(calibrated)
-    operators = _operators(calibrated)
-    padded = {outputs[0] for kind, _, outputs in operators if kind == "PAD"}
-    for kind, inputs, (output, *_) in operators:
-        if kind == "AVERAGE_POOL_2D" or (kind == "RESHAPE" and inputs[0] in padded):
-            model.subgraphs[0].tensors[output].quantization = None
-    return _packed(model)
+    return packed(with_sparse_kernels(model, kinds) if sparse else model)
 
 
 def quantize_int16(data: bytes, patches: Sequence[np.ndarray]) -> bytes:
@@ -108,9 +103,9 @@ def quantize_int16(data: bytes, patches: Sequence[np.ndarray]) -> bytes:
 
 def _with_own_biases(data: bytes) -> bytes:
     """A file in which no two operators share a bias: TFLite's quantizer gives it the scale of only one of them."""
-    model = _open(data)
+    model = unpacked(data)
     graph, seen = model.subgraphs[0], set()
-    for (kind, inputs, _), operator in zip(_operators(data), graph.operators, strict=True):
+    for (kind, inputs, _), operator in zip(operators_of(data), graph.operators, strict=True):
         place = {"TRANSPOSE_CONV": 3}.get(kind, 2)
         if kind not in ARITHMETIC_TFLITE or len(inputs) <= place or inputs[place] < 0:
             continue
@@ -122,7 +117,7 @@ def _with_own_biases(data: bytes) -> bytes:
             inputs[place] = len(graph.tensors) - 1
             operator.inputs = inputs
         seen.add(inputs[place])
-    return _packed(model)
+    return packed(model)
 
 
 def histograms(calibrated: bytes, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histogram], list[np.ndarray]]:
@@ -131,8 +126,8 @@ def histograms(calibrated: bytes, patches: Sequence[np.ndarray]) -> tuple[dict[s
     Returns:
         Histograms by tensor name, without those that only move values, and the output for each patch.
     """
-    graph = _open(calibrated).subgraphs[0]
-    moved = {i for op in _operators(calibrated) if op[0] in MOVES for i in op[2]}
+    graph = unpacked(calibrated).subgraphs[0]
+    moved = {i for op in operators_of(calibrated) if op[0] in MOVES for i in op[2]}
     observers, wanted = {}, []
     for i, tensor in enumerate(graph.tensors):
         stored = tensor.quantization
@@ -147,12 +142,18 @@ def histograms(calibrated: bytes, patches: Sequence[np.ndarray]) -> tuple[dict[s
                 observers[name].add(value)
         if graph.outputs[0] in values:
             logits[which] = values[graph.outputs[0]]
+    for name, observer in observers.items():
+        if not np.isfinite([observer.low, observer.high]).all():
+            raise PrecisionError(
+                f"tflite-int8: {spell(name)} holds NaN or infinite values on calibration patches; check that the scans "
+                "are prepared as in training"
+            )
     return {name: observer.histogram() for name, observer in observers.items()}, logits
 
 
 def logits(data: bytes, patches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
     """The output for each patch, real values."""
-    last = _open(data).subgraphs[0].outputs[0]
+    last = unpacked(data).subgraphs[0].outputs[0]
     for _, values in traced(data, [last], patches):
         yield values[last]
 
@@ -179,21 +180,21 @@ def paired(calibrated: bytes, quantized: bytes, patches: Sequence[np.ndarray]) -
 
 def with_ranges(calibrated: bytes, found: dict[str, Histogram], method: str) -> bytes:
     """A calibrated file with the ranges that ``method`` gives instead of the extremes; the logits keep theirs."""
-    model = _open(calibrated)
+    model = unpacked(calibrated)
     graph = model.subgraphs[0]
     names = [tensor.name.decode() for tensor in graph.tensors]
     last = {names[i] for i in graph.outputs}
     ranges = {name: cover(h, "minmax" if name in last else method) for name, h in found.items()}
     moves = [
         ([names[i] for i in inputs if i >= 0], [names[i] for i in outputs])
-        for kind, inputs, outputs in _operators(calibrated)
+        for kind, inputs, outputs in operators_of(calibrated)
         if kind in MOVES
     ]
     for name, (low, high) in carried(ranges, moves).items():
         stored = graph.tensors[names.index(name)].quantization
         if stored is not None and stored.min is not None:
             stored.min, stored.max = [low], [high]
-    return _packed(model)
+    return packed(model)
 
 
 def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray]) -> Iterator:
@@ -209,13 +210,13 @@ def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray]) ->
     """
     from ai_edge_litert.interpreter import Interpreter
 
-    graph = _open(data).subgraphs[0]
+    graph = unpacked(data).subgraphs[0]
     sizes = {i: 4 * int(np.prod(graph.tensors[i].shape)) for i in dict.fromkeys(wanted)}
     for group in tensor_groups(sizes):
-        model = _open(data)
+        model = unpacked(data)
         model.subgraphs[0].outputs = group
         model.signatureDefs = []
-        interpreter = Interpreter(model_content=_packed(model), num_threads=2)
+        interpreter = Interpreter(model_content=packed(model), num_threads=2)
         interpreter.allocate_tensors()
         image = interpreter.get_input_details()[0]
         details = dict(zip(group, interpreter.get_output_details(), strict=True))
@@ -240,37 +241,9 @@ def _real(values, details):
 
 def products(data: bytes) -> list[tuple[str, str, int]]:
     """(kind, output name, output tensor) of each convolution and matrix product, in the order of execution."""
-    tensors = _open(data).subgraphs[0].tensors
+    tensors = unpacked(data).subgraphs[0].tensors
     return [
         (kind, tensors[outputs[0]].name.decode(), outputs[0])
-        for kind, _, outputs in _operators(data)
+        for kind, _, outputs in operators_of(data)
         if kind in ARITHMETIC_TFLITE
     ]
-
-
-def _operators(data) -> list[tuple[str, list[int], list[int]]]:
-    model = _open(data)
-    codes = _kinds(model)
-    return [(codes[op.opcodeIndex], list(op.inputs), list(op.outputs)) for op in model.subgraphs[0].operators]
-
-
-def _kinds(model) -> list[str]:
-    """Operator type of each operator code."""
-    from ai_edge_litert import schema_py_generated as schema
-
-    kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-    return [kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-
-
-def _open(data):
-    from ai_edge_litert import schema_py_generated as schema
-
-    return schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
-
-
-def _packed(model) -> bytes:
-    import flatbuffers
-
-    builder = flatbuffers.Builder(1024)
-    builder.Finish(model.Pack(builder), b"TFL3")
-    return bytes(builder.Output())

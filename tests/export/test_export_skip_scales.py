@@ -7,7 +7,7 @@ from export_running import patches, run
 from keras import layers
 
 import export
-from export import skip_scales, tflite_integer
+from export import skip_scales, tflite_file
 
 SHAPES = {"3D": (4, 8, 8, 2), "2D": (16, 16, 2)}
 
@@ -33,7 +33,7 @@ def u_net(then=None):
 
 def scales(data):
     """(kind, scales of the input tensors, scale of the output) of each operator."""
-    tensors = tflite_integer._open(data).subgraphs[0].tensors
+    tensors = tflite_file.unpacked(data).subgraphs[0].tensors
 
     def scale(i):
         found = tensors[i].quantization
@@ -41,7 +41,7 @@ def scales(data):
 
     return [
         (kind, [scale(i) for i in inputs if i >= 0], scale(outputs[0]))
-        for kind, inputs, outputs in tflite_integer._operators(data)
+        for kind, inputs, outputs in tflite_file.operators_of(data)
     ]
 
 
