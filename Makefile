@@ -28,7 +28,7 @@ audit: $(VENV)/.test
 
 # What the package is made with, as CycloneDX JSON.
 sbom: $(VENV)/.demo
-	$(BIN)/python -P -m export.bom -o bom.json
+	$(BIN)/python -P -m export.artifact.bill_of_materials -o bom.json
 
 $(VENV)/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

@@ -55,7 +55,7 @@ def main():
 def patients(data, labels) -> dict[str, str]:
     """The patient of each case."""
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
-    from train.dataset import open_dataset
+    from train.data.dataset import open_dataset
 
     return {case.name: case.group for case in open_dataset(data, *([labels] if labels else [])).cases}
 

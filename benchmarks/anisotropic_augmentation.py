@@ -55,8 +55,8 @@ def run_folder(out, kind, fold) -> Path:
 def write_plan(args, path):
     """The plan that all follow."""
     from medseg import record
-    from train.dataset import open_dataset
-    from train.planning import make_plan
+    from train.data.dataset import open_dataset
+    from train.planning.planner import make_plan
 
     plan = make_plan(open_dataset(args.data), progress=True)
     training = dataclasses.replace(plan.training, minutes=args.minutes)
@@ -65,10 +65,10 @@ def write_plan(args, path):
 
 def train(args):
     """One training, in this process."""
-    from train.anisotropy import Grid
-    from train.dataset import open_dataset
-    from train.fit import fit
-    from train.plan import load_plan
+    from train.data.dataset import open_dataset
+    from train.fitting.fit import fit
+    from train.input.anisotropy import Grid
+    from train.planning.plan import load_plan
 
     class Cubes(Grid):
         """Voxels that are taken for cubes, of a patch that turns between all its axes."""
@@ -85,9 +85,9 @@ def train(args):
 
 def report(args, folds):
     """Score the runs and print the table."""
-    from train.dataset import open_dataset
-    from train.evaluate import evaluate, mean_scores
-    from train.run import open_run
+    from train.data.dataset import open_dataset
+    from train.evaluation.evaluate import evaluate, mean_scores
+    from train.fitting.run import open_run
 
     dataset = open_dataset(args.data)
     scores = {kind: {} for kind in KINDS}

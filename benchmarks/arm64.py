@@ -185,7 +185,7 @@ class Recorder:
 
     def run(self, patch):
         """As the runner's."""
-        from edge.tensors import quantise
+        from edge.runtime.tensors import quantise
 
         given, answer = self.manifest.input, self.manifest.output
         self.patches.append(quantise(patch, given).reshape(given.shape))
@@ -202,7 +202,7 @@ class Replay:
 
     def run(self, patch):
         """As a runner's; ``patch`` is the one that the next answer is for."""
-        from edge.tensors import dequantise
+        from edge.runtime.tensors import dequantise
 
         logits = dequantise(next(self.answers), self.manifest.output)
         return logits.reshape(*self.manifest.patch, -1)
@@ -261,7 +261,7 @@ def main() -> int:
     sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
     import edge
     import imaging
-    from edge.segmenter import Segmenter
+    from edge.runtime.segmenter import Segmenter
 
     args.work.mkdir(parents=True, exist_ok=True)
     rows = []

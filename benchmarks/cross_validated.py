@@ -19,9 +19,9 @@ def main():
     parser.add_argument("--data", type=Path, required=True, help="dataset folder")
     parser.add_argument("--run", type=Path, action="append", required=True, help="run folder of a fold; repeated")
     args = parser.parse_args()
-    from train.dataset import open_dataset
-    from train.evaluate import evaluate
-    from train.run import open_run
+    from train.data.dataset import open_dataset
+    from train.evaluation.evaluate import evaluate
+    from train.fitting.run import open_run
 
     runs = [open_run(folder) for folder in args.run]
     plan = runs[0].plan

@@ -19,7 +19,7 @@ from quantization_aware import spread_run
 
 from edge.manifest import load_manifest
 from export import export_run
-from export.quantization import WEIGHTS
+from export.quantize.quantization import WEIGHTS
 
 
 def main():

@@ -27,7 +27,7 @@ SMALL = {2: (96, 96), 3: (32, 32, 32)}
 def convert(name, patch, classes, options, form):
     """A registry network as an int8 TFLite file in a form."""
     import zoo
-    from export.conversion import convert
+    from export.conversion.convert import convert
 
     model = zoo.get(name, (*patch, 1), classes=classes, **options)
     noise = np.random.default_rng(0).normal(size=(2, *patch, 1)).astype(np.float32)
@@ -58,8 +58,8 @@ def main() -> int:
     parser.add_argument("--form", action="append", help="of 3D networks: batch, height, channels (default: all)")
     args = parser.parse_args()
     import zoo
-    from export import arena, ethos
-    from export.forms import FOLDS
+    from export.device import arena, ethos
+    from export.rewrite.layouts import FOLDS
     from medseg.byte_sizes import spell_size
 
     targets = [ethos.find_target(name) for name in args.target or ethos.SYSTEMS]

@@ -61,9 +61,9 @@ def train(args, name, fold):
 
 def row(args, name, fold) -> str:
     """The table's line of a set and fold."""
-    from train.dataset import open_dataset
-    from train.evaluate import evaluate
-    from train.run import open_run
+    from train.data.dataset import open_dataset
+    from train.evaluation.evaluate import evaluate
+    from train.fitting.run import open_run
 
     run = open_run(folder(args, name, fold))
     dataset = open_dataset(args.data / name, *SETS[name][1:], labels=run.plan.labels)
@@ -94,8 +94,8 @@ def pixel_error(run, dataset, metrics) -> tuple[float, float]:
     """
     from scipy import ndimage
 
-    from train.predictions import load_prediction
-    from train.reference import read_reference
+    from train.evaluation.predictions import load_prediction
+    from train.evaluation.reference import read_reference
 
     labels = run.plan.labels
     wrong, beside = [], []
@@ -111,7 +111,7 @@ def pixel_error(run, dataset, metrics) -> tuple[float, float]:
 def observers(args, dataset, metrics) -> str:
     """Dice of the second observer's vessels with the first's, over the held-back images."""
     import imaging
-    from imaging.overlap import dice
+    from imaging.measure.overlap import dice
 
     agreement = []
     for name in metrics["cases"]:

@@ -166,7 +166,7 @@ def exported(network: Network, args) -> dict:
     from medseg import record
     from medseg.errors import InputError
     from train import open_dataset
-    from train.pipeline import fold_cases
+    from train.input.pipeline import fold_cases
 
     keras.backend.clear_session()
     folder = args.out / network.folder
@@ -197,7 +197,7 @@ def planned(network: Network, dataset, args):
     """The set's plan, made once, with the network's patch."""
     from medseg import record
     from train import make_plan
-    from train.plan import load_plan
+    from train.planning.plan import load_plan
 
     saved = args.out / f"{network.set}.plan.json"
     if not saved.is_file():
@@ -211,8 +211,8 @@ def trained(network: Network, dataset, plan, folder: Path, args) -> None:
     """Build the network with its package, train it for so many minutes, and save it."""
     import keras
 
-    from train.cache import cache_cases
-    from train.pipeline import batches, fold_cases
+    from train.input.cache import cache_cases
+    from train.input.pipeline import batches, fold_cases
 
     model = network.build((*network.patch, len(plan.channels)), len(plan.labels))
     if (folder / "model.keras").is_file():
@@ -238,7 +238,7 @@ def trained(network: Network, dataset, plan, folder: Path, args) -> None:
 
 
 def _files(case):
-    from imaging.cases import CaseFiles
+    from imaging.io.cases import CaseFiles
 
     return CaseFiles(case.name, tuple(map(str, case.images)), str(case.label))
 

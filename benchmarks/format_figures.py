@@ -27,8 +27,8 @@ def measure(folder: Path, threads: int, rounds: int) -> dict:
         rounds: timed runs of each.
     """
     import edge
+    from export.device.latency import machine
     from export.formats import FORMATS
-    from export.latency import machine
 
     places = [folder / name for name in FORMATS]
     manifests = {place.name: edge.load_manifest(place) for place in places}
@@ -61,7 +61,7 @@ def main() -> int:
     parser.add_argument("--artifacts", type=Path, help="folder of artifact folders (default: artifacts/RUN)")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=30)
-    parser.add_argument("--out", type=Path, default=ROOT / "export" / "figures.json")
+    parser.add_argument("--out", type=Path, default=ROOT / "export" / "commands" / "figures.json")
     args = parser.parse_args()
     if args.run is None and args.artifacts is None:
         parser.error("give --run or --artifacts")

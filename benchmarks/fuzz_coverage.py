@@ -106,11 +106,11 @@ def reading(name):
         return lambda path: load_manifest(path.parent, verify=False)
     if name == "plan":
         from medseg import record
-        from train.plan import Plan
+        from train.planning.plan import Plan
 
         return lambda path: record.load(path, Plan)
     if name == "dataset":
-        from train.layouts import read
+        from train.data.layouts import read
 
         return lambda path: read(path.parent)
     if name == "npz":

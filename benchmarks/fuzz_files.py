@@ -272,8 +272,8 @@ def _dataset_seeds():
 
 
 def _read_dataset(path):
-    from train import layouts
-    from train.dataset import from_listing
+    from train.data import layouts
+    from train.data.dataset import from_listing
 
     folder = path.parent
     if not (folder / "imagesTr").is_dir():
@@ -287,7 +287,7 @@ def _read_dataset(path):
 
 def _plan_seeds():
     from medseg import record
-    from train.preconditions import stand_in
+    from train.commands.preconditions import stand_in
 
     plans = [stand_in("unet3d"), stand_in("unet")]
     options = {"depth": 3, "strides": [[1, 2, 2], [2, 2, 2]]}
@@ -298,8 +298,8 @@ def _plan_seeds():
 def _read_plan(path):
     from medseg import record
     from train.commands.plan import explanation
-    from train.plan import Plan
-    from train.plan_check import check_plan
+    from train.planning.plan import Plan
+    from train.planning.plan_check import check_plan
     from zoo.errors import ZooError
 
     plan = record.load(path, Plan)

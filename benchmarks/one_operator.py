@@ -98,7 +98,7 @@ def _operator(kind, options, source, weights, result) -> bytes:
 
 def cuts(data: bytes) -> list[Cut]:
     """Every operator of a TFLite file's first graph as a model of its own."""
-    from export.operators import read_tflite
+    from export.conversion.operators import read_tflite
 
     described = read_tflite(data)
     found = []

@@ -57,9 +57,9 @@ def ours(job):
     from pathlib import Path
 
     from medseg.record import from_dict
-    from train.cache import CachedCase
-    from train.pipeline import batches
-    from train.plan import Plan
+    from train.input.cache import CachedCase
+    from train.input.pipeline import batches
+    from train.planning.plan import Plan
 
     cases = [CachedCase(Path(f).name, Path(f), np.load(f"{f}/label.npy", mmap_mode="r").shape) for f in job["cases"]]
     return iter(batches(cases, from_dict(Plan, job["plan"]), training=True))

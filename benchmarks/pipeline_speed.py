@@ -68,11 +68,11 @@ def main():
 
 def prepare(folder: Path, cache):
     """The dataset's plan and its preprocessed training cases of fold 0."""
-    from train.cache import cache_cases
-    from train.dataset import open_dataset
-    from train.pipeline import fold_cases
-    from train.planning import make_plan
-    from train.precision import resolved
+    from train.data.dataset import open_dataset
+    from train.hardware.precision import resolved
+    from train.input.cache import cache_cases
+    from train.input.pipeline import fold_cases
+    from train.planning.planner import make_plan
 
     dataset = open_dataset(folder)
     plan = resolved(make_plan(dataset, progress=True))
@@ -81,7 +81,7 @@ def prepare(folder: Path, cache):
 
 def job_of(plan, cases, workers: int) -> dict:
     """What the processes need to know, as plain JSON types."""
-    from train.anisotropy import grid_of, region
+    from train.input.anisotropy import grid_of, region
 
     return {
         "plan": dataclasses.asdict(plan),
@@ -113,9 +113,9 @@ def waiting(plan, cases, steps: int) -> str:
     """A Markdown table: how long a step of ``keras.fit`` takes and how much of it is waiting for the next batch."""
     import tensorflow as tf
 
-    from train.fit import network, objective, optimizer
-    from train.fused import fuse
-    from train.pipeline import batches
+    from train.fitting.fit import network, objective, optimizer
+    from train.hardware.fused import fuse
+    from train.input.pipeline import batches
 
     model = fuse(network(plan, plan.training.precision))
     model.compile(optimizer=optimizer(plan), **objective(plan, 1), jit_compile=False)

@@ -111,10 +111,10 @@ def exported(run, args) -> dict:
 
 def control(run, data, args) -> Path:
     """The run trained on as long as the fine-tuned one and in the same way, but without fake quantization."""
-    from train.dataset import open_dataset
-    from train.finetuning import finetuning_plan
-    from train.fit import fit
-    from train.run import open_run
+    from train.data.dataset import open_dataset
+    from train.fitting.finetuning import finetuning_plan
+    from train.fitting.fit import fit
+    from train.fitting.run import open_run
 
     opened, out = open_run(run), args.out / "control"
     if not (out / "model.keras").is_file():

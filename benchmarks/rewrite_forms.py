@@ -75,7 +75,8 @@ def files(shape, build, form) -> dict[str, bytes]:
     """The int8 files of a network by runtime."""
     import keras
 
-    from export import onnx, quantization
+    from export.conversion import onnx
+    from export.quantize import quantization
     from export.rewrite import rewrite
 
     image = keras.Input(shape)

@@ -144,7 +144,7 @@ def training_seconds(run: Path) -> float:
 def weights(run: Path) -> list[np.ndarray]:
     """The weights of a finished run's network."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    from train.run import open_run
+    from train.fitting.run import open_run
 
     return open_run(run).model().get_weights()
 

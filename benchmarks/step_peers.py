@@ -29,9 +29,9 @@ def ours(job, plain: bool = False):
     tf.config.threading.set_intra_op_parallelism_threads(job["threads"])
     tf.config.threading.set_inter_op_parallelism_threads(job["threads"])
     from medseg.record import from_dict
-    from train.fit import network, objective, optimizer
-    from train.fused import fuse
-    from train.plan import Plan
+    from train.fitting.fit import network, objective, optimizer
+    from train.hardware.fused import fuse
+    from train.planning.plan import Plan
     from zoo import losses
 
     plan = from_dict(Plan, job["plan"])

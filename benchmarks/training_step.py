@@ -83,7 +83,7 @@ def plan_of(patch, precision: str, batch: int):
     """A plan of unet3d with three classes; data play no part."""
     from imaging.labels import Label
     from imaging.recipe import Recipe
-    from train.plan import Network, Plan, Training
+    from train.planning.plan import Network, Plan, Training
 
     return Plan(
         dataset="none",

@@ -49,8 +49,8 @@ def patches() -> list[np.ndarray]:
 def write(folder: Path, formats=FORMATS, tell=print) -> None:
     """Write the network and its artifacts; what is there already is replaced."""
     import export
-    from export.artifact import write_artifact
-    from export.source import Source
+    from export.artifact.folder import write_artifact
+    from export.source.source import Source
     from imaging.labels import Label
     from imaging.recipe import Recipe
 

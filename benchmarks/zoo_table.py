@@ -89,11 +89,11 @@ def train_entry(name, args) -> None:
         return
     import zoo
     from medseg.errors import UsageError
-    from train.dataset import open_dataset
-    from train.evaluate import patch_predictor, score_cases, segmenter
-    from train.fit import fit
-    from train.pipeline import fold_cases
-    from train.plan import Network
+    from train.data.dataset import open_dataset
+    from train.evaluation.evaluate import patch_predictor, score_cases, segmenter
+    from train.fitting.fit import fit
+    from train.input.pipeline import fold_cases
+    from train.planning.plan import Network
 
     if args.data is None:
         raise UsageError(f"{name}: not trained yet, and --data is missing; give the folder that holds the datasets")
@@ -123,8 +123,8 @@ def _plan(dataset, args):
     """The plan that all entries of a dataset follow, made once."""
     from medseg import record
     from medseg.errors import UsageError
-    from train.plan import load_plan
-    from train.planning import make_plan
+    from train.planning.plan import load_plan
+    from train.planning.planner import make_plan
 
     budget = {"epochs": args.epochs, "steps_per_epoch": args.steps, "batch": args.batch}
     path = args.runs / f"{dataset.folder.name}.plan.json"
@@ -139,7 +139,7 @@ def _plan(dataset, args):
 
 def _fitted(plan):
     """``plan`` with its patch raised to multiples of its network's strides; transformers reduce more than others."""
-    from train.shape_rules import total_stride
+    from train.planning.shape_rules import total_stride
 
     strides = total_stride(plan.network, plan.recipe.rank)
     return dataclasses.replace(plan, patch=tuple(-(-n // s) * s for n, s in zip(plan.patch, strides, strict=True)))
@@ -173,8 +173,8 @@ def export(run, form, out, cases=None) -> dict:
         cases: held-back cases that it is compared with its network on, the first so many.
     """
     from edge.manifest import load_manifest
-    from export.artifact import export_run
-    from export.source import open_source
+    from export.artifact.folder import export_run
+    from export.source.source import open_source
     from medseg.errors import InputError
 
     source = open_source(run)

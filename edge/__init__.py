@@ -14,31 +14,21 @@ guard("edge", "imaging")
 
 _NAMES = {
     "Manifest": "manifest",
-    "Segmentation": "segmenter",
-    "Segmenter": "segmenter",
+    "Segmentation": "runtime.segmenter",
+    "Segmenter": "runtime.segmenter",
     "Tensor": "manifest",
     "areas_mm2": "measure",
-    "check_artifact": "verification",
-    "check_signature": "signature",
-    "compare": "benchmark",
-    "interleave": "benchmark",
-    "load": "segmenter",
+    "check_artifact": "trust.verification",
+    "check_signature": "trust.signature",
+    "compare": "runtime.benchmark",
+    "interleave": "runtime.benchmark",
+    "load": "runtime.segmenter",
     "load_manifest": "manifest",
-    "open_runner": "interpreter",
-    "sign": "signature",
+    "open_runner": "runtime.runner",
+    "sign": "trust.signature",
     "volumes_ml": "measure",
 }
-_MODULES = (
-    "benchmark",
-    "cases",
-    "interpreter",
-    "manifest",
-    "measure",
-    "segmenter",
-    "shipped",
-    "signature",
-    "verification",
-)
+_MODULES = ("cases", "manifest", "measure", "runtime", "shipped")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

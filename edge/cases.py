@@ -5,8 +5,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.cases import case_and_channel, case_name, check_case_name, scans_in
-from imaging.files import NIFTI, SUFFIXES, suffix
+from imaging.io.cases import case_and_channel, case_name, check_case_name, scans_in
+from imaging.io.files import NIFTI, SUFFIXES, suffix
 from medseg.errors import InputError, UsageError
 
 

@@ -8,15 +8,15 @@ guard("export", "zoo", "imaging", "edge")
 
 _NAMES = {
     "FORMATS": "formats",
-    "convert": "conversion",
-    "layer_errors": "conversion",
-    "export_run": "artifact",
-    "footprint": "trial",
-    "open_model": "model_source",
-    "open_source": "source",
-    "pack": "shipping",
+    "convert": "conversion.convert",
+    "layer_errors": "conversion.convert",
+    "export_run": "artifact.folder",
+    "footprint": "device.footprint",
+    "open_model": "source.model_file",
+    "open_source": "source.source",
+    "pack": "release.weight_set",
     "rule": "rewrite",
-    "write_artifact": "artifact",
+    "write_artifact": "artifact.folder",
 }
 
 __all__ = sorted(_NAMES)

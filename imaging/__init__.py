@@ -18,59 +18,28 @@ _NAMES = {
     "Region": "labels",
     "Scan": "scan",
     "UsageError": "medseg.errors",
-    "align": "grid",
-    "axis_codes": "orientation",
-    "onto": "resampling",
+    "align": "geometry.grid",
+    "axis_codes": "geometry.orientation",
+    "onto": "geometry.resampling",
     "prepare": "recipe",
     "prepare_labels": "recipe",
-    "read": "files",
-    "read_labels": "files",
-    "reorient": "orientation",
-    "resample": "resampling",
+    "read": "io.files",
+    "read_labels": "io.files",
+    "reorient": "geometry.orientation",
+    "resample": "geometry.resampling",
     "restore": "recipe",
     "restore_classes": "recipe",
-    "score_case": "scoring",
-    "write": "files",
+    "score_case": "measure.scoring",
+    "write": "io.files",
 }
-_MODULES = (
-    "affine",
-    "calibration",
-    "cleaning",
-    "cases",
-    "components",
-    "detection",
-    "files",
-    "grid",
-    "image",
-    "intensity",
-    "interpolation",
-    "jpeg",
-    "labels",
-    "masks",
-    "nifti",
-    "opencv",
-    "orientation",
-    "overlap",
-    "picture",
-    "png",
-    "recipe",
-    "regions",
-    "resampling",
-    "scan",
-    "scoring",
-    "surface",
-    "tiff",
-    "tiff_segments",
-    "tiling",
-    "volume",
-)
+_MODULES = ("geometry", "intensity", "io", "labels", "measure", "recipe", "scan", "tiling")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 
 
 def __getattr__(name):
     if name in _NAMES:
-        module = _NAMES[name] if "." in _NAMES[name] else f"imaging.{_NAMES[name]}"
+        module = _NAMES[name] if _NAMES[name].startswith("medseg.") else f"imaging.{_NAMES[name]}"
         return getattr(importlib.import_module(module), name)
     if name in _MODULES:
         return importlib.import_module(f"imaging.{name}")

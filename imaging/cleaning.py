@@ -63,7 +63,7 @@ def apply(indices: np.ndarray, chosen: Postprocessing, labels: Sequence[Label], 
 
 def clean(mask: np.ndarray, background: np.ndarray, cleaning: ClassCleaning, spacing) -> np.ndarray:
     """The bool mask of one class, cleaned up; only voxels of the mask ``background`` are gained."""
-    from imaging import components
+    from imaging.measure import components
 
     kept = mask
     if cleaning.largest:

@@ -5,12 +5,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from imaging.affine import moved
-from imaging.components import fill_holes
+from imaging.geometry.affine import moved
+from imaging.geometry.orientation import check_codes, reorient
+from imaging.geometry.resampling import INTERPOLATIONS, check_grid, maps_exactly, onto, resample
 from imaging.intensity import check_clip, check_normalise, clip, normalise
-from imaging.orientation import check_codes, reorient
+from imaging.measure.components import fill_holes
 from imaging.regions import classes_of
-from imaging.resampling import INTERPOLATIONS, check_grid, maps_exactly, onto, resample
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import shown
@@ -58,7 +58,8 @@ class Recipe:
         clip: intensity limits applied first, or None.
         normalise: the intensity normalisation.
         interpolation: of images on their new grid: "linear", averaging where it is coarser, or "cubic", nnU-Net's cubic
-            splines with slices apart where they are thick (see ``imaging.resampling.cubic``). Labels are never mixed.
+            splines with slices apart where they are thick (see ``imaging.geometry.resampling.cubic``). Labels are
+            never mixed.
     """
 
     rank: int

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.nifti_geometry import NiftiGeometry
+from imaging.io.nifti_geometry import NiftiGeometry
 from medseg.errors import InputError, UsageError
 
 

@@ -16,7 +16,7 @@ from zoo.commands.demo import DEVICE
 sys.path.insert(0, str(Path(__file__).parent / "train"))
 from dataset_folders import write_flat, write_msd
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 FORMATS = ("tflite-int8", "onnx-int8", "tflite-float16", "onnx-float32")
 
 

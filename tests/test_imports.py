@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 PACKAGES = {"medseg", "imaging", "zoo", "train", "export", "edge"}
 MAY_IMPORT = {
     "medseg": set(),
@@ -77,5 +77,5 @@ def test_quick_imports(statement):
 
 def test_arrow_test_can_fail(tmp_path):
     bad = tmp_path / "bad.py"
-    bad.write_text("def f():\n    from train.plan import Plan\n    return Plan\n", encoding="utf-8")
+    bad.write_text("def f():\n    from train.planning.plan import Plan\n    return Plan\n", encoding="utf-8")
     assert list(_imported(bad)) == ["train"]

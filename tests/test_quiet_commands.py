@@ -11,7 +11,7 @@ import pytest
 sys.path.insert(0, str(Path(__file__).parent / "train"))
 from tiny import write_dataset
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[1]
 
 # As a command does in a process of its own, for one after the other: TensorFlow is imported once.
 CODE = """

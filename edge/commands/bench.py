@@ -24,7 +24,7 @@ def add_bench(commands) -> None:
 
 def bench(args) -> None:
     """Time artifacts and print the table."""
-    from edge.benchmark import compare, table
+    from edge.runtime.benchmark import compare, table
     from medseg.progress import Bar
 
     with native_logs_hidden() as seen:

@@ -38,7 +38,7 @@ def add_predict(commands, model: str = "artifact folder, or the name of a shippe
 
 def predict(args) -> None:
     """Segment scans and print the volumes."""
-    from edge.segmenter import load
+    from edge.runtime.segmenter import load
 
     with native_logs_hidden():
         segmenter = load(args.artifact, args.threads, args.runtime, args.trust)
@@ -57,7 +57,7 @@ def segment_scans(segmenter, args) -> None:
         UsageError: if the results cannot be written as asked; known before any scan is read.
     """
     from edge.cases import find_cases
-    from imaging.files import NIFTI, suffix
+    from imaging.io.files import NIFTI, suffix
     from medseg.progress import Bar
 
     cases = find_cases(args.scans, args.out, segmenter.manifest.recipe.channels)
@@ -94,7 +94,7 @@ def segment_scans(segmenter, args) -> None:
 def _segment(segmenter, case, bar):
     """Segment one case, write the result and report it."""
     from edge.measure import voxel_counts
-    from imaging.files import read, write
+    from imaging.io.files import read, write
 
     manifest = segmenter.manifest
     scan = read(case.scan[0] if len(case.scan) == 1 else case.scan, manifest.recipe.channels)

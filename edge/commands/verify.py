@@ -25,7 +25,7 @@ def add_verify(commands) -> None:
 
 def verify(args) -> None:
     """Check an artifact and run it once."""
-    from edge.verification import check_artifact
+    from edge.trust.verification import check_artifact
 
     with native_logs_hidden():
         verified = check_artifact(args.artifact, args.threads, args.runtime, args.trust)

@@ -41,10 +41,10 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     import keras
 
-    from export import fitting
-    from export.conversion import convert
-    from export.model_source import is_model
-    from export.source import load_network, open_source
+    from export.conversion.convert import convert
+    from export.device import memory_advice as fitting
+    from export.source.model_file import is_model
+    from export.source.source import load_network, open_source
 
     source, origin, folder = None, fitting.Origin(None, {}), Path(folder)
     if isinstance(model, str | Path):
@@ -82,7 +82,7 @@ def noise(patch, channels: int, count: int = 1) -> np.ndarray:
 
 def _patches(source, patch, channels):
     """Calibration patches, the patch that is run, and in words what they are."""
-    from export import calibrate
+    from export.quantize import calibration as calibrate
 
     cases = () if source is None else (*calibrate.choose(source.training, PATCHES), *source.validation[:1])
     if not cases or not all(Path(image).exists() for case in cases for image in case.images):

@@ -19,7 +19,7 @@ class Peer:
 
     Attributes:
         name: as given to ``--peer``.
-        runtime: file in ``export/peers/``, without its suffix.
+        runtime: file in ``export/bench/runtimes/``, without its suffix.
         packages: what it imports, by the name that pip knows it under.
         what: in words.
         job: what its file is told besides.

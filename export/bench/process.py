@@ -9,7 +9,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
-PEERS = Path(__file__).parents[1] / "peers"
+PEERS = Path(__file__).parent / "runtimes"
 PROJECT = Path(__file__).parents[2]
 
 
@@ -19,8 +19,8 @@ class Contestant:
 
     Attributes:
         name: what it is called.
-        runtime: file in ``export/peers/`` that runs it.
-        job: what that file is told, JSON types; see ``export/peers/__init__.py``.
+        runtime: file in ``export/bench/runtimes/`` that runs it.
+        job: what that file is told, JSON types; see ``export/bench/runtimes/__init__.py``.
         python: interpreter.
         peer: another's runtime, not an artifact.
     """

@@ -1,4 +1,4 @@
-"""One contestant in a process of its own: loads a runtime of ``export/peers/`` and answers requests.
+"""One contestant in a process of its own: loads a runtime of ``export/bench/runtimes/`` and answers requests.
 
     python worker.py RUNTIME.py JOB.json
 

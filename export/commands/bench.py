@@ -40,6 +40,7 @@ def run_bench(args) -> int:
 
     from export.bench import report
     from export.bench.compare import compare
+    from export.bench.peers import choose
     from medseg.atomic import check_writable
     from medseg.command import emit_json
     from medseg.progress import Bar
@@ -51,6 +52,7 @@ def run_bench(args) -> int:
     if args.plot is not None:
         report.check_picture(args.plot)
         check_writable(args.plot.parent, f"--plot {args.plot}")
+    choose(args.peer, args.peers)  # says so if a name is unknown, before anything is looked for
     if args.model is not None and not args.model.exists():
         raise InputError(f"--model {args.model}: no such run folder or saved Keras network")
     bar = Bar("rounds")

@@ -121,19 +121,19 @@ def run_export(args) -> int:
 
     import sys
 
-    from edge.signature import read_private_key, sign
-    from export import ethos
-    from export.arena import check_formats
-    from export.attempts import check_allowed
-    from export.finetuning import check_finetune, export_finetuned
+    from edge.trust.signature import read_private_key, sign
+    from export.artifact.place import check_places
+    from export.conversion.onnx_options import check_options
+    from export.device import ethos
+    from export.device.arena import check_formats
+    from export.device.processor import check_processor
     from export.formats import find_format
-    from export.forms import check_form
-    from export.onnx_options import check_options
-    from export.place import check_places
-    from export.processor import check_processor
-    from export.quantization import check_weights
-    from export.ranges import check_method
-    from export.source import int8_warning
+    from export.quantize.quantization import check_weights
+    from export.quantize.ranges import check_method
+    from export.rewrite.layouts import check_form
+    from export.source.source import int8_warning
+    from export.verify.fine_tuning import check_finetune, export_finetuned
+    from export.verify.retries import check_allowed
     from medseg.byte_sizes import parse_size
     from zoo.user_code import run_code
 
@@ -214,8 +214,8 @@ def run_export(args) -> int:
 
 def _source(args):
     from export.formats import find_format
-    from export.model_source import is_model, open_model
-    from export.source import open_source
+    from export.source.model_file import is_model, open_model
+    from export.source.source import open_source
 
     own = [name for name in ("recipe", "calibration_folder", "labels_folder", "classes") if getattr(args, name)]
     if not is_model(args.run):
@@ -244,7 +244,7 @@ def _source(args):
 
 
 def _list(args) -> int:
-    from export.listing import listed, table
+    from export.commands.listing import listed, table
     from medseg.command import emit_json
 
     rows = listed(args.run, args.out)

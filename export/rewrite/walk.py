@@ -14,7 +14,7 @@ from export.rewrite.emission import Emission, Form, RewriteError, Walk, filled, 
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, placeholders
 from export.rewrite.nested import graph, is_graph
-from export.rewrite.rules import find_rule
+from export.rewrite.rules.builtin import find_rule
 
 
 def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) -> keras.Model:

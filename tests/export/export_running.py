@@ -4,8 +4,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.interpreter import open_runner
 from edge.manifest import Manifest
+from edge.runtime.runner import open_runner
 from imaging.labels import Label
 from imaging.recipe import Recipe
 

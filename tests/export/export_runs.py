@@ -9,7 +9,7 @@ from keras import layers
 
 import imaging
 import zoo
-from imaging.cases import CaseFiles, Cases
+from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label
 from imaging.recipe import Normalise, Recipe
 from imaging.scan import Scan

@@ -147,8 +147,8 @@ def test_plans(server, place, name):
     (place / "run" / "plan.json").write_bytes(PLANS[name]())
     (place / "run" / "run.json").write_text('{"fold": null, "dataset": "d"}')
     (place / "recipe.json").write_bytes(PLANS[name]())
-    ends_in_a_line(server, place, ["call", "train.run", "open_run", "run"])
-    ends_in_a_line(server, place, ["call", "export.model_source", "open_model", "model.h5", "recipe.json"])
+    ends_in_a_line(server, place, ["call", "train.fitting.run", "open_run", "run"])
+    ends_in_a_line(server, place, ["call", "export.source.model_file", "open_model", "model.h5", "recipe.json"])
 
 
 def test_there_are_fifty():

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from train.cache import CachedCase, class_positions
+from train.input.cache import CachedCase, class_positions
 
 
 def write_case(folder, number, shape, foreground=()):

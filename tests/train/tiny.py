@@ -7,9 +7,9 @@ import nibabel
 import numpy as np
 
 from imaging.recipe import Normalise, Recipe
-from train.dataset import open_dataset
-from train.plan import Augmentation, Network, Plan, Training
-from train.split import split
+from train.data.dataset import open_dataset
+from train.planning.plan import Augmentation, Network, Plan, Training
+from train.planning.split import split
 
 STILL = Augmentation(
     rotation_chance=0.0,

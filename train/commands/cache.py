@@ -29,8 +29,8 @@ def add_cache(subparsers) -> None:
 
 def run_cache(args) -> int:
     """Handle ``zoo cache``."""
-    from train.cache import cache_folder
-    from train.cache_store import cache_limit, clear, entries
+    from train.input.cache import cache_folder
+    from train.input.cache_store import cache_limit, clear, entries
 
     root = args.cache or cache_folder()
     if args.action == "list":

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
-from train.public_sets import PUBLIC_SETS
+from train.data.public_sets import PUBLIC_SETS
 
 
 def add_data(subparsers) -> None:
@@ -38,15 +38,15 @@ def run_data(args) -> int:
         return _phantoms(args, out)
     if args.sha256 is not None and not re.fullmatch(r"[0-9a-fA-F]{64}", args.sha256.strip()):
         raise UsageError(f"--sha256 {args.sha256}: expected 64 hexadecimal digits")
-    from train.download import fetch
+    from train.data.download import fetch
 
     folder = fetch(args.name, out, url=args.url, sha256=args.sha256, progress=not args.json)
     return _made(args, folder)
 
 
 def _phantoms(args, out):
-    from train.dataset import open_dataset
-    from train.phantom import best_threshold_dice, make_phantoms
+    from train.data.dataset import open_dataset
+    from train.data.phantom import best_threshold_dice, make_phantoms
 
     make_phantoms(out, args.cases, args.seed, args.unseen)
     dice = best_threshold_dice(open_dataset(out))
@@ -57,7 +57,7 @@ def _phantoms(args, out):
 
 
 def _made(args, folder, **more):
-    from train.dataset import open_dataset
+    from train.data.dataset import open_dataset
 
     dataset = open_dataset(folder)
     if args.json:

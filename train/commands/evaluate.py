@@ -40,9 +40,9 @@ def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from medseg.atomic import check_writable
-    from train.evaluate import evaluate, table
-    from train.folds import fold_numbers, is_several
-    from train.run import open_run
+    from train.evaluation.evaluate import evaluate, table
+    from train.fitting.folds import fold_numbers, is_several
+    from train.fitting.run import open_run
 
     use_run(args, args.run)
     single = (args.run / "plan.json").is_file()
@@ -58,7 +58,7 @@ def run_evaluate(args) -> int:
     dataset = _dataset(args, run)
     metrics = evaluate(run, dataset, fold, mirror=args.mirror, progress=not args.json)
     if not args.no_report:
-        from train.report import write_report
+        from train.evaluation.report import write_report
 
         path = write_report(run, dataset, metrics, run.result_file("report.html", metrics["fold"], args.mirror).name)
     if args.json:
@@ -73,8 +73,8 @@ def run_evaluate(args) -> int:
 
 def _several(args):
     from medseg.atomic import check_writable
-    from train.cross_validation import cross_validate, summary_table
-    from train.folds import fold_numbers, open_folds
+    from train.evaluation.cross_validation import cross_validate, summary_table
+    from train.fitting.folds import fold_numbers, open_folds
 
     runs = every = open_folds(args.run)
     if args.fold not in (None, "all"):
@@ -89,8 +89,8 @@ def _several(args):
     summary = cross_validate(runs, dataset, out, mirror=args.mirror, progress=not args.json)
     following = f"zoo export {runs[0].folder} --format tflite-int8 --out artifacts/{args.run.name}"
     if not args.no_report:
-        from train.cross_report import write_cross_report
-        from train.report import write_report
+        from train.evaluation.cross_report import write_cross_report
+        from train.evaluation.report import write_report
 
         for run in runs:
             metrics = json.loads(run.result_file("metrics.json", mirror=args.mirror).read_text(encoding="utf-8"))
@@ -109,9 +109,9 @@ def _several(args):
 
 def _ensemble(args, runs, dataset):
     from medseg.record import write_text
-    from train.cross_validation import load_decision
-    from train.ensemble import evaluate_ensemble
-    from train.evaluate import table
+    from train.evaluation.cross_validation import load_decision
+    from train.evaluation.ensemble import evaluate_ensemble
+    from train.evaluation.evaluate import table
 
     decision = load_decision(args.run, args.mirror)
     metrics = evaluate_ensemble(
@@ -131,7 +131,7 @@ def _ensemble(args, runs, dataset):
 
 
 def _dataset(args, run):
-    from train.dataset import read_dataset
+    from train.data.dataset import read_dataset
 
     folder = args.folder or run.dataset
     return read_dataset(folder, choices_of(args, run.plan, folder))

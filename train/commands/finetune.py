@@ -37,9 +37,9 @@ def add_finetune(subparsers) -> None:
 def run_finetune(args) -> int:
     """Handle ``zoo finetune``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
-    from train.dataset import read_dataset
-    from train.finetuning import EPOCHS, finetune
-    from train.run import open_run
+    from train.data.dataset import read_dataset
+    from train.fitting.finetuning import EPOCHS, finetune
+    from train.fitting.run import open_run
 
     run = open_run(args.run)
     use_run(args, args.run)
@@ -74,9 +74,9 @@ def check_request(args, run) -> None:
         InputError: if the run has not finished, or nothing can be written to the run folder or the cache.
     """
     from medseg.atomic import check_writable
-    from train.finetuning import EPOCHS, finetuning_plan
-    from train.fit import check
-    from train.preconditions import check_run_folder
+    from train.commands.preconditions import check_run_folder
+    from train.fitting.finetuning import EPOCHS, finetuning_plan
+    from train.fitting.fit import check
 
     run.check_finished()
     check(finetuning_plan(run, args.weights, EPOCHS if args.epochs is None else args.epochs, args.learning_rate))

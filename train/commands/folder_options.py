@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from train.listing import Choices
+from train.data.dataset_json import Choices
 
 
 def add_folder_options(parser, planned: bool = False) -> None:
@@ -34,7 +34,7 @@ def choices_of(args, plan=None, folder=None) -> Choices:
 
     Args:
         args: of a parser with ``add_folder_options``.
-        plan: a ``train.plan.Plan``, or None. Its folders count where the dataset folder has them.
+        plan: a ``train.planning.plan.Plan``, or None. Its folders count where the dataset folder has them.
         folder: the dataset folder, by default ``args.folder``.
     """
     folder = Path(folder or args.folder)

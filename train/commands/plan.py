@@ -12,7 +12,7 @@ from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import use_files
 from train.commands.folder_options import add_folder_options, choices_of, repeated
-from train.plan import Plan, load_plan
+from train.planning.plan import Plan, load_plan
 
 
 def add_plan(subparsers) -> None:
@@ -81,9 +81,9 @@ def run_plan(args) -> int:
     if args.check:
         return _check(args)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # bounds count networks; TensorFlow's notes say nothing here
-    from train.dataset import read_dataset
-    from train.inspection import inspect
-    from train.planning import make_plan
+    from train.data.dataset import read_dataset
+    from train.planning.inspection import inspect
+    from train.planning.planner import make_plan
 
     out = args.out or Path("plan.json")
     named = f" --model {args.model}" if args.model and ".py:" in args.model else ""
@@ -138,9 +138,9 @@ def check_request(args, out) -> None:
         UsageError: for numbers out of range, or of another rank than the model's.
         InputError: if the plan could not be written.
     """
-    from train.grouping import check_groups
-    from train.plan_check import check_plan
-    from train.preconditions import check_plan_file, stand_in
+    from train.commands.preconditions import check_plan_file, stand_in
+    from train.data.grouping import check_groups
+    from train.planning.plan_check import check_plan
 
     plan = stand_in(args.model, folds=args.folds)
     training = {name: getattr(args, name) for name in ("seed", "batch", "epochs") if getattr(args, name) is not None}
@@ -203,7 +203,7 @@ def _explain_file(args):
 
 
 def _check(args):
-    from train.check import check_dataset
+    from train.data.check import check_dataset
 
     plan = load_plan(args.plan) if args.plan else None
     choices = dataclasses.replace(choices_of(args, plan), labels=None)

@@ -8,10 +8,10 @@ from pathlib import Path
 from imaging.labels import Label
 from medseg.command import next_command
 from medseg.errors import UsageError
-from train.chances import parse_chances, with_chances
 from train.commands.code_options import add_code, use_files, use_run
 from train.commands.folder_options import add_folder_options, choices_of
-from train.plan import Network, Plan, load_plan
+from train.input.augmentation_chances import parse_chances, with_chances
+from train.planning.plan import Network, Plan, load_plan
 
 OVERRIDES = (
     "epochs",
@@ -112,12 +112,12 @@ def add_train(subparsers) -> None:
 def run_train(args) -> int:
     """Handle ``zoo train``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
-    from train.dataset import open_dataset, read_dataset
-    from train.devices import is_cluster, open_engine
-    from train.fit import fit
-    from train.folds import fold_numbers, is_several
-    from train.planning import make_plan
-    from train.resuming import dataset_folder, require_same_folders
+    from train.data.dataset import open_dataset, read_dataset
+    from train.fitting.fit import fit
+    from train.fitting.folds import fold_numbers, is_several
+    from train.fitting.resuming import dataset_folder, require_same_folders
+    from train.hardware.devices import is_cluster, open_engine
+    from train.planning.planner import make_plan
 
     use_files(args)
     use_run(args, args.out)
@@ -176,12 +176,12 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
         InputError: if nothing can be written to the run folder or the cache, or there is nothing to start from.
     """
     from medseg.atomic import check_writable
-    from train import preconditions
-    from train.devices import is_cluster, open_engine
-    from train.fit import check, check_fold
-    from train.folds import check_folds, fold_folder, fold_numbers, is_several
-    from train.grouping import check_groups
-    from train.warm_start import check_source
+    from train.commands import preconditions
+    from train.data.grouping import check_groups
+    from train.fitting.fit import check, check_fold
+    from train.fitting.folds import check_folds, fold_folder, fold_numbers, is_several
+    from train.fitting.warm_start import check_source
+    from train.hardware.devices import is_cluster, open_engine
 
     count = len(args.class_weights or ()) or 2
     stand_in_labels = labels or tuple(Label(f"class {value}", value) for value in range(count))
@@ -206,8 +206,8 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
 
 def _begun(args, several):
     """The run to go on with, the first of several; None where there is none yet."""
-    from train.folds import open_folds
-    from train.run import open_run
+    from train.fitting.folds import open_folds
+    from train.fitting.run import open_run
 
     single = (args.out / "plan.json").is_file()
     if any(args.out.glob("fold_*/plan.json")) and not single:
@@ -223,9 +223,9 @@ def _begun(args, several):
 
 
 def _run_folds(args, plan, dataset, folds, engine):
-    from train.cross_report import write_cross_report
-    from train.cross_validation import cross_validate, summary_table
-    from train.folds import fit_folds, open_folds
+    from train.evaluation.cross_report import write_cross_report
+    from train.evaluation.cross_validation import cross_validate, summary_table
+    from train.fitting.folds import fit_folds, open_folds
 
     try:
         fit_folds(plan, dataset, args.out, folds, args.resume, args.cache, devices=engine or args.devices)

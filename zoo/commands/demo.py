@@ -96,8 +96,8 @@ def _demonstrate(args, out):
 def table_rows(data, run, artifacts) -> list[Row]:
     """The rows of the final table: best threshold, float network, artifacts, all on the validation cases of fold 0."""
     import edge
-    from train.dataset import open_dataset
-    from train.phantom import best_threshold_dice
+    from train.data.dataset import open_dataset
+    from train.data.phantom import best_threshold_dice
 
     manifests = {name: edge.manifest.load_manifest(artifacts / name) for name in FORMATS}
     verified = set(manifests["tflite-int8"].fidelity["cases"])

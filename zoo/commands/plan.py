@@ -10,6 +10,6 @@ def main(argv=None, prog: str = "zoo") -> int:
 
 def measure(model, threads: int):
     """``export.footprint``, imported when a plan is bounded by what it measures."""
-    from export.trial import footprint
+    from export.device.footprint import footprint
 
     return footprint(model, threads)

@@ -51,8 +51,8 @@ class RunSegmenter:
         import numpy as np
 
         from edge.measure import areas_mm2, volumes_ml
-        from edge.segmenter import Segmentation
-        from imaging.nifti import smallest
+        from edge.runtime.segmenter import Segmentation
+        from imaging.io.nifti import smallest
 
         began = time.perf_counter()
         indices = self.segment(scan, progress)
@@ -112,10 +112,10 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
         UsageError: for a fold that is not there, or a fold of a single run.
     """
     from imaging.cleaning import apply
-    from train.cross_validation import load_decision
-    from train.ensemble import ensemble_segmenter
-    from train.folds import fold_numbers, open_folds
-    from train.run import open_run
+    from train.evaluation.cross_validation import load_decision
+    from train.evaluation.ensemble import ensemble_segmenter
+    from train.fitting.folds import fold_numbers, open_folds
+    from train.fitting.run import open_run
 
     if (folder / "plan.json").is_file():
         if fold is not None:

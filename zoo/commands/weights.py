@@ -139,7 +139,7 @@ def run_show(args) -> int:
 def run_pack(args) -> int:
     """Handle ``zoo weights pack``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    from export.shipping import About, pack
+    from export.release.weight_set import About, pack
     from medseg import record
     from zoo.errors import unknown
     from zoo.weights import KINDS

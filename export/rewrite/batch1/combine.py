@@ -9,8 +9,8 @@ from keras import layers, ops, tree
 from export.rewrite.batch1 import slices
 from export.rewrite.batch1.volume import Volume
 from export.rewrite.naming import again
-from export.rewrite.operations import ELEMENTWISE
 from export.rewrite.registry import volume_rule
+from export.rewrite.rules.operations import ELEMENTWISE
 
 # Pixels of a plane from which on it saves memory to concatenate slice by slice.
 LARGE = 512

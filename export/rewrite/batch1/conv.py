@@ -8,9 +8,9 @@ from keras.src.ops import nn as operations
 from export.rewrite.batch1 import gap, slices
 from export.rewrite.batch1.pointwise import activated
 from export.rewrite.batch1.volume import Volume, along_depth, along_width
-from export.rewrite.conv import Place, Window, conv2d, depthwise2d, window_of
-from export.rewrite.norm import folded_weights
 from export.rewrite.registry import volume_rule
+from export.rewrite.rules.conv import Place, Window, conv2d, depthwise2d, window_of
+from export.rewrite.rules.norm import folded_weights
 from zoo.blocks.depthwise import DepthwiseConv3D
 
 # Below so many pixels a plane, an NPU spends more on fetching the weights for each slice than on computing.

@@ -6,8 +6,8 @@ import numpy as np
 from keras import ops
 
 from export.rewrite.batch1.volume import Volume
-from export.rewrite.conv import Place, Window, conv2d, depthwise2d
-from export.rewrite.depth import same_padding
+from export.rewrite.rules.conv import Place, Window, conv2d, depthwise2d
+from export.rewrite.rules.depth import same_padding
 
 
 @dataclass(frozen=True)

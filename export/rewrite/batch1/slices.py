@@ -5,8 +5,8 @@ from keras import ops
 
 from export.rewrite.batch1.gap import out_size
 from export.rewrite.batch1.volume import Volume
-from export.rewrite.conv import Place, Window, conv2d
-from export.rewrite.depth import same_padding
+from export.rewrite.rules.conv import Place, Window, conv2d
+from export.rewrite.rules.depth import same_padding
 
 # Fewer input channels leave an NPU's multipliers idle: several output slices are then made at once, by a band matrix.
 NARROW = 16

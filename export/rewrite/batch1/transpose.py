@@ -8,10 +8,10 @@ from keras.src.ops import nn as operations
 from export.rewrite.batch1 import slices
 from export.rewrite.batch1.pointwise import activated
 from export.rewrite.batch1.volume import Volume
-from export.rewrite.conv import Place
-from export.rewrite.conv_transpose import Axis, axes_of, transpose2d
-from export.rewrite.norm import folded_weights
 from export.rewrite.registry import volume_rule
+from export.rewrite.rules.conv import Place
+from export.rewrite.rules.conv_transpose import Axis, axes_of, transpose2d
+from export.rewrite.rules.norm import folded_weights
 
 
 @volume_rule(layers.Conv3DTranspose, folds_batch_norm=True)

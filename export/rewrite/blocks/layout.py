@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 from keras import ops
 
-from export.rewrite import depth
 from export.rewrite.blocks.choice import FEW_CHANNELS
+from export.rewrite.rules import depth
 
 
 @dataclass(frozen=True)

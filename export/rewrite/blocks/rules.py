@@ -8,11 +8,11 @@ from keras import activations, layers, ops
 from export.rewrite.blocks.choice import ONE, gathers, sizes_of
 from export.rewrite.blocks.layout import Blocks, band, gathered, regrouped, stacked, windows
 from export.rewrite.blocks.registry import block_rule
-from export.rewrite.conv import Place, Window, activate, conv2d, window_of
-from export.rewrite.conv_transpose import axes_of, transpose2d
-from export.rewrite.depth import same_padding
 from export.rewrite.emission import keep
-from export.rewrite.norm import folded_weights
+from export.rewrite.rules.conv import Place, Window, activate, conv2d, window_of
+from export.rewrite.rules.conv_transpose import axes_of, transpose2d
+from export.rewrite.rules.depth import same_padding
+from export.rewrite.rules.norm import folded_weights
 
 
 def _pointwise(function) -> bool:

@@ -1,0 +1,1 @@
+"""Whether an artifact and its results can be trusted: checksums, signatures."""

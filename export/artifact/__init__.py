@@ -1,0 +1,1 @@
+"""The artifact folder: model, manifest, card, report and pictures."""

@@ -1,0 +1,187 @@
+"""``CARD.md`` of an artifact: what the manifest says, for people."""
+
+from edge.manifest import Manifest
+from export.conversion.layer_errors import spell
+from export.device import ethos
+from export.rewrite.layouts import FOLDS
+from medseg.byte_sizes import spell_size
+
+
+def card(manifest: Manifest, size: int) -> str:
+    """The card as Markdown.
+
+    Args:
+        manifest: what the artifact holds.
+        size: of the model file, bytes.
+    """
+    source = manifest.source
+    lines = [
+        f"# {manifest.name} ({manifest.format})",
+        "",
+        f"- Model file: `{manifest.model}`, {size / 1e6:.2f} MB, sha256 `{manifest.sha256}`",
+        f"- Network: {source.get('network')}, {source.get('parameters', 0):,} parameters, "
+        f"{source.get('macs', 0) / 1e9:.2f} GMAC a patch, {source.get('int8_share', 0.0):.1%} of them int8",
+        f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
+        *_form(manifest),
+        *_memory(source),
+        f"- Input: {manifest.input.dtype} {manifest.input.shape}",
+        f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits{' of regions' * bool(manifest.regions)}",
+        f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
+        *_regions(manifest),
+        *_training(source),
+        *_calibration(manifest),
+        "",
+        *_fidelity(manifest),
+        "",
+        "Every case, the worst one as a picture, latency and memory: `report.html`; for scripts: `report.json`.",
+        "",
+        "## Operators",
+        "",
+        "| operator | precision | count |",
+        "|---|---|---|",
+        *(
+            f"| {kind} | {precision} | {number} |"
+            for kind, counts in manifest.operators.items()
+            for precision, number in counts.items()
+        ),
+        "",
+        *_npu(source),
+        *_layers(source),
+        "## Run it",
+        "",
+        "```",
+        "zoo-edge predict THIS_FOLDER scan.nii.gz -o segmentation.nii.gz",
+        "```",
+        "",
+        "Not a medical device. Results must be checked by a qualified person before any clinical use.",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _training(source) -> list[str]:
+    """Nothing for a network of another origin, of which it is not known."""
+    if "fold" not in source:
+        return []
+    held = "every case, none held back" if source["fold"] is None else f"all cases but those of fold {source['fold']}"
+    lines = [f"- Trained on: {source['dataset']}, {held}, seed {source['seed']}"]
+    if "finetuned_for" in source:
+        lines.append(
+            f"- Fine-tuned for int8 (quantization-aware, weights {source['finetuned_for']}); compared with the float "
+            "network that this started from"
+        )
+    return lines
+
+
+def _calibration(manifest) -> list[str]:
+    source = manifest.source
+    if not manifest.calibration:
+        return ["- No calibration cases"]
+    lines = [f"- Calibrated with {len(manifest.calibration)} training cases"]
+    if source.get("weights") == "per-tensor":
+        lines.append("- One scale for all weights of a tensor")
+    if "calibration_sha256" in source:
+        lines.append(f"- SHA-256 of their prepared patches: `{source['calibration_sha256']}`")
+    if "calibration_method" in source:
+        tried = ", ".join(f"{name} {share:.4%}" for name, share in source["calibration_agreement"].items())
+        lines[0] += f" by {source['calibration_method']}; voxels of theirs that keep their class: {tried}"
+    if source.get("equalised"):
+        lines.append(f"- Channels equalised, by scales moved between layers: {source['equalised']}")
+    if source.get("float_layers"):
+        lines.append(
+            f"- Float layers, as was allowed: {', '.join(f'`{spell(name)}`' for name in source['float_layers'])}"
+        )
+    return lines
+
+
+def _layers(source) -> list[str]:
+    if not source.get("layer_errors"):
+        return []
+    rows = [f"| `{spell(e['name'])}` | {e['kind']} | {e['sqnr']:.1f} |" for e in source["layer_errors"]]
+    return [
+        "## Layers of largest error",
+        "",
+        "Signal-to-quantization-noise ratio of a layer's output against the float network's, on calibration patches;",
+        "what the layers before it lost is in it.",
+        "",
+        "| output | operator | dB |",
+        "|---|---|---|",
+        *rows,
+        "",
+    ]
+
+
+def _regions(manifest) -> list[str]:
+    if not manifest.regions:
+        return []
+    made = "; ".join(f"{r.name}: values {', '.join(map(str, r.values))}, writes {r.written}" for r in manifest.regions)
+    return [f"- Regions, each where its logit is above 0, a later one over an earlier: {made}"]
+
+
+def _form(manifest) -> list[str]:
+    return [f"- Form: {FOLDS[manifest.form]}"] if manifest.form else []
+
+
+def _memory(source) -> list[str]:
+    if "arena" not in source:
+        return []
+    found = source["arena"]
+    return [f"- Activations: {spell_size(found['size'])} without a delegate, most at `{found['operator']}`"]
+
+
+def _npu(source) -> list[str]:
+    return [*ethos.describe(source["ethos"]), ""] if "ethos" in source else []
+
+
+def _fidelity(manifest) -> list[str]:
+    found = manifest.fidelity
+    patches = _sanity(manifest.source.get("sanity"))
+    if not found:
+        return ["## Fidelity", "", f"Not verified on labelled cases: the export was asked to skip it.{patches}"]
+    rows = [
+        f"| {name} | {f['dice_network']:.4f} | {f['dice_artifact']:.4f} | {f['dice_drop']:+.4f} "
+        f"| {f['worst_drop']:+.4f} ({f['worst_case']}) | {_pair(f, 'hd95', 2)} | {_pair(f, 'nsd', 4)} "
+        f"| {f['volume_change']:.2%} |"
+        for name, f in found["labels"].items()
+    ]
+    if manifest.source.get("fold", 0) is None:
+        which = "that calibration did not see, though the network was trained on them"
+    else:
+        which = "that the network was not trained on"
+    return [
+        "## Fidelity",
+        "",
+        f"On {len(found['cases'])} cases {which}, through the device runtime: verdict {found['verdict']}, "
+        f"{found['argmax_changed']:.3%} of voxels change class.",
+        "",
+        "| class | Dice of the network | Dice of the artifact | drop | worst drop | HD95 mm | NSD | volume change |",
+        "|---|---|---|---|---|---|---|---|",
+        *rows,
+        *(["", f"No case holds {', '.join(found['unseen'])}: nothing is known of them."] if "unseen" in found else []),
+        *(
+            ["", f"**Refused, and written all the same, as was asked**: {found['refused']}."]
+            if "refused" in found
+            else []
+        ),
+        *(["", patches.strip()] if patches else []),
+    ]
+
+
+def _sanity(found) -> str:
+    """A sentence on the calibration patches; artifacts of before they were compared have none."""
+    if not found:
+        return ""
+    text = f" On {found['patches']} patches without labels {found['agreement']:.3%} of voxels have the network's class."
+    if "problem" in found:
+        text += f" {_refused(found['problem'])}"
+    return text
+
+
+def _refused(reason) -> str:
+    return f"**Refused, and written all the same, as was asked**: {reason}."
+
+
+def _pair(label, metric, digits) -> str:
+    """A metric of the network and of the artifact; artifacts of before it was measured have none."""
+    found = [label.get(f"{metric}_{which}") for which in ("network", "artifact")]
+    return " → ".join("-" if value is None else f"{value:.{digits}f}" for value in found)

@@ -1,0 +1,212 @@
+"""The sections of an artifact's HTML report, each from what ``report.json`` holds."""
+
+import html
+
+from export.device import ethos
+from medseg import page
+from medseg.byte_sizes import spell_size
+
+
+def sections(facts: dict, worst: bytes | None) -> list[str]:
+    """HTML of all sections that there is something to say in.
+
+    Args:
+        facts: as ``export.artifact.report.gather`` returns them.
+        worst: PNG of the worst case, or None.
+    """
+    return [
+        _summary(facts),
+        _fidelity(facts),
+        _worst(facts, worst),
+        _cases(facts),
+        _operators(facts),
+        _latency(facts),
+        _memory(facts),
+        _npu(facts),
+        _calibration(facts),
+        _layers(facts),
+        "<h2>Versions</h2>" + page.data(facts["versions"]),
+        "<h2>Next</h2>" + page.text(facts["next"]),
+        "<p class='soft'>Not a medical device. Results must be checked by a qualified person before any clinical use."
+        "</p>",
+    ]
+
+
+def _summary(facts) -> str:
+    network, found = facts["network"], facts["fidelity"]
+    rows = [
+        ("verdict", "not verified" if found is None else found["verdict"]),
+        ("network", network["network"] or ""),
+        ("parameters", f"{network['parameters'] or 0:,}"),
+        ("MACs a patch", f"{facts['macs'] / 1e9:.2f} G"),
+        ("of them int8", f"{facts['int8_share']:.1%}"),
+        ("patch", " × ".join(map(str, facts["patch"]))),
+        ("model file", f"{facts['model']}, {facts['size_bytes'] / 1e6:.2f} MB"),
+        ("sha256", facts["sha256"]),
+        ("input", _tensor(facts["input"])),
+        ("output", _tensor(facts["output"]) + ", logits"),
+        ("classes", ", ".join(f"{label['value']} {label['name']}" for label in facts["labels"])),
+        ("trained on", _trained(network)),
+    ]
+    return page.table(("what", ""), rows, names=2)
+
+
+def _trained(network) -> str:
+    if network["dataset"] is None:
+        return ""
+    fold = network["fold"]
+    return f"{network['dataset']}, " + (
+        "every case, none held back" if fold is None else f"all cases but those of fold {fold}"
+    )
+
+
+def _tensor(tensor) -> str:
+    return f"{tensor['dtype']} {' × '.join(map(str, tensor['shape']))}"
+
+
+def _fidelity(facts) -> str:
+    found = facts["fidelity"]
+    if found is None:
+        return "<h2>Fidelity</h2><p>Not verified on labelled cases: the export was asked to skip it.</p>" + _refused(
+            facts["sanity"].get("problem")
+        )
+    heads = ("class", "Dice network", "Dice artifact", "drop", "worst drop", "worst case", "HD95 network",
+             "HD95 artifact", "NSD network", "NSD artifact", "volume change")  # fmt: skip
+    rows = [
+        (
+            name, f"{f['dice_network']:.4f}", f"{f['dice_artifact']:.4f}", f"{f['dice_drop']:+.4f}",
+            f"{f['worst_drop']:+.4f}", f["worst_case"], _number(f["hd95_network"], "-"),
+            _number(f["hd95_artifact"], "-"), f"{f['nsd_network']:.4f}", f"{f['nsd_artifact']:.4f}",
+            f"{f['volume_change']:.2%}",
+        )
+        for name, f in found["labels"].items()
+    ]  # fmt: skip
+    return (
+        f"<h2>Fidelity</h2><p>On {len(found['cases'])} cases that calibration did not see, through the device runtime, "
+        f"means by class: verdict <b>{html.escape(found['verdict'])}</b>, {found['argmax_agreement']:.4%} of voxels "
+        f"keep their class. NSD at {found['nsd_tolerance_mm']:g} mm; pixels for mm in images without a pixel size.</p>"
+        + page.table(heads, rows)
+        + _refused(found["refused"] or facts["sanity"].get("problem"))
+    )
+
+
+def _refused(reason) -> str:
+    if not reason:
+        return ""
+    return f"<p><b>Refused, and written all the same, as was asked:</b> {html.escape(reason)}.</p>"
+
+
+def _worst(facts, worst) -> str:
+    if worst is None:
+        return ""
+    words = (
+        f"{facts['fidelity']['worst_case']}, the case with the largest drop in Dice, where network and artifact differ "
+        "most. Shaded: reference; solid: float network; dashed: artifact."
+    )
+    return "<h2>Worst case</h2>" + page.figure(page.picture(worst), words)
+
+
+def _cases(facts) -> str:
+    found = facts["fidelity"]
+    if found is None or not found["cases"]:
+        return ""
+    unit = found["volume_unit"]
+    heads = ("case", "class", "Dice network", "Dice artifact", "drop", "between", "HD95 network", "HD95 artifact",
+             "NSD network", "NSD artifact", f"{unit} network", f"{unit} artifact", f"{unit} reference",
+             "voxels kept")  # fmt: skip
+    rows = [
+        (
+            case["name"], label, f"{one['dice']:.4f}", f"{other['dice']:.4f}", f"{one['dice'] - other['dice']:+.4f}",
+            f"{s['dice_between']:.4f}", _number(one["hd95"], "inf"), _number(other["hd95"], "inf"), f"{one['nsd']:.4f}",
+            f"{other['nsd']:.4f}", f"{one['volume']:.4g}", f"{other['volume']:.4g}", f"{s['reference_volume']:.4g}",
+            f"{case['argmax_agreement']:.4%}",
+        )
+        for case in found["cases"]
+        for label, s in case["labels"].items()
+        for one, other in [(s["network"], s["artifact"])]
+    ]  # fmt: skip
+    return (
+        "<h2>All cases</h2><p>Click a heading to sort. “Between” is the Dice of the artifact against the float network."
+        "</p>" + page.table(heads, rows, names=2)
+    )
+
+
+def _operators(facts) -> str:
+    rows = [
+        (row["kind"], row["precision"], row["count"], f"{row['macs'] / 1e6:.1f}", f"{row['share']:.2%}")
+        for row in facts["operators"]
+    ]
+    return f"<h2>Operators</h2><p>{facts['int8_share']:.1%} of the multiply-accumulates are int8.</p>" + page.table(
+        ("operator", "precision", "count", "M MACs", "share of MACs"), rows, names=2
+    )
+
+
+def _latency(facts) -> str:
+    found = facts["latency"]
+    if not found["runs"]:
+        return "<h2>Latency</h2><p>Not measured.</p>"
+    rows = [
+        (
+            one["threads"],
+            f"{one['median_ms']:.2f}",
+            f"{one['min_ms']:.2f}",
+            f"{one['cold_start_ms']:.1f}",
+            one["rounds"],
+        )
+        for one in found["runs"]
+    ]
+    where = found["machine"]
+    return (
+        f"<h2>Latency</h2><p>One patch, thread counts in turn, on the machine that exported: "
+        f"{html.escape(where['processor'])}, {where['cores']} cores. <code>zoo bench</code> measures at length.</p>"
+        + page.table(("threads", "median ms", "min ms", "cold start ms", "rounds"), rows)
+    )
+
+
+def _memory(facts) -> str:
+    found = facts["memory"]
+    if found is None:
+        return "<h2>Memory</h2><p>Activations are planned by the runtime, not by the file.</p>"
+    return (
+        f"<h2>Memory</h2><p>Activations: {spell_size(found['size'])} as LiteRT plans them without a delegate; most, "
+        f"{spell_size(found['alive'])}, at <code>{html.escape(found['operator'])}</code>.</p>"
+    )
+
+
+def _npu(facts) -> str:
+    if facts["npu"] is None:
+        return ""
+    return "<h2>NPU</h2>" + page.text("\n".join(ethos.describe(facts["npu"])))
+
+
+def _calibration(facts) -> str:
+    found = facts["calibration"]
+    if not found["cases"]:
+        return "<h2>Calibration</h2><p>No calibration cases.</p>"
+    parts = [f"<h2>Calibration</h2><p>{len(found['cases'])} training cases"]
+    if found["method"]:
+        parts.append(f", by {html.escape(found['method'])}")
+    parts.append(f". SHA-256 of the prepared patches: <code>{found['sha256']}</code>.</p>")
+    if found["agreement"]:
+        rows = [(name, f"{share:.4%}") for name, share in found["agreement"].items()]
+        parts.append(page.table(("tried", "calibration voxels that keep their class"), rows))
+    if found["equalised"]:
+        parts.append(f"<p>Channels equalised, by scales moved between layers: {found['equalised']}.</p>")
+    if found["float_layers"]:
+        parts.append("<p>Layers that stay float, as was allowed:</p>" + page.text("\n".join(found["float_layers"])))
+    return "".join(parts) + page.text("\n".join(found["cases"]))
+
+
+def _layers(facts) -> str:
+    if not facts["layer_errors"]:
+        return ""
+    rows = [(error["layer"], error["kind"], f"{error['sqnr']:.1f}") for error in facts["layer_errors"]]
+    return (
+        "<h2>Quantization error by layer</h2><p>Signal-to-quantization-noise ratio of a layer's output against the "
+        "float network's, on calibration patches; what the layers before it lost is in it.</p>"
+        + page.table(("output", "operator", "dB"), rows, names=2)
+    )
+
+
+def _number(value, none) -> str:
+    return none if value is None else f"{value:.2f}"

@@ -1,0 +1,31 @@
+"""An artifact folder on LiteRT or ONNX Runtime; loaded in a worker, see ``export/bench/runtimes``."""
+
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from edge.manifest import load_manifest
+from edge.runtime.runner import open_runner as open_artifact
+
+_used = "ai-edge-litert"
+
+
+def prepare(job):
+    """Nothing: an artifact is ready."""
+    manifest = load_manifest(job["artifact"], verify=False)
+    return [{"how": "", "files": [str(Path(job["artifact"]) / manifest.model)]}]
+
+
+def open_runner(job, variant):
+    """A call that runs the patch."""
+    global _used
+    manifest = load_manifest(job["artifact"], verify=False)
+    _used = "onnxruntime" if manifest.format.startswith("onnx-") else "ai-edge-litert"
+    runner, patch = open_artifact(variant["files"][0], manifest, job["threads"]), np.load(job["input"])
+    return lambda: runner.run(patch)
+
+
+def describe():
+    """The runtime and its version."""
+    return {"onnxruntime": "ONNX Runtime", "ai-edge-litert": "LiteRT"}[_used] + f" {metadata.version(_used)}"

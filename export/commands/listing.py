@@ -1,0 +1,150 @@
+"""What ``zoo export --list`` prints: the formats, what each is for, and what it costs."""
+
+import json
+from pathlib import Path
+
+from edge.manifest import MANIFEST, load_manifest
+from export.formats import FORMATS
+from export.source.model_file import is_model
+from export.source.source import open_source
+from medseg.errors import InputError
+
+FIGURES = Path(__file__).with_name("figures.json")
+REFERENCE = "tflite-float32"
+
+
+def figures() -> dict:
+    """What the formats cost on one network, as ``benchmarks/format_figures.py`` measured it; empty where it has not."""
+    return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
+
+
+def listed(run=None, out=None, measured: dict | None = None) -> list[dict]:
+    """The formats, in the order of ``FORMATS``.
+
+    Args:
+        run: run folder or model file whose artifacts are looked for, or None.
+        out: folder of its artifact folders; by default "artifacts/NAME" beside the run's folder and here.
+        measured: as ``figures`` returns it.
+
+    Returns:
+        For each format: name, weights, activations, purpose; ``relative`` with size, ms (shares of ``REFERENCE``) and
+        drop in Dice, on the network of ``figures``; and of this network size_bytes, threads, ms, verdict and drop where
+        there is an artifact, or size_bytes and ms with ``estimated`` where only other artifacts are there. What is not
+        known is None.
+
+    Raises:
+        InputError: if the run is none, or ``out`` holds artifacts of another.
+    """
+    measured = figures() if measured is None else measured
+    shares = _shares(measured)
+    found = {} if run is None and out is None else _artifacts(run, out)
+    rows = []
+    for form in FORMATS.values():
+        row = {name: getattr(form, name) for name in ("name", "weights", "activations", "purpose")}
+        row["relative"] = shares.get(form.name)
+        row |= found.get(form.name) or _estimate(form.name, found, shares)
+        rows.append(row)
+    return rows
+
+
+def _shares(measured) -> dict[str, dict]:
+    formats = measured.get("formats", {})
+    if REFERENCE not in formats:
+        return {}
+    base = formats[REFERENCE]
+    return {
+        name: {
+            "size": one["size_bytes"] / base["size_bytes"],
+            "ms": one["median_ms"] / base["median_ms"],
+            "drop": one["drop"],
+        }
+        for name, one in formats.items()
+    }
+
+
+def _estimate(name, found, shares) -> dict:
+    """Size and time from those of another artifact of the network, in the measured proportion."""
+    nothing = dict.fromkeys(("size_bytes", "threads", "ms", "verdict", "drop")) | {"estimated": False}
+    known = [other for other in (REFERENCE, *found) if other in found and other in shares]
+    if name not in shares or not known:
+        return nothing
+    one, share, base = found[known[0]], shares[name], shares[known[0]]
+    return nothing | {
+        "size_bytes": round(one["size_bytes"] * share["size"] / base["size"]),
+        "ms": None if one["ms"] is None else one["ms"] * share["ms"] / base["ms"],
+        "threads": one["threads"],
+        "estimated": True,
+    }
+
+
+def _artifacts(run, out) -> dict[str, dict]:
+    expected = None if run is None else Path(run).stem if is_model(run) else open_source(run).name
+    if out is None:
+        places = [Path(run).absolute().parent.parent / "artifacts" / Path(run).name, Path("artifacts") / Path(run).name]
+        places = [place for place in places if place.is_dir()][:1]
+    else:
+        places = [Path(out)]
+    found = {}
+    for place in places:
+        for name in FORMATS:
+            if not (place / name / MANIFEST).is_file():
+                continue
+            manifest = load_manifest(place / name, verify=False)
+            if expected not in (None, manifest.name):
+                raise InputError(f"{place / name}: was made of {manifest.name}, not of {expected}; give its own --out")
+            found[name] = _facts(place / name, manifest)
+    return found
+
+
+def _facts(folder, manifest) -> dict:
+    report = folder / "report.json"
+    runs = json.loads(report.read_text(encoding="utf-8"))["latency"]["runs"] if report.is_file() else []
+    best = min(runs, key=lambda one: one["median_ms"], default=None)
+    labels = manifest.fidelity.get("labels", {}).values()
+    return {
+        "size_bytes": (folder / manifest.model).stat().st_size,
+        "threads": None if best is None else best["threads"],
+        "ms": None if best is None else best["median_ms"],
+        "verdict": manifest.fidelity.get("verdict"),
+        "drop": max((label["dice_drop"] for label in labels), default=None),
+        "estimated": False,
+    }
+
+
+def table(rows: list[dict], measured: dict | None = None) -> str:
+    """The formats as text.
+
+    Args:
+        rows: of ``listed``.
+        measured: as ``figures`` returns it, to say what was measured.
+    """
+    measured = figures() if measured is None else measured
+    relative = any(row["relative"] for row in rows)
+    own = any(row["size_bytes"] for row in rows)
+    head = f"{'format':16}{'weights':9}{'values':9}"
+    head += f"{'size':>6}{'time':>7}{'drop':>9}  " * relative + f"{'MB':>8}{'ms':>9}{'verdict':>9}  " * own
+    lines = [head + "for"]
+    for row in rows:
+        line = f"{row['name']:16}{row['weights']:9}{row['activations']:9}"
+        share = row["relative"]
+        if relative:
+            cells = ("", "", "") if share is None else (
+                f"{share['size']:.0%}", f"{share['ms']:.2f}x", f"{share['drop']:+.4f}"
+            )  # fmt: skip
+            line += "{:>6}{:>7}{:>9}  ".format(*cells)
+        if own:
+            about = "~" if row["estimated"] else ""
+            size = "" if row["size_bytes"] is None else f"{about}{row['size_bytes'] / 1e6:.2f}"
+            spent = "" if row["ms"] is None else f"{about}{row['ms']:.1f}"
+            line += f"{size:>8}{spent:>9}{row['verdict'] or '':>9}  "
+        lines.append(line + row["purpose"])
+    if relative:
+        lines.append(
+            f"\nSize and time of {REFERENCE}, and drop in mean Dice: {measured['network']}, patch "
+            f"{' × '.join(map(str, measured['patch']))}, {measured['threads']} threads, {measured['machine']}."
+        )
+    else:
+        lines.append("\nWhat they cost has not been measured here; benchmarks/format_figures.py does.")
+    if own:
+        lines.append("MB and ms: this network's artifacts, a patch, as measured when exported; ~ estimated from those.")
+    return "\n".join(lines)

@@ -1,0 +1,1 @@
+"""A Keras model to the bytes of a TFLite or ONNX file, with its operators and precision read back."""

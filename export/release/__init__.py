@@ -1,0 +1,1 @@
+"""A finished run to a shipped set of pretrained weights."""

@@ -1,0 +1,178 @@
+"""Scores of a network by cross-validation, read from the folders that training, evaluation and export left behind."""
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+from edge.manifest import load_manifest
+from export.source.source import Source, open_source
+from imaging.regions import structures
+from medseg.errors import InputError
+from medseg.untrusted import read_json
+
+METRICS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
+
+
+def cross_validated(source: Source, folders: Sequence, settings: dict) -> dict:
+    """The scores of runs of the same plan, each on the cases that it held back.
+
+    Args:
+        source: the run that is shipped.
+        folders: run folders with ``metrics.json``, or folders of ``zoo train --fold all``.
+        settings: training settings of the shipped run by name; what differs in a scored run is listed.
+
+    Returns:
+        {"folds", "cases", "mirror", "mean", "std", "training"} as in ``zoo.weights.Card.scores``.
+
+    Raises:
+        InputError: for a run that was not scored, of another network or recipe, or scored on what it was trained on.
+    """
+    cases, folds, differing, mirrored, of_fold = {}, [], {}, set(), {}
+    for folder in _runs(folders):
+        scored, metrics = open_source(folder), _metrics(folder)
+        _check_same(folder, scored, source)
+        if scored.provenance["fold"] is None:
+            raise InputError(f"{folder}: was trained on every case; give runs that held a fold back")
+        seen = sorted({case.name for case in scored.training} & set(metrics["cases"]))
+        if seen:
+            raise InputError(
+                f"{folder}: metrics.json scores {seen[0]}, which the run was trained on; score what it held back: "
+                f"zoo evaluate {folder}"
+            )
+        twice = sorted(set(cases) & set(metrics["cases"]))
+        if twice:
+            raise InputError(f"{folder}: case {twice[0]} was scored by another run too; give each fold once")
+        cases |= metrics["cases"]
+        folds.append(metrics["fold"])
+        mirrored.add(bool(metrics.get("mirror")))
+        of_fold[metrics["fold"]] = metrics["mean"]
+        different = _difference(training_settings(folder), settings)
+        if different:
+            differing[str(metrics["fold"])] = different
+    if len(mirrored) > 1:
+        raise InputError("scores: some runs were scored with --mirror and some without; score all alike")
+    return {
+        "folds": sorted(folds),
+        "cases": len(cases),
+        "mirror": mirrored.pop(),
+        "mean": _over_cases(cases, np.mean),
+        "std": _over_cases(cases, np.std),
+        "training": differing,
+        "mean_of_fold": {str(fold): _numbers(of_fold[fold]) for fold in sorted(folds)},
+    }
+
+
+def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -> dict:
+    """Mean Dice of int8 artifacts of those runs on the cases that they held back, from their manifests.
+
+    Args:
+        source: the run that is shipped.
+        folders: artifact folders, one a fold.
+        scores: what ``cross_validated`` returned.
+
+    Returns:
+        {"folds", "cases", "dice": {label: value}}.
+
+    Raises:
+        InputError: for an artifact of another network, of a fold that was not scored, or not verified.
+    """
+    folds, weights, dice = [], [], {name: [] for name in structures(source.labels, source.regions)}
+    for folder in folders:
+        manifest = load_manifest(folder)
+        fold, found = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
+        if fold in folds or fold is None or str(fold) not in scores["mean_of_fold"] or not found:
+            raise InputError(
+                f"{folder}: an artifact of fold {fold}{'' if found else ', not verified'}; accepted is a verified one "
+                f"for each of the folds scored: {', '.join(map(str, scores['folds']))}"
+            )
+        for label, values in found.items():
+            scored = scores["mean_of_fold"][str(fold)].get(label, {}).get("dice")
+            if scored is None or abs(scored - values["dice_network"]) > 1e-3:
+                raise InputError(
+                    f"{folder}: its network has Dice {values['dice_network']:.4f} on {label}, the run of fold {fold} "
+                    f"has {scored}; give the artifact of that run"
+                )
+            dice[label].append(values["dice_artifact"])
+        folds.append(fold)
+        weights.append(len(manifest.fidelity["cases"]))
+    mean = {label: round(float(np.average(values, weights=weights)), 6) for label, values in dice.items()}
+    return {"folds": sorted(folds), "cases": sum(weights), "dice": mean}
+
+
+def training_settings(folder) -> dict:
+    """Training settings of a run, nested ones by dotted name, with the epochs that it really took."""
+    plan = read_json(Path(folder) / "plan.json", "plan")
+    found = _flat(plan["training"])
+    found.pop("minutes", None)
+    return found | {"epochs": epochs(folder)}
+
+
+def epochs(folder) -> int:
+    """Epochs that a run took, by its ``history.csv``."""
+    path = Path(folder) / "history.csv"
+    try:
+        return len(path.read_text(encoding="utf-8").split()) - 1
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); give a run folder of zoo train") from None
+
+
+def _runs(folders):
+    found = []
+    for folder in map(Path, folders):
+        inner = sorted(path.parent for path in folder.glob("fold_*/plan.json"))
+        found += inner if inner and not (folder / "plan.json").is_file() else [folder]
+    if not found:
+        raise InputError(
+            "scores: no run is given; give the runs of the folds, as zoo train --fold N or all leaves them"
+        )
+    return found
+
+
+def _metrics(folder):
+    path = folder / "metrics.json"
+    if not path.exists():
+        raise InputError(f"{path}: no such file; score the run with zoo evaluate {folder}")
+    return read_json(path, "run's scores")
+
+
+def _check_same(folder, scored, source):
+    for what in ("recipe", "labels", "channels", "patch"):
+        if getattr(scored, what) != getattr(source, what):
+            raise InputError(f"{folder}: its {what} differs from the shipped run's; give runs of the same plan")
+    for what in ("network", "options"):
+        if scored.provenance[what] != source.provenance[what]:
+            raise InputError(
+                f"{folder}: trained {what} {scored.provenance[what]}, the shipped run {source.provenance[what]}; give "
+                "runs of the same network"
+            )
+
+
+def _difference(scored, own):
+    return {name: [scored[name], own[name]] for name in scored if name in own and scored[name] != own[name]}
+
+
+def _flat(data, prefix=""):
+    found = {}
+    for name, value in data.items():
+        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return found
+
+
+def _over_cases(cases, statistic):
+    first = next(iter(cases.values()))
+    return _numbers(
+        {
+            label: {metric: statistic([case[label][metric] for case in cases.values()]) for metric in METRICS}
+            for label in first
+        }
+    )
+
+
+def _numbers(table):
+    """Rounded, and None for what JSON has no number for."""
+    return {
+        label: {metric: round(float(v), 6) if math.isfinite(v) else None for metric, v in row.items()}
+        for label, row in table.items()
+    }

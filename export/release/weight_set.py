@@ -1,0 +1,289 @@
+"""A finished run to a set of pretrained weights: weights, card, and the int8 artifact for the device."""
+
+import dataclasses
+import gzip
+import json
+import re
+import shlex
+import shutil
+import tempfile
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.manifest import Manifest, load_manifest, sha256
+from edge.runtime.segmenter import Segmenter
+from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
+from export.source.source import Source, load_network, open_source
+from export.verify.fidelity import Fidelity, compare
+from medseg import record
+from medseg.errors import InputError
+
+# A rooted path, a home folder or a Windows drive, at the beginning of a word.
+_PLACE = re.compile(r"""(?:^|[\s'"=(,`])(?:~?/|[A-Za-z]:\\)\w""")
+
+
+@dataclass(frozen=True)
+class About:
+    """What no run folder knows of a set of weights.
+
+    Attributes:
+        data: what it was trained on.
+        source: where the data can be had.
+        licence: SPDX name of the data's licence.
+        attribution: what that licence asks to be said.
+        use: intended use.
+        limits: what it must not be used for, and where it fails.
+    """
+
+    data: str
+    source: str
+    licence: str
+    attribution: str
+    use: str
+    limits: str
+
+
+def pack(
+    run,
+    name: str,
+    about: About,
+    artifact,
+    scores: Sequence,
+    out,
+    *,
+    device_scores: Sequence = (),
+    commands: Sequence[str] = (),
+    kind: str = "float16",
+    max_drop: float = 0.001,
+    tell: Callable[[str], None] = print,
+) -> Path:
+    """Write a set of weights: ``OUT/<entry>-<name>/`` with weights, card and artifact, whole or not at all.
+
+    Args:
+        run: finished run folder, as ``zoo train`` leaves it.
+        name: of the set, what ``zoo.get(entry, weights=name)`` will take.
+        about: what the run folder does not know.
+        artifact: folder of the run's artifact, as ``zoo export`` wrote and verified it.
+        scores: run folders with ``metrics.json``, or folders of ``zoo train --fold all``, of the same plan.
+        out: folder that takes the set's folder.
+        device_scores: artifact folders of those runs.
+        commands: that made the run, its scores and its artifact, for the card.
+        kind: how weights are stored: "float16", or "int8" for kernels in int8.
+        max_drop: the largest drop in mean Dice of any class by that storage that is accepted.
+        tell: takes a line of progress.
+
+    Returns:
+        The set's folder.
+
+    Raises:
+        InputError: if the parts do not belong together, or name a place on this machine.
+        ZooError: if the weights do not fit the registry's network or their storage.
+    """
+    import zoo
+    from zoo import weights
+
+    if not re.fullmatch(r"[a-z0-9_]+", name):
+        raise InputError(f"name {name!r}: lower-case letters, digits and _ are accepted")
+    source, plan = open_source(run), json.loads((Path(run) / "plan.json").read_text(encoding="utf-8"))
+    entry = source.provenance["network"]
+    if entry not in zoo.list_models():
+        raise InputError(f"{run}: trained {entry}, which is no entry of the registry; zoo models lists them")
+    manifest = load_manifest(artifact)
+    _check_artifact(artifact, manifest, source)
+    scored = cross_validated(source, scores, training_settings(run))
+    on_device = cross_validated_artifacts(source, device_scores, scored) if device_scores else {}
+    seen = source.provenance["fold"] is None
+    own = _pack_command(run, name, artifact, scores, device_scores, kind)
+    card = weights.Card(
+        entry=entry,
+        name=name,
+        classes=tuple(channel.name for channel in source.regions or source.labels),
+        channels=source.channels,
+        options=source.provenance["options"],
+        **record.to_dict(about),
+        split=_split(source, plan, scored),
+        scores=scored,
+        int8_scores=on_device,
+        artifact=_artifact(artifact, manifest),
+        seed=source.provenance["seed"],
+        epochs=epochs(run),
+        plan={key: plan[key] for key in ("recipe", "patch", "overlap", "labels", "training", "regions") if key in plan},
+        versions=source.provenance["versions"],
+        commands=(*commands, own),
+    )
+    _check_places(record.to_dict(card), "card")
+    _check_places(record.to_dict(manifest), f"{artifact}/manifest.json")
+    tell(f"{card.folder}: {entry} of {run}")
+
+    out = Path(out)
+    out.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{card.folder}.", suffix=".tmp", dir=out))
+    try:
+        trained = load_network(source.model_file)
+        weights.write_set(temporary, trained, card, kind)
+        stored = zoo.get(entry, weights=temporary)
+        tell(f"{card.folder}: {kind} compared with float32 on {len(_labelled(source))} cases")
+        fidelity = _compare(trained, stored, manifest, source)
+        _check_network(artifact, manifest, fidelity)
+        if fidelity.drop > max_drop:
+            raise InputError(
+                f"{run}: stored as {kind} its mean Dice drops by {fidelity.drop:.4f}, accepted is {max_drop:g}; "
+                "store it as float16"
+            )
+        card = dataclasses.replace(
+            card,
+            storage=_storage(kind, seen, fidelity),
+            parameters=trained.count_params(),
+            bytes=(temporary / weights.WEIGHTS).stat().st_size,
+        )
+        packed = _copy_artifact(Path(artifact), manifest, temporary / manifest.format)
+        card = dataclasses.replace(card, artifact=_artifact(temporary / manifest.format, packed))
+        weights.write_card(temporary, card)
+        weights.put_in_place(temporary, out / card.folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return out / card.folder
+
+
+def _copy_artifact(artifact, manifest, target) -> Manifest:
+    """What a device needs of an artifact, the model compressed; reports with pictures stay behind, and so does the
+    card's word on them.
+
+    Returns:
+        The manifest of the copy.
+    """
+    target.mkdir()
+    model = target / f"{manifest.model}.gz"
+    plain = (artifact / manifest.model).read_bytes()
+    model.write_bytes(gzip.compress(plain, 9, mtime=0))
+    packed = dataclasses.replace(manifest, model=model.name, sha256=sha256(model), files=("CARD.md", model.name))
+    record.save(target / "manifest.json", packed)
+    text = (artifact / "CARD.md").read_text(encoding="utf-8")
+    text = re.sub(r"(?m)^.*`report\.html`.*\n\n?", "", text)
+    text = re.sub(
+        r"(?m)^- Model file: ",
+        f"- Model file: `{packed.model}`, {model.stat().st_size / 1e6:.2f} MB, sha256 `{packed.sha256}`; uncompressed ",
+        text,
+    )
+    (target / "CARD.md").write_text(text, encoding="utf-8")
+    return packed
+
+
+def _artifact(folder, manifest) -> dict:
+    """What a card says of the artifact in ``folder``."""
+    return {
+        "format": manifest.format,
+        "file": manifest.model,
+        "bytes": (Path(folder) / manifest.model).stat().st_size,
+        "sha256": manifest.sha256,
+        "patch": manifest.patch,
+    }
+
+
+def _labelled(source):
+    return tuple(case for case in source.validation if case.label is not None)
+
+
+def _compare(trained, stored, manifest: Manifest, source: Source) -> Fidelity:
+    """The stored network against the trained one, scan to segmentation."""
+    from export.verify.verification import NetworkRunner
+
+    one, other = (Segmenter(manifest, NetworkRunner(model)) for model in (trained, stored))
+    return compare(
+        lambda scan: one.predict(scan).labels.voxels[..., 0],
+        lambda scan: other.predict(scan).labels.voxels[..., 0],
+        _labelled(source),
+        source.labels,
+        channels=len(source.channels),
+        ignore=source.ignore,
+        regions=source.regions,
+    )
+
+
+def _storage(kind, seen, fidelity):
+    return {
+        "kind": kind,
+        "cases": len(fidelity.cases),
+        "seen": seen,
+        "labels": {
+            label: {
+                "dice_float32": round(found.dice_network, 6),
+                "dice_stored": round(found.dice_artifact, 6),
+                "worst_drop": round(found.worst_drop, 6),
+            }
+            for label, found in fidelity.labels.items()
+        },
+        "argmax_changed": round(fidelity.argmax_changed, 8),
+    }
+
+
+def _split(source, plan, scored):
+    fold = source.provenance["fold"]
+    trained = len(source.training) + (len(source.validation) if fold is None else 0)
+    held = "none held back" if fold is None else f"those of fold {fold} held back"
+    rule = plan.get("reasons", {}).get("folds", "")
+    folds = ", ".join(map(str, scored["folds"]))
+    return (
+        f"trained on {trained} cases, {held}; scored by cross-validation on {scored['cases']} cases of "
+        f"fold{'s' * (len(scored['folds']) > 1)} {folds} of {len(plan['folds'])}" + (f" ({rule})" if rule else "")
+    )
+
+
+def _check_artifact(folder, manifest, source):
+    wanted = {
+        "labels": source.labels,
+        "regions": source.regions,
+        "recipe": source.recipe,
+        "channels": source.channels,
+    }
+    for what, value in wanted.items():
+        if getattr(manifest, what) != value:
+            raise InputError(f"{folder}: its {what} differs from the run's; give the artifact that was exported of it")
+    for what in ("network", "options", "fold", "seed"):
+        found, value = manifest.source.get(what), source.provenance.get(what)
+        if found != value:
+            raise InputError(f"{folder}: made of {what} {found}, the run has {value}; give the artifact of the run")
+    if not manifest.fidelity:
+        raise InputError(f"{folder}: was not verified; export it without --no-verify")
+
+
+def _check_network(folder, manifest, fidelity):
+    """The float network that the artifact was verified against must be this one: the same Dice on the same cases."""
+    for label, found in fidelity.labels.items():
+        then = manifest.fidelity["labels"].get(label, {}).get("dice_network")
+        same_cases = list(manifest.fidelity["cases"]) == list(fidelity.cases)
+        if then is None or not same_cases or abs(then - found.dice_network) > 1e-4:
+            raise InputError(
+                f"{folder}: was verified against a network of Dice {then} on {label}, the run's has "
+                f"{found.dice_network:.4f}; export the run again and give that artifact"
+            )
+
+
+def _check_places(data, where):
+    """Require that no text names a folder of the machine that made the set."""
+    if isinstance(data, dict):
+        for key, value in data.items():
+            _check_places(key, where)
+            _check_places(value, f"{where}: {key}")
+    elif isinstance(data, list | tuple):
+        for value in data:
+            _check_places(value, where)
+    elif isinstance(data, str) and _PLACE.search(data):
+        raise InputError(f"{where}: {data!r} names a place on this machine; accepted are relative paths")
+
+
+def _pack_command(run, name, artifact, scores, device_scores, kind):
+    """What to type for this set, without the folders of this machine."""
+
+    def last(places):
+        return [_short(place) for place in places]
+
+    words = ["zoo", "weights", "pack", _short(run), "--name", name, "--about", f"about-{name}.json"]
+    words += ["--artifact", _short(artifact, 3), "--scores", *last(scores)]
+    words += ["--device-scores", *(_short(place, 3) for place in device_scores)] if device_scores else []
+    return shlex.join([*words, "--storage", kind, "--out", "OUT"])
+
+
+def _short(place, parts: int = 1):
+    return "/".join(Path(place).absolute().parts[1:][-parts:])

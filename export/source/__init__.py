@@ -1,0 +1,1 @@
+"""What an artifact is made from: a run folder, or any Keras model with a recipe and a folder of scans."""

@@ -1,0 +1,155 @@
+"""What an artifact is made from: a trained network with its recipe, classes and cases."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imaging.cleaning import Postprocessing
+from imaging.io.cases import CaseFiles, Cases
+from imaging.labels import Label, Region
+from imaging.recipe import Recipe
+from medseg import record, schema
+from medseg.errors import InputError
+from medseg.untrusted import read_json
+
+
+@dataclass(frozen=True)
+class Source:
+    """A trained network and what must travel with it.
+
+    Attributes:
+        name: what the artifact will be called.
+        recipe: preprocessing of a scan.
+        patch: spatial size of the network's input, voxels.
+        overlap: share of a patch that neighbouring tiles overlap by.
+        labels: classes by class index.
+        channels: names of the input channels.
+        training: labelled cases that the network was trained on; calibration draws from these only.
+        validation: labelled cases that calibration does not see; fidelity is measured on these. The network never saw
+            them either, unless its run held back no case.
+        model_file: the ``.keras`` file; of networks not trained here also ``.h5``, or a SavedModel folder.
+        provenance: network, run, fold and versions, for the manifest.
+        ignore: value of voxels in label files that nobody has labelled, or None.
+        reference: the network before it was fine-tuned for int8, or None.
+        regions: structures that may overlap, of which the network has a channel each (``imaging.regions``), or none.
+        postprocessing: how segmentations are cleaned up, which cross-validation adopted.
+    """
+
+    name: str
+    recipe: Recipe
+    patch: tuple[int, ...]
+    overlap: float
+    labels: tuple[Label, ...]
+    channels: tuple[str, ...]
+    training: tuple[CaseFiles, ...]
+    validation: tuple[CaseFiles, ...]
+    model_file: Path
+    provenance: dict = field(default_factory=dict)
+    ignore: int | None = None
+    reference: Path | None = None
+    regions: tuple[Region, ...] = ()
+    postprocessing: Postprocessing = field(default_factory=Postprocessing)
+
+
+def open_source(run) -> Source:
+    """Read what an export needs from a finished run folder.
+
+    Raises:
+        InputError: if the folder is no finished run.
+    """
+    run = Path(run)
+    missing = [name for name in ("plan.json", "cases.json", "model.keras") if not (run / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{run}: not a finished run folder, {', '.join(missing)} missing; give the --out of a zoo train that ended"
+        )
+    plan = read_json(run / "plan.json", "plan")
+    schema.check_number(run / "plan.json", plan, schema.PLAN)
+    origin = read_json(run / "run.json", "run") if (run / "run.json").is_file() else {}
+    cases = _split(record.load(run / "cases.json", Cases))
+    try:
+        return Source(
+            name=f"{plan['dataset']}-{plan['network']['name']}",
+            recipe=record.from_dict(Recipe, plan["recipe"], "recipe"),
+            patch=tuple(plan["patch"]),
+            overlap=float(plan["overlap"]),
+            labels=record.from_dict(tuple[Label, ...], plan["labels"], "labels"),
+            channels=tuple(plan["channels"]),
+            training=cases.training,
+            validation=cases.validation,
+            model_file=run / "model.keras",
+            provenance={
+                "dataset": plan["dataset"],
+                "network": plan["network"]["name"],
+                "options": plan["network"]["options"],
+                "fold": origin.get("fold"),
+                "seed": plan["training"]["seed"],
+                "versions": origin.get("versions", {}),
+                **({"finetuned_for": quantize} if (quantize := plan["training"].get("quantize")) else {}),
+            },
+            ignore=plan.get("ignore"),
+            regions=record.from_dict(tuple[Region, ...], plan.get("regions", []), "regions"),
+            postprocessing=_adopted(run, origin.get("fold")),
+            reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
+        )
+    except KeyError as error:
+        raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
+
+
+def _adopted(run, fold) -> Postprocessing:
+    """What the cross-validation that a run is a fold of decided on; nothing of a run that is none."""
+    summary = run.absolute().parent / "summary.json"
+    if not run.absolute().name.startswith("fold_") or not summary.is_file():
+        return Postprocessing()
+    found = read_json(summary, "cross-validation's summary")
+    if fold not in found.get("folds", []):
+        return Postprocessing()
+    return record.from_dict(Postprocessing, found["postprocessing"]["chosen"], "postprocessing")
+
+
+def int8_warning(source: Source, formats) -> str | None:
+    """What to tell before a network that the zoo declares float, such as a transformer, is converted to int8.
+
+    Args:
+        source: what is exported.
+        formats: names of the formats asked for.
+    """
+    import zoo
+
+    network = source.provenance.get("network")
+    asked = [name for name in formats if name.endswith("int8")]
+    if not asked or network not in zoo.list_models() or zoo.info(network).edge == "int8":
+        return None
+    return (
+        f"{network}: the zoo declares it {zoo.info(network).edge}, as int8 costs its attention accuracy; "
+        f"{', '.join(asked)} stands only if verification passes, onnx-float32 and tflite-float32 are exact"
+    )
+
+
+def _split(cases):
+    """Cases with some to verify on: every third of a run that trained on all, as calibration must not see them.
+
+    A single case is left to calibration.
+    """
+    if cases.validation or len(cases.training) < 2:
+        return cases
+    kept = cases.training[::3]
+    return Cases(tuple(case for case in cases.training if case not in kept), kept)
+
+
+def load_network(path):
+    """Load a saved network, which may come from a stranger; one of Keras 3 without its optimizer.
+
+    Args:
+        path: a ``.keras`` or ``.h5`` file, or a SavedModel folder.
+
+    Raises:
+        InputError: if it cannot be read as a Keras model.
+    """
+    import zoo
+    from zoo.legacy import LoadError
+    from zoo.user_code import hint
+
+    try:
+        return zoo.load(path, compile=Path(path).suffix != ".keras")
+    except LoadError as error:
+        raise InputError(f"{error}{hint(Path(path).parent)}") from None

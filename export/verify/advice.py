@@ -1,0 +1,68 @@
+"""What a user can do about an artifact that loses too much; never what was tried already."""
+
+from dataclasses import dataclass
+
+from export.formats import FORMATS, Format
+from export.source.source import Source
+from export.verify.fine_tuning import run_folder
+
+FLOAT_LAYERS = 8
+
+
+@dataclass(frozen=True)
+class Tried:
+    """How an artifact was made that loses too much.
+
+    Attributes:
+        method: calibration method that was asked for.
+        float_layers: that were allowed.
+        weights: scales of the weights.
+    """
+
+    method: str = "auto"
+    float_layers: int = 0
+    weights: str = "per-channel"
+
+
+def advise(source: Source, form: Format, tried: Tried) -> str:
+    """A sentence of what is left to do.
+
+    Args:
+        source: what was exported.
+        form: the format that lost too much.
+        tried: how it was made.
+    """
+    ways = [*_int8_ways(source, tried)] if form.activations == "int8" else []
+    if form.quantized:
+        ways.append("calibrate with more cases" if run_folder(source) is None else "train on more cases")
+        ways.append(f"export {' or '.join(_finer(form))}: float32 is exact")
+    elif form.name.endswith("float32"):
+        ways.append("it should be exact: report this, and export the other runtime's float32 meanwhile")
+    else:
+        ways.append(f"export {form.runtime}-float32, which is exact")
+    ways.append("write it all the same with --ship-anyway")
+    return "; or ".join(ways)
+
+
+def _finer(form):
+    """Formats of the same runtime that lose less, the exact one last."""
+    return [name for name in (f"{form.runtime}-float16", f"{form.runtime}-float32") if name in FORMATS]
+
+
+def _int8_ways(source, tried):
+    if tried.method != "auto":
+        yield "leave --calibration to auto"
+    if tried.weights != "per-channel":
+        yield "use --weights per-channel"
+    if not tried.float_layers:
+        yield f"leave some layers in float with --allow-float {FLOAT_LAYERS}"
+    else:
+        yield f"leave more layers in float with --allow-float {max(2 * tried.float_layers, FLOAT_LAYERS)}"
+    folder = run_folder(source)
+    if folder is None:
+        return
+    if source.reference is not None:
+        yield "fine-tune longer: zoo finetune with more --epochs"
+        return
+    scales = "" if tried.weights == "per-channel" else f" --weights {tried.weights}"
+    yield f"fine-tune for int8: zoo finetune {folder} --out {folder}-int8{scales}"

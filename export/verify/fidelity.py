@@ -1,0 +1,292 @@
+"""How far an artifact is from the float network that it was made from, on real cases through the device runtime."""
+
+import math
+from dataclasses import dataclass, field
+
+import numpy as np
+
+import imaging
+from export.verify.gate import judge
+from export.verify.references import read_reference
+from imaging.io.cases import CaseFiles
+from imaging.labels import Label, Region
+from imaging.measure import overlap
+from imaging.measure.surface import surface_distances
+from imaging.regions import mask_of, structure_values
+from imaging.scan import Scan
+from medseg import record
+
+TOLERANCE_MM = 1.0
+
+
+@dataclass(frozen=True)
+class Scores:
+    """A segmentation of one class in one case.
+
+    Attributes:
+        dice: against the reference labels.
+        hd95: 95th percentile of the surface distance to the reference, mm; infinite where one of the two is empty.
+        nsd: normalised surface Dice at ``TOLERANCE_MM``.
+        volume: ml, in 2D the area in mm².
+    """
+
+    dice: float
+    hd95: float
+    nsd: float
+    volume: float
+
+
+@dataclass(frozen=True)
+class LabelScores:
+    """One class in one case: the float network's, the artifact's, and the two against each other.
+
+    Attributes:
+        network: scores of the float network.
+        artifact: scores of the artifact.
+        reference_volume: of the reference labels, unit as in ``Scores``.
+        dice_between: Dice of the artifact against the network.
+        beyond_chance: how much of what chance leaves the network's Dice reaches: (D - C) / (1 - C), where C is the Dice
+            of as many voxels strewn at random.
+    """
+
+    network: Scores
+    artifact: Scores
+    reference_volume: float
+    dice_between: float
+    beyond_chance: float
+
+    @property
+    def drop(self) -> float:
+        """How much less Dice the artifact has."""
+        return self.network.dice - self.artifact.dice
+
+
+@dataclass(frozen=True)
+class CaseScores:
+    """One case.
+
+    Attributes:
+        name: of the case.
+        argmax_changed: share of its voxels whose class differs.
+        labels: by name of the class or region.
+    """
+
+    name: str
+    argmax_changed: float
+    labels: dict[str, LabelScores]
+
+    @property
+    def drop(self) -> float:
+        """The largest drop in Dice of any class."""
+        return max(scores.drop for scores in self.labels.values())
+
+
+@dataclass(frozen=True)
+class WorstCase:
+    """What is to be seen of the case in which the artifact lost most.
+
+    Attributes:
+        name: of the case.
+        drop: the largest drop in Dice of any class.
+        scan: as read.
+        reference: label values (*spatial).
+        network: label values (*spatial) of the float network.
+        artifact: label values (*spatial) of the artifact.
+    """
+
+    name: str
+    drop: float
+    scan: Scan
+    reference: np.ndarray
+    network: np.ndarray
+    artifact: np.ndarray
+
+
+@dataclass(frozen=True)
+class LabelFidelity:
+    """One class, over all cases.
+
+    Attributes:
+        dice_network: mean Dice of the float network against the reference labels.
+        dice_artifact: the same for the artifact.
+        dice_drop: the first minus the second.
+        worst_drop: the largest drop in a single case.
+        worst_case: that case.
+        volume_change: mean of |artifact - network| / network volume; 0 where the network finds nothing.
+        hd95_network: mean over the cases in which both are finite, mm; None if there is no such case.
+        hd95_artifact: the same for the artifact.
+        nsd_network: mean normalised surface Dice at ``TOLERANCE_MM``.
+        nsd_artifact: the same for the artifact.
+        cases: number of cases whose reference holds the class.
+        beyond_chance: mean over those of ``LabelScores.beyond_chance``; 0 if there is none.
+    """
+
+    dice_network: float
+    dice_artifact: float
+    dice_drop: float
+    worst_drop: float
+    worst_case: str
+    volume_change: float
+    hd95_network: float | None
+    hd95_artifact: float | None
+    nsd_network: float
+    nsd_artifact: float
+    cases: int
+    beyond_chance: float
+
+
+@dataclass(frozen=True)
+class Fidelity:
+    """An artifact against its network.
+
+    Attributes:
+        cases: names of the cases compared; never among those that it was calibrated with.
+        labels: by name of the class or region.
+        argmax_changed: share of all voxels whose class differs.
+        verdict: "99.9 %", "99 %", "fail" or "not judged", see ``export.verify.gate``.
+        reasons: why it is one of the last two.
+        unseen: classes that no case's labels hold, so that nothing is known of them.
+        refused: why the artifact was refused, where it was written all the same, as was asked; else empty.
+        per_case: scores of every case, for the report.
+        worst: pictures of the case with the largest drop, for the report.
+    """
+
+    cases: tuple[str, ...]
+    labels: dict[str, LabelFidelity]
+    argmax_changed: float
+    verdict: str
+    reasons: tuple[str, ...] = ()
+    unseen: tuple[str, ...] = ()
+    refused: str = ""
+    per_case: tuple[CaseScores, ...] = ()
+    worst: WorstCase | None = field(default=None, repr=False, compare=False)
+
+    @property
+    def drop(self) -> float:
+        """The largest drop in mean Dice of any class."""
+        return max(label.dice_drop for label in self.labels.values())
+
+    def to_dict(self) -> dict:
+        """As plain JSON types, for the manifest; without the single cases."""
+        return {
+            "cases": list(self.cases),
+            "labels": {name: record.to_dict(label) for name, label in self.labels.items()},
+            "argmax_changed": self.argmax_changed,
+            "verdict": self.verdict,
+            **{name: list(value) for name in ("reasons", "unseen") if (value := getattr(self, name))},
+            **({"refused": self.refused} if self.refused else {}),
+        }
+
+
+def compare(
+    network,
+    artifact,
+    cases: tuple[CaseFiles, ...],
+    labels: tuple[Label, ...],
+    progress=None,
+    channels: int | None = None,
+    ignore: int | None = None,
+    regions: tuple[Region, ...] = (),
+) -> Fidelity:
+    """Run the network and the artifact on labelled cases and compare.
+
+    Args:
+        network: function of a ``Scan`` to label values (*spatial).
+        artifact: the same for the artifact, through the device runtime.
+        cases: labelled cases.
+        labels: classes by class index.
+        progress: wraps the iteration over cases (``tqdm``), or None.
+        channels: that a scan must have; None takes what the files say.
+        ignore: value of voxels in label files that nobody has labelled, background to all three here; or None.
+        regions: structures of several classes, which are compared instead of the classes.
+
+    Raises:
+        InputError: if there are no labelled cases, or labels hold values of no class or lie on another grid.
+    """
+    labelled = [case for case in cases if case.label is not None]
+    if not labelled:
+        raise imaging.InputError(
+            "verification: found no labelled cases held back from training; at least one is needed"
+        )
+    members = structure_values(labels, regions)
+    changed = voxels = 0
+    found, worst, order = [], None, (-math.inf, -math.inf)
+    for case in progress(labelled) if progress else labelled:
+        scan = imaging.read(list(case.images), channels)
+        reference = read_reference(case, scan, labels, ignore)
+        one, other = network(scan), artifact(scan)
+        if ignore is not None:
+            unknown = reference == ignore
+            one, other, reference = (np.where(unknown, labels[0].value, values) for values in (one, other, reference))
+        scores = _case(case.name, one, other, reference, members, scan.spacing)
+        found.append(scores)
+        if (scores.drop, scores.argmax_changed) > order:  # only one case's voxels are kept
+            order = scores.drop, scores.argmax_changed
+            worst = WorstCase(case.name, scores.drop, scan, reference, one, other)
+        changed += int(np.count_nonzero(one != other))
+        voxels += one.size
+    means = {name: _label_fidelity(name, found) for name in members}
+    names = tuple(scores.name for scores in found)
+    judged = judge(means, changed / voxels)
+    return Fidelity(
+        cases=names,
+        labels=means,
+        argmax_changed=changed / voxels,
+        verdict=judged.verdict,
+        reasons=judged.reasons,
+        unseen=judged.unseen,
+        per_case=tuple(found),
+        worst=worst,
+    )
+
+
+def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
+    found = {}
+    unit = math.prod(spacing) / (1000 if reference.ndim == 3 else 1)
+    for label, values in members.items():
+        one, other, wanted = (mask_of(array, values) for array in (network, artifact, reference))
+        volume = float(np.count_nonzero(wanted) * unit)
+        between = overlap.dice(other, one)
+        before = _scores(one, wanted, spacing, unit)
+        after = before if np.array_equal(one, other) else _scores(other, wanted, spacing, unit)
+        found[label] = LabelScores(before, after, volume, between, _beyond_chance(before.dice, one, wanted))
+    return CaseScores(name, float(np.mean(network != artifact)), found)
+
+
+def _scores(mask, reference, spacing, unit) -> Scores:
+    distances = surface_distances(mask, reference, spacing)
+    return Scores(
+        overlap.dice(mask, reference),
+        distances.percentile(95),
+        distances.within(TOLERANCE_MM),
+        float(np.count_nonzero(mask) * unit),
+    )
+
+
+def _beyond_chance(dice, mask, reference) -> float:
+    found, present = np.mean(mask), np.mean(reference)
+    chance = 2 * found * present / (found + present) if found + present else 0.0
+    return float((dice - chance) / (1 - chance)) if chance < 1 else dice
+
+
+def _label_fidelity(name, cases) -> LabelFidelity:
+    scores = [case.labels[name] for case in cases]
+    worst = max(range(len(cases)), key=lambda i: scores[i].drop)
+    changes = [abs(s.artifact.volume - s.network.volume) / s.network.volume for s in scores if s.network.volume]
+    present = [s for s in scores if s.reference_volume]
+    finite = [s for s in scores if math.isfinite(s.network.hd95) and math.isfinite(s.artifact.hd95)]
+    before, after = (float(np.mean([getattr(s, which).dice for s in scores])) for which in ("network", "artifact"))
+    return LabelFidelity(
+        dice_network=before,
+        dice_artifact=after,
+        dice_drop=before - after,
+        worst_drop=float(scores[worst].drop),
+        worst_case=cases[worst].name,
+        volume_change=float(np.mean(changes)) if changes else 0.0,
+        hd95_network=float(np.mean([s.network.hd95 for s in finite])) if finite else None,
+        hd95_artifact=float(np.mean([s.artifact.hd95 for s in finite])) if finite else None,
+        nsd_network=float(np.mean([s.network.nsd for s in scores])),
+        nsd_artifact=float(np.mean([s.artifact.nsd for s in scores])),
+        cases=len(present),
+        beyond_chance=float(np.mean([s.beyond_chance for s in present])) if present else 0.0,
+    )

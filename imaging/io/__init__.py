@@ -1,0 +1,1 @@
+"""Scans and labels from files and to files."""

@@ -1,0 +1,158 @@
+"""Scans from files and to files, by suffix."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+
+from imaging.geometry.grid import align
+from imaging.io.image import image_bytes, read_image
+from imaging.io.masks import read_mask
+from imaging.io.nifti import nifti_bytes, read_nifti, smallest
+from imaging.scan import Scan
+from medseg.atomic import write_bytes
+from medseg.errors import InputError
+
+NIFTI = (".nii", ".nii.gz")
+IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
+SUFFIXES = NIFTI + IMAGES
+PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
+LABEL_TOLERANCE = 0.01  # what rounding in a scaled or real-valued label file leaves of whole numbers
+LARGEST_LABEL = 2**24  # float32, in which NIfTI files are read, holds whole numbers up to here
+
+
+def suffix(path) -> str:
+    """The suffix of a scan file in lower case, ".nii.gz" as one.
+
+    Raises:
+        InputError: if it is none that can be read.
+    """
+    name = Path(path).name.lower()
+    for known in sorted(SUFFIXES, key=len, reverse=True):
+        if name.endswith(known):
+            return known
+    if name.endswith(PAIR):
+        raise InputError(
+            f"{path}: is one of a pair of files; convert the pair to one file, for example by nib-convert "
+            f"{Path(path).stem}.hdr {Path(path).stem}.nii.gz"
+        )
+    raise InputError(f"{path}: its suffix is not one of {', '.join(SUFFIXES)}; convert it to one of them")
+
+
+def read(paths, channels: int | None = None) -> Scan:
+    """Read a scan.
+
+    Args:
+        paths: a file, or a sequence of files that hold one channel each on the same voxel grid. NIfTI may be 2D or
+            3D; a flat image has axes row and column and counts as 1 mm a pixel.
+        channels: how many channels are expected. It allows a NIfTI's fourth axis to be the channels, and takes a grey
+            image that is stored as colour (three equal channels) as one. Without it, the file decides.
+
+    Returns:
+        A scan with float32 voxels (*spatial, C).
+
+    Raises:
+        InputError: if a file is missing, damaged or of unknown suffix, holds NaN or infinite voxels, has other
+            channels than expected or lies on another grid than the first.
+    """
+    files = [paths] if isinstance(paths, str | Path) else list(paths)
+    if not files:
+        raise InputError("no file given; expected one, or one per channel")
+    scans = [_read_one(path, channels if len(files) == 1 else 1) for path in files]
+    scans[1:] = [align(scan, scans[0], path, files[0]) for path, scan in zip(files[1:], scans[1:], strict=True)]
+    scan = scans[0]
+    if len(scans) > 1:
+        scan = replace(scan, voxels=np.concatenate([s.voxels for s in scans], axis=-1))
+    if channels is not None and scan.channels != channels:
+        names = ", ".join(str(path) for path in files)
+        raise InputError(f"{names}: {scan.channels} channels found, {channels} expected; give one file per channel")
+    return scan
+
+
+def read_labels(path) -> Scan:
+    """Read a label map: what is stored counts, whatever colours a viewer would show for it.
+
+    Args:
+        path: NIfTI, PNG or TIFF. Indices of a palette are the values. A colour image is taken as grey if its three
+            channels are equal.
+
+    Returns:
+        A scan with voxels (*spatial, 1) in the smallest of uint8, int16 and int32 that holds them.
+
+    Raises:
+        InputError: as ``read`` does, and for voxels that are not integers (to ``LABEL_TOLERANCE``), more than one
+            channel, and pictures that were compressed with loss or have smooth edges.
+    """
+    kind = _kind(path)
+    scan = _read_one(path, 1) if kind in NIFTI else Scan(read_mask(path), np.eye(4), has_spacing=False)
+    if scan.channels != 1:
+        raise InputError(f"{path}: {scan.channels} channels found, expected one class value a voxel")
+    voxels = scan.voxels
+    if voxels.dtype.kind == "f":
+        _check_finite(path, voxels)
+        voxels = np.rint(voxels)
+        distance = np.abs(voxels - scan.voxels)
+        broken = int(np.count_nonzero(distance > LABEL_TOLERANCE))
+        if broken:
+            odd = float(scan.voxels.flat[distance.argmax()])
+            raise InputError(
+                f"{path}: {broken} voxels are not integers ({odd:g} for one); a label map holds class values, give "
+                "the labels, not the image, and interpolate none when they are resampled"
+            )
+    largest = max(-float(voxels.min()), float(voxels.max()))
+    if largest > LARGEST_LABEL:
+        raise InputError(f"{path}: label values up to {largest:.0f}, expected at most {LARGEST_LABEL}")
+    return replace(scan, voxels=smallest(voxels.astype(np.int32)))
+
+
+def write(path, scan: Scan) -> None:
+    """Write a scan, whole or not at all; missing folders are made.
+
+    NIfTI keeps integers in the smallest of uint8, int16 and int32 and real numbers in float32. PNG and TIFF take 2D
+    scans of whole numbers, 8 bit, or 16 where a value needs it. JPEG is refused because it alters values.
+
+    Args:
+        path: where to.
+        scan: what.
+
+    Raises:
+        InputError: if the format cannot hold the scan or the place cannot be written.
+    """
+    kind = suffix(path)
+    if kind in (".jpg", ".jpeg"):
+        raise InputError(f"{path}: JPEG alters values and is not written; use .png, .tif or .nii.gz")
+    try:
+        content = nifti_bytes(scan, kind == ".nii.gz") if kind in NIFTI else image_bytes(scan, kind)
+    except InputError as error:
+        raise InputError(f"{path}: {error}") from None
+    write_bytes(path, content)
+
+
+def _kind(path):
+    """The suffix of a file, which must not be a folder."""
+    kind = suffix(path)
+    if Path(path).is_dir():
+        raise InputError(f"{path}: is a folder; give a file ({', '.join(SUFFIXES)})")
+    return kind
+
+
+def _read_one(path, channels):
+    scan = read_nifti(path, channels) if _kind(path) in NIFTI else read_image(path)
+    if scan.voxels.size == 0:
+        raise InputError(f"{path}: shape {scan.shape} holds no voxel")
+    _check_finite(path, scan.voxels)
+    if channels == 1 and scan.channels == 3 and scan.rank == 2:
+        first = scan.voxels[..., :1]
+        if (scan.voxels == first).all():
+            scan = replace(scan, voxels=np.ascontiguousarray(first))
+    return scan
+
+
+def _check_finite(path, voxels):
+    # A NaN or infinity anywhere makes the sum one too, so the common case needs no array of flags.
+    if not np.isfinite(voxels.sum(dtype=np.float64)):
+        bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+        raise InputError(
+            f"{path}: {bad} of {voxels.size} voxels are NaN or infinite; replace them by numbers, outside the field of "
+            "view for example by the value of air"
+        )

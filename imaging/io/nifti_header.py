@@ -1,0 +1,193 @@
+"""The header of a NIfTI-1 or NIfTI-2 file: checked before any voxel is read."""
+
+import logging
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.io.nifti_geometry import NiftiGeometry
+from medseg.errors import InputError
+
+# Header codes of units to millimetres; a code that stands for none is taken as mm, as other readers do.
+MILLIMETRES = {1: 1000.0, 2: 1.0, 3: 0.001}
+# What may stand between header and voxels: other tools keep a few hundred kB of DICOM there at most.
+MAX_EXTENSION = 64 * 2**20
+# Bytes from which every header can be parsed.
+LONGEST = 544
+
+
+@dataclass(frozen=True)
+class NiftiHeader:
+    """What a file announces.
+
+    Attributes:
+        shape: of the stored array, 1 to 7 axes.
+        dtype: of the stored array, with its byte order.
+        start: byte at which the array begins.
+        scaling: slope and intercept of the intensities, (1, 0) where the header gives none.
+        affine: (4, 4), voxel index to world in mm: the sform if it has a code, else the qform, else the voxel size.
+        geometry: the same as stored.
+    """
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    start: int
+    scaling: tuple[float, float]
+    affine: np.ndarray
+    geometry: NiftiGeometry
+
+    @property
+    def end(self) -> int:
+        """Byte at which the array, and with it the file, ends."""
+        return self.start + math.prod(self.shape) * self.dtype.itemsize
+
+
+def parse_header(path, content: bytes) -> NiftiHeader:
+    """Parse the first ``LONGEST`` bytes of an unpacked file.
+
+    Args:
+        path: the file, for messages.
+        content: its first bytes; fewer where it has fewer.
+
+    Raises:
+        InputError: if they are no header of a single NIfTI file, or one that announces no array of real numbers.
+    """
+    fields, version, minimum = _fields(path, content)
+    shape = _shape(path, fields)
+    start = float(fields["vox_offset"])
+    start = minimum if start == 0 else start  # some tools leave it to the reader
+    if not minimum <= start <= MAX_EXTENSION:
+        raise InputError(
+            f"{path}: its header is damaged, voxels from byte {start:g}, expected {minimum} to {MAX_EXTENSION}; "
+            "copy or convert it again"
+        )
+    geometry = _geometry(fields, version)
+    return NiftiHeader(shape, _dtype(path, fields), int(start), _scaling(path, fields), _affine(path, fields), geometry)
+
+
+def place(header, geometry: NiftiGeometry) -> None:
+    """Write a geometry into a nibabel header of the same version."""
+    header["qform_code"], header["sform_code"] = geometry.qform_code, geometry.sform_code
+    for name, value in zip("bcd", geometry.quaternion, strict=True):
+        header[f"quatern_{name}"] = value
+    for i, axis in enumerate("xyz"):
+        header[f"qoffset_{axis}"] = geometry.offset[i]
+        header[f"srow_{axis}"] = geometry.rows[4 * i : 4 * i + 4]
+    header["pixdim"][:4] = geometry.pixdim
+    header["xyzt_units"] = geometry.units
+
+
+def world_affine(fields) -> np.ndarray:
+    """The affine in mm that a nibabel header gives: its sform, else its qform, else its voxel size alone.
+
+    Raises:
+        HeaderDataError: of nibabel, if the quaternion is none.
+    """
+    known = fields.copy()
+    # As nibabel does when it opens a file: codes that stand for nothing are 0, sizes positive, a voxel size of 0 is 1.
+    known.check_fix(logger=logging.Logger("unheard", level=logging.CRITICAL + 1), error_level=logging.CRITICAL)
+    affine = np.array(known.get_best_affine(), float)
+    affine[:3] *= MILLIMETRES.get(int(fields["xyzt_units"]) & 7, 1.0)
+    return affine
+
+
+def _fields(path, content):
+    """nibabel's view of the header, its version and the first byte that voxels may have."""
+    import nibabel
+
+    for version, kind in ((1, nibabel.Nifti1Header), (2, nibabel.Nifti2Header)):
+        size = kind.sizeof_hdr
+        for order, code in (("little", "<"), ("big", ">")):
+            if content[:4] != size.to_bytes(4, order):
+                continue
+            if len(content) < size:
+                raise InputError(f"{path}: cannot be read as NIfTI, it is truncated or damaged; copy it again")
+            fields = kind(content[:size], endianness=code, check=False)
+            magic = fields["magic"].item()
+            if magic in (b"ni1", b"ni2"):
+                raise InputError(
+                    f"{path}: is the header of a pair of files (.hdr and .img); convert the pair to one file, for "
+                    "example by nib-convert scan.hdr scan.nii.gz"
+                )
+            if magic != kind.single_magic:
+                raise InputError(
+                    f"{path}: is not a NIfTI file (magic {magic!r}, expected {kind.single_magic!r}); an Analyze image "
+                    "says too little of where it lies, convert its source again"
+                )
+            return fields, version, kind.single_vox_offset
+    if not content:
+        raise InputError(f"{path}: is empty, so it is truncated or damaged; copy or convert it again")
+    raise InputError(f"{path}: is not a NIfTI file (its header does not begin like one); copy or convert it again")
+
+
+def _shape(path, fields):
+    axes = int(fields["dim"][0])
+    if not 1 <= axes <= 7:
+        raise InputError(f"{path}: its header is damaged, {axes} axes, expected 1 to 7; copy or convert it again")
+    shape = tuple(int(n) for n in fields["dim"][1 : axes + 1])
+    if min(shape) < 1:
+        raise InputError(f"{path}: shape {shape} holds no scan; expected 2 or 3 spatial axes of at least one voxel")
+    return shape
+
+
+def _dtype(path, fields):
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        dtype = fields.get_data_dtype()
+    except (HeaderDataError, KeyError):
+        dtype = None
+    if dtype is None or (dtype.kind == "V" and dtype.fields is None):
+        raise InputError(
+            f"{path}: its header names data type {int(fields['datatype'])}, expected one of integers or real numbers; "
+            "copy or convert it again"
+        )
+    if dtype.fields is not None or dtype.kind not in "iuf":
+        name = "RGB" if dtype.fields is not None else dtype.name
+        raise InputError(f"{path}: voxels of type {name}; expected integers or real numbers, save it as one of them")
+    return dtype
+
+
+def _scaling(path, fields):
+    slope, intercept = float(fields["scl_slope"]), float(fields["scl_inter"])
+    if slope == 0 or not math.isfinite(slope):  # the standard: 0 means that the values are stored as they are
+        return 1.0, 0.0
+    if not math.isfinite(intercept):
+        raise InputError(
+            f"{path}: its header scales intensities by slope {slope:g} and intercept {intercept:g}; expected finite "
+            "numbers, correct the header"
+        )
+    return slope, intercept
+
+
+def _geometry(fields, version):
+    return NiftiGeometry(
+        version,
+        int(fields["qform_code"]),
+        int(fields["sform_code"]),
+        tuple(float(fields[f"quatern_{name}"]) for name in "bcd"),
+        tuple(float(fields[f"qoffset_{axis}"]) for axis in "xyz"),
+        tuple(float(value) for axis in "xyz" for value in fields[f"srow_{axis}"]),
+        tuple(float(size) for size in fields["pixdim"][:4]),
+        int(fields["xyzt_units"]),
+    )
+
+
+def _affine(path, fields):
+    from nibabel.spatialimages import HeaderDataError
+
+    try:
+        with np.errstate(over="ignore", invalid="ignore"):  # told below
+            affine = world_affine(fields)
+    except (HeaderDataError, ValueError) as error:  # a quaternion longer than 1, a qfac that is no sign
+        reason = str(error).split("\n")[0]
+        raise InputError(f"{path}: its header gives voxels no place ({reason}); correct the header") from None
+    with np.errstate(over="ignore", invalid="ignore"):
+        lengths = np.linalg.norm(affine[:3, :3], axis=0)
+        usable = np.isfinite(affine).all() and (lengths > 0).all() and np.isfinite(lengths).all()
+        usable = usable and abs(np.linalg.det(affine[:3, :3] / lengths)) > 1e-6
+    if not usable:
+        shown = affine[:3].round(3).tolist()
+        raise InputError(f"{path}: its affine {shown} gives voxels no size; correct the header")
+    return affine

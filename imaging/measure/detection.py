@@ -1,0 +1,139 @@
+"""Agreement of two masks object by object: which connected parts or instances were found."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.measure.components import label_components
+from imaging.measure.overlap import as_masks
+from medseg.errors import InputError
+
+
+@dataclass(frozen=True)
+class LesionCounts:
+    """Connected parts.
+
+    Attributes:
+        found: parts of the reference that the prediction touches.
+        missed: parts of the reference that it does not.
+        false: parts of the prediction that touch no reference.
+        true: parts of the prediction that touch the reference.
+    """
+
+    found: int
+    missed: int
+    false: int
+    true: int
+
+
+def lesion_counts(prediction: np.ndarray, reference: np.ndarray) -> LesionCounts:
+    """Count the connected parts that were found, missed and invented; one common voxel is a touch.
+
+    Args:
+        prediction: bool mask, 2 or 3 axes.
+        reference: bool mask of the same shape.
+
+    Raises:
+        InputError: if the shapes differ.
+    """
+    prediction, reference = as_masks(prediction, reference)
+    both = prediction & reference
+    hits, totals = [], []
+    for mask in (prediction, reference):
+        numbered, sizes = label_components(mask)
+        hits.append(len(np.unique(numbered[both])))
+        totals.append(len(sizes) - 1)
+    return LesionCounts(found=hits[1], missed=totals[1] - hits[1], false=totals[0] - hits[0], true=hits[0])
+
+
+def lesion_f1(prediction: np.ndarray, reference: np.ndarray) -> float:
+    """Harmonic mean of the share of predicted parts that are true and the share of reference parts that were found.
+
+    Args:
+        prediction: bool mask, 2 or 3 axes.
+        reference: bool mask of the same shape.
+
+    Returns:
+        1 if both are empty, 0 if nothing was found.
+
+    Raises:
+        InputError: if the shapes differ.
+    """
+    counts = lesion_counts(prediction, reference)
+    predicted, referred = counts.true + counts.false, counts.found + counts.missed
+    if not predicted and not referred:
+        return 1.0
+    if not counts.found:
+        return 0.0
+    precision, recall = counts.true / predicted, counts.found / referred
+    return 2 * precision * recall / (precision + recall)
+
+
+@dataclass(frozen=True)
+class PanopticQuality:
+    """How well objects were found and outlined.
+
+    Attributes:
+        quality: sum of the overlaps of matched objects over (matched + missed / 2 + false / 2): ``recognition`` times
+            ``segmentation``; 1 if there is nothing and nothing was found.
+        recognition: F1 score of the objects.
+        segmentation: mean intersection over union of the matched objects, 0 without any.
+        matched: pairs of objects that share more than the threshold.
+        missed: objects of the reference without a partner.
+        false: objects of the prediction without a partner.
+    """
+
+    quality: float
+    recognition: float
+    segmentation: float
+    matched: int
+    missed: int
+    false: int
+
+
+def panoptic_quality(prediction: np.ndarray, reference: np.ndarray, threshold: float = 0.5) -> PanopticQuality:
+    """Panoptic quality of objects (Kirillov et al., CVPR 2019, arXiv:1801.00868).
+
+    Two objects match where their intersection over union is more than the threshold; from a half on no object can have
+    two partners.
+
+    Args:
+        prediction: integer numbers of the objects, 0 where there is none, 2 or 3 axes; a bool mask stands for its
+            connected parts.
+        reference: the same, of the same shape.
+        threshold: 0.5 to below 1.
+
+    Raises:
+        InputError: if the shapes differ, or for another threshold.
+    """
+    prediction, reference = np.asarray(prediction), np.asarray(reference)
+    if prediction.shape != reference.shape:
+        raise InputError(f"prediction of shape {prediction.shape}: the reference has {reference.shape}")
+    if not 0.5 <= threshold < 1:
+        raise InputError(f"threshold={threshold}: expected 0.5 to below 1, where no object has two partners")
+    (found, found_sizes), (real, real_sizes) = (_numbered(objects) for objects in (prediction, reference))
+    both = (found > 0) & (real > 0)
+    pairs, shared = np.unique(np.stack([found[both], real[both]]), axis=1, return_counts=True)
+    overlaps = shared / (found_sizes[pairs[0]] + real_sizes[pairs[1]] - shared)
+    overlaps = overlaps[overlaps > threshold]
+    matched = len(overlaps)
+    missed, false = len(real_sizes) - 1 - matched, len(found_sizes) - 1 - matched
+    if not matched:
+        quality = float(not missed and not false)
+        return PanopticQuality(quality, quality, 0.0, 0, missed, false)
+    recognition = matched / (matched + missed / 2 + false / 2)
+    segmentation = float(overlaps.mean())
+    return PanopticQuality(recognition * segmentation, recognition, segmentation, matched, missed, false)
+
+
+def _numbered(objects):
+    """Objects numbered from 1, and voxel counts by number."""
+    if objects.dtype == bool:
+        return label_components(objects)
+    values, numbers, counts = np.unique(objects, return_inverse=True, return_counts=True)
+    if len(values) and values[0] < 0:
+        raise InputError(f"objects numbered {values[0]}: expected 0 for none and positive numbers")
+    numbers = numbers.reshape(objects.shape)
+    if not len(values) or values[0] != 0:
+        numbers, counts = numbers + 1, np.concatenate([[0], counts])
+    return numbers, counts

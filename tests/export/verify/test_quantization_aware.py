@@ -1,0 +1,268 @@
+"""Fake quantization against the runtimes' integers; a fine-tuned run against the network that it started from."""
+
+import json
+import shutil
+
+import flatbuffers
+import keras
+import numpy as np
+import pytest
+from ai_edge_litert import schema_py_generated as schema
+from ai_edge_litert.interpreter import Interpreter
+from export_running import run as run_artifact
+from export_runs import ball_network, write_run
+from keras import layers
+
+import edge
+from export.artifact.folder import export_run
+from export.conversion.convert import convert
+from export.errors import FidelityError, FormatError
+from export.rewrite.blocks import choice
+from export.verify import fine_tuning as finetuning
+from export.verify.fine_tuning import check_finetune, export_finetuned
+from medseg.errors import InputError, UsageError
+from zoo import quantization
+
+RANGE = (-0.83, 2.71)
+
+
+def litert_round_trip(x, scale, zero):
+    """``x`` through LiteRT's QUANTIZE (int8) and DEQUANTIZE."""
+    model, graph = schema.ModelT(), schema.SubGraphT()
+    model.version, model.subgraphs, model.buffers = 3, [graph], [schema.BufferT()]
+    model.operatorCodes, graph.tensors, graph.operators = [], [], []
+    kinds = schema.TensorType.FLOAT32, schema.TensorType.INT8, schema.TensorType.FLOAT32
+    for number, kind in enumerate(kinds):
+        tensor = schema.TensorT()
+        tensor.name, tensor.shape, tensor.buffer, tensor.type = f"t{number}", list(x.shape), 0, kind
+        if kind == schema.TensorType.INT8:
+            tensor.quantization = schema.QuantizationParametersT()
+            tensor.quantization.scale, tensor.quantization.zeroPoint = [scale], [zero]
+        graph.tensors.append(tensor)
+    for number, name in enumerate(("QUANTIZE", "DEQUANTIZE")):
+        code, operator = schema.OperatorCodeT(), schema.OperatorT()
+        code.builtinCode = code.deprecatedBuiltinCode = getattr(schema.BuiltinOperator, name)
+        code.version = 2
+        model.operatorCodes.append(code)
+        operator.opcodeIndex, operator.inputs, operator.outputs = number, [number], [number + 1]
+        graph.operators.append(operator)
+    graph.inputs, graph.outputs = [0], [2]
+    builder = flatbuffers.Builder(1024)
+    builder.Finish(model.Pack(builder), b"TFL3")
+    interpreter = Interpreter(model_content=bytes(builder.Output()), num_threads=1)
+    interpreter.allocate_tensors()
+    interpreter.set_tensor(interpreter.get_input_details()[0]["index"], x)
+    interpreter.invoke()
+    return interpreter.get_tensor(interpreter.get_output_details()[0]["index"])
+
+
+def onnx_round_trip(x, scale, zero):
+    """``x`` through ONNX Runtime's QuantizeLinear (uint8) and DequantizeLinear."""
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    constants = [
+        numpy_helper.from_array(np.float32(scale), "scale"),
+        numpy_helper.from_array(np.uint8(zero), "zero"),
+    ]
+    nodes = [
+        helper.make_node("QuantizeLinear", ["x", "scale", "zero"], ["q"]),
+        helper.make_node("DequantizeLinear", ["q", "scale", "zero"], ["y"]),
+    ]
+    ends = [[helper.make_tensor_value_info(name, TensorProto.FLOAT, x.shape)] for name in "xy"]
+    graph = helper.make_graph(nodes, "g", *ends, constants)
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=8)
+    return onnxruntime.InferenceSession(model.SerializeToString()).run(None, {"x": x})[0]
+
+
+def test_activations_are_what_both_runtimes_hold_bit_for_bit():
+    x = np.random.default_rng(0).normal(0.5, 1.5, (17, 9, 25)).astype("float32")
+    low, high = map(np.float32, RANGE)
+    scale = (high - low) / np.float32(255)
+    zero = int(np.rint(-low / scale))
+    found = np.asarray(quantization.fake_quantize(x, low, high))
+    np.testing.assert_array_equal(found, litert_round_trip(x, float(scale), zero - 128))
+    np.testing.assert_array_equal(found, onnx_round_trip(x, scale, zero))
+    assert len(np.unique(found)) > 200
+
+
+def unet(image):
+    x = layers.Conv3D(8, 3, padding="same", use_bias=False, name="one")(image)
+    x = layers.BatchNormalization(name="one_norm")(x)
+    x = skip = layers.ReLU(name="one_act")(x)
+    x = layers.MaxPooling3D(2, name="down")(x)
+    x = layers.Conv3D(16, (3, 1, 1), padding="same", activation="relu", name="two")(x)
+    x = layers.Conv3DTranspose(8, 2, strides=2, name="up")(x)
+    x = layers.Add(name="add")([x, skip])
+    return layers.Conv3D(3, 1, name="logits")(x)
+
+
+@pytest.fixture(scope="module")
+def network():
+    keras.utils.set_random_seed(1)
+    image = keras.Input((8, 8, 8, 1), name="image")
+    model = keras.Model(image, unet(image), name="small")
+    random = np.random.default_rng(0)
+    for layer in model.layers:
+        if layer.weights and isinstance(layer, layers.Conv3D | layers.Conv3DTranspose):
+            layer.set_weights([w if w.ndim > 1 else random.normal(0, 0.1, w.shape) for w in layer.get_weights()])
+    return model
+
+
+@pytest.fixture(scope="module")
+def images():
+    return np.random.default_rng(2).normal(size=(6, 8, 8, 8, 1)).astype("float32")
+
+
+@pytest.mark.parametrize("weights", ["per-channel", "per-tensor"])
+@pytest.mark.parametrize(
+    ("runtime", "processor", "share"),
+    # ONNX made slice by slice is modelled less closely than with several slices at once.
+    [("tflite", "any", 0.25), ("tflite", "amx", 0.25), ("onnx", "amx", 0.25), ("onnx", "any", 0.5)],
+)
+def test_network_computes_what_its_artifact_does(
+    network, images, tmp_path, monkeypatch, runtime, processor, share, weights
+):
+    for name, value in {"MACS_PER_GAIN": 0, "GAIN_PER_WEIGHT": 1000}.items():  # or it would be made slice by slice
+        monkeypatch.setattr(choice, name, value)
+    prepared = quantization.prepare(network, weights, runtime)
+    quantization.calibrate(prepared, [images])
+    options = {"method": "minmax", "weights": weights, "processor": processor}
+    converted = convert(network, f"{runtime}-int8", (8, 8, 8), list(images), **options)
+    assert converted.weights == weights
+    logits = prepared.get_layer("logits_quantized")
+    step = (float(logits.high) - float(logits.low)) / 255
+    if runtime == "tflite":
+        assert converted.output.scale == pytest.approx(step, rel=1e-4)
+    found = np.stack([run_artifact(converted, tmp_path, image) for image in images])
+    aware, plain = (np.abs(found - m.predict(images, verbose=0)) / step for m in (prepared, network))
+    assert aware.max() < 2.5  # steps
+    assert np.mean(aware) < share * np.mean(plain)
+
+
+def test_per_tensor_weights_have_one_scale(network, images):
+    counts = {}
+    for weights in ("per-channel", "per-tensor"):
+        data = convert(network, "tflite-int8", (8, 8, 8), list(images), weights=weights).data
+        found = Interpreter(model_content=data).get_tensor_details()
+        counts[weights] = max(len(tensor["quantization_parameters"]["scales"]) for tensor in found)
+    assert counts["per-tensor"] == 1 < counts["per-channel"]
+    with pytest.raises(FormatError, match="per-tensor: hold for int8 formats, not for tflite-float32"):
+        convert(network, "tflite-float32", (8, 8, 8), weights="per-tensor")
+    with pytest.raises(FormatError, match="weights 'per-layer': accepted are per-channel, per-tensor"):
+        convert(network, "tflite-int8", (8, 8, 8), list(images), weights="per-layer")
+
+
+def test_fine_tuning_recovers_what_int8_lost(tmp_path):
+    """Channels spread so far apart that one scale a tensor is too coarse; the network finds bright spots."""
+    keras.utils.set_random_seed(0)
+    random = np.random.default_rng(0)
+    images = random.normal(size=(48, 16, 16, 1)).astype("float32")
+    smooth = sum(np.roll(images, (i, j), (1, 2)) for i in (-1, 0, 1) for j in (-1, 0, 1))
+    truth = (smooth[..., 0] > 2).astype("int32")
+    image = keras.Input((16, 16, 1), name="image")
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="one")(image)
+    x = layers.Conv2D(8, 3, padding="same", activation="relu", name="two")(x)
+    model = keras.Model(image, layers.Conv2D(2, 1, name="logits")(x), name="spots")
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=loss)
+    model.fit(images, truth, epochs=25, batch_size=16, verbose=0)
+    factors = 2.0 ** np.linspace(-5, 5, 8)
+    one, two = model.get_layer("one"), model.get_layer("two")
+    one.set_weights([w * factors for w in one.get_weights()])
+    kernel, bias = two.get_weights()
+    two.set_weights([kernel / factors[:, None], bias])
+
+    def right(network):
+        """Share of pixels that the int8 artifact gives their true class; the float network's."""
+        converted = convert(network, "tflite-int8", (16, 16), list(images[:8]), weights="per-tensor")
+        found = np.stack([run_artifact(converted, tmp_path, image) for image in images[:8]]).argmax(-1)
+        return np.mean(found == truth[:8]), np.mean(network.predict(images[:8], verbose=0).argmax(-1) == truth[:8])
+
+    plain, before = right(model)
+    prepared = quantization.prepare(model, "per-tensor")
+    quantization.calibrate(prepared, [images])
+    prepared.compile(optimizer=keras.optimizers.Adam(5e-3), loss=loss)
+    for _ in range(3):
+        prepared.fit(images, truth, epochs=10, batch_size=16, verbose=0)
+        quantization.calibrate(prepared, [images])
+    tuned, _ = right(quantization.release(prepared, keras.models.clone_model(model)))
+    assert before - plain > 0.05
+    assert tuned > (before + plain) / 2
+
+
+@pytest.fixture
+def tuned(tmp_path):
+    """A run whose network finds half of each ball, fine-tuned from one that finds the balls."""
+    run = write_run(tmp_path / "tuned", network=ball_network(threshold=0.9))
+    ball_network().save(run / "reference.keras")
+    plan = json.loads((run / "plan.json").read_text())
+    plan["training"] |= {"quantize": "per-tensor", "start": str(tmp_path / "balls" / "run")}
+    (run / "plan.json").write_text(json.dumps(plan))
+    return run
+
+
+def test_fine_tuned_run_is_compared_with_what_it_started_from(tuned, tmp_path):
+    with pytest.raises(FidelityError, match=r"verdict fail.*--allow-float 8; or fine-tune longer: zoo finetune"):
+        export_run(
+            tuned, ["tflite-int8"], tmp_path / "out", calibration="minmax", equalise=False, tell=lambda line: None
+        )
+    shutil.copyfile(tuned / "reference.keras", tuned / "model.keras")
+    (folder,) = export_run(
+        tuned, ["tflite-int8"], tmp_path / "out", calibration="minmax", weights="per-tensor", tell=lambda line: None
+    )
+    source = edge.load_manifest(folder).source
+    assert (source["weights"], source["finetuned_for"]) == ("per-tensor", "per-tensor")
+    card = (folder / "CARD.md").read_text()
+    assert "One scale for all weights of a tensor" in card
+    assert "Fine-tuned for int8 (quantization-aware, weights per-tensor)" in card
+
+
+def failing(run, monkeypatch):
+    """Have every verification fail but those of other runs than ``run``; what was said."""
+    from export.verify import verification
+
+    compare, said = verification.compare, []
+
+    def wrapped(network, artifact, cases, *args, **kwargs):
+        if str(run) in cases[0].images[0]:
+            raise FidelityError("tflite-int8: verdict fail")
+        return compare(network, artifact, cases, *args, **kwargs)
+
+    monkeypatch.setattr(verification, "compare", wrapped)
+    return said
+
+
+def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "balls")
+    other = write_run(tmp_path / "other")
+    said, commands = failing(tmp_path / "balls", monkeypatch), []
+
+    def train(command, **options):
+        commands.append(command)
+        shutil.copytree(other, tmp_path / "run-int8", dirs_exist_ok=True)
+        return type("Ended", (), {"returncode": 0})
+
+    monkeypatch.setattr(finetuning.subprocess, "run", train)
+    how = {"calibration": "minmax", "equalise": False, "tell": said.append}
+    with pytest.raises(FidelityError, match=rf"zoo finetune {run} --out {run}-int8"):
+        export_finetuned(run, ["tflite-int8"], tmp_path / "out", **how)
+    (folder,) = export_finetuned(run, ["tflite-int8"], tmp_path / "out", tmp_path / "run-int8", **how)
+    assert commands[0][1:5] == ["-P", "-m", "train", "finetune"]
+    assert commands[0][5:] == [str(run), "--out", str(tmp_path / "run-int8"), "--weights", "per-channel"]
+    assert edge.load_manifest(folder).fidelity
+    assert any("fine-tuning for int8, as allowed" in line for line in said)
+    monkeypatch.setattr(finetuning.subprocess, "run", lambda *a, **k: type("Ended", (), {"returncode": 1}))
+    with pytest.raises(InputError, match="fine-tuning failed"):
+        export_finetuned(run, ["tflite-int8"], tmp_path / "out", tmp_path / "none", **how)
+
+
+def test_fine_tuning_is_refused_where_it_cannot_help(tuned, tmp_path):
+    run = write_run(tmp_path / "balls")
+    with pytest.raises(UsageError, match="int8 formats, not for onnx-float32"):
+        check_finetune(run, ["onnx-float32"], tmp_path / "x")
+    with pytest.raises(UsageError, match="a saved model has none"):
+        check_finetune(tmp_path, ["onnx-int8"], tmp_path / "x")
+    check_finetune(run, ["onnx-int8"], tuned)
+    with pytest.raises(UsageError, match="was not started from"):
+        check_finetune(tuned, ["onnx-int8"], tuned)

@@ -1,0 +1,115 @@
+"""Continuing a run: what is asked for again agrees with it, or is refused in a line that names the difference."""
+
+import dataclasses
+import importlib
+import json
+import shutil
+
+import pytest
+from tiny import make_plan, write_dataset
+
+from medseg import record
+from medseg.errors import InputError, UsageError
+from train.cli import main
+from train.fitting import resuming
+from train.fitting.fit import fit, network
+from train.fitting.run import create_run, open_run
+from train.planning.plan import Network
+
+
+@pytest.fixture
+def run(dataset, tmp_path):
+    """A run that has ended; of its network only the file's name is there."""
+    plan = make_plan(dataset, mirror=(0,))
+    made = create_run(tmp_path / "run", plan, 1, str(dataset.folder), (), ())
+    made.model_file.touch()
+    return made
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--fold", "2"], "was begun with fold 1, not 2"),
+        (["--fold", "none"], "was begun with fold 1, not none"),
+        (["--fold", "all"], "holds a single run"),
+        (["--model", "unet3d"], "was begun with network.name tiny, not unet3d"),
+        (["--epochs", "9"], "was begun with training.epochs 3, not 9"),
+        (["--augment", "blur=0.9"], "was begun with training.augmentation.blur_chance 0.2, not 0.9"),
+        (["--labels", "labels_endo"], "was begun with labels labels, not labels_endo"),
+        (["--plan", "plan.json"], "was begun with patch (16, 16, 8), not (16, 16, 16)"),
+        (["data"], "was begun with the dataset "),
+    ],
+)
+def test_another_wish_is_refused(run, dataset, tmp_path, monkeypatch, capsys, words, said):
+    monkeypatch.chdir(tmp_path)
+    record.save("plan.json", dataclasses.replace(run.plan, patch=(16, 16, 16)))
+    write_dataset(tmp_path / "data", cases=2)
+    before = {path: path.read_bytes() for path in run.folder.iterdir()}
+    assert main(["train", *words, "--resume", "--out", str(run.folder)]) == 2
+    error = capsys.readouterr().err
+    assert f"error: {run.folder}: {said}" in error
+    assert error.count("\n") == 1
+    assert {path: path.read_bytes() for path in run.folder.iterdir()} == before
+
+
+@pytest.mark.parametrize(
+    "words",
+    [[], ["--fold", "1"], ["--plan", "plan.json"], ["--model", "tiny", "--epochs", "3"], ["--precision", "auto"]],
+)
+def test_the_same_wish_or_none_continues(run, tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    settings = dataclasses.replace(run.plan.training, precision="auto")
+    record.save("plan.json", dataclasses.replace(run.plan, training=settings, reasons={"patch": "another"}))
+    assert main(["train", *words, "--resume", "--out", str(run.folder)]) == 0
+    assert "model.keras is the trained network" in capsys.readouterr().out
+
+
+def test_a_dataset_that_was_moved_is_taken_from_where_it_is_now(tmp_path):
+    moved = write_dataset(tmp_path / "moved", cases=3)
+    run = create_run(tmp_path / "run", make_plan(moved), 0, str(tmp_path / "gone"), (), ())
+    with pytest.raises(InputError, match=r"its dataset folder .*gone is gone; give the folder where it lies now"):
+        resuming.dataset_folder(run)
+    assert resuming.dataset_folder(run, moved.folder) == moved.folder
+
+
+def test_nothing_to_resume_without_a_dataset(tmp_path, capsys):
+    assert main(["train", "--resume", "--out", str(tmp_path / "none")]) == 2
+    assert "holds no run to resume; give the dataset folder" in capsys.readouterr().err
+
+
+def test_a_folder_of_folds_says_how_it_is_resumed(run, tmp_path, capsys):
+    shutil.copytree(run.folder, tmp_path / "all" / "fold_1")
+    assert main(["train", "--resume", "--out", str(tmp_path / "all")]) == 2
+    assert "holds several folds; resume them with --fold all" in capsys.readouterr().err
+
+
+def test_the_run_folder_remembers_the_dataset_wherever_it_was_started(dataset, cache, tmp_path, monkeypatch):
+    plan = dataclasses.replace(make_plan(dataset, epochs=1, steps_per_epoch=1), network=Network("tiny"))
+    monkeypatch.setattr(importlib.import_module("train.fit"), "_train", lambda run, *_: run)
+    monkeypatch.chdir(dataset.folder.parent)
+    relative = dataclasses.replace(dataset, folder=type(dataset.folder)(dataset.folder.name))
+    run = fit(plan, relative, tmp_path / "run", fold=None, cache=cache, verbose=False)
+    monkeypatch.chdir(tmp_path)
+    assert open_run(run.folder).dataset == str(dataset.folder)
+    assert resuming.dataset_folder(run) == dataset.folder
+    with pytest.raises(UsageError, match="was begun with fold none, not 0"):
+        fit(None, dataset, run.folder, 0, resume=True)
+
+
+def test_scores_of_another_fold_and_of_flips_have_files_of_their_own(run, monkeypatch):
+    untrained = network(run.plan)
+    monkeypatch.setattr(type(run), "model", lambda self: untrained)
+    names = {
+        (): "metrics.json",
+        ("--mirror",): "metrics_mirror.json",
+        ("--fold", "2"): "metrics_fold2.json",
+        ("--fold", "1"): "metrics.json",
+        ("--fold", "2", "--mirror"): "metrics_fold2_mirror.json",
+    }
+    for words in names:
+        assert main(["evaluate", str(run.folder), *words, "--no-report"]) == 0
+    assert {path.name for path in run.folder.glob("metrics*")} == set(names.values())
+    for words, name in names.items():
+        metrics = json.loads((run.folder / name).read_text())
+        assert metrics["mirror"] == ("--mirror" in words)
+        assert metrics["fold"] == (2 if "2" in words else 1)

@@ -1,0 +1,23 @@
+"""Networks and losses on JAX against TensorFlow, each in a process of its own."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+
+import zoo
+
+_spec = importlib.util.spec_from_file_location(
+    "zoo_backends", Path(__file__).parents[2] / "benchmarks" / "zoo_backends.py"
+)
+benchmark = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(benchmark)
+
+
+def test_jax_equals_tensorflow(tmp_path):
+    pytest.importorskip("jax", reason='pip install "medseg-zoo[test]" brings jax')
+    names = zoo.list_models(tag="cnn")
+    wanted, found = benchmark.run_all(["tensorflow", "jax"], names, tmp_path)
+    assert set(found) == set(wanted) > set(names)
+    differences = {key: benchmark.difference(found[key], wanted[key]) for key in wanted}
+    assert {key: d for key, d in differences.items() if not d < benchmark.TOLERANCE} == {}

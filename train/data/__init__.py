@@ -1,0 +1,1 @@
+"""A folder of labelled scans: layouts, names, checks, downloads and phantoms."""

@@ -1,0 +1,1 @@
+"""Whole scans scored: ensembles, cross-validation, post-processing, reports."""

@@ -1,0 +1,152 @@
+"""Cross-validation: every case scored by the network that was not trained on it."""
+
+import json
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+
+import imaging
+from imaging.cleaning import apply
+from imaging.measure.scoring import DISTANCES
+from medseg.errors import InputError
+from medseg.record import from_dict, to_dict, write_text
+from train.evaluation.evaluate import COLUMNS, evaluate, mean_scores
+from train.evaluation.postprocess import Decision, choose, decision_text
+from train.evaluation.predictions import predicted_cases, prediction_file
+from train.evaluation.reliability import joined
+from train.fitting.run import Run
+
+NAME, MIRRORED = "summary.json", "summary_mirror.json"
+
+
+def cross_validate(
+    runs: Sequence[Run], dataset, out=None, *, mirror: bool = False, reuse: bool = False, progress: bool = False
+) -> dict:
+    """Score each run on the cases that it held back, and sum up over all cases.
+
+    Args:
+        runs: finished runs of one plan, a fold each.
+        dataset: an open ``Dataset``.
+        out: folder that takes ``summary.json``, with ``mirror`` ``summary_mirror.json``; none is written by default.
+        mirror: average over all flips along the plan's mirror axes.
+        reuse: take the scores of a run that was scored since it was trained.
+        progress: show a bar per fold.
+
+    Returns:
+        {"folds": [numbers], "mirror": bool, "fold_of": {case: fold}, "cases": {case: {label: {metric: value}}},
+        "mean": {label: {metric: value}}, "std": the same, "mean_of_fold": {fold: the same},
+        "postprocessing": a ``train.evaluation.postprocess.Decision`` as a dictionary, "postprocessed": cases, mean and
+        std with what was chosen, or None if that is nothing, "calibration": see ``train.evaluation.reliability``}.
+
+    Raises:
+        InputError: if two runs hold back the same case, or one has not finished.
+    """
+    cases, fold_of, mean_of_fold, calibrations = {}, {}, {}, []
+    for run in runs:
+        metrics = (_kept(run, mirror) if reuse else None) or evaluate(
+            run, dataset, mirror=mirror, keep=True, progress=progress
+        )
+        twice = sorted(set(cases) & set(metrics["cases"]))
+        if twice:
+            raise InputError(f"{run.folder}: case {twice[0]} was held back by another run too; give each fold once")
+        cases |= metrics["cases"]
+        fold_of |= dict.fromkeys(metrics["cases"], run.fold)
+        mean_of_fold[str(run.fold)] = metrics["mean"]
+        calibrations.append(metrics["calibration"])
+    plan = runs[0].plan
+    decision = choose(
+        lambda: (found[1:] for found in predicted_cases(runs, dataset, mirror)), plan.labels, plan.regions
+    )
+    summary = {
+        "folds": [run.fold for run in runs],
+        "mirror": mirror,
+        "fold_of": fold_of,
+        "cases": cases,
+        "mean": mean_scores(cases),
+        "std": deviations(cases),
+        "mean_of_fold": mean_of_fold,
+        "postprocessing": to_dict(decision),
+        "postprocessed": _rescored(runs, dataset, decision.chosen, mirror) if decision.chosen.classes else None,
+        "calibration": joined(calibrations),
+    }
+    if out is not None:
+        write_text(Path(out) / (MIRRORED if mirror else NAME), json.dumps(summary, indent=1) + "\n")
+    return summary
+
+
+def load_decision(out, mirror: bool = False) -> Decision | None:
+    """The postprocessing that ``cross_validate`` decided on in the folder ``out``; None if it was not run there.
+
+    Args:
+        out: the folder.
+        mirror: of predictions averaged over flips.
+    """
+    path = Path(out) / (MIRRORED if mirror else NAME)
+    if not path.is_file():
+        return None
+    return from_dict(Decision, json.loads(path.read_text(encoding="utf-8"))["postprocessing"])
+
+
+def deviations(cases: dict) -> dict:
+    """The standard deviation of each metric of each label over the cases; infinite where a value is."""
+    first = next(iter(cases.values()))
+    return {
+        label: {metric: _deviation([case[label][metric] for case in cases.values()]) for metric in first[label]}
+        for label in first
+    }
+
+
+def summary_table(summary: dict) -> str:
+    """``summary`` as text: mean ± standard deviation over all cases, a line per label, and mean Dice per fold."""
+    mean, std = summary["mean"], summary["std"]
+    width = max(len(name) for name in (*mean, "  cleaned"))
+    lines = [f"{'label':{width}}" + "".join(f"{column:>17}" for column in COLUMNS)]
+    for name in mean:
+        cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in COLUMNS]
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>17}" for cell in cells))
+        if summary["postprocessed"]:
+            found = summary["postprocessed"]
+            cells = [f"{found['mean'][name][column]:.4f} ± {found['std'][name][column]:.4f}" for column in COLUMNS]
+            lines.append(f"{'  cleaned':{width}}" + "".join(f"{cell:>17}" for cell in cells))
+    lines.append(
+        f"mean ± standard deviation over {len(summary['cases'])} cases of folds "
+        f"{', '.join(map(str, summary['folds']))}; {DISTANCES}"
+    )
+    for fold, means in summary["mean_of_fold"].items():
+        dice = ", ".join(f"{name} {row['dice']:.4f}" for name, row in means.items())
+        lines.append(f"mean Dice of fold {fold}: {dice}")
+    lines.append(decision_text(from_dict(Decision, summary["postprocessing"])))
+    return "\n".join(lines)
+
+
+def _rescored(runs, dataset, chosen, mirror):
+    labels = runs[0].plan.labels  # of disjoint classes: regions are not cleaned up
+    cases = {
+        name: imaging.score_case(apply(prediction, chosen, labels, spacing), reference, labels, spacing)
+        for name, prediction, reference, spacing in predicted_cases(runs, dataset, mirror)
+    }
+    return {"cases": cases, "mean": mean_scores(cases), "std": deviations(cases)}
+
+
+def _deviation(values):
+    return float(np.std(values)) if all(map(math.isfinite, values)) else math.inf
+
+
+def _kept(run, mirror):
+    """The scores in a run folder, if they are of its network, fold and way of predicting."""
+    path = run.result_file("metrics.json", mirror=mirror)
+    if not path.is_file() or not run.model_file.is_file() or path.stat().st_mtime < run.model_file.stat().st_mtime:
+        return None
+    metrics = json.loads(path.read_text(encoding="utf-8"))
+    held = run.plan.folds[run.fold]
+    fitting = metrics["fold"] == run.fold and metrics.get("mirror", False) == mirror
+    if not fitting or set(metrics["cases"]) != set(held) or "calibration" not in metrics:
+        return None
+    # Predictions are written before the scores, so those that are there are of the same evaluation.
+    return metrics if all(_is_older(prediction_file(run, name, mirror), path) for name in held) else None
+
+
+def _is_older(prediction, scores):
+    return prediction.is_file() and prediction.stat().st_mtime <= scores.stat().st_mtime

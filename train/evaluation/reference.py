@@ -1,0 +1,84 @@
+"""The reference segmentation of a case as class indices."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from imaging.labels import Label
+from medseg.errors import InputError
+
+
+def read_reference(case, labels: Sequence[Label], ignore: int | None = None):
+    """Read a case's label file.
+
+    Args:
+        case: a labelled ``train.data.dataset.Case``.
+        labels: classes by class index.
+        ignore: value of voxels that nobody has labelled, or None.
+
+    Returns:
+        Scan whose voxels (*spatial, 1) are class indices, in the file's own geometry; ``len(labels)`` where ignored.
+
+    Raises:
+        InputError: if the file holds a value that is no label's; the message names file, values and labels.
+    """
+    import imaging
+
+    scan = imaging.read_labels(case.label)
+    return replace(scan, voxels=class_indices(scan.voxels, with_ignored(labels, ignore), case.label))
+
+
+def read_case(case, labels: Sequence[Label], channels: int | None = None, ignore: int | None = None):
+    """Read a labelled case, its label file turned to the axes of the image.
+
+    Args:
+        case: a labelled ``train.data.dataset.Case``.
+        labels: classes by class index.
+        channels: how many the image has; None takes what its files hold.
+        ignore: value of voxels that nobody has labelled, or None.
+
+    Returns:
+        The image as read, and a Scan (*spatial, 1) of class indices on its grid; ``len(labels)`` where ignored.
+
+    Raises:
+        InputError: if a file cannot be read, the label file holds a value that is no label's, or it lies elsewhere.
+    """
+    import imaging
+
+    reference = read_reference(case, labels, ignore)  # first: this takes more memory than the image, not there yet
+    image = imaging.read(list(case.images), channels=channels)
+    return image, imaging.align(reference, image, case.label, case.images[0])
+
+
+def with_ignored(labels: Sequence[Label], ignore: int | None) -> tuple[Label, ...]:
+    """``labels`` and, as a last class, the voxels of value ``ignore`` if there are such."""
+    return tuple(labels) if ignore is None else (*labels, Label("ignore", ignore))
+
+
+def class_indices(values: np.ndarray, labels: Sequence[Label], where) -> np.ndarray:
+    """Label values as class indices, the same shape, uint8 (uint16 above 256 classes).
+
+    Args:
+        values: integers.
+        labels: classes by class index.
+        where: the file, for the message.
+
+    Raises:
+        InputError: if there is a value that is no label's.
+    """
+    accepted = np.array([label.value for label in labels])
+    found = np.unique(np.concatenate([np.unique(slab) for slab in values]))
+    strange = found[~np.isin(found, accepted)]
+    if len(strange):
+        raise InputError(
+            f"{where}: holds label value {', '.join(str(v) for v in strange[:5])}; the dataset's labels are "
+            + ", ".join(f"{label.value} {label.name}" for label in labels)
+            + "; correct the file or add the label to dataset.json"
+        )
+    order = np.argsort(accepted)
+    kind = np.uint8 if len(labels) <= 256 else np.uint16
+    indices = np.empty(values.shape, kind)
+    for slab, found in zip(indices, values, strict=True):  # the positions searched for take 8 bytes a voxel
+        slab[...] = order[np.searchsorted(accepted[order], found)]
+    return indices

@@ -1,0 +1,1 @@
+"""A plan done with ``keras.fit``: the run folder, checkpoints, devices, precision, fine-tuning."""

@@ -1,0 +1,1 @@
+"""From a dataset's fingerprint to the plan of its training."""

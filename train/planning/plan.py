@@ -1,0 +1,203 @@
+"""The plan: everything that training needs to know, decided once and kept as JSON."""
+
+from dataclasses import dataclass, field
+
+from imaging.labels import Label, Region
+from imaging.recipe import Recipe
+from imaging.regions import region_classes, written_classes
+from medseg import schema
+from medseg.schema import PLAN
+
+
+@dataclass(frozen=True)
+class Network:
+    """A registry entry and the keyword overrides given to ``zoo.get``."""
+
+    name: str
+    options: dict = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Augmentation:
+    """Random changes to a training patch; a ``*_chance`` is the share of patches that get the change.
+
+    The defaults are nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128); elastic deformation, bias field,
+    cutout and mixup, which it has not or leaves off, are off.
+
+    Attributes:
+        rotation: largest angle about each axis in degrees (one number stands for all axes; 2D: the first). Angles are
+            of mm, and only in planes whose axes are at most 3 times as long as one another, see
+        ``train.input.anisotropy``. scale: smallest and largest magnification, along the axes of these planes.
+        elastic: largest displacement in voxels of the finest axis; its field is drawn on a grid of ``elastic_grid``
+            points per axis.
+        noise: largest standard deviation of Gaussian noise, in units of the normalised intensity.
+        blur: smallest and largest sigma in voxels of the finest axis; along coarser ones as many mm.
+        brightness, contrast: smallest and largest factor.
+        low_resolution: smallest and largest share of the resolution, the finest axis's, that is kept.
+        gamma: smallest and largest exponent; ``gamma_inverted_chance`` is for the negative image.
+        bias_field: largest coefficient of the polynomial of order ``bias_field_order`` whose exponential is the field.
+        cutout: smallest and largest side of a box, as a share of the patch's; boxes are 1 to ``cutout_boxes``.
+        mixup: alpha of the Beta distribution of the share of a patch that stays when it is blended with another.
+    """
+
+    rotation_chance: float = 0.2
+    rotation: tuple[float, ...] = (30.0,)
+    scale_chance: float = 0.2
+    scale: tuple[float, ...] = (0.7, 1.4)
+    elastic_chance: float = 0.0
+    elastic: float = 3.0
+    elastic_grid: int = 4
+    noise_chance: float = 0.1
+    noise: float = 0.3
+    blur_chance: float = 0.2
+    blur: tuple[float, ...] = (0.5, 1.0)
+    brightness_chance: float = 0.15
+    brightness: tuple[float, ...] = (0.75, 1.25)
+    contrast_chance: float = 0.15
+    contrast: tuple[float, ...] = (0.75, 1.25)
+    low_resolution_chance: float = 0.25
+    low_resolution: tuple[float, ...] = (0.5, 1.0)
+    gamma_chance: float = 0.3
+    gamma_inverted_chance: float = 0.1
+    gamma: tuple[float, ...] = (0.7, 1.5)
+    bias_field_chance: float = 0.0
+    bias_field: float = 0.5
+    bias_field_order: int = 3
+    cutout_chance: float = 0.0
+    cutout: tuple[float, ...] = (0.1, 0.4)
+    cutout_boxes: int = 3
+    mixup_chance: float = 0.0
+    mixup: float = 0.2
+
+
+@dataclass(frozen=True)
+class Training:
+    """How the network is fitted.
+
+    Attributes:
+        epochs: passes of ``steps_per_epoch`` batches; the learning rate falls to zero over all of them.
+        minutes: instead of ``epochs``, the time that training may take; the schedule follows the clock.
+        schedule: how the learning rate falls after the warm-up: "cosine", "poly" (power 0.9) or "constant".
+        warmup: share of the training over which the learning rate rises from zero.
+        ema: decay of the moving average of the weights that is evaluated and saved; 0 for none.
+        clip_norm: largest norm of the whole gradient; 0 for no limit.
+        precision: Keras' dtype policy: "float32", "mixed_bfloat16", "mixed_float16", or "auto": the run's plan then
+            holds what the machine it started on is fastest with.
+        foreground: share of the patches that are centred on a voxel of a foreground class.
+        mirror: spatial axes that a patch may be flipped along.
+        accumulate: batches whose gradients are averaged for one step of the optimizer.
+        class_weights: a factor per class in the loss, background first; none for equal ones.
+        deep_supervision: train the coarser decoder levels as well; the trained network has one output all the same.
+        start: run folder, weights file or shipped set whose layers of equal name and shape the network starts from.
+        freeze: wildcards on the names of layers that are not trained, such as "encoder".
+        quantize: train with fake quantization for int8, its weights with "per-channel" or "per-tensor" scales; none
+            for a float training.
+        patience: epochs without a lower validation loss (with ``validate_every``: a higher Dice) after which the
+            training ends; 0 for never.
+        validate_every: epochs after which held-back cases are segmented whole and scored; 0 for never.
+        validate_cases: how many of them, the first of the fold; 0 for all.
+    """
+
+    epochs: int = 60
+    steps_per_epoch: int = 50
+    batch: int = 4
+    optimizer: str = "adamw"
+    learning_rate: float = 2e-3
+    weight_decay: float = 1e-4
+    warmup: float = 0.05
+    ema: float = 0.99
+    clip_norm: float = 12.0
+    loss: str = "dice_ce"
+    precision: str = "auto"
+    foreground: float = 0.33
+    mirror: tuple[int, ...] = ()
+    seed: int = 0
+    minutes: float | None = None
+    augmentation: Augmentation = Augmentation()
+    schedule: str = "cosine"
+    accumulate: int = 1
+    class_weights: tuple[float, ...] = ()
+    deep_supervision: bool = False
+    patience: int = 0
+    start: str = ""
+    freeze: tuple[str, ...] = ()
+    quantize: str = ""
+    validate_every: int = 0
+    validate_cases: int = 0
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a dataset asks for.
+
+    Attributes:
+        dataset: name of the dataset.
+        labels: classes in order of class index, background first.
+        channels: names of the input channels.
+        recipe: preprocessing of every scan.
+        network: the registry entry and its overrides.
+        patch: spatial size of what the network sees, voxels.
+        overlap: share of a patch that neighbouring tiles overlap by, 0 to 0.9.
+        training: how it is fitted.
+        folds: for each fold the names of its validation cases.
+        fingerprint: what was measured of the dataset.
+        reasons: field name to the rule that decided it, for ``zoo plan --explain``.
+        schema: number of the format, see ``medseg.schema``.
+        images_folder: the folder of images that was planned for (plain dataset layout).
+        labels_folder: the folder of labels that was planned for (plain dataset layout).
+        ignore: value of voxels in label files that count in no loss, no draw of patches and no score; None for none.
+        bounds: what network and patch were chosen to keep to, by the names of ``zoo plan``'s options.
+        regions: structures that may overlap, in the order in which a segmentation writes them (``imaging.regions``).
+            The network then has a sigmoid channel for each, and ``labels`` are the values that they are made of. None
+            where classes are disjoint.
+        needs: the oldest version of medseg-zoo that reads the file.
+    """
+
+    dataset: str
+    labels: tuple[Label, ...]
+    channels: tuple[str, ...]
+    recipe: Recipe
+    network: Network
+    patch: tuple[int, ...]
+    overlap: float
+    training: Training
+    folds: tuple[tuple[str, ...], ...]
+    fingerprint: dict = field(default_factory=dict)
+    reasons: dict = field(default_factory=dict)
+    schema: int = PLAN.newest
+    labels_folder: str = "labels"
+    ignore: int | None = None
+    bounds: dict = field(default_factory=dict)
+    images_folder: str = "images"
+    needs: str = PLAN.needs
+    regions: tuple[Region, ...] = ()
+
+    @property
+    def outputs(self) -> int:
+        """Channels of the network: one for each region, or else for each class."""
+        return len(self.regions) or len(self.labels)
+
+    @property
+    def region_classes(self) -> tuple[tuple[int, ...], ...] | None:
+        """The class indices that each region covers, for ``zoo.losses`` and ``zoo.metrics``; None without regions."""
+        return region_classes(self.labels, self.regions) or None
+
+    @property
+    def written_classes(self) -> tuple[int, ...] | None:
+        """The class index that each region writes, for ``imaging.restore_classes``; None without regions."""
+        return written_classes(self.labels, self.regions)
+
+    @property
+    def ignore_class(self) -> int | None:
+        """The class index of voxels that nobody has labelled, for ``zoo.losses`` and ``zoo.metrics``; None for none."""
+        return None if self.ignore is None else len(self.labels)
+
+
+def load_plan(path) -> Plan:
+    """Read a ``plan.json``.
+
+    Raises:
+        InputError: if it cannot be read, has a schema that this version does not read, or a field is unknown, missing
+            or of another type; the message names the file.
+    """
+    return schema.load(path, Plan, PLAN)

@@ -1,0 +1,158 @@
+"""The plan of a dataset, by published rules (nnU-Net, Isensee et al., Nature Methods 2021, arXiv:1904.08128) and a few
+of our own; every decision leaves its reason in ``plan.reasons``."""
+
+import dataclasses
+import sys
+from collections.abc import Callable, Sequence
+
+from medseg.errors import InputError, UsageError
+from train.data.dataset import problems_text
+from train.planning.candidates import NAMES, Bounds
+from train.planning.device_bounds import keep_bounds
+from train.planning.fingerprint import fingerprint
+from train.planning.inspection import Inspection, inspect
+from train.planning.plan import Network, Plan, Training
+from train.planning.plan_check import check_plan
+from train.planning.recipe_rules import plan_recipe, prepared_shape
+from train.planning.shape_rules import plan_batch, plan_patch, plan_strides
+from train.planning.split import given_folds, split
+
+NETWORKS = {2: "unet", 3: "unet3d"}
+OVERLAP = 0.5
+_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "interpolation", "options", *NAMES.values(), "threads")
+_TRAINING = tuple(field.name for field in dataclasses.fields(Training))
+_BOUNDS = NAMES | {"threads": "threads"}
+
+
+def make_plan(
+    dataset,
+    model: str | None = None,
+    folds: int = 5,
+    seed: int = 0,
+    inspection: Inspection | None = None,
+    progress: bool = False,
+    measure: Callable | None = None,
+    **overrides,
+) -> Plan:
+    """Plan the training of a dataset.
+
+    Args:
+        dataset: a ``train.data.dataset.Dataset``.
+        model: registry entry; by default ``unet`` for 2D and ``unet3d`` for 3D.
+        folds: of the cross-validation.
+        seed: of the split and of the training.
+        inspection: of the dataset, if it was made already.
+        progress: show a bar while the cases are read, and a line on each network that is measured.
+        measure: ``export.footprint``, which ``max_arena``, ``max_ram`` and ``target_ms`` need.
+        **overrides: fields that the user decides: ``patch``, ``overlap``, ``spacing`` (mm), ``size`` (2D pixels),
+            ``interpolation`` (see ``imaging.Recipe``),
+            ``options`` (of the network), ``max_params``, ``max_macs``, ``max_arena`` and ``max_ram`` (bytes),
+            ``target_ms`` and ``threads`` (see ``train.planning.candidates.Bounds``) and every field of
+            ``train.planning.plan.Training``. None means: by the rule.
+
+    Returns:
+        The plan, ready to be saved with ``medseg.record.save``.
+
+    Raises:
+        InputError: listing every problem of the dataset that forbids training, or for fewer groups than folds.
+        UsageError: for an unknown override, or values that cannot work together.
+    """
+    decided = _decided(overrides)
+    inspection = inspection or inspect(dataset, progress)
+    if inspection.fatal:
+        raise InputError(problems_text(dataset.folder, inspection.fatal))
+    if not inspection.facts:
+        raise InputError(f"{dataset.folder}: no labelled case; training needs images with labels")
+    measured = fingerprint(dataset, inspection.facts)
+    given_parts = given_folds(dataset.cases, folds)
+    made = f"{folds} folds by group, seed {seed}" if given_parts is None else "those of dataset.json"
+    reasons = {"folds": f"{made}; group: {dataset.grouping}"}
+
+    network = _network(model, measured["rank"], reasons)
+    grid = {name: decided.pop(name, None) for name in ("spacing", "size", "interpolation")}
+    recipe = plan_recipe(measured, reasons, **grid)
+    shape = prepared_shape(measured, recipe)
+    network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
+    given = decided.pop("patch", None)
+    patch = plan_patch(shape, stride, reasons, patch=given)
+    asked = {called: decided.pop(called) for called in _BOUNDS.values() if called in decided}
+    bounds = Bounds(**{name: asked[called] for name, called in _BOUNDS.items() if called in asked})
+    if bounds:
+        sizes = len(dataset.channels), len(dataset.regions) or len(dataset.labels)
+        how = {"fixed": given is not None, "measure": measure, "tell": _told if progress else None}
+        network, patch = keep_bounds(network, patch, shape, stride, bounds, *sizes, reasons, **how)
+    overlap = decided.pop("overlap", OVERLAP)
+    reasons["overlap"] = "half a patch, as nnU-Net" if overlap == OVERLAP else "given by the user"
+    training = _training(measured, shape, patch, seed, decided, reasons)
+    plan = Plan(
+        dataset=dataset.name,
+        labels=dataset.labels,
+        channels=dataset.channels,
+        recipe=recipe,
+        network=network,
+        patch=patch,
+        overlap=overlap,
+        training=training,
+        folds=given_parts or split(dataset.cases, folds, seed),
+        fingerprint=measured,
+        reasons=reasons,
+        images_folder=dataset.images_folder,
+        labels_folder=dataset.labels_folder,
+        ignore=dataset.ignore,
+        bounds=asked if bounds else {},
+        regions=dataset.regions,
+    )
+    check_plan(plan)
+    return plan
+
+
+def _told(line):
+    print(line, file=sys.stderr, flush=True)
+
+
+def _decided(overrides):
+    unknown = sorted(set(overrides) - {*_PLAN_OVERRIDES, *_TRAINING})
+    if unknown:
+        accepted = ", ".join((*_PLAN_OVERRIDES, *_TRAINING))
+        raise UsageError(f"plan override {', '.join(unknown)}: unknown; accepted are {accepted}")
+    return {name: value for name, value in overrides.items() if value is not None}
+
+
+def _network(model, rank, reasons):
+    from zoo.registry import entry
+
+    name = model or NETWORKS[rank]
+    found = entry(name)
+    if found.rank not in (None, rank):
+        raise UsageError(f"model {name!r} takes {found.rank}D scans, these are {rank}D; ask for {NETWORKS[rank]!r}")
+    reasons["network"] = "given by the user" if model else f"the default for {rank}D"
+    return Network(name)
+
+
+def _training(measured, shape, patch, seed, decided, reasons):
+    values = {
+        "batch": plan_batch(measured["cases"], shape, patch, reasons),
+        "mirror": mirror_axes(measured["rank"], measured["ordered"], reasons),
+        "seed": seed,
+    }
+    for name, value in decided.items():
+        values[name] = value
+        reasons[name] = "given by the user"
+    return Training(**values)
+
+
+def mirror_axes(rank: int, ordered: dict[str, Sequence], reasons: dict) -> tuple[int, ...]:
+    """Axes along which a patch may be flipped: all but those along which classes are ordered.
+
+    Args:
+        rank: spatial axes.
+        ordered: see ``train.planning.fingerprint.ordered_classes``.
+        reasons: takes the reason.
+    """
+    axes = tuple(axis for axis in range(rank) if str(axis) not in ordered)
+    told = [
+        f"not axis {axis}, where {pairs[0][0]} always lies before {pairs[0][1]} and a flip would swap them"
+        for axis, pairs in ordered.items()
+    ]
+    reasons["mirror"] = "; ".join(told) if told else "every axis: no two classes keep an order along any"
+    return axes
