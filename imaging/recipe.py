@@ -7,7 +7,8 @@ import numpy as np
 
 from imaging.geometry.affine import moved
 from imaging.geometry.orientation import check_codes, reorient
-from imaging.geometry.resampling import INTERPOLATIONS, check_grid, maps_exactly, onto, resample
+from imaging.geometry.resampling import INTERPOLATIONS, check_grid, onto, resample
+from imaging.restoring import restore_slabs
 from imaging.intensity import check_clip, check_normalise, clip, normalise
 from imaging.measure.components import fill_holes
 from imaging.regions import classes_of
@@ -106,6 +107,7 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
     if recipe.spacing is not None or recipe.size is not None:
         check_grid(scan, recipe.spacing, recipe.size)
     voxels = np.array(scan.voxels, np.float32, order="C")
+    scan = Scan(voxels, scan.affine)  # a source that nobody else holds is freed here
     if not np.isfinite(voxels.sum(dtype=np.float64)):
         bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
         raise InputError(f"scan of shape {scan.shape}: {bad} voxels are NaN or infinite; replace them by numbers")
@@ -118,7 +120,6 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
             f"scan of shape {scan.shape}: clip and normalise make numbers of it that float32 cannot hold; correct the "
             "recipe's limits, mean and std"
         )
-    scan = Scan(voxels, scan.affine)
     if recipe.spacing is not None or recipe.size is not None:
         scan = resample(scan, recipe.spacing, recipe.size, interpolation=recipe.interpolation)
     return Scan(np.ascontiguousarray(scan.voxels), scan.affine)
@@ -189,7 +190,7 @@ def restore_classes(
         scores: (*prepared.shape, K), probabilities or logits of at most 256 classes, class 0 the background.
         prepared: what ``prepare`` made of ``source``.
         source: the scan as read.
-        slab: slices of the source's first axis that are restored at once.
+        slab: slices of the source that are restored at once.
         written: of the logits of regions, the class index that each writes (``imaging.regions``); None for classes.
 
     Returns:
@@ -199,15 +200,9 @@ def restore_classes(
         InputError: if the scores are not on the grid of ``prepared``.
     """
     scores = _on_grid(scores, prepared)
-    if maps_exactly(prepared.affine, source):
-        return onto(classes_of(scores, written)[..., None], prepared.affine, source, 0)[..., 0]
-    # No region is where a scan was cropped away.
-    fill = _background(scores) if written is None else np.full(scores.shape[-1], min(float(scores.min()), -1.0))
-    out = np.empty(source.shape, np.uint8)
-    for start in range(0, len(out), slab):
-        stop = min(start + slab, len(out))
-        part = Scan(source.voxels[start:stop], moved(source.affine, [start] + [0] * (source.rank - 1)))
-        out[start:stop] = classes_of(onto(scores, prepared.affine, part, fill), written)
+    out = np.zeros(source.shape, np.uint8)  # what was cropped away is background
+    for place, values in restore_slabs([(0, scores)], prepared, source, slab=slab):
+        out[place] = classes_of(values, written)
     return out
 
 

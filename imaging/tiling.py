@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Iterator
 
 import numpy as np
 
@@ -99,6 +100,33 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
     Raises:
         InputError: if the patch does not fit the scan's axes or ``predict`` returns another spatial shape.
     """
+    total = None
+    for start, scores in predict_slabs(voxels, patch, overlap, predict, progress):
+        if len(scores) == len(voxels):
+            return scores
+        if total is None:
+            total = np.empty((*voxels.shape[:-1], scores.shape[-1]), np.float32)
+        total[start : start + len(scores)] = scores
+    return total
+
+
+def predict_slabs(
+    voxels: np.ndarray, patch, overlap: float, predict, progress=None
+) -> Iterator[tuple[int, np.ndarray]]:
+    """``predict_tiled`` slab by slab along the first axis, holding the scores of no more slices than a patch has.
+
+    Tiles run with the first axis slowest, so that slices before the next tiles' start are complete.
+
+    Args:
+        voxels, patch, overlap, predict, progress: as for ``predict_tiled``.
+
+    Yields:
+        Index of the first slice, and float32 (slices, *rest, K), which the next step overwrites. The slabs follow each
+        other without gaps; their values are those of ``predict_tiled``, bit for bit.
+
+    Raises:
+        InputError: as ``predict_tiled``.
+    """
     patch = tuple(int(p) for p in patch)
     if voxels.ndim != len(patch) + 1:
         raise InputError(f"voxels of shape {voxels.shape}: expected {len(patch)} spatial axes and a channel axis")
@@ -110,20 +138,33 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
         scores = _run(predict, padded, patch)
         if progress is not None:
             progress(1, 1)
-        return scores[inner]
-    total = None
-    for number, tile in enumerate(itertools.product(*shares), 1):
-        place = tuple(slice(start, start + p) for (start, _), p in zip(tile, patch, strict=True))
-        scores = _run(predict, padded[place], patch)
-        weight = np.ones((), np.float32)
-        for _, share in tile:
-            weight = weight[..., None] * share
-        if total is None:
-            total = np.zeros((*shape, scores.shape[-1]), np.float32)
-        total[place] += scores * weight[..., None]
-        if progress is not None:
-            progress(number, count)
-    return total[inner]
+        yield 0, scores[inner]
+        return
+    first, *others = shares
+    following = [start for start, _ in first[1:]] + [shape[0]]
+    window, number = None, 0
+    for (start, share), stop in zip(first, following, strict=True):
+        for tile in itertools.product(*others):
+            place = tuple(slice(s, s + p) for (s, _), p in zip(tile, patch[1:], strict=True))
+            scores = _run(predict, padded[(slice(start, start + patch[0]), *place)], patch)
+            weight = share
+            for _, along in tile:
+                weight = weight[..., None] * along
+            if window is None:
+                window = np.zeros((patch[0], *shape[1:], scores.shape[-1]), np.float32)
+            window[(slice(None), *place)] += scores * weight[..., None]
+            number += 1
+            if progress is not None:
+                progress(number, count)
+        rows = slice(0, stop - start) if len(first) > 1 else inner[0]
+        yield start, window[(rows, *inner[1:])]
+        _shift(window, stop - start)
+
+
+def _shift(window, by):
+    """Move the slices of a window ``by`` towards its start and zero those that follow, one at a time."""
+    for place in range(len(window)):
+        window[place] = window[place + by] if place + by < len(window) else 0
 
 
 def _gaussian(p):

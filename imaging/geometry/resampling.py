@@ -127,14 +127,14 @@ def onto(
     aligned = axis_map(matrix, offset, like.shape)
     if aligned is None:
         return _oblique(array, matrix, offset, like.shape, fill, is_label)
-    inside = _inside(aligned, array.shape, like.shape)
-    shape = tuple(s.stop - s.start for s in inside)
+    box = inside(aligned, array.shape, like.shape)
+    shape = tuple(s.stop - s.start for s in box)
     part = AxisMap(
         aligned.axes,
         aligned.scale,
-        tuple(o + a * s.start for o, a, s in zip(aligned.offset, aligned.scale, inside, strict=True)),
+        tuple(o + a * s.start for o, a, s in zip(aligned.offset, aligned.scale, box, strict=True)),
     )
-    values = _picked(array, part, shape) if aligned.exact else None
+    values = picked(array, part, shape) if aligned.exact else None
     if values is None and 0 not in shape:
         values = (majority if is_label else interpolated)(array, part, shape, antialias)
     if shape == like.shape:
@@ -143,7 +143,7 @@ def onto(
     out = np.empty((*like.shape, array.shape[-1]), dtype)
     out[...] = fill
     if values is not None:
-        out[inside] = values
+        out[box] = values
     return out
 
 
@@ -227,7 +227,7 @@ def distinct(array: np.ndarray) -> np.ndarray:
     return np.unique(np.concatenate(found)) if found else np.unique(array)
 
 
-def _inside(aligned, source, target) -> tuple[slice, ...]:
+def inside(aligned: AxisMap, source, target) -> tuple[slice, ...]:
     """Target indices along each axis whose centre lies in a source voxel; one run, as the map is monotonic."""
     slices = []
     for axis, scale, offset, count in zip(aligned.axes, aligned.scale, aligned.offset, target, strict=True):
@@ -237,8 +237,8 @@ def _inside(aligned, source, target) -> tuple[slice, ...]:
     return tuple(slices)
 
 
-def _picked(array, aligned, shape):
-    """The array read by steps of plus or minus one; a view."""
+def picked(array: np.ndarray, aligned: AxisMap, shape) -> np.ndarray:
+    """The array (*spatial, K) read by steps of plus or minus one, as an exact map says; a view (*shape, K)."""
     slices = []
     for scale, offset, count in zip(aligned.scale, aligned.offset, shape, strict=True):
         first, step = round(offset), int(scale)

@@ -1,0 +1,141 @@
+"""Scores of a prepared scan back on the grid of its source, slab by slab as they become known."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
+
+import numpy as np
+
+from imaging.affine import AxisMap, axis_map, index_map
+from imaging.interpolation import apply_axis, axis_weights
+from imaging.resampling import inside, interpolated, picked
+from imaging.scan import Scan
+from medseg.errors import InputError
+
+# Flat scores that take no more than this on their new grid are interpolated at once, by OpenCV where it can.
+AT_ONCE_BYTES = 2**28
+
+
+def restore_slabs(
+    slabs: Iterable[tuple[int, np.ndarray]], prepared: Scan, source: Scan, slab: int = 16
+) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+    """Restore scores in the order in which they come along the first axis of a prepared scan.
+
+    Exact where preparing only flipped, permuted and cropped; linear interpolation where it resampled. The values are
+    those of ``imaging.restore`` bit for bit, however the slabs are cut (flat scores of more than ``AT_ONCE_BYTES``
+    excepted, which OpenCV does not interpolate at once).
+
+    Args:
+        slabs: index of the first slice and float32 (slices, *rest, K), without gaps, as
+            ``imaging.tiling.predict_slabs`` gives them.
+        prepared: what ``prepare`` made of ``source``; its shape and affine count.
+        source: the scan as read; its shape and affine count.
+        slab: slices of the source that are restored at once.
+
+    Yields:
+        Place in the source and the values there, float32 (*sizes, K). Places do not overlap. What no place covers lies
+        outside the prepared grid: it was cropped away and is background.
+
+    Raises:
+        InputError: if the prepared grid is turned against the source's by other than right angles.
+    """
+    aligned = axis_map(*index_map(prepared.affine, source.affine, source.rank), source.shape)
+    if aligned is None:
+        raise InputError(f"prepared grid of shape {prepared.shape}: is turned against its source's; prepare it anew")
+    box = inside(aligned, prepared.shape, source.shape)
+    sizes = tuple(s.stop - s.start for s in box)
+    if 0 in sizes:
+        return
+    offsets = zip(aligned.offset, aligned.scale, box, strict=True)
+    aligned = replace(aligned, offset=tuple(offset + scale * s.start for offset, scale, s in offsets))
+    parts = _exact(slabs, aligned, sizes) if aligned.exact else _resampled(slabs, aligned, prepared.shape, sizes, slab)
+    for place, values in parts:
+        yield tuple(slice(b.start + p.start, b.start + p.stop) for b, p in zip(box, place, strict=True)), values
+
+
+def _exact(slabs, aligned, sizes):
+    """Slabs whose voxels are voxels of the source: views with their axes in its order."""
+    lead = aligned.axes.index(0)
+    step, offset = int(aligned.scale[lead]), round(aligned.offset[lead])
+    for start, scores in slabs:
+        ends = sorted(((start - offset) * step, (start + len(scores) - 1 - offset) * step))
+        first, stop = max(0, ends[0]), min(sizes[lead], ends[1] + 1)
+        if first < stop:
+            shape = tuple(stop - first if axis == lead else size for axis, size in enumerate(sizes))
+            here = _along(aligned, lead, offset + step * first - start)
+            place = tuple(slice(first, stop) if axis == lead else slice(0, n) for axis, n in enumerate(sizes))
+            yield place, picked(scores, here, shape)
+
+
+def _resampled(slabs, aligned, length, sizes, slab):
+    """Slabs interpolated at the voxels of the source, some slices at a time."""
+    lead = aligned.axes.index(0)
+    index, weight = axis_weights(sizes[lead], length[0], aligned.scale[lead], aligned.offset[lead], False)
+    lowest, highest = index.min(axis=0), index.max(axis=0)
+    interpolation = _Interpolation(aligned, length, sizes, lead)
+    left, first, held = np.arange(sizes[lead]), 0, None
+    for start, scores in _gathered(slabs, length, sizes):
+        if len(scores) == length[0] and _at_once(sizes, scores):
+            yield tuple(slice(0, n) for n in sizes), interpolated(scores, aligned, sizes)
+            return
+        held = scores if held is None else np.concatenate([held, scores])
+        ready = left[highest[left] < start + len(scores)]
+        for at in range(0, len(ready), slab):
+            some = slice(int(ready[at]), int(ready[min(at + slab, len(ready)) - 1]) + 1)
+            low, high = int(lowest[some].min()), int(highest[some].max()) + 1
+            block = held[low - first : high - first]
+            place = tuple(some if axis == lead else slice(0, n) for axis, n in enumerate(sizes))
+            yield place, interpolation(block, index[:, some] - low, weight[:, some])
+        left = left[highest[left] >= start + len(scores)]
+        if len(left):
+            kept = min(int(lowest[left].min()), start + len(scores))
+            held, first = held[kept - first :].copy(), kept
+
+
+def _gathered(slabs, length, sizes):
+    """Flat slabs that are restored at once are first put together; all others pass."""
+    if len(length) == 3:
+        yield from slabs
+        return
+    whole = None
+    for start, scores in slabs:
+        if len(scores) == length[0] or not _at_once(sizes, scores):
+            yield start, scores
+            continue
+        if whole is None:
+            whole = np.empty((*length, scores.shape[-1]), np.float32)
+        whole[start : start + len(scores)] = scores
+    if whole is not None:
+        yield 0, whole
+
+
+def _at_once(sizes, scores):
+    return len(sizes) == 2 and 4 * sizes[0] * sizes[1] * scores.shape[-1] <= AT_ONCE_BYTES
+
+
+class _Interpolation:
+    """``imaging.interpolation.interpolate`` for a part of the slices: its order of axes, its weights, computed once."""
+
+    def __init__(self, aligned: AxisMap, length, sizes, lead):
+        lengths = [length[axis] for axis in aligned.axes]
+        self.axes, self.lead = aligned.axes, lead
+        self.order = sorted(range(len(sizes)), key=lambda a: sizes[a] / lengths[a])
+        self.weights = {
+            axis: axis_weights(sizes[axis], lengths[axis], aligned.scale[axis], aligned.offset[axis], False)
+            for axis in self.order
+            if axis != lead and (sizes[axis] != lengths[axis] or aligned.scale[axis] != 1 or aligned.offset[axis] != 0)
+        }
+
+    def __call__(self, block, index, weight):
+        """Values float32 (*sizes, K) of a block (slices, *rest, K), with the weights along its first axis."""
+        array = block.transpose(*self.axes, block.ndim - 1)
+        for axis in self.order:
+            if axis == self.lead:
+                array = apply_axis(array, axis, index, weight)
+            elif axis in self.weights:
+                array = apply_axis(array, axis, *self.weights[axis])
+        return array
+
+
+def _along(aligned, lead, offset):
+    """The same map with another offset along one axis."""
+    return replace(aligned, offset=tuple(float(offset) if a == lead else o for a, o in enumerate(aligned.offset)))

@@ -1,0 +1,120 @@
+"""Scores restored slab by slab are those of the whole scan restored at once, bit for bit."""
+
+import itertools
+import tracemalloc
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from imaging.recipe import Recipe, prepare, restore, restore_classes
+from imaging.restoring import restore_slabs
+from imaging.scan import Scan
+from imaging.tiling import predict_slabs, predict_tiled
+from medseg.errors import InputError
+
+SIZE = st.integers(3, 14)
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    shape=st.tuples(SIZE, SIZE, SIZE),
+    patch=st.tuples(*[st.integers(2, 6)] * 3),
+    overlap=st.sampled_from([0, 0.25, 0.5, 0.75]),
+    seed=st.integers(0, 99),
+)
+def test_slabs_of_tiles_are_the_whole(shape, patch, overlap, seed):
+    voxels = np.random.default_rng(seed).normal(size=(*shape, 1)).astype(np.float32)
+
+    def network(block):
+        return np.concatenate([block, np.cumsum(block, axis=1)], axis=-1)
+
+    whole = predict_tiled(voxels, patch, overlap, network)
+    total, weight = reference(voxels, patch, overlap, network)
+    np.testing.assert_allclose(whole, total / weight, atol=1e-4)
+    parts, expected = [], 0
+    for start, scores in predict_slabs(voxels, patch, overlap, network):
+        assert start == expected
+        assert len(scores) <= max(patch[0], 1)
+        expected += len(scores)
+        parts.append(scores.copy())
+    np.testing.assert_array_equal(np.concatenate(parts), whole)
+
+
+def reference(voxels, patch, overlap, network):
+    """The sums of a plain loop over tiles in double precision."""
+    from imaging.tiling import gaussian_weights, pad_to, tiles
+
+    padded, inner = pad_to(voxels, patch)
+    total, weight = np.zeros((*padded.shape[:-1], 2)), np.zeros((*padded.shape[:-1], 1))
+    for tile in tiles(padded.shape[:-1], patch, overlap):
+        scale = gaussian_weights(patch)[..., None].astype(np.float64)
+        total[tile] += network(padded[tile]) * scale
+        weight[tile] += scale
+    return total[inner], weight[inner]
+
+
+@settings(max_examples=80, deadline=None)
+@given(
+    shape=st.tuples(SIZE, SIZE, SIZE),
+    codes=st.sampled_from(["RAS", "LPS", "SAR", "PIL", "IRA"]),
+    spacing=st.sampled_from([None, (1.0, 1.0, 1.0), (0.7, 1.9, 1.3), (2.5, 0.9, 0.6)]),
+    crop=st.booleans(),
+    slab=st.integers(1, 5),
+    seed=st.integers(0, 99),
+)
+def test_restored_slabs_are_the_whole(shape, codes, spacing, crop, slab, seed):
+    rng = np.random.default_rng(seed)
+    voxels = rng.integers(1, 9, (*shape, 1)).astype(np.float32)
+    voxels[:1] = 0
+    scan = Scan(voxels, np.diag([-1.0, 1.5, 1.2, 1]))
+    prepared = prepare(scan, Recipe(3, orientation=codes, spacing=spacing, crop_nonzero=crop))
+    scores = rng.normal(size=(*prepared.shape, 3)).astype(np.float32)
+    cuts = [0, *sorted(set(rng.integers(1, len(scores) + 1, 3).tolist()) - {len(scores)}), len(scores)]
+    slabs = ((start, scores[start:stop].copy()) for start, stop in itertools.pairwise(cuts))
+    whole = restore(scores, prepared, scan)
+    found, covered = np.full_like(whole, np.nan), np.zeros(scan.shape, int)
+    for place, values in restore_slabs(slabs, prepared, scan, slab):
+        found[place] = values
+        covered[place] += 1
+    assert covered.max() == 1
+    np.testing.assert_array_equal(found[covered == 1], whole[covered == 1])
+    outside = whole[covered == 0]
+    assert (outside == [scores.max(), scores.min(), scores.min()]).all()
+    np.testing.assert_array_equal(restore_classes(scores, prepared, scan, slab=slab), whole.argmax(axis=-1))
+
+
+@pytest.mark.parametrize("at_once", [True, False])
+def test_flat_slabs(at_once, monkeypatch):
+    from imaging import restoring
+
+    rng = np.random.default_rng(0)
+    scan = Scan(rng.random((50, 70, 1)).astype(np.float32), np.eye(4))
+    prepared = prepare(scan, Recipe(2, size=(32, 24)))
+    scores = rng.normal(size=(32, 24, 2)).astype(np.float32)
+    if not at_once:
+        monkeypatch.setattr(restoring, "AT_ONCE_BYTES", 0)
+    found = np.zeros((50, 70, 2), np.float32)
+    for place, values in restore_slabs([(0, scores[:13]), (13, scores[13:])], prepared, scan):
+        found[place] = values
+    if at_once:
+        np.testing.assert_array_equal(found, restore(scores, prepared, scan))
+    np.testing.assert_allclose(found, restore(scores, prepared, scan), atol=1e-5)
+
+
+def test_a_long_scan_takes_no_more_memory_than_its_window():
+    voxels, patch = np.zeros((400, 24, 24, 1), np.float32), (8, 24, 24)
+    tracemalloc.start()
+    for _, scores in predict_slabs(voxels, patch, 0.5, lambda block: np.repeat(block, 3, -1)):
+        assert scores.shape == (4, 24, 24, 3) or len(scores) == 8
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 6 * 4 * 3 * 8 * 24 * 24  # the window and a few tiles; the whole would be fifty tiles
+
+
+def test_a_turned_grid_is_refused():
+    turned = np.array([[0.8, -0.6, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    prepared, scan = Scan(np.zeros((9, 9, 9, 1)), turned), Scan(np.zeros((9, 9, 9, 1)), np.eye(4))
+    with pytest.raises(InputError, match="is turned against its source"):
+        list(restore_slabs([(0, np.zeros((9, 9, 9, 2), np.float32))], prepared, scan))
