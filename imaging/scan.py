@@ -1,6 +1,6 @@
 """A scan: its voxels and where they lie in the patient."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -56,6 +56,11 @@ class Scan:
     def spacing(self) -> tuple[float, ...]:
         """Size of a voxel along each spatial axis in mm: the column norms of the affine."""
         return tuple(float(s) for s in np.linalg.norm(self.affine[:3, : self.rank], axis=0))
+
+
+def grid_of(scan: Scan) -> Scan:
+    """A scan of the same grid and header whose voxels are all 0 and take no memory."""
+    return replace(scan, voxels=np.broadcast_to(np.zeros((), np.uint8), (*scan.shape, 1)))
 
 
 def plane_axes(shape: tuple[int, ...]) -> tuple[int, ...]:

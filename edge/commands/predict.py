@@ -1,17 +1,16 @@
 """``zoo-edge predict``: scans in, segmentations out."""
 
 import argparse
-import os
-import sys
-import traceback
+from pathlib import Path
 
-from edge.commands.arguments import add_runtime, add_threads, add_trust
-from medseg import command
-from medseg.errors import InputError, UsageError, naming
+from edge.commands.arguments import add_runtime, add_threads, add_trust, positive
+from medseg.errors import UsageError
 from medseg.quiet import native_logs_hidden
 
 
-def add_predict(commands, model: str = "artifact folder, or the name of a shipped one") -> argparse.ArgumentParser:
+def add_predict(
+    commands, model: str = "artifact folder, the name of a shipped one, or several joined by commas: their mean"
+) -> argparse.ArgumentParser:
     """Add ``predict``, and return its parser.
 
     Args:
@@ -30,6 +29,27 @@ def add_predict(commands, model: str = "artifact folder, or the name of a shippe
     add_runtime(parser)
     add_trust(parser)
     parser.add_argument("-o", "--out", required=True, help="file for one scan, folder for several")
+    parser.add_argument(
+        "--save",
+        default="",
+        metavar="KIND[,KIND]",
+        help="write beside each result: probabilities, entropy, variance, instances, boxes, overlay, measurements",
+    )
+    parser.add_argument(
+        "--mirror",
+        nargs="?",
+        const="all",
+        metavar="AXES",
+        help="average over flips along these axes, as 0,2 (default without AXES: all)",
+    )
+    parser.add_argument(
+        "--roi",
+        metavar="WHERE",
+        help="look only where threshold:VALUE, in the scan's own intensities, or a quick artifact finds something",
+    )
+    parser.add_argument("--roi-margin", type=float, default=10.0, metavar="MM", help="around that (default 10)")
+    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="scans at a time (default 1)")
+    parser.add_argument("--report", type=Path, metavar="JSON", help="write inputs, outputs, versions and times there")
     add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print volumes and times as JSON")
     parser.set_defaults(handler=predict)
@@ -38,114 +58,31 @@ def add_predict(commands, model: str = "artifact folder, or the name of a shippe
 
 def predict(args) -> None:
     """Segment scans and print the volumes."""
-    from edge.runtime.segmenter import load
+    from edge.commands.scans import segment_scans
+    from edge.runtime.ensemble import load_ensemble
+    from edge.runtime.options import Options, parse_mirror, parse_outputs
 
+    outputs = parse_outputs(args.save)
     with native_logs_hidden():
-        segmenter = load(args.artifact, args.threads, args.runtime, args.trust)
-    segment_scans(segmenter, args)
+        segmenter = load_ensemble(artifacts(args.artifact), args.threads, args.runtime, args.trust)
+        region = None if args.roi is None else _region(args)
+    mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.rank)
+    segment_scans(segmenter, args, Options(mirror, region, outputs))
 
 
-def segment_scans(segmenter, args) -> None:
-    """Segment the scans of ``args`` and print the volumes.
-
-    Args:
-        segmenter: an ``edge.Segmenter``, or what has a manifest and a method ``predict`` as that has.
-        args: what the user asked for: ``scans``, ``out``, ``json`` and ``artifact``.
-
-    Raises:
-        InputError: if a scan cannot be segmented; the others are.
-        UsageError: if the results cannot be written as asked; known before any scan is read.
-    """
-    from edge.cases import find_cases
-    from imaging.io.files import NIFTI, suffix
-    from medseg.progress import Bar
-
-    cases = find_cases(args.scans, args.out, segmenter.manifest.recipe.channels)
-    for case in cases:
-        if segmenter.manifest.recipe.rank == 3 and suffix(case.output) not in NIFTI:
-            raise UsageError(
-                f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them"
-            )
-    reports, bar = [], Bar("scans")
-    for case in cases:
-        try:
-            reports.append(_segment(segmenter, case, Bar(case.scan[0].name) if len(cases) == 1 else None))
-        except Exception as error:  # whatever it is, it must not cost the user the other scans
-            reason = _reason(error, case)
-            if len(cases) == 1 and isinstance(error, MemoryError):
-                raise InputError(f"{reason}; crop the scan or use a larger machine") from None
-            if len(cases) == 1:
-                raise
-            bar.close()
-            print(f"error: {reason}", file=sys.stderr)
-            reports.append({"scan": case.name, "error": reason})
-        if len(cases) > 1:
-            bar(len(reports), len(cases))
-    bar.close()
-    if args.json:
-        command.emit_json({"artifact": str(args.artifact), "format": segmenter.manifest.format, "scans": reports})
-    else:
-        _print_reports(reports, segmenter.manifest)
-    failed = sum("error" in report for report in reports)
-    if failed:
-        raise InputError(f"{failed} of {len(reports)} scans could not be segmented, as said above")
+def artifacts(text: str) -> list[str]:
+    """The artifacts that an argument names: one, or several joined by commas."""
+    names = [text] if Path(text).exists() else text.split(",")
+    if len(set(names)) != len(names) or not all(names):
+        raise UsageError(f"{text}: expected different artifacts joined by commas")
+    return names
 
 
-def _segment(segmenter, case, bar):
-    """Segment one case, write the result and report it."""
-    from edge.measure import voxel_counts
-    from imaging.io.files import read, write
+def _region(args):
+    from edge.runtime.region import MAX_MARGIN_MM, Coarse, parse_threshold
+    from edge.segmenter import load
 
-    manifest = segmenter.manifest
-    scan = read(case.scan[0] if len(case.scan) == 1 else case.scan, manifest.recipe.channels)
-    if scan.rank != manifest.recipe.rank:
-        raise InputError(
-            f"{case.name}: shape {scan.shape} has {scan.rank} spatial axes, {manifest.name} takes "
-            f"{manifest.recipe.rank}; give a {manifest.recipe.rank}D scan"
-        )
-    try:
-        with naming(case.name):
-            segmentation = segmenter.predict(scan, bar)
-    finally:
-        if bar is not None:
-            bar.close()
-    write(case.output, segmentation.labels)
-    return {
-        "scan": case.name,
-        "output": str(case.output),
-        "voxels": voxel_counts(segmentation.labels, manifest.labels, manifest.regions),
-        "volumes_ml": segmentation.volumes_ml,
-        "areas_mm2": segmentation.areas_mm2,
-        "seconds": segmentation.seconds,
-        "stages": segmentation.stages,
-    }
-
-
-def _reason(error, case):
-    """One line for an error of a scan, with the scan's name; messages for users have it already."""
-    if isinstance(error, InputError):
-        return str(error)
-    if os.environ.get("MEDSEG_TRACEBACK"):
-        traceback.print_exception(error)
-    return f"{case.name}: {type(error).__name__}: {' '.join(str(error).split())}"
-
-
-def _print_reports(reports, manifest):
-    from imaging.regions import structures
-
-    done = [report for report in reports if "error" not in report]
-    named = len(reports) > 1
-    names = list(structures(manifest.labels) | structures(manifest.labels, manifest.regions))
-    scan_width = 2 + max([4, *(len(report["scan"]) for report in done)]) if named else 0
-    width = 2 + max(5, *(len(name) for name in names))
-    counted = "voxels" if manifest.recipe.rank == 3 else "pixels"
-    unit, key = ("ml", "volumes_ml") if manifest.recipe.rank == 3 else ("mm²", "areas_mm2")
-    sized = any(report[key] for report in done)  # pictures do not tell the size of a pixel
-    if done:
-        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{counted:>10}" + f"{unit:>12}" * sized)
-    for report in done:
-        for name in names:
-            line = f"{report['scan']:{scan_width}}" * named + f"{name:{width}}{report['voxels'][name]:10d}"
-            print(line + (f"{report[key][name]:12.3f}" if report[key] else ""))
-    for report in done:
-        print(f"{report['output']} written, {report['seconds']:.2f} s")
+    if not 0 <= args.roi_margin <= MAX_MARGIN_MM:
+        raise UsageError(f"--roi-margin {args.roi_margin:g}: expected 0 to {MAX_MARGIN_MM:g} mm")
+    threshold = parse_threshold(args.roi, args.roi_margin)
+    return threshold or Coarse(load(args.roi, args.threads, trust=args.trust), args.roi_margin)

@@ -1,22 +1,44 @@
 """From a scan to its segmentation: recipe, tiles, network, and back to the scan's own geometry."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 
 import numpy as np
 
 from edge.manifest import Manifest, load_manifest
 from edge.measure import areas_mm2, volumes_ml
+<<<<<<< HEAD:edge/runtime/segmenter.py
 from edge.runtime.runner import Runner, open_runner
+=======
+from edge.runtime.many import Outcome, predict_in_order
+from edge.runtime.options import Options, check_options
+from edge.runtime.patches import patch_scores, reuse_constant
+from edge.runtime.region import cut
+from edge.runtime.restored import Restored, restore
+from edge.runtime.stream import Frame, StreamOptions, stream
+>>>>>>> 2401c20 (zoo-edge predict: probabilities, uncertainty, instances, boxes, overlays and measurements beside the labels; flips, ensembles, a region of interest, several scans at a time, a report of the run; predictions can be cancelled and take bounded memory):edge/segmenter.py
 from edge.shipped import locate
 from edge.trust.signature import check_signature
 from imaging.cleaning import apply
+<<<<<<< HEAD:edge/runtime/segmenter.py
 from imaging.io.nifti import smallest
 from imaging.recipe import prepare, restore_classes
 from imaging.regions import written_classes
 from imaging.scan import Scan, as_scan
 from imaging.tiling import predict_tiled
+=======
+from imaging.files import read
+from imaging.nifti import smallest
+from imaging.recipe import prepare
+from imaging.scan import Scan, as_scan, grid_of
+from imaging.tiling import predict_slabs, predict_tiled
+from medseg.cancelling import Cancel, check_cancelled
+from medseg.errors import InputError, naming
+
+Progress = Callable[[int, int], None] | None
+>>>>>>> 2401c20 (zoo-edge predict: probabilities, uncertainty, instances, boxes, overlays and measurements beside the labels; flips, ensembles, a region of interest, several scans at a time, a report of the run; predictions can be cancelled and take bounded memory):edge/segmenter.py
 
 
 @dataclass(frozen=True)
@@ -30,6 +52,8 @@ class Segmentation:
         stages: the same by stage: "prepare", "network", "restore".
         areas_mm2: label name to area in mm², without the background; empty in 3D and for pictures, whose pixels have
             no known size.
+        probabilities: float32 (*spatial, K) of the classes or regions, if they were asked for.
+        uncertainty: "entropy" and "variance", each float32 (*spatial, 1), as far as they were asked for.
     """
 
     labels: Scan
@@ -37,6 +61,8 @@ class Segmentation:
     seconds: float
     stages: dict[str, float] = field(default_factory=dict)
     areas_mm2: dict[str, float] = field(default_factory=dict)
+    probabilities: Scan | None = None
+    uncertainty: dict[str, Scan] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -46,10 +72,12 @@ class Segmenter:
     Attributes:
         manifest: what is known of it.
         runner: its network, patch by patch.
+        others: further networks of the same recipe, patch and classes, whose probabilities are averaged with its own.
     """
 
     manifest: Manifest
     runner: Runner
+    others: tuple[Runner, ...] = ()
 
     def __repr__(self):
         manifest = self.manifest
@@ -70,9 +98,16 @@ class Segmenter:
         return predict_tiled(voxels, self.manifest.patch, self.manifest.overlap, self.runner.run, progress)
 
     def predict(
-        self, scan: Scan | np.ndarray, progress: Callable[[int, int], None] | None = None, spacing=None
+        self,
+        scan: Scan | np.ndarray,
+        progress: Progress = None,
+        spacing=None,
+        options: Options | None = None,
+        cancel: Cancel = None,
     ) -> Segmentation:
         """Segment a scan.
+
+        The scores of the network are never held whole: slices are classified as the tiles on them are done.
 
         Args:
             scan: as ``imaging.read`` returns it; any size, spacing and orientation. Or an array (*spatial) or
@@ -80,33 +115,134 @@ class Segmenter:
                 columns; for one that lies otherwise give ``imaging.Scan(voxels, affine)``.
             progress: called after each tile with the number of tiles done and of all.
             spacing: of an array, voxel size in mm per spatial axis; may be left out in 2D, where it is then 1.
+            options: flips, region and outputs; by default none.
+            cancel: a ``threading.Event``, or a function that returns whether to stop; looked at before each tile.
 
         Returns:
             The segmentation, in the scan's own geometry.
 
         Raises:
             InputError: if the scan's axes or channels are not the network's, or it holds NaN or infinite voxels.
-            UsageError: if an array of a 3D scan has no spacing, or a scan has one besides its affine.
+            UsageError: if an array of a 3D scan has no spacing, a scan has one besides its affine, or options do not
+                fit.
+            CancelledError: if the caller cancelled it.
 
         Example:
             >>> labels = segmenter.predict(array, spacing=(0.8, 0.8, 2.5)).labels.voxels[..., 0]
         """
         began = time.perf_counter()
+        options = self._checked(options)
         scan = as_scan(scan, self.manifest.recipe.rank, spacing)
-        prepared = prepare(scan, self.manifest.recipe)
+        box = options.region.find(scan, cancel) if options.region else None
+        return self._segment(prepare(scan, self.manifest.recipe), grid_of(scan), box, options, progress, cancel, began)
+
+    def predict_file(
+        self, paths, progress: Progress = None, options: Options | None = None, cancel: Cancel = None
+    ) -> Segmentation:
+        """Segment a scan from its file; takes less memory than ``predict``, as the voxels read are freed early.
+
+        Args:
+            paths: a file, or a sequence of files of one channel each, as for ``imaging.read``.
+            progress, options, cancel: as for ``predict``.
+
+        Returns, raises:
+            As ``predict``; errors name the file.
+        """
+        began = time.perf_counter()
+        options, recipe = self._checked(options), self.manifest.recipe
+        check_cancelled(cancel, str(paths))
+        scans = [read(paths, recipe.channels)]
+        with naming(str(paths) if isinstance(paths, str | Path) else ",".join(map(str, paths))):
+            grid = grid_of(scans[0])
+            if grid.rank != recipe.rank:
+                raise InputError(
+                    f"shape {grid.shape} has {grid.rank} spatial axes, {self.manifest.name} takes {recipe.rank}; give "
+                    f"a {recipe.rank}D scan"
+                )
+            box = options.region.find(scans[0], cancel) if options.region else None
+            # Popped, so that nobody holds the voxels read once ``prepare`` has its own copy.
+            return self._segment(prepare(scans.pop(), recipe), grid, box, options, progress, cancel, began)
+
+    def predict_many(
+        self, scans: Iterable, workers: int = 2, options: Options | None = None, cancel: Cancel = None
+    ) -> Iterator[Outcome]:
+        """Segment many scans, some at a time; a scan that fails does not cost the others.
+
+        Args:
+            scans: each a ``Scan``, a path, or a sequence of paths of one channel each; drawn as they are needed, at
+                most twice as many as there are workers ahead of what was taken.
+            workers: threads. Reading, preparing and restoring run beside the network of another scan.
+            options, cancel: as for ``predict``.
+
+        Yields:
+            An ``Outcome`` each, in the order of the scans, with the segmentation or the error.
+
+        Raises:
+            CancelledError: if the caller cancelled it.
+            UsageError: if ``workers`` is not a positive integer, or options do not fit.
+        """
+        options = self._checked(options)
+
+        def segment(scan, stop):
+            if isinstance(scan, Scan | np.ndarray):
+                return self.predict(scan, options=options, cancel=stop)
+            return self.predict_file(scan, options=options, cancel=stop)
+
+        return predict_in_order(scans, segment, workers, cancel)
+
+    def stream(
+        self, frames: Iterable[np.ndarray], options: StreamOptions | None = None, cancel: Cancel = None
+    ) -> Iterator[Frame]:
+        """Segment the frames of a video or camera as they come, in 2D; see ``edge.runtime.stream``.
+
+        Args:
+            frames: arrays (rows, columns) or (rows, columns, C).
+            options: queue, and whether frames that came too late are left out.
+            cancel: as for ``predict``.
+
+        Yields:
+            Frames with their labels.
+        """
+        return stream(self, frames, options or StreamOptions(), cancel)
+
+    def _checked(self, options):
+        options = options or Options()
+        check_options(options, 1 + len(self.others), self.manifest.recipe.rank)
+        return options
+
+    def _segment(self, prepared, grid, box, options, progress, cancel, began):
+        """Tiles, network and the way back, of a prepared scan whose source lies on ``grid``."""
+        manifest = self.manifest
         ready = time.perf_counter()
-        scores = self.logits(prepared.voxels, progress)
-        scored = time.perf_counter()
-        written = written_classes(self.manifest.labels, self.manifest.regions)
-        classes = restore_classes(scores, prepared, scan, written=written)
-        classes = apply(classes, self.manifest.postprocessing, self.manifest.labels, scan.spacing)
-        values = smallest(np.array([label.value for label in self.manifest.labels]))
-        labels = replace(scan, voxels=values[classes][..., None])
-        facts = labels, self.manifest.labels, self.manifest.regions
+        looked_at = prepared if box is None else cut(prepared, grid, box, manifest.patch)
+        predict = patch_scores(
+            (self.runner, *self.others), options.mirror, bool(manifest.regions), options.outputs.variance
+        )
+        spent = {"network": 0.0}
+
+        def timed(patch):
+            check_cancelled(cancel, manifest.name)
+            start = time.perf_counter()
+            scores = predict(patch)
+            spent["network"] += time.perf_counter() - start
+            return scores
+
+        patch_run = reuse_constant(timed)
+        slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress)
+        averaged = bool(options.mirror or self.others)
+        restored: Restored = restore(slabs, looked_at, grid, manifest, options.outputs, averaged)
+        check_cancelled(cancel, manifest.name)
+        classes = restored.classes
+        if manifest.postprocessing.classes:
+            classes = apply(classes, manifest.postprocessing, manifest.labels, grid.spacing)
+        values = smallest(np.array([label.value for label in manifest.labels]))
+        labels = replace(grid, voxels=values[classes][..., None])
+        facts = labels, manifest.labels, manifest.regions
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
         ended = time.perf_counter()
-        stages = {"prepare": ready - began, "network": scored - ready, "restore": ended - scored}
-        return Segmentation(labels, volumes, ended - began, stages, areas)
+        stages = {"prepare": ready - began, "network": spent["network"]}
+        stages["restore"] = ended - ready - spent["network"]
+        return Segmentation(labels, volumes, ended - began, stages, areas, restored.probabilities, restored.uncertainty)
 
 
 def load(folder, threads: int = 2, runtime: str = "auto", trust=None) -> Segmenter:

@@ -7,12 +7,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from edge.commands import predict as edge_predict
+from edge.commands.scans import segment_scans
+from edge.runtime.options import Options, parse_outputs
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from medseg import command
-from medseg.errors import UsageError
+from medseg.errors import UsageError, naming
 
-RUN_OPTIONS = ("fold", "mirror", "code")
+RUN_OPTIONS = ("fold", "code")
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,14 @@ class RunSegmenter:
     manifest: RunFacts
     segment: Callable
 
+    def predict_file(self, paths, progress=None, options=None, cancel=None):
+        """Segment a scan from its file or files, as ``edge.Segmenter.predict_file`` does; it cannot be cancelled."""
+        from imaging.files import read
+
+        scan = read(paths, self.manifest.recipe.channels)
+        with naming(str(paths) if isinstance(paths, str | Path) else ",".join(map(str, paths))):
+            return self.predict(scan, progress)
+
     def predict(self, scan, progress=None):
         """Segment a scan; returns an ``edge.Segmentation`` in the scan's own geometry."""
         import numpy as np
@@ -72,7 +82,6 @@ def main(argv=None, prog: str = "zoo") -> int:
         commands, "artifact folder, the name of a shipped one, a run folder, or the --out of a zoo train --fold all"
     )
     predict.add_argument("--fold", help="of a cross-validated run: all, or some as 0,1,2, averaged (default: all)")
-    predict.add_argument("--mirror", action="store_true", help="of a run: average over flips along its mirror axes")
     predict.add_argument("--code", action="store_true", help="of a run: run the Python files that it carries")
     predict.set_defaults(handler=run_predict)
     return command.run(parser, argv)
@@ -95,7 +104,15 @@ def run_predict(args) -> None:
 
         for run in (folder, *folder.glob("fold_*")):
             run_code(run)
-    return edge_predict.segment_scans(open_segmenter(folder, args.fold, args.mirror, args.threads), args)
+    if args.mirror not in (None, "all"):
+        raise UsageError(f"--mirror {args.mirror}: axes are of an artifact; a run has its own, give --mirror alone")
+    if args.roi is not None:
+        raise UsageError(f"--roi {args.roi}: of an artifact; {args.artifact} is a run, export it first")
+    outputs = parse_outputs(args.save)
+    if outputs.scores or outputs.variance:
+        raise UsageError(f"--save {args.save}: a run gives no probabilities; export it first, or leave them out")
+    segmenter = open_segmenter(folder, args.fold, args.mirror is not None, args.threads)
+    return segment_scans(segmenter, args, Options(outputs=outputs))
 
 
 def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, threads: int = 2) -> RunSegmenter:

@@ -1,0 +1,174 @@
+"""Scans of a command line through a segmenter: in order, some at a time, each result written, all of them reported."""
+
+import contextlib
+import os
+import sys
+import traceback
+
+from edge.cases import find_cases
+from edge.measure import voxel_counts
+from edge.outputs.writing import planned, write_outputs
+from edge.runtime.many import predict_in_order
+from edge.runtime.options import Options, check_options
+from imaging.files import NIFTI, suffix
+from imaging.regions import structures
+from medseg import command
+from medseg.claims import claimed
+from medseg.errors import InputError, UsageError
+from medseg.progress import Bar
+
+
+def segment_scans(segmenter, args, options: Options | None = None) -> None:
+    """Segment the scans of ``args`` and print the volumes.
+
+    Args:
+        segmenter: an ``edge.Segmenter``, or what has a manifest and a method ``predict_file`` as that has.
+        args: what the user asked for: ``scans``, ``out``, ``json``, ``jobs``, ``report`` and ``artifact``.
+        options: how, and what is written beside the labels.
+
+    Raises:
+        InputError: if a scan cannot be segmented; the others are.
+        UsageError: if the results cannot be written as asked; known before any scan is read.
+    """
+    from edge.outputs.report import now
+
+    options = options or Options()
+    manifest = segmenter.manifest
+    check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest.recipe.rank)
+    cases = find_cases(args.scans, args.out, manifest.recipe.channels)
+    places = _places(cases, options, manifest, args.report)
+    began = now()
+    reports = _segment_all(segmenter, args, options, cases, places)
+    if args.report is not None:
+        _write_report(args, manifest, reports, cases, places, began)
+    if args.json:
+        command.emit_json({"artifact": str(args.artifact), "format": manifest.format, "scans": reports})
+    else:
+        print_reports(reports, manifest)
+    failed = sum("error" in report for report in reports)
+    if failed:
+        raise InputError(f"{failed} of {len(reports)} scans could not be segmented, as said above")
+
+
+def _segment_all(segmenter, args, options, cases, places):
+    """A report a case."""
+    reports, bar = [], Bar("scans")
+    alone = Bar(cases[0].scan[0].name) if len(cases) == 1 else None
+
+    def work(number, stop):
+        return _segment(segmenter, cases[number], places[number], options, alone, stop)
+
+    with contextlib.closing(predict_in_order(range(len(cases)), work, args.jobs)) as outcomes:
+        for outcome in outcomes:
+            error, case = outcome.error, cases[outcome.scan]
+            if error is None:
+                reports.append(outcome.segmentation)
+            else:
+                reason = _reason(error, case)
+                if len(cases) == 1 and isinstance(error, MemoryError):
+                    raise InputError(f"{reason}; crop the scan or use a larger machine") from None
+                if len(cases) == 1:
+                    raise error
+                bar.close()
+                print(f"error: {reason}", file=sys.stderr)
+                reports.append({"scan": case.name, "error": reason})
+            if len(cases) > 1:
+                bar(len(reports), len(cases))
+    bar.close()
+    return reports
+
+
+def _segment(segmenter, case, places, options, bar, stop):
+    """Segment one case, write the result and report it."""
+    manifest = segmenter.manifest
+    with claimed(case.output):
+        try:
+            scan = case.scan[0] if len(case.scan) == 1 else case.scan
+            segmentation = segmenter.predict_file(scan, bar, options, stop)
+        finally:
+            if bar is not None:
+                bar.close()
+        write_outputs(places, segmentation, manifest, case.scan)
+    return {
+        "scan": case.name,
+        "output": str(case.output),
+        **({"outputs": {kind: str(path) for kind, path in places.items()}} if len(places) > 1 else {}),
+        "voxels": voxel_counts(segmentation.labels, manifest.labels, manifest.regions),
+        "volumes_ml": segmentation.volumes_ml,
+        "areas_mm2": segmentation.areas_mm2,
+        "seconds": segmentation.seconds,
+        "stages": segmentation.stages,
+    }
+
+
+def _places(cases, options, manifest, report):
+    """Where the outputs of each case go, checked before any scan is read."""
+    for case in cases:
+        if manifest.recipe.rank == 3 and suffix(case.output) not in NIFTI:
+            raise UsageError(
+                f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them"
+            )
+    places = [planned(case.output, options.outputs) for case in cases]
+    inputs = {path.resolve() for case in cases for path in case.scan}
+    given = [path for paths in places for path in paths.values()] + ([] if report is None else [report])
+    seen = set()
+    for path in given:
+        place = path.resolve()
+        if place in inputs:
+            raise UsageError(f"{path}: would be written over an input; choose another place")
+        if str(place).casefold() in seen:
+            raise UsageError(f"{path}: two outputs would be written there; rename a scan, or choose another --report")
+        if path.is_dir():
+            raise UsageError(f"{path}: is a folder; a file would be written there, choose another place")
+        seen.add(str(place).casefold())
+    return places
+
+
+def _write_report(args, manifest, reports, cases, places, began):
+    from edge.outputs.report import described, write_report
+
+    facts = {"folder": str(args.artifact), "name": manifest.name, "format": manifest.format}
+    facts |= {"model_sha256": getattr(manifest, "sha256", None)}
+    scans = []
+    for report, case, paths in zip(reports, cases, places, strict=True):
+        files = {"inputs": [described(path) for path in case.scan if path.is_file()]}
+        if "error" not in report:
+            files["outputs"] = {kind: described(path) for kind, path in paths.items()}
+        scans.append({"flags": [], **report, **files})
+    options = {name: _plain(value) for name, value in vars(args).items() if name != "handler"}
+    write_report(args.report, began, [facts], scans, options)
+
+
+def _plain(value):
+    return value if isinstance(value, bool | int | float | list | None) else str(value)
+
+
+def _reason(error, case):
+    """One line for an error of a scan, with the scan's name; messages for users have it already."""
+    if isinstance(error, InputError):
+        return str(error)
+    if os.environ.get("MEDSEG_TRACEBACK"):
+        traceback.print_exception(error)
+    return f"{case.name}: {type(error).__name__}: {' '.join(str(error).split())}"
+
+
+def print_reports(reports, manifest) -> None:
+    """Print what was measured, and what was written."""
+    done = [report for report in reports if "error" not in report]
+    named = len(reports) > 1
+    names = list(structures(manifest.labels) | structures(manifest.labels, manifest.regions))
+    scan_width = 2 + max([4, *(len(report["scan"]) for report in done)]) if named else 0
+    width = 2 + max(5, *(len(name) for name in names))
+    counted = "voxels" if manifest.recipe.rank == 3 else "pixels"
+    unit, key = ("ml", "volumes_ml") if manifest.recipe.rank == 3 else ("mm²", "areas_mm2")
+    sized = any(report[key] for report in done)  # pictures do not tell the size of a pixel
+    if done:
+        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{counted:>10}" + f"{unit:>12}" * sized)
+    for report in done:
+        for name in names:
+            line = f"{report['scan']:{scan_width}}" * named + f"{name:{width}}{report['voxels'][name]:10d}"
+            print(line + (f"{report[key][name]:12.3f}" if report[key] else ""))
+    for report in done:
+        beside = len(report.get("outputs", "x")) - 1
+        more = f" with {beside} more beside it" if beside else ""
+        print(f"{report['output']} written{more}, {report['seconds']:.2f} s")

@@ -1,0 +1,120 @@
+"""Connected parts of every class of a segmentation, as a map and as a table."""
+
+import contextlib
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from imaging.components import label_components
+from imaging.labels import Label
+from imaging.scan import Scan
+
+# So many points have their distances computed one by one; of more, only those on the convex hull.
+MOST_POINTS = 2000
+
+
+@dataclass(frozen=True)
+class Instance:
+    """A connected part (voxels touch by face, edge or corner) of a class.
+
+    Attributes:
+        number: its value in the map of instances, from 1; by class, the largest part of each first.
+        label: name of the class.
+        voxels: how many it has.
+        volume_ml: in 3D, else None.
+        area_mm2: in 2D where the pixels have a size, else None.
+        equivalent_diameter_mm: of the ball (2D: disc) of the same size.
+        longest_diameter_mm: largest distance between the centres of two of its voxels.
+        centre_mm: mean of its voxel centres in world coordinates (RAS+); in 2D that of the plane.
+        start, stop: bounding box in voxels; ``stop`` is one beyond.
+        size_mm: extent of the bounding box along the voxel axes.
+    """
+
+    number: int
+    label: str
+    voxels: int
+    volume_ml: float | None
+    area_mm2: float | None
+    equivalent_diameter_mm: float
+    longest_diameter_mm: float
+    centre_mm: tuple[float, ...]
+    start: tuple[int, ...]
+    stop: tuple[int, ...]
+    size_mm: tuple[float, ...]
+
+
+def find_instances(segmentation: Scan, labels: Sequence[Label]) -> tuple[Scan, tuple[Instance, ...]]:
+    """Number the connected parts of every class.
+
+    Args:
+        segmentation: label values (*spatial, 1).
+        labels: classes by class index, background first.
+
+    Returns:
+        A scan of int32 numbers (*spatial, 1), 0 for background, and a row for each number.
+    """
+    from scipy import ndimage
+
+    values = segmentation.voxels[..., 0]
+    numbers, rows = np.zeros(values.shape, np.int32), []
+    for label in labels[1:]:
+        parts, counts = label_components(values == label.value)
+        order = np.argsort(-counts[1:], kind="stable") + 1
+        renamed = np.zeros(len(counts), np.int32)
+        renamed[order] = np.arange(1, len(counts)) + len(rows)
+        boxes = ndimage.find_objects(parts)
+        for part in order:
+            box = boxes[part - 1]
+            rows.append(_measure(len(rows) + 1, label.name, parts[box] == part, box, segmentation))
+        inside = parts > 0
+        numbers[inside] = renamed[parts[inside]]
+    return replace(segmentation, voxels=numbers[..., None]), tuple(rows)
+
+
+def _measure(number, name, mask, box, scan):
+    rank, start = scan.rank, tuple(int(s.start) for s in box)
+    count = int(np.count_nonzero(mask))
+    axes = scan.affine[:3, :rank]
+    size_mm = float(math.sqrt(np.linalg.det(axes.T @ axes)))  # of a voxel: mm³, or mm² in 2D
+    index = np.argwhere(mask) + start
+    centre = scan.affine[:3, 3] + axes @ index.mean(axis=0)
+    total = count * size_mm
+    equivalent = (6 * total / math.pi) ** (1 / 3) if rank == 3 else 2 * math.sqrt(total / math.pi)
+    extent = [(s.stop - s.start) * step for s, step in zip(box, scan.spacing, strict=True)]
+    return Instance(
+        number=number,
+        label=name,
+        voxels=count,
+        volume_ml=total / 1000 if rank == 3 else None,
+        area_mm2=total if rank == 2 and scan.has_spacing else None,
+        equivalent_diameter_mm=equivalent,
+        longest_diameter_mm=longest_distance(_ends(index) @ axes.T),
+        centre_mm=tuple(float(c) for c in centre),
+        start=start,
+        stop=tuple(int(s.stop) for s in box),
+        size_mm=tuple(float(e) for e in extent),
+    )
+
+
+def _ends(index):
+    """Of the points on every line of voxels only the first and the last, between which no farthest point can lie."""
+    for axis in range(index.shape[1]):
+        order = np.lexsort([index[:, axis], *(index[:, a] for a in range(index.shape[1]) if a != axis)])
+        ordered = index[order]
+        lines = np.delete(ordered, axis, axis=1)
+        change = (lines[1:] != lines[:-1]).any(axis=1)
+        index = ordered[np.concatenate([[True], change]) | np.concatenate([change, [True]])]
+    return index
+
+
+def longest_distance(points: np.ndarray) -> float:
+    """The largest distance between two of some points (N, axes)."""
+    from scipy.spatial import ConvexHull, QhullError
+    from scipy.spatial.distance import cdist
+
+    if len(points) > MOST_POINTS:
+        with contextlib.suppress(QhullError):  # all in one plane, where every point counts
+            points = points[ConvexHull(points).vertices]
+    return max(float(cdist(points[i : i + 256], points).max()) for i in range(0, len(points), 256))

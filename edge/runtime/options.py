@@ -1,0 +1,106 @@
+"""What a caller may ask of a prediction beside the labels."""
+
+from dataclasses import dataclass, field, fields
+from typing import Protocol
+
+from imaging.scan import Scan
+from medseg.errors import UsageError
+
+
+class Locator(Protocol):
+    """Finds the part of a scan in which the network looks; see ``edge.runtime.region``."""
+
+    def find(self, scan: Scan, cancel=None) -> tuple[slice, ...]:
+        """The box of voxels of ``scan`` to look at."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """What is kept of a prediction beside the labels.
+
+    Attributes:
+        probabilities: of every class or region at every voxel.
+        entropy: of these probabilities, 0 (certain) to 1.
+        variance: of the probabilities over flips and networks; needs ``Options.mirror`` or several networks.
+        instances: every connected part of a class with a number of its own, and a table of the parts.
+        boxes: bounding boxes of these parts.
+        overlay: a picture of the contours over the scan.
+        measurements: volumes and areas as CSV and JSON.
+    """
+
+    probabilities: bool = False
+    entropy: bool = False
+    variance: bool = False
+    instances: bool = False
+    boxes: bool = False
+    overlay: bool = False
+    measurements: bool = False
+
+    @property
+    def scores(self) -> bool:
+        """Whether probabilities are needed at every voxel of the source."""
+        return self.probabilities or self.entropy
+
+
+@dataclass(frozen=True)
+class Options:
+    """How a scan is segmented.
+
+    Attributes:
+        mirror: spatial axes of the prepared scan; the scores are averaged over all flips along them.
+        region: finds the part of the scan that is looked at; None looks everywhere.
+        outputs: what is kept beside the labels.
+    """
+
+    mirror: tuple[int, ...] = ()
+    region: Locator | None = None
+    outputs: Outputs = field(default_factory=Outputs)
+
+
+def parse_outputs(text: str) -> Outputs:
+    """Outputs from their names, joined by commas.
+
+    Raises:
+        UsageError: for an unknown name; the message lists all.
+    """
+    known = [each.name for each in fields(Outputs)]
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    for name in names:
+        if name not in known:
+            raise UsageError(f"--save {name}: expected some of {', '.join(known)}, joined by commas")
+    return Outputs(**dict.fromkeys(names, True))
+
+
+def parse_mirror(text: str, rank: int) -> tuple[int, ...]:
+    """Axes to flip along, of "all" or numbers joined by commas.
+
+    Args:
+        text: as given.
+        rank: spatial axes that there are.
+
+    Raises:
+        UsageError: for anything else.
+    """
+    if text == "all":
+        return tuple(range(rank))
+    axes = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
+    if len(axes) != len(text.split(",")) or len(set(axes)) != len(axes) or not all(axis < rank for axis in axes):
+        raise UsageError(f"--mirror {text}: expected all, or axes from 0 to {rank - 1} joined by commas")
+    return tuple(sorted(axes))
+
+
+def check_options(options: Options, networks: int, rank: int) -> None:
+    """Require options to fit together and the network.
+
+    Args:
+        options: what is asked for.
+        networks: how many there are.
+        rank: spatial axes of the scans.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    if not all(isinstance(axis, int) and 0 <= axis < rank for axis in options.mirror):
+        raise UsageError(f"mirror {options.mirror}: expected axes from 0 to {rank - 1}")
+    if options.outputs.variance and not options.mirror and networks == 1:
+        raise UsageError("variance: is over flips or networks; give --mirror, or several artifacts joined by commas")
