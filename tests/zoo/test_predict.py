@@ -108,7 +108,10 @@ def test_one_bad_scan_does_not_stop_the_others(runs, dataset, tmp_path, capsys):
         (("{runs}/fold_0", "--fold", "1"), 2, "--fold 1: of a cross-validated run"),
         (("{runs}", "--fold", "7"), 2, "fold 7"),
         (("{runs}", "--runtime", "litert"), 2, "--runtime litert: of an artifact"),
-        (("unet3d-hippocampus", "--mirror"), 2, "--mirror: of a run folder; unet3d-hippocampus is none"),
+        (("unet3d-hippocampus", "--fold", "1"), 2, "--fold: of a run folder; unet3d-hippocampus is none"),
+        (("{runs}/fold_0", "--mirror", "1"), 2, "--mirror 1: axes are of an artifact"),
+        (("{runs}/fold_0", "--roi", "threshold:1"), 2, "--roi threshold:1: of an artifact"),
+        (("{runs}/fold_0", "--save", "entropy"), 2, "--save entropy: a run gives no probabilities"),
     ],
 )
 def test_mistakes(runs, dataset, tmp_path, capsys, words, status, says):
