@@ -5,9 +5,9 @@ from dataclasses import replace
 
 import numpy as np
 
-from imaging.affine import AxisMap, axis_map, index_map
-from imaging.interpolation import apply_axis, axis_weights
-from imaging.resampling import inside, interpolated, picked
+from imaging.geometry.affine import AxisMap, axis_map, index_map
+from imaging.geometry.interpolation import apply_axis, axis_weights
+from imaging.geometry.resampling import inside, interpolated, picked
 from imaging.scan import Scan
 from medseg.errors import InputError
 
@@ -113,7 +113,7 @@ def _at_once(sizes, scores):
 
 
 class _Interpolation:
-    """``imaging.interpolation.interpolate`` for a part of the slices: its order of axes, its weights, computed once."""
+    """``imaging.geometry.interpolation.interpolate`` for a part of the slices: its order of axes, its weights, computed once."""
 
     def __init__(self, aligned: AxisMap, length, sizes, lead):
         lengths = [length[axis] for axis in aligned.axes]

@@ -80,7 +80,7 @@ def artifacts(text: str) -> list[str]:
 
 def _region(args):
     from edge.runtime.region import MAX_MARGIN_MM, Coarse, parse_threshold
-    from edge.segmenter import load
+    from edge.runtime.segmenter import load
 
     if not 0 <= args.roi_margin <= MAX_MARGIN_MM:
         raise UsageError(f"--roi-margin {args.roi_margin:g}: expected 0 to {MAX_MARGIN_MM:g} mm")

@@ -10,7 +10,7 @@ from edge.measure import voxel_counts
 from edge.outputs.writing import planned, write_outputs
 from edge.runtime.many import predict_in_order
 from edge.runtime.options import Options, check_options
-from imaging.files import NIFTI, suffix
+from imaging.io.files import NIFTI, suffix
 from imaging.regions import structures
 from medseg import command
 from medseg.claims import claimed

@@ -7,8 +7,8 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from imaging.components import label_components
 from imaging.labels import Label
+from imaging.measure.components import label_components
 from imaging.scan import Scan
 
 # So many points have their distances computed one by one; of more, only those on the convex hull.

@@ -10,7 +10,7 @@ from edge.measure import voxel_counts
 from edge.outputs.instances import Instance, find_instances
 from edge.outputs.tables import box_rows, csv_bytes, instance_rows, json_bytes, measurement_rows
 from edge.runtime.options import Outputs
-from imaging.files import NIFTI, read, suffix, write
+from imaging.io.files import NIFTI, read, suffix, write
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
 
@@ -84,7 +84,7 @@ def _write_instances(places, numbers: Scan, instances: tuple[Instance, ...]):
 
 def _overlay(segmentation, manifest, scan_files):
     from edge.outputs.overlay import picture
-    from imaging.image import image_bytes
+    from imaging.io.image import image_bytes
 
     scan = read(scan_files[0] if len(scan_files) == 1 else scan_files, manifest.recipe.channels)
     image = picture(scan, segmentation.labels, [label.value for label in manifest.labels[1:]])

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import replace
 
-from edge.segmenter import Segmenter, load
+from edge.runtime.segmenter import Segmenter, load
 from medseg.errors import InputError
 
 SAME = ("recipe", "patch", "overlap", "labels", "regions", "channels", "postprocessing")

@@ -5,7 +5,7 @@ from collections.abc import Callable, Sequence
 
 import numpy as np
 
-from edge.interpreter import Runner
+from edge.runtime.runner import Runner
 
 
 def patch_scores(

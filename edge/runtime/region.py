@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.affine import index_map, moved
-from imaging.components import label_components
+from imaging.geometry.affine import index_map, moved
+from imaging.measure.components import label_components
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 

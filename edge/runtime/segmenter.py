@@ -29,8 +29,8 @@ from imaging.regions import written_classes
 from imaging.scan import Scan, as_scan
 from imaging.tiling import predict_tiled
 =======
-from imaging.files import read
-from imaging.nifti import smallest
+from imaging.io.files import read
+from imaging.io.nifti import smallest
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
 from imaging.tiling import predict_slabs, predict_tiled

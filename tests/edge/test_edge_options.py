@@ -8,11 +8,11 @@ import pytest
 from edge_artifacts import LABELS, classes_of, graded_scan, values_of
 
 import edge
-from edge.interpreter import Runner
 from edge.runtime.ensemble import load_ensemble
 from edge.runtime.options import Options, Outputs, parse_mirror, parse_outputs
 from edge.runtime.patches import entropy, patch_scores, reuse_constant, softmax
 from edge.runtime.region import Coarse, Threshold, parse_threshold
+from edge.runtime.runner import Runner
 from imaging.scan import Scan
 from medseg.cancelling import CancelledError
 from medseg.errors import InputError, UsageError

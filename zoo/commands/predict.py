@@ -50,7 +50,7 @@ class RunSegmenter:
 
     def predict_file(self, paths, progress=None, options=None, cancel=None):
         """Segment a scan from its file or files, as ``edge.Segmenter.predict_file`` does; it cannot be cancelled."""
-        from imaging.files import read
+        from imaging.io.files import read
 
         scan = read(paths, self.manifest.recipe.channels)
         with naming(str(paths) if isinstance(paths, str | Path) else ",".join(map(str, paths))):
