@@ -8,10 +8,10 @@ import numpy as np
 from imaging.geometry.affine import moved
 from imaging.geometry.orientation import check_codes, reorient
 from imaging.geometry.resampling import INTERPOLATIONS, check_grid, onto, resample
+from imaging.geometry.restoring import restore_slabs
 from imaging.intensity import check_clip, check_normalise, clip, normalise
 from imaging.measure.components import fill_holes
 from imaging.regions import classes_of
-from imaging.restoring import restore_slabs
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import shown

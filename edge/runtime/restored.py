@@ -9,8 +9,8 @@ import numpy as np
 from edge.manifest import Manifest
 from edge.runtime.options import Outputs
 from edge.runtime.patches import entropy, sigmoid, softmax
+from imaging.geometry.restoring import restore_slabs
 from imaging.regions import classes_of, written_classes
-from imaging.restoring import restore_slabs
 from imaging.scan import Scan
 from medseg.limits import check_bytes
 

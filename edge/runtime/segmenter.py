@@ -9,26 +9,16 @@ import numpy as np
 
 from edge.manifest import Manifest, load_manifest
 from edge.measure import areas_mm2, volumes_ml
-<<<<<<< HEAD:edge/runtime/segmenter.py
-from edge.runtime.runner import Runner, open_runner
-=======
 from edge.runtime.many import Outcome, predict_in_order
 from edge.runtime.options import Options, check_options
 from edge.runtime.patches import patch_scores, reuse_constant
 from edge.runtime.region import cut
 from edge.runtime.restored import Restored, restore
+from edge.runtime.runner import Runner, open_runner
 from edge.runtime.stream import Frame, StreamOptions, stream
->>>>>>> 2401c20 (zoo-edge predict: probabilities, uncertainty, instances, boxes, overlays and measurements beside the labels; flips, ensembles, a region of interest, several scans at a time, a report of the run; predictions can be cancelled and take bounded memory):edge/segmenter.py
 from edge.shipped import locate
 from edge.trust.signature import check_signature
 from imaging.cleaning import apply
-<<<<<<< HEAD:edge/runtime/segmenter.py
-from imaging.io.nifti import smallest
-from imaging.recipe import prepare, restore_classes
-from imaging.regions import written_classes
-from imaging.scan import Scan, as_scan
-from imaging.tiling import predict_tiled
-=======
 from imaging.io.files import read
 from imaging.io.nifti import smallest
 from imaging.recipe import prepare
@@ -38,7 +28,6 @@ from medseg.cancelling import Cancel, check_cancelled
 from medseg.errors import InputError, naming
 
 Progress = Callable[[int, int], None] | None
->>>>>>> 2401c20 (zoo-edge predict: probabilities, uncertainty, instances, boxes, overlays and measurements beside the labels; flips, ensembles, a region of interest, several scans at a time, a report of the run; predictions can be cancelled and take bounded memory):edge/segmenter.py
 
 
 @dataclass(frozen=True)

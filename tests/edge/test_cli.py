@@ -124,22 +124,14 @@ def test_predict_folder_goes_on_after_a_bad_scan(artifacts, here, capfd):
 def test_whatever_a_scan_raises_the_others_are_segmented(artifacts, here, capfd, monkeypatch, error):
     import edge.runtime.segmenter
 
-<<<<<<< HEAD:tests/edge/test_cli.py
-    predict = edge.runtime.segmenter.Segmenter.predict
-=======
     prepare = edge.runtime.segmenter.prepare
->>>>>>> 2401c20 (zoo-edge predict: probabilities, uncertainty, instances, boxes, overlays and measurements beside the labels; flips, ensembles, a region of interest, several scans at a time, a report of the run; predictions can be cancelled and take bounded memory):tests/edge/test_edge_cli.py
 
     def fails_for_large(scan, recipe):
         if scan.shape[0] == 10:
             raise error
         return prepare(scan, recipe)
 
-<<<<<<< HEAD:tests/edge/test_cli.py
-    monkeypatch.setattr(edge.runtime.segmenter.Segmenter, "predict", fails_for_large)
-=======
     monkeypatch.setattr(edge.runtime.segmenter, "prepare", fails_for_large)
->>>>>>> 2401c20 (zoo-edge predict: probabilities, uncertainty, instances, boxes, overlays and measurements beside the labels; flips, ensembles, a region of interest, several scans at a time, a report of the run; predictions can be cancelled and take bounded memory):tests/edge/test_edge_cli.py
     (here / "in").mkdir()
     save("in/a.nii.gz", graded_scan((10, 9, 9), 1))
     save("in/b.nii.gz", graded_scan((9, 9, 9), 2))
@@ -177,11 +169,7 @@ def test_memory_that_one_scan_lacks_is_one_line(artifacts, here, capfd, monkeypa
     def lacks(*_):
         raise MemoryError("Unable to allocate 58.0 GiB")
 
-<<<<<<< HEAD:tests/edge/test_cli.py
-    monkeypatch.setattr("edge.runtime.segmenter.Segmenter.predict", lacks)
-=======
     monkeypatch.setattr("edge.runtime.segmenter.prepare", lacks)
->>>>>>> 2401c20 (zoo-edge predict: probabilities, uncertainty, instances, boxes, overlays and measurements beside the labels; flips, ensembles, a region of interest, several scans at a time, a report of the run; predictions can be cancelled and take bounded memory):tests/edge/test_edge_cli.py
     arguments = ["predict", artifacts["folded-int8"], "scan.nii.gz", "-o", "seg.nii.gz"]
     fails(capfd, arguments, 1, "scan.nii.gz: MemoryError: Unable to allocate 58.0 GiB; crop the scan")
 

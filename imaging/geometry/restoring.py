@@ -113,7 +113,7 @@ def _at_once(sizes, scores):
 
 
 class _Interpolation:
-    """``imaging.geometry.interpolation.interpolate`` for a part of the slices: its order of axes, its weights, computed once."""
+    """``interpolation.interpolate`` for a part of the slices: its order of axes, its weights, computed once."""
 
     def __init__(self, aligned: AxisMap, length, sizes, lead):
         lengths = [length[axis] for axis in aligned.axes]

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imaging.geometry.restoring import restore_slabs
 from imaging.recipe import Recipe, prepare, restore, restore_classes
-from imaging.restoring import restore_slabs
 from imaging.scan import Scan
 from imaging.tiling import predict_slabs, predict_tiled
 from medseg.errors import InputError
@@ -87,7 +87,7 @@ def test_restored_slabs_are_the_whole(shape, codes, spacing, crop, slab, seed):
 
 @pytest.mark.parametrize("at_once", [True, False])
 def test_flat_slabs(at_once, monkeypatch):
-    from imaging import restoring
+    from imaging.geometry import restoring
 
     rng = np.random.default_rng(0)
     scan = Scan(rng.random((50, 70, 1)).astype(np.float32), np.eye(4))
