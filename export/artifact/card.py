@@ -28,6 +28,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits{' of regions' * bool(manifest.regions)}",
         f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
         *_regions(manifest),
+        *(f"- Adapted: {line}" for line in source.get("adapted", ())),
         *_training(source),
         *_calibration(manifest),
         "",

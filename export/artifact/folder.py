@@ -31,7 +31,7 @@ from export.quantize import calibration as calibrate
 from export.quantize.quantization import check_weights
 from export.quantize.ranges import check_method
 from export.rewrite import check_fit
-from export.source.source import Source, load_network, open_source
+from export.source.source import Source, network_of, open_source
 from export.verify.advice import Tried, advise
 from export.verify.retries import attempt, check_allowed, describe
 from export.verify.verification import Checked, Rules, Verifier
@@ -135,7 +135,7 @@ def export_run(
     check_writable(out)
     for kind in chosen:
         check_place(Path(out) / kind.name)
-    model = load_network(source.model_file)
+    model = network_of(source)
     model = fitting.resized(model, source.patch, fitting.built_from(source.provenance))
     check_fit(model, source.patch)  # before scans are cut into patches of that size
     source.provenance["parameters"] = model.count_params()

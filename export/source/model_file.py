@@ -54,7 +54,8 @@ def open_model(
     if labels is not None and scans is None:
         raise UsageError("labels: are those of the calibration scans; give --calibration-folder too")
     cases = () if scans is None else _cases(Path(scans), labels, found.channels)
-    model = load_network(model_file)
+    adapted = _adapted(model_file, found, patch)
+    model = adapted.model
     held = cases[::3] if labels is not None else ()
     labels_of_classes = _labels(model_file, model, classes)
     check_references(held, labels_of_classes, found.channels)
@@ -68,8 +69,26 @@ def open_model(
         training=tuple(case for case in cases if case not in held),
         validation=held,
         model_file=model_file,
-        provenance={"network": model.name, "model_file": model_file.name},
+        provenance={
+            "network": model.name,
+            "model_file": model_file.name,
+            **({"adapted": list(adapted.changes)} if adapted.changes else {}),
+        },
+        adapts=True,
     )
+
+
+def _adapted(model_file, recipe, patch):
+    from export.source.heads import adapt  # not before the other mistakes are told: it imports Keras
+
+    model = load_network(model_file)
+    shape = model.inputs[0].shape[1:] if getattr(model, "inputs", None) else ()
+    if len(shape) == recipe.rank + 1 and shape[0] == recipe.channels != shape[-1]:
+        raise InputError(
+            f"{model_file}: takes {tuple(shape)}, which has the channels first, expected channels last; build the same "
+            "network with data_format='channels_last' and give it the weights: new.set_weights(old.get_weights())"
+        )
+    return adapt(model, model_file, patch)
 
 
 def _read_recipe(path) -> Recipe:

@@ -32,6 +32,8 @@ class Source:
         reference: the network before it was fine-tuned for int8, or None.
         regions: structures that may overlap, of which the network has a channel each (``imaging.regions``), or none.
         postprocessing: how segmentations are cleaned up, which cross-validation adopted.
+        adapts: the network was not trained here, and is first brought into the form that is exported
+            (``export.heads``).
     """
 
     name: str
@@ -48,6 +50,7 @@ class Source:
     reference: Path | None = None
     regions: tuple[Region, ...] = ()
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
+    adapts: bool = False
 
 
 def open_source(run) -> Source:
@@ -134,6 +137,20 @@ def _split(cases):
         return cases
     kept = cases.training[::3]
     return Cases(tuple(case for case in cases.training if case not in kept), kept)
+
+
+def network_of(source: Source):
+    """The network of a source, in the form that is exported.
+
+    Raises:
+        InputError: if it cannot be read or brought into that form.
+    """
+    model = load_network(source.model_file)
+    if not source.adapts:
+        return model
+    from export.source.heads import adapt
+
+    return adapt(model, source.model_file, source.patch).model
 
 
 def load_network(path):

@@ -1,14 +1,13 @@
 """The gate: what may not be called as good as its network, and what cannot be judged at all."""
 
 import dataclasses
-import json
 import re
 import shutil
 
 import keras
 import numpy as np
 import pytest
-from keras import layers
+from export_graded import GRADES, graded, graded_source
 from known_cases import LABELS, answer, values, write_case
 
 import edge
@@ -18,19 +17,14 @@ from export.artifact.folder import export_run
 from export.conversion.convert import convert
 from export.errors import FidelityError, UnjudgedError
 from export.source.model_file import open_model
-from export.source.source import Source
 from export.verify.fidelity import LabelFidelity, compare
 from export.verify.gate import FAIL, TARGETS, UNJUDGED, judge
 from export.verify.references import check_references
 from export.verify.sanity import check_classes
 from imaging.io.cases import CaseFiles
 from imaging.labels import Label
-from imaging.recipe import Normalise, Recipe
 from imaging.scan import Scan
 from medseg.errors import InputError
-
-GRADES = (Label("background", 0), Label("core", 1), Label("rim", 2))
-RECIPE = Recipe(2, normalise=Normalise("fixed", (0.0,), (1.0,)))
 
 
 def scores(**changed):
@@ -88,37 +82,9 @@ def test_a_network_that_finds_nothing_or_all_is_not_judged(tmp_path):
     assert part.labels["one"].beyond_chance == pytest.approx((0.4 - 0.16) / (1 - 0.16))
 
 
-def graded(shift=(0.0, 0.0, 0.0), order=(0, 1, 2)):
-    """A network that grades by intensity: logits 0, 4x - 2 and 8x - 10 and ``shift``, in an ``order`` of classes."""
-    image = keras.Input((None, None, 1))
-    x = layers.Conv2D(1, 1, name="same")(image)
-    model = keras.Model(image, layers.Conv2D(3, 1, name="logits")(x), name="graded")
-    model.get_layer("same").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
-    kernel, bias = np.array([0.0, 4.0, 8.0]), np.array([0.0, -2.0, -10.0]) + shift
-    model.get_layer("logits").set_weights([kernel[list(order)].reshape(1, 1, 1, 3), bias[list(order)]])
-    return model
-
-
 @pytest.fixture(scope="module")
 def source(tmp_path_factory):
-    """A source of six flat cases with a core in a rim, three of them held back."""
-    folder, cases = tmp_path_factory.mktemp("graded"), []
-    for number in range(6):
-        label = np.zeros((24, 20), "uint8")
-        label[4:18, 3 + number % 3 : 17] = 2
-        label[8:14, 6:12] = 1
-        image = np.array([0.0, 1.0, 3.0])[label]
-        paths = [str(folder / f"{number}{kind}.nii.gz") for kind in ("", "_label")]
-        for path, array in zip(paths, (image.astype("float32"), label), strict=True):
-            imaging.write(path, Scan(array[..., None], np.eye(4)))
-        cases.append(CaseFiles(f"case {number}", (paths[0],), paths[1]))
-    graded().save(folder / "model.keras")
-    (folder / "recipe.json").write_text(
-        json.dumps({"rank": 2, "normalise": {"kind": "fixed", "mean": [0], "std": [1]}})
-    )
-    return Source(
-        "graded", RECIPE, (24, 20), 0.5, GRADES, ("image",), tuple(cases[:3]), tuple(cases[3:]), folder / "model.keras"
-    )
+    return graded_source(tmp_path_factory.mktemp("graded"))
 
 
 def export(source, out, **options):
