@@ -148,7 +148,7 @@ def network_of(source: Source):
     model = load_network(source.model_file)
     if not source.adapts:
         return model
-    from export.source.heads import adapt
+    from export.source.source.heads import adapt
 
     return adapt(model, source.model_file, source.patch).model
 
