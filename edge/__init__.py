@@ -13,6 +13,14 @@ from medseg.shadowing import guard
 guard("edge", "imaging")
 
 _NAMES = {
+    "Coarse": "runtime.region",
+    "Frame": "runtime.stream",
+    "Options": "runtime.options",
+    "Outcome": "runtime.many",
+    "Outputs": "runtime.options",
+    "StreamOptions": "runtime.stream",
+    "Threshold": "runtime.region",
+    "load_ensemble": "runtime.ensemble",
     "Manifest": "manifest",
     "Segmentation": "runtime.segmenter",
     "Segmenter": "runtime.segmenter",

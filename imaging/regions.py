@@ -59,6 +59,8 @@ def classes_of(scores: np.ndarray, written: Sequence[int] | None = None) -> np.n
         the last that is written, 0 where there is none.
     """
     if written is None:
+        if scores.shape[-1] == 2:
+            return (scores[..., 1] > scores[..., 0]).view(np.uint8)
         # argmax over the last axis, several times as fast as NumPy's for the few classes there are
         best = scores[..., 0].copy()
         out = np.zeros(best.shape, np.uint8)

@@ -58,6 +58,11 @@ def emit_json(data) -> None:
     print(json.dumps(data, indent=1, allow_nan=True))
 
 
+def emit_json_line(data) -> None:
+    """Print ``data`` (plain JSON types) as one line, at once, for a script that reads along."""
+    print(json.dumps(data), flush=True)
+
+
 def next_command(command: str) -> None:
     """Tell the user what to type next."""
     print(f"\nNext: {command}")

@@ -224,14 +224,21 @@ class Segmenter:
         classes = restored.classes
         if manifest.postprocessing.classes:
             classes = apply(classes, manifest.postprocessing, manifest.labels, grid.spacing)
-        values = smallest(np.array([label.value for label in manifest.labels]))
-        labels = replace(grid, voxels=values[classes][..., None])
+        labels = replace(grid, voxels=_values(classes, manifest.labels)[..., None])
         facts = labels, manifest.labels, manifest.regions
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
         ended = time.perf_counter()
         stages = {"prepare": ready - began, "network": spent["network"]}
         stages["restore"] = ended - ready - spent["network"]
         return Segmentation(labels, volumes, ended - began, stages, areas, restored.probabilities, restored.uncertainty)
+
+
+def _values(classes, labels):
+    """Label values of class indices; the indices themselves where they are the values."""
+    values = smallest(np.array([label.value for label in labels]))
+    if np.array_equal(values, np.arange(len(values))):
+        return classes
+    return np.take(values, classes)
 
 
 def load(folder, threads: int = 2, runtime: str = "auto", trust=None) -> Segmenter:

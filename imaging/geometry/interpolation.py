@@ -1,8 +1,16 @@
 """Linear interpolation axis by axis, in float32, without coordinate arrays."""
 
+import functools
+import math
+
 import numpy as np
 
+# Fewer numbers than this that lie side by side are not worth picking one by one.
+FEW = 16
+TURNED_BYTES = 2**26
 
+
+@functools.lru_cache(maxsize=64)
 def axis_weights(count: int, length: int, scale: float, offset: float, antialias: bool):
     """What every target position along one axis takes from the source.
 
@@ -20,7 +28,8 @@ def axis_weights(count: int, length: int, scale: float, offset: float, antialias
         antialias: average when scaling down.
 
     Returns:
-        index (taps, count) of int and weight (taps, count) of float32 that sums to 1 over taps.
+        index (taps, count) of int and weight (taps, count) of float32 that sums to 1 over taps; both are kept for the
+        next call, for frames of one size, and cannot be written to.
     """
     centre = scale * np.arange(count) + offset
     half = np.sqrt(max(0.0, scale * scale - 1)) / 2 if antialias else 0.0
@@ -32,7 +41,9 @@ def axis_weights(count: int, length: int, scale: float, offset: float, antialias
     else:
         weight = np.maximum(0.0, 1.0 - np.abs(distance))
     used = weight.any(axis=1)
-    return np.clip(index[used], 0, length - 1), weight[used].astype(np.float32)
+    index, weight = np.clip(index[used], 0, length - 1), weight[used].astype(np.float32)
+    index.flags.writeable = weight.flags.writeable = False
+    return index, weight
 
 
 def _hat_integral(x):
@@ -52,6 +63,10 @@ def apply_axis(array: np.ndarray, axis: int, index: np.ndarray, weight: np.ndarr
     """
     if len(index) == 1:
         return np.take(array, index[0], axis=axis)
+    # Single numbers are picked slowly and rows of them fast; the copy for it must be small.
+    if axis and math.prod(array.shape[axis + 1 :]) < FEW and array.nbytes < TURNED_BYTES:
+        turned = np.ascontiguousarray(np.moveaxis(array, axis, 0))
+        return np.moveaxis(apply_axis(turned, 0, index, weight), 0, axis)
     along = [1] * array.ndim
     along[axis] = -1
     total = np.take(array, index[0], axis=axis)

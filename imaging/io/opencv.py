@@ -13,7 +13,7 @@ def decode(content: bytes) -> np.ndarray | None:
     """The pixels of an encoded picture as OpenCV gives them unchanged (blue first); None if it cannot be decoded."""
     import cv2
 
-    with _silence(cv2.utils.logging):
+    with silenced():
         try:
             return cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
         except cv2.error:
@@ -21,8 +21,10 @@ def decode(content: bytes) -> np.ndarray | None:
 
 
 @contextlib.contextmanager
-def _silence(logging):
-    """No messages while any thread decodes: the level is one for all of them."""
+def silenced():
+    """No messages of OpenCV's own while the block runs in any thread: the level is one for all of them."""
+    from cv2.utils import logging
+
     with _lock:
         if _silenced["by"] == 0:
             _silenced["level"] = logging.getLogLevel()
