@@ -3,9 +3,9 @@
     python benchmarks/stream.py
     python benchmarks/stream.py --artifact artifacts/hc18/openvino-int8 --data hc18/images --profile
 
-Frames are the pictures in ``--data`` (all resized to the size of the first), or else made up: a bright ellipse in speckle.
-Prints one Markdown row: frames a second of ``Segmenter.stream`` without and with the overlay drawn, and the milliseconds of
-a frame by stage. ``--profile`` prints where the rest of the time goes (cProfile) as well.
+Frames are the pictures in ``--data`` (all resized to the size of the first), or else made up: a bright ellipse in
+speckle. Prints one Markdown row: frames a second of ``Segmenter.stream`` without and with the overlay drawn, and the
+milliseconds of a frame by stage. ``--profile`` prints where the rest of the time goes (cProfile) as well.
 """
 
 import argparse

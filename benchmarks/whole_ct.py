@@ -3,10 +3,10 @@
     python benchmarks/whole_ct.py
     python benchmarks/whole_ct.py --slices 50 100 200 400 --artifact artifacts/ct/tflite-int8 --threads 2
 
-Writes a synthetic CT (air, a body, an organ; 512×512, int16 NIfTI, not compressed) of every number of slices and segments it in
-a process of its own, whose largest resident memory (ru_maxrss) and time it prints as a Markdown table, with the time for
-a million voxels, which stays the same where time is linear. Without ``--artifact`` the network is one multiplication a
-voxel (ONNX, 3 classes, patch 64×64×64), so that the time is that of everything around a network.
+Writes a synthetic CT (air, a body, an organ; 512×512, int16 NIfTI, not compressed) of every number of slices and
+segments it in a process of its own, whose largest resident memory (ru_maxrss) and time it prints as a Markdown table,
+with the time for a million voxels, which stays the same where time is linear. Without ``--artifact`` the network is one
+multiplication a voxel (ONNX, 3 classes, patch 64×64×64), so that the time is that of everything around a network.
 """
 
 import argparse
