@@ -6,6 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from imaging.geometry.grid import align
+from imaging.io.dicom.label import read_dicom_labels
+from imaging.io.dicom.read import read_dicom
+from imaging.io.dicom.reference import is_dicom
 from imaging.io.image import image_bytes, read_image
 from imaging.io.masks import read_mask
 from imaging.io.nifti import nifti_bytes, read_nifti, smallest
@@ -44,7 +47,8 @@ def read(paths, channels: int | None = None) -> Scan:
 
     Args:
         paths: a file, or a sequence of files that hold one channel each on the same voxel grid. NIfTI may be 2D or
-            3D; a flat image has axes row and column and counts as 1 mm a pixel.
+            3D; a flat image has axes row and column and counts as 1 mm a pixel. A folder, a zip or a DICOMDIR is read
+            as the DICOM series that it holds; ``folder#UID`` is one series of several (``imaging.io.dicom``).
         channels: how many channels are expected. It allows a NIfTI's fourth axis to be the channels, and takes a grey
             image that is stored as colour (three equal channels) as one. Without it, the file decides.
 
@@ -73,8 +77,8 @@ def read_labels(path) -> Scan:
     """Read a label map: what is stored counts, whatever colours a viewer would show for it.
 
     Args:
-        path: NIfTI, PNG or TIFF. Indices of a palette are the values. A colour image is taken as grey if its three
-            channels are equal.
+        path: NIfTI, PNG or TIFF, or a DICOM segmentation (``imaging.io.dicom.read_dicom_labels``). Indices of a palette
+            are the values. A colour image is taken as grey if its three channels are equal.
 
     Returns:
         A scan with voxels (*spatial, 1) in the smallest of uint8, int16 and int32 that holds them.
@@ -83,8 +87,12 @@ def read_labels(path) -> Scan:
         InputError: as ``read`` does, and for voxels that are not integers (to ``LABEL_TOLERANCE``), more than one
             channel, and pictures that were compressed with loss or have smooth edges.
     """
-    kind = _kind(path)
-    scan = _read_one(path, 1) if kind in NIFTI else Scan(read_mask(path), np.eye(4), has_spacing=False)
+    if _is_dicom(path):
+        scan = read_dicom_labels(path)
+    elif _kind(path) in NIFTI:
+        scan = _read_one(path, 1)
+    else:
+        scan = Scan(read_mask(path), np.eye(4), has_spacing=False)
     if scan.channels != 1:
         raise InputError(f"{path}: {scan.channels} channels found, expected one class value a voxel")
     voxels = scan.voxels
@@ -137,7 +145,10 @@ def _kind(path):
 
 
 def _read_one(path, channels):
-    scan = read_nifti(path, channels) if _kind(path) in NIFTI else read_image(path)
+    if _is_dicom(path):
+        scan = read_dicom(path)
+    else:
+        scan = read_nifti(path, channels) if _kind(path) in NIFTI else read_image(path)
     if scan.voxels.size == 0:
         raise InputError(f"{path}: shape {scan.shape} holds no voxel")
     _check_finite(path, scan.voxels)
@@ -146,6 +157,12 @@ def _read_one(path, channels):
         if (scan.voxels == first).all():
             scan = replace(scan, voxels=np.ascontiguousarray(first))
     return scan
+
+
+def _is_dicom(path):
+    """Whether a path is DICOM's; a file with the suffix of a scan is what its suffix says."""
+    named = str(path).lower().endswith(SUFFIXES) and not Path(path).is_dir()
+    return not named and is_dicom(path)
 
 
 def _check_finite(path, voxels):

@@ -1,0 +1,143 @@
+"""One DICOM file as a pydicom dataset, whoever wrote it: limits first, one line for whatever is wrong with it."""
+
+import contextlib
+import io
+import os
+import warnings
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from medseg.errors import InputError
+from medseg.limits import check_bytes
+from medseg.untrusted import open_regular
+
+# pydicom's warnings quote values of the file, which are patients' data.
+warnings.filterwarnings("ignore", module=r"(pydicom|highdicom)\b.*")
+
+MAGIC = b"DICM"
+PREAMBLE = 128
+HEAD = PREAMBLE + 1024
+_DEFLATED = b"1.2.840.10008.1.2.1.99"
+_CHUNK = 2**20
+
+
+@dataclass(frozen=True)
+class DicomFile:
+    """A file that may be DICOM: one of its own, or a member of a zip."""
+
+    path: Path
+    member: str = ""
+
+    @property
+    def name(self) -> str:
+        """What a message calls it."""
+        return f"{self.path} ({self.member})" if self.member else str(self.path)
+
+    def content(self, limit: int | None = None) -> bytes:
+        """Its bytes, the first ``limit`` of them or all.
+
+        Raises:
+            InputError: if it cannot be read, or is larger than ``medseg.limits`` allows.
+        """
+        try:
+            with self._open() as (file, size):
+                if limit is None:
+                    check_bytes(self.name, size, "its content")
+                return file.read(size if limit is None else limit)
+        except FileNotFoundError:
+            raise InputError(f"{self.name}: no such file; give a DICOM file, or a folder of them") from None
+        except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError) as error:
+            raise InputError(f"{self.name}: cannot be unpacked ({error}); copy it again") from None
+        except OSError as error:
+            raise InputError(f"{self.name}: cannot be read ({error.strerror or error})") from None
+
+    @contextlib.contextmanager
+    def _open(self):
+        with open_regular(self.path) as file:
+            if not self.member:
+                yield file, os.fstat(file.fileno()).st_size
+                return
+            with zipfile.ZipFile(file) as archive:
+                with archive.open(self.member) as member:
+                    yield member, archive.getinfo(self.member).file_size
+
+
+def looks_like_dicom(head: bytes) -> bool:
+    """Whether a file that begins so is DICOM: by its mark, or, of old files that have none, by their first element."""
+    if head[PREAMBLE : PREAMBLE + len(MAGIC)] == MAGIC:
+        return True
+    # Group 0002 or 0008 in either byte order, an even element number, then a VR in capitals or a short length.
+    if len(head) < 8 or head[:2] not in (b"\x02\x00", b"\x08\x00", b"\x00\x08") or head[3 if head[0] else 2]:
+        return False
+    return (head[4:6].isalpha() and head[4:6].isupper()) or head[6:8] == b"\0\0"
+
+
+def open_dataset(file: DicomFile, pixels: bool = True):
+    """A file as a pydicom dataset.
+
+    Args:
+        file: what to read.
+        pixels: False leaves out the pixel data and what stands behind them.
+
+    Raises:
+        InputError: if it is no DICOM file, damaged, or too large (``medseg.limits``).
+    """
+    pydicom = load_pydicom()
+    content = file.content()
+    if not looks_like_dicom(content[:HEAD]):
+        raise InputError(f"{file.name}: is no DICOM file; give the images as the scanner or archive sent them")
+    try:
+        _check_deflated(file, content)
+        dataset = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=not pixels, force=True)
+        if "TransferSyntaxUID" not in dataset.file_meta:
+            implicit, little = dataset.original_encoding
+            dataset.file_meta.TransferSyntaxUID = (
+                pydicom.uid.ExplicitVRBigEndian
+                if not little
+                else pydicom.uid.ImplicitVRLittleEndian
+                if implicit
+                else pydicom.uid.ExplicitVRLittleEndian
+            )
+        # De-identification tools have been seen to empty these two, and leave what the file's own header says.
+        for keyword in ("SOPClassUID", "SOPInstanceUID"):
+            if not dataset.get(keyword):
+                setattr(dataset, keyword, dataset.file_meta.get(f"MediaStorage{keyword}", ""))
+    except InputError:
+        raise
+    except Exception as error:  # what damaged files make pydicom raise is of many types
+        raise damaged(file.name, error) from None
+    return dataset
+
+
+def load_pydicom():
+    """pydicom, which the extra ``[dicom]`` brings.
+
+    Raises:
+        InputError: if it is not installed.
+    """
+    try:
+        import pydicom
+    except ImportError:
+        raise InputError('DICOM needs pydicom, which is not installed: pip install "medseg-zoo[dicom]"') from None
+    return pydicom
+
+
+def damaged(name, error) -> InputError:
+    """The error of a file that cannot be read; pydicom's own words, which may quote the file, are left out."""
+    if isinstance(error, MemoryError):
+        return InputError(f"{name}: is too large for this machine's memory")
+    return InputError(f"{name}: cannot be read as DICOM, it is truncated or damaged ({type(error).__name__})")
+
+
+def _check_deflated(file, content):
+    """Refuse a deflated data set that unpacks to more than the limit."""
+    if _DEFLATED not in content[:HEAD]:
+        return
+    start = PREAMBLE + 16 + int.from_bytes(content[PREAMBLE + 12 : PREAMBLE + 16], "little")
+    unpacker, packed, size = zlib.decompressobj(-zlib.MAX_WBITS), content[start:], 0
+    while packed and not unpacker.eof:
+        size += len(unpacker.decompress(packed, _CHUNK))
+        check_bytes(file.name, size, "its data set")
+        packed = unpacker.unconsumed_tail

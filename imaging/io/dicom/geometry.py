@@ -1,0 +1,129 @@
+"""Where slices lie: sorted along their normal, checked for gaps, and made into one affine.
+
+DICOM's axes run to the patient's left, back and head (LPS), ours to right, front and head (RAS).
+"""
+
+import numpy as np
+
+from imaging.io.dicom.frames import Frame
+from medseg.errors import InputError
+
+LPS_TO_RAS = np.diag([-1.0, -1.0, 1.0, 1.0])
+SAME_DIRECTION = 1e-3  # of the cosines of two slices; headers round them to six places, scanners to four
+SAME_PLACE_MM = 1e-3
+UNEVEN = 0.1  # share of a step that a slice may lie off an even grid, as for grids that are called the same
+_HEAD = 6  # steps that a message lists
+
+
+def normal(frame: Frame) -> np.ndarray:
+    """Unit vector across a slice, LPS, right-handed with its rows and columns."""
+    row, column = np.reshape(frame.orientation, (2, 3))
+    across = np.cross(row, column)
+    return across / np.linalg.norm(across)
+
+
+def along_normal(frame: Frame) -> float:
+    """How far along its normal a slice lies, mm."""
+    return float(np.dot(frame.position, normal(frame)))
+
+
+def same_plane(first: Frame, second: Frame) -> bool:
+    """Whether two frames can be slices of one volume: equal size, spacing and orientation, both placed or neither."""
+    one, two = first.instance, second.instance
+    if (one.rows, one.columns, one.samples, one.localizer) != (two.rows, two.columns, two.samples, two.localizer):
+        return False
+    if first.placed != second.placed:
+        return False
+    if not first.placed:
+        return True
+    return np.allclose(first.orientation, second.orientation, rtol=0, atol=SAME_DIRECTION) and np.allclose(
+        first.spacing, second.spacing, rtol=1e-3, atol=0
+    )
+
+
+def same_place(first: Frame, second: Frame) -> bool:
+    """Whether two slices of one orientation lie in one plane; shifted within it they still would be no volume."""
+    return abs(float(np.dot(np.subtract(second.position, first.position), normal(first)))) < SAME_PLACE_MM
+
+
+def check_orientation(frame: Frame, name) -> None:
+    """Require directions of a slice to be those of a plane.
+
+    Raises:
+        InputError: if they are no unit vectors, or not perpendicular.
+    """
+    row, column = np.reshape(frame.orientation, (2, 3))
+    lengths = np.linalg.norm([row, column], axis=1)
+    if not np.allclose(lengths, 1, atol=0.01) or abs(row @ column) > 0.01:
+        raise InputError(
+            f"{name}: {frame.name} has the orientation {_list(frame.orientation)}, expected two perpendicular unit "
+            "vectors; its header is damaged"
+        )
+
+
+def slice_affine(frames: tuple[Frame, ...], name, thickness: float | None = None) -> np.ndarray:
+    """The affine of a volume whose axes are columns, rows and slices.
+
+    Slices of a tilted gantry shift sideways from one to the next: the third axis runs from the first to the last
+    position, so the affine is sheared as the volume is.
+
+    Args:
+        frames: placed, of one orientation, sorted along their normal.
+        name: of the series, for messages.
+        thickness: mm of a single slice.
+
+    Returns:
+        (4, 4), voxel to world in mm, RAS+.
+
+    Raises:
+        InputError: if slices are missing or unevenly spaced; the message names them.
+    """
+    first = frames[0]
+    row, column = np.reshape(first.orientation, (2, 3))
+    affine = np.eye(4)
+    affine[:3, 0], affine[:3, 1] = row * first.spacing[1], column * first.spacing[0]
+    affine[:3, 3] = first.position
+    positions = np.array([frame.position for frame in frames])
+    if len(frames) == 1:
+        affine[:3, 2] = normal(first) * (thickness or 1.0)
+    else:
+        step = (positions[-1] - positions[0]) / (len(frames) - 1)
+        _check_even(frames, positions, step, name)
+        affine[:3, 2] = step
+    return LPS_TO_RAS @ affine
+
+
+def _check_even(frames, positions, step, name):
+    off = positions - positions[0] - np.arange(len(frames))[:, None] * step
+    length = float(np.dot(step, normal(frames[0])))
+    if np.abs(off).max() <= UNEVEN * length:
+        return
+    steps = np.diff(positions @ normal(frames[0]))
+    usual = float(np.median(steps))
+    wide = [index for index in np.flatnonzero(steps > 1.5 * usual)]
+    whole = [index for index in wide if abs(steps[index] / usual - round(steps[index] / usual)) < UNEVEN * 2]
+    if wide and len(whole) == len(wide) and np.allclose(np.delete(steps, wide), usual, rtol=0.1):
+        count = sum(round(steps[index] / usual) - 1 for index in wide)
+        places = "; ".join(
+            f"{round(steps[index] / usual) - 1} between {frames[index].name} and {frames[index + 1].name}"
+            for index in wide[:_HEAD]
+        )
+        raise InputError(
+            f"{name}: {count} of {len(frames) + count} slices missing, {places} (a step of {usual:.4g} mm elsewhere); "
+            "send the series again"
+        )
+    if np.abs(steps - usual).max() <= UNEVEN * usual:
+        worst = int(np.abs(off).max(axis=1).argmax())
+        raise InputError(
+            f"{name}: {frames[worst].name} lies {np.linalg.norm(off[worst]):.3g} mm off the line of the others; "
+            "expected the slices of one volume, give each of its parts by itself"
+        )
+    odd = int(np.abs(steps - usual).argmax())
+    raise InputError(
+        f"{name}: its slices are {usual:.4g} mm apart but {steps[odd]:.4g} mm between {frames[odd].name} and "
+        f"{frames[odd + 1].name}; expected even steps, resample it to them or give its parts by themselves"
+    )
+
+
+def _list(values):
+    return ", ".join(f"{value:.4g}" for value in values)
