@@ -1,0 +1,96 @@
+"""The headers of the instances that a segmentation was made from, complete enough to be referred to."""
+
+import copy
+from dataclasses import dataclass
+
+from imaging.io.dicom.dataset import load_pydicom, open_dataset
+from imaging.io.dicom.series import Series
+from medseg.errors import InputError
+
+# What patient and study modules take over: type 1 and 2, and optional ones, all blank where the source breaks the rules.
+_COPIED = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight",
+    "IssuerOfPatientID", "AccessionNumber", "StudyID", "StudyDate", "StudyTime", "StudyDescription",
+    "ReferringPhysicianName",
+)  # fmt: skip
+_REQUIRED = (
+    "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "AccessionNumber", "StudyID", "StudyDate",
+    "StudyTime", "ReferringPhysicianName",
+)  # fmt: skip
+_SEXES = ("M", "F", "O", "")
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Instances of a series.
+
+    Attributes:
+        images: headers, one a slice in the order of the scan's last axis, or of one multi-frame file.
+        frames: for a multi-frame file the frame of each slice, from 0; None for single-frame files.
+        series: what they belong to.
+    """
+
+    images: tuple
+    frames: tuple[int, ...] | None
+    series: Series
+
+
+def sources_of(series: Series) -> Sources:
+    """The headers of a series, without pixels.
+
+    What a source lacks and DICOM requires is filled: unique identifiers by ones made from its others, the same for the
+    same series; the rest stays blank, as do values that break the rules of their kind.
+
+    Raises:
+        InputError: if a file cannot be read any more, or the series has slices of several multi-frame files.
+    """
+    files = series.files
+    several = any(frame.instance.frames > 1 for frame in series.frames)
+    if several and len(files) > 1:
+        raise InputError(f"{series.name}: has slices in {len(files)} multi-frame files; DICOM output takes one")
+    images = tuple(open_dataset(file, pixels=False) for file in files)
+    study, own, place = _identity(series, images)
+    for image in images:
+        _complete(image, study, own, place)
+    return Sources(images, tuple(frame.index for frame in series.frames) if several else None, series)
+
+
+def _identity(series, images):
+    """Study, series and frame of reference of the images; made up, but always the same, where they lack one."""
+    generate = load_pydicom().uid.generate_uid
+    first = images[0]
+    seeds = [str(image.get("SOPInstanceUID") or frame.instance.number) for image, frame in zip(images, series.frames)]
+    named = [str(first.get(name) or "") for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
+    made = [uid or generate(prefix=None, entropy_srcs=[kind, *seeds]) for uid, kind in zip(named, "abc", strict=True)]
+    if not named[2] and not series.placed:
+        made[2] = ""
+    return made
+
+
+def _complete(image, study, own, place):
+    from pydicom.valuerep import validate_value
+    from pydicom.config import RAISE
+
+    image.StudyInstanceUID, image.SeriesInstanceUID = study, own
+    if place:
+        image.FrameOfReferenceUID = place
+    if not image.get("SOPInstanceUID") or not image.get("SOPClassUID"):
+        raise InputError("an instance of the series has no SOP Instance UID, so DICOM objects cannot refer to it")
+    for name in _COPIED:
+        if name not in image:
+            continue
+        element = image[name]
+        try:
+            if element.VM > 1:
+                raise ValueError
+            validate_value(element.VR, copy.copy(str(element.value or "")), RAISE)
+        except ValueError:
+            setattr(image, name, None)
+    if image.get("PatientSex") not in _SEXES:
+        image.PatientSex = ""
+    for name in _REQUIRED:
+        if image.get(name) is None:
+            setattr(image, name, "")
+    for name in ("StudyDescription", "PatientAge", "PatientSize", "PatientWeight", "IssuerOfPatientID"):
+        if name in image and image.get(name) in (None, ""):
+            delattr(image, name)
