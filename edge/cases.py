@@ -5,9 +5,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.io.cases import case_and_channel, case_name, check_case_name, scans_in
+from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, scans_in
 from imaging.io.files import NIFTI, SUFFIXES, suffix
+from imaging.io.dicom.reference import SUFFIXES as DICOM_SUFFIXES
+from imaging.io.dicom.reference import is_dicom, split_reference
+from imaging.io.dicom.sources import files_of
 from medseg.errors import InputError, UsageError
+
+
+DICOM = ".dcm"
 
 
 @dataclass(frozen=True)
@@ -23,18 +29,21 @@ class Case:
         return ",".join(str(path) for path in self.scan)
 
 
-def find_cases(scans: Sequence[str], output: str, channels: int) -> tuple[Case, ...]:
+def find_cases(scans: Sequence[str], output: str, channels: int, rank: int = 3) -> tuple[Case, ...]:
     """The scans that are named and where each result goes.
 
     Args:
         scans: each a file, the files of the channels joined by commas, or a folder. In a folder where all files are
-            named ``case_0000.ext``, ``case_0001.ext``, ... these are the channels of one case (nnU-Net's naming).
+            named ``case_0000.ext``, ``case_0001.ext``, ... these are the channels of one case (nnU-Net's naming). A
+            folder of DICOM files is one scan, a series; each of its files is one where the network is 2D.
         output: a file if ``scans`` is one scan, else a folder; for one scan a folder will do too. A name with the
             suffix of a scan is a file, one without a suffix or with a separator at its end a folder.
         channels: channels that the network takes.
+        rank: spatial axes of the scans that it takes.
 
     Returns:
-        A case per scan. In a folder, an output has the name of its case; NIfTI stays NIfTI, flat images become PNG.
+        A case per scan. In a folder, an output has the name of its case; NIfTI stays NIfTI, flat images become PNG, a
+        DICOM series NIfTI.
 
     Raises:
         InputError: if a folder holds no scan, a channel is missing, or the output cannot be written.
@@ -42,23 +51,54 @@ def find_cases(scans: Sequence[str], output: str, channels: int) -> tuple[Case, 
     """
     found = []
     for given in scans:
-        if Path(given).is_dir():
+        if is_series(given, rank):
+            found.append(((Path(given),), _series_output(given)))
+        elif Path(given).is_dir():
             found += [(files, _output_name(files[0], name)) for name, files in scans_of(given, channels)]
         else:
             found.append(_named(given))
     into = Path(output)
-    several = len(scans) > 1 or Path(scans[0]).is_dir()
+    several = len(scans) > 1 or (Path(scans[0]).is_dir() and not is_series(scans[0], rank))
     if several or _is_folder(output):
         if into.is_file() or (several and not _is_folder(output) and output.lower().endswith(SUFFIXES)):
             raise UsageError(f"--out {output}: is a file; {len(found)} scans need a folder")
         cases = tuple(Case(files, into / name) for files, name in found)
     else:
-        kind = suffix(into)
+        kind = DICOM if into.name.lower().endswith(DICOM) else suffix(into)
         if kind in (".jpg", ".jpeg"):
             raise UsageError(f"--out {output}: JPEG alters values; use .png, .tif or .nii.gz")
         cases = (Case(found[0][0], into),)
     _check_outputs(cases)
     return cases
+
+
+def is_series(given, rank: int = 3) -> bool:
+    """Whether a scan that is named is a DICOM series: a folder without scans of other kinds, ``folder#UID``, a zip.
+
+    Args:
+        given: as the user names it.
+        rank: spatial axes that the network takes; for a 2D one a folder holds scans, a DICOM file each.
+
+    Raises:
+        InputError: if a folder holds scans of both kinds.
+    """
+    path = Path(given)
+    if not path.is_dir():
+        return is_dicom(given) and not path.is_file()
+    dicom = next(iter(files_of(path, 1)), None)
+    scans = scans_in(path)
+    if dicom is not None and scans:
+        raise InputError(
+            f"{path}: holds DICOM files and {scans[0].name}; give a folder of one kind, or name the scans one by one"
+        )
+    return dicom is not None and rank == 3
+
+
+def _series_output(given):
+    place, series = split_reference(given)
+    name = Path(place).resolve().name + (f"-{series}" if series else "")
+    check_case_name(name, given)
+    return name + ".nii.gz"
 
 
 def _is_folder(output):
@@ -71,7 +111,7 @@ def _named(given):
     """One scan given by its file, or its files joined by commas."""
     files = tuple(Path(part) for part in given.split(",")) if not Path(given).is_file() else (Path(given),)
     for file in files:
-        if not file.is_file():
+        if not file.is_file() and not is_dicom(file):
             raise InputError(f"{file}: no such file; give a scan ({', '.join(SUFFIXES)}) or a folder of scans")
     return files, _output_name(files[0], case_and_channel(files[0])[0] if len(files) > 1 else case_name(files[0]))
 
@@ -89,8 +129,10 @@ def scans_of(folder, channels: int) -> tuple[tuple[str, tuple[Path, ...]], ...]:
     """
     folder = Path(folder)
     files = scans_in(folder)
+    if not files and (images := [file.path for file in files_of(folder)]):
+        return tuple((name, (file,)) for name, file in by_dicom_name(images).items())
     if not files:
-        raise InputError(f"{folder}: holds no scan; expected files of type {', '.join(SUFFIXES)}")
+        raise InputError(f"{folder}: holds no scan; expected files of type {', '.join(SUFFIXES)} or DICOM")
     grouped = {}
     for file in files:
         name, number = case_and_channel(file)
@@ -109,7 +151,31 @@ def scans_of(folder, channels: int) -> tuple[tuple[str, tuple[Path, ...]], ...]:
     return tuple((case_name(file), (file,)) for file in files)
 
 
+def by_dicom_name(files: Sequence[Path]) -> dict[str, Path]:
+    """DICOM files by case name: that of the file, without ``.dcm``.
+
+    Raises:
+        InputError: if two have one name, or a name cannot be that of a file everywhere.
+    """
+    named = [(_dicom_name(file), file) for file in files]
+    clashes = name_clashes(named)
+    if clashes:
+        raise InputError(clashes[0])
+    for name, file in named:
+        check_case_name(name, file)
+    return dict(named)
+
+
+def _dicom_name(file):
+    name = Path(file).name
+    return name[: -len(Path(name).suffix)] if name.lower().endswith((*DICOM_SUFFIXES, ".zip")) else name
+
+
 def _output_name(file, name):
+    if not str(file).lower().endswith(SUFFIXES) and is_dicom(file):
+        name = _series_output(file)[: -len(".nii.gz")] if not Path(file).is_file() else _dicom_name(file)
+        check_case_name(name, file)
+        return name + ".nii.gz"
     kind = suffix(file)
     check_case_name(name, file)
     return name + (kind if kind in NIFTI else ".png")

@@ -1,9 +1,11 @@
 """The headers of the instances that a segmentation was made from, complete enough to be referred to."""
 
-import copy
 from dataclasses import dataclass
 
+import numpy as np
+
 from imaging.io.dicom.dataset import load_pydicom, open_dataset
+from imaging.io.dicom.read import series_affine
 from imaging.io.dicom.series import Series
 from medseg.errors import InputError
 
@@ -52,6 +54,8 @@ def sources_of(series: Series) -> Sources:
     study, own, place = _identity(series, images)
     for image in images:
         _complete(image, study, own, place)
+        if series.placed and not several and not image.get("SliceThickness"):
+            image.SliceThickness = _step(series)
     return Sources(images, tuple(frame.index for frame in series.frames) if several else None, series)
 
 
@@ -59,7 +63,7 @@ def _identity(series, images):
     """Study, series and frame of reference of the images; made up, but always the same, where they lack one."""
     generate = load_pydicom().uid.generate_uid
     first = images[0]
-    seeds = [str(image.get("SOPInstanceUID") or frame.instance.number) for image, frame in zip(images, series.frames)]
+    seeds = [str(image.get("SOPInstanceUID") or frame.instance.number) for image, frame in zip(images, series.frames, strict=False)]
     named = [str(first.get(name) or "") for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
     made = [uid or generate(prefix=None, entropy_srcs=[kind, *seeds]) for uid, kind in zip(named, "abc", strict=True)]
     if not named[2] and not series.placed:
@@ -67,23 +71,32 @@ def _identity(series, images):
     return made
 
 
+def _step(series):
+    """mm from slice to slice; 1 for a single one."""
+    affine = series_affine(series)
+    return float(f"{np.linalg.norm(affine[:3, 2]):.6g}")
+
+
 def _complete(image, study, own, place):
-    from pydicom.valuerep import validate_value
     from pydicom.config import RAISE
+    from pydicom.valuerep import validate_value
 
     image.StudyInstanceUID, image.SeriesInstanceUID = study, own
     if place:
         image.FrameOfReferenceUID = place
     if not image.get("SOPInstanceUID") or not image.get("SOPClassUID"):
         raise InputError("an instance of the series has no SOP Instance UID, so DICOM objects cannot refer to it")
-    for name in _COPIED:
-        if name not in image:
-            continue
+    # What is written is in Unicode, whatever character sets the source uses.
+    texts = {name: image.get(name) for name in _COPIED if name in image}
+    image.SpecificCharacterSet = "ISO_IR 192"
+    for name, value in texts.items():
+        if image[name].VR == "PN":
+            setattr(image, name, str(value or ""))
         element = image[name]
         try:
             if element.VM > 1:
                 raise ValueError
-            validate_value(element.VR, copy.copy(str(element.value or "")), RAISE)
+            validate_value(element.VR, str(element.value or ""), RAISE)
         except ValueError:
             setattr(image, name, None)
     if image.get("PatientSex") not in _SEXES:

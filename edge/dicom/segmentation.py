@@ -45,7 +45,7 @@ def segmentation_object(classes: np.ndarray, sources: Sources, origin: Origin, i
         for number, name in enumerate(origin.structures, start=1)
     ]
     pixels, more = _frames(pixels, sources)
-    return hd.seg.Segmentation(
+    seg = hd.seg.Segmentation(
         source_images=list(sources.images),
         pixel_array=pixels,
         segmentation_type="LABELMAP" if labelmap else "BINARY",
@@ -64,6 +64,10 @@ def segmentation_object(classes: np.ndarray, sources: Sources, origin: Origin, i
         series_description=f"Segmentation {origin.name}"[:64],
         **more,
     )
+    if not sources.series.placed:  # what the standard asks of images that lie nowhere
+        seg.PatientOrientation = ""
+        seg.SharedFunctionalGroupsSequence[0].pop("PixelMeasuresSequence", None)
+    return seg
 
 
 def segment_code(origin: Origin, name: str, codes) -> SegmentCode:

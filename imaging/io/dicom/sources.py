@@ -1,5 +1,6 @@
 """Which files a folder, a zip, a DICOMDIR or a path stands for."""
 
+import itertools
 import os
 import zipfile
 from collections.abc import Iterable
@@ -15,11 +16,12 @@ ZIP = ".zip"
 MAX_FILES = 100_000
 
 
-def files_of(source) -> tuple[DicomFile, ...]:
+def files_of(source, most: int | None = None) -> tuple[DicomFile, ...]:
     """The files that may belong to a series, sorted by name.
 
     Args:
         source: a folder, of which sub-folders are looked into too, a zip, a DICOMDIR, a file, or a sequence of these.
+        most: stop after so many files of a folder.
 
     Returns:
         Files that begin as DICOM files do. A file that was named itself is returned whatever it is.
@@ -31,7 +33,7 @@ def files_of(source) -> tuple[DicomFile, ...]:
         return tuple(file for part in source for file in files_of(part))
     path = Path(source)
     if path.is_dir():
-        return tuple(_only_dicom(_walk(path)))
+        return tuple(itertools.islice(_only_dicom(_walk(path)), most))
     if path.name.lower() == DICOMDIR:
         return tuple(_directory(path))
     if path.suffix.lower() == ZIP:
