@@ -62,7 +62,7 @@ def dicom_objects(
     unknown = sorted(set(kinds) - set(KINDS))
     if unknown or not kinds:
         raise UsageError(f"kind {unknown[0] if unknown else ''!r}: expected {', '.join(KINDS)}")
-    _require_highdicom()
+    require_highdicom()
     from edge.dicom.capture import captures
     from edge.dicom.report import report_object
     from edge.dicom.segmentation import segmentation_object
@@ -114,7 +114,12 @@ def _sizes(labels, origin):
     return {}, {name: count * pixel for name, count in counts.items()}
 
 
-def _require_highdicom():
+def require_highdicom() -> None:
+    """Require highdicom, which the extra ``[dicom]`` brings.
+
+    Raises:
+        InputError: if it is not installed.
+    """
     try:
         importlib.import_module("highdicom")
     except ImportError:
