@@ -12,7 +12,6 @@ from imaging.io.dicom.reference import is_dicom, split_reference
 from imaging.io.dicom.sources import files_of
 from medseg.errors import InputError, UsageError
 
-
 DICOM = ".dcm"
 
 

@@ -5,20 +5,32 @@
     objects = dicom_objects(segmentation.labels, series, origin_of(segmenter.manifest), ("seg", "sr"))
 
 Each object is of the patient and study of the series that it was made from and refers to its instances.
+
+Names are loaded when first used.
 """
 
-from edge.dicom.codes import SegmentCode, code_of, load_codes
-from edge.dicom.objects import KINDS, DicomOptions, dicom_bytes, dicom_objects
-from edge.dicom.origin import Origin, origin_of
+import importlib
 
-__all__ = [
-    "KINDS",
-    "DicomOptions",
-    "Origin",
-    "SegmentCode",
-    "code_of",
-    "dicom_bytes",
-    "dicom_objects",
-    "load_codes",
-    "origin_of",
-]
+_NAMES = {
+    "DicomOptions": "objects",
+    "KINDS": "kinds",
+    "Origin": "origin",
+    "SegmentCode": "codes",
+    "code_of": "codes",
+    "dicom_bytes": "objects",
+    "dicom_objects": "objects",
+    "load_codes": "codes",
+    "origin_of": "origin",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name):
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+
+
+def __dir__():
+    return __all__

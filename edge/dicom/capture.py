@@ -12,7 +12,9 @@ _SERIES_NUMBER = 904
 _DARK, _BRIGHT = 1, 99  # percentiles of the scan that become black and white where its header names no window
 
 
-def captures(classes: np.ndarray, images: np.ndarray, sources: Sources, origin: Origin, identity: Identity, codes) -> list:
+def captures(
+    classes: np.ndarray, images: np.ndarray, sources: Sources, origin: Origin, identity: Identity, codes
+) -> list:
     """A colour image a slice.
 
     Args:
@@ -86,7 +88,7 @@ def _windowed(images, sources):
 
 
 def _first_number(value):
-    value = value[0] if isinstance(value, list | tuple) or hasattr(value, "append") and len(value) else value
+    value = value[0] if isinstance(value, list | tuple) or (hasattr(value, "append") and len(value)) else value
     try:
         return float(value)
     except (TypeError, ValueError):

@@ -18,7 +18,15 @@ TABLE = Path(__file__).with_name("codes.json")
 Code = tuple[str, str, str]
 TISSUE: Code = ("85756007", "SCT", "Tissue")
 # Told apart on any background; classes that the table gives no colour take them in turn.
-PALETTE = ((228, 80, 60), (65, 130, 220), (90, 180, 90), (240, 190, 50), (160, 100, 200), (60, 190, 190), (240, 130, 180))
+PALETTE = (
+    (228, 80, 60),
+    (65, 130, 220),
+    (90, 180, 90),
+    (240, 190, 50),
+    (160, 100, 200),
+    (60, 190, 190),
+    (240, 130, 180),
+)
 _KEYS = {"names", "category", "type", "modifier", "color", "within"}
 _LONGEST = {"value": 16, "scheme": 16, "meaning": 64}  # of the value representations SH, SH and LO
 

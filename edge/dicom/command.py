@@ -1,34 +1,19 @@
-"""What ``predict`` does for DICOM: its options, the series of a case, and the files of a result."""
+"""What ``predict`` does for DICOM: the series of a case, and the files of a result."""
 
 from pathlib import Path
 
 from edge.cases import DICOM, Case
 from edge.dicom.codes import load_codes
-from edge.dicom.objects import KINDS, DicomOptions, dicom_bytes, dicom_objects, require_highdicom
+from edge.dicom.kinds import KINDS, NIFTI_KIND
+from edge.dicom.objects import DicomOptions, dicom_bytes, dicom_objects, require_highdicom
 from edge.dicom.origin import origin_of
-from imaging.files import NIFTI, read, suffix, write
+from imaging.files import NIFTI, SUFFIXES, read, suffix, write
 from imaging.io.dicom.read import read_series, series_affine
 from imaging.io.dicom.reference import is_dicom, split_reference
 from imaging.io.dicom.series import choose, find_series
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
 from medseg.errors import InputError, UsageError
-
-NIFTI_KIND = "nifti"
-
-
-def add_dicom(parser) -> None:
-    """Add the options of DICOM scans."""
-    options = parser.add_argument_group("DICOM")
-    options.add_argument("--series", help="of a folder of several series: number in the list, or Series Instance UID")
-    options.add_argument(
-        "--write",
-        metavar="KINDS",
-        help=f"what to write, joined by commas: {', '.join((NIFTI_KIND, *KINDS))} (default: {NIFTI_KIND}, or seg where "
-        "--out ends with .dcm)",
-    )
-    options.add_argument("--codes", metavar="FILE", help="JSON table of codes of the classes, before the one built in")
-    options.add_argument("--labelmap", action="store_true", help="write a SEG as LABELMAP instead of BINARY")
 
 
 def kinds_of(args, cases: tuple[Case, ...], rank: int) -> tuple[str, ...]:
@@ -53,7 +38,9 @@ def kinds_of(args, cases: tuple[Case, ...], rank: int) -> tuple[str, ...]:
         if len(kinds) > 1 or kinds == ("capture",):
             raise UsageError(f"--write {args.write}: makes several files; give a folder as --out, got {args.out}")
         if (kinds == (NIFTI_KIND,)) != args.out.lower().endswith(NIFTI):
-            raise UsageError(f"--write {args.write}: does not fit --out {args.out}; give a folder, or the fitting suffix")
+            raise UsageError(
+                f"--write {args.write}: does not fit --out {args.out}; give a folder, or the fitting suffix"
+            )
     dicom = [kind for kind in kinds if kind != NIFTI_KIND]
     for case in cases:
         if dicom and not is_series_case(case):
@@ -72,8 +59,7 @@ def kinds_of(args, cases: tuple[Case, ...], rank: int) -> tuple[str, ...]:
 def is_series_case(case: Case) -> bool:
     """Whether a case's first file is DICOM."""
     first = case.scan[0]
-    named = str(first).lower().endswith((".nii", ".nii.gz", ".png", ".jpg", ".jpeg", ".tif", ".tiff"))
-    return (not named or first.is_dir()) and is_dicom(first)
+    return not str(first).lower().endswith(SUFFIXES) and is_dicom(first)
 
 
 def read_case(case: Case, channels: int, rank: int, series: str | None):
@@ -103,7 +89,9 @@ def read_case(case: Case, channels: int, rank: int, series: str | None):
     if scan.channels == 3 and channels == 1 and (scan.voxels == scan.voxels[..., :1]).all():
         scan = Scan(scan.voxels[..., :1], scan.affine, has_spacing=scan.has_spacing)
     if scan.channels != channels:
-        raise InputError(f"{case.name}: {scan.channels} channels found, {channels} expected; give one series per channel")
+        raise InputError(
+            f"{case.name}: {scan.channels} channels found, {channels} expected; give one series per channel"
+        )
     return scan, chosen
 
 

@@ -4,12 +4,13 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.io.dicom.dataset import load_pydicom, open_dataset
+from imaging.io.dicom.dataset import open_dataset
 from imaging.io.dicom.read import series_affine
 from imaging.io.dicom.series import Series
+from imaging.io.dicom.uid import uid_of
 from medseg.errors import InputError
 
-# What patient and study modules take over: type 1 and 2, and optional ones, all blank where the source breaks the rules.
+# What patient and study modules take over: type 1 and 2, and optional ones, blank where a source breaks the rules.
 _COPIED = (
     "PatientID", "PatientName", "PatientBirthDate", "PatientSex", "PatientAge", "PatientSize", "PatientWeight",
     "IssuerOfPatientID", "AccessionNumber", "StudyID", "StudyDate", "StudyTime", "StudyDescription",
@@ -61,11 +62,13 @@ def sources_of(series: Series) -> Sources:
 
 def _identity(series, images):
     """Study, series and frame of reference of the images; made up, but always the same, where they lack one."""
-    generate = load_pydicom().uid.generate_uid
     first = images[0]
-    seeds = [str(image.get("SOPInstanceUID") or frame.instance.number) for image, frame in zip(images, series.frames, strict=False)]
+    seeds = [
+        str(image.get("SOPInstanceUID") or frame.instance.number)
+        for image, frame in zip(images, series.frames, strict=False)
+    ]
     named = [str(first.get(name) or "") for name in ("StudyInstanceUID", "SeriesInstanceUID", "FrameOfReferenceUID")]
-    made = [uid or generate(prefix=None, entropy_srcs=[kind, *seeds]) for uid, kind in zip(named, "abc", strict=True)]
+    made = [uid or uid_of(kind, *seeds) for uid, kind in zip(named, "abc", strict=True)]
     if not named[2] and not series.placed:
         made[2] = ""
     return made

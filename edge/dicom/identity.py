@@ -1,4 +1,4 @@
-"""Unique identifiers of what is written: the same result of the same series has the same, so sending it twice is once."""
+"""Unique identifiers of what is written: equal results of one series have the same, so sending one twice is once."""
 
 import hashlib
 from dataclasses import dataclass
@@ -7,7 +7,7 @@ import numpy as np
 
 from edge.dicom.headers import Sources
 from edge.dicom.origin import Origin
-from imaging.io.dicom.dataset import load_pydicom
+from imaging.io.dicom.uid import uid_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class Identity:
 
     def uid(self, part: str) -> str:
         """A UID under 2.25, PS3.5 B.2."""
-        return str(load_pydicom().uid.generate_uid(prefix=None, entropy_srcs=[self.seed, part]))
+        return uid_of(self.seed, part)
 
 
 def identity_of(classes: np.ndarray, sources: Sources, origin: Origin, variant: str = "") -> Identity:

@@ -10,14 +10,13 @@ import numpy as np
 from edge.dicom.codes import load_codes
 from edge.dicom.headers import sources_of
 from edge.dicom.identity import identity_of
+from edge.dicom.kinds import KINDS
 from edge.dicom.origin import Origin
 from imaging.io.dicom.read import read_series
 from imaging.io.dicom.series import Series
 from imaging.regions import mask_of
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
-
-KINDS = ("seg", "sr", "rtstruct", "capture")
 
 
 @dataclass(frozen=True)
@@ -123,4 +122,6 @@ def require_highdicom() -> None:
     try:
         importlib.import_module("highdicom")
     except ImportError:
-        raise InputError('DICOM output needs highdicom, which is not installed: pip install "medseg-zoo[dicom]"') from None
+        raise InputError(
+            'DICOM output needs highdicom, which is not installed: pip install "medseg-zoo[dicom]"'
+        ) from None

@@ -12,8 +12,15 @@ _PROCEDURE = ("363679005", "SCT", "Imaging procedure")
 _MILLILITRE = ("ml", "UCUM", "milliliter")
 
 
-def report_object(seg, volumes_ml: Mapping[str, float], areas_mm2: Mapping[str, float], sources: Sources, origin: Origin,
-                  identity: Identity, codes):
+def report_object(
+    seg,
+    volumes_ml: Mapping[str, float],
+    areas_mm2: Mapping[str, float],
+    sources: Sources,
+    origin: Origin,
+    identity: Identity,
+    codes,
+):
     """Volumes, or areas of a flat image, as a Comprehensive 3D SR that refers to the segments of a SEG object.
 
     Args:
@@ -74,7 +81,6 @@ def report_object(seg, volumes_ml: Mapping[str, float], areas_mm2: Mapping[str, 
 
 def _group(number, name, measured, seg, sources, origin, identity, codes):
     import highdicom as hd
-    from pydicom.sr.codedict import codes as dicom_codes
 
     code = segment_code(origin, name, codes)
     algorithm = hd.sr.AlgorithmIdentification(name=origin.name, version=origin.version)

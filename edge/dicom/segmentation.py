@@ -12,7 +12,9 @@ from medseg.errors import InputError
 _SERIES_NUMBER = 901
 
 
-def segmentation_object(classes: np.ndarray, sources: Sources, origin: Origin, identity: Identity, codes, labelmap=False):
+def segmentation_object(
+    classes: np.ndarray, sources: Sources, origin: Origin, identity: Identity, codes, labelmap=False
+):
     """A segmentation as a SEG object that lies on its source images, frame for slice.
 
     Args:
@@ -32,7 +34,9 @@ def segmentation_object(classes: np.ndarray, sources: Sources, origin: Origin, i
     import highdicom as hd
 
     if labelmap and origin.overlapping:
-        raise InputError("a LABELMAP holds one segment a voxel, these structures may overlap; write it without --labelmap")
+        raise InputError(
+            "a LABELMAP holds one segment a voxel, these structures may overlap; write it without --labelmap"
+        )
     masks = [mask_of(classes, values) for values in origin.structures.values()]
     if labelmap:
         pixels = np.zeros(classes.shape, np.uint8 if len(masks) < 256 else np.uint16)
@@ -85,11 +89,11 @@ def _frames(pixels, sources):
     if sorted(sources.frames) == list(range(count)):
         return pixels[np.argsort(sources.frames)], {}
     first = sources.series.frames[0]
-    places = [
-        hd.PlanePositionSequence("PATIENT", image_position=frame.position) for frame in sources.series.frames
-    ]
+    places = [hd.PlanePositionSequence("PATIENT", image_position=frame.position) for frame in sources.series.frames]
     step = sources.series.frames
-    between = abs(np.dot(np.subtract(step[1].position, step[0].position), np.cross(*np.reshape(first.orientation, (2, 3)))))
+    between = abs(
+        np.dot(np.subtract(step[1].position, step[0].position), np.cross(*np.reshape(first.orientation, (2, 3))))
+    )
     return pixels, {
         "plane_positions": places,
         "plane_orientation": hd.PlaneOrientationSequence("PATIENT", image_orientation=first.orientation),

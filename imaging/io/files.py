@@ -160,9 +160,8 @@ def _read_one(path, channels):
 
 
 def _is_dicom(path):
-    """Whether a path is DICOM's; a file with the suffix of a scan is what its suffix says."""
-    named = str(path).lower().endswith(SUFFIXES) and not Path(path).is_dir()
-    return not named and is_dicom(path)
+    """Whether a path is DICOM's; what has the suffix of a scan is what its suffix says."""
+    return not str(path).lower().endswith(SUFFIXES) and is_dicom(path)
 
 
 def _check_finite(path, voxels):

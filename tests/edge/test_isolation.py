@@ -50,6 +50,7 @@ def test_what_predict_imports(artifacts, tmp_path):
     nibabel.save(nibabel.Nifti1Image(graded_scan((11, 18, 12)), np.eye(4)), scan)
     code = """
 import json, sys
+sys.modules["pydicom"] = None  # nibabel imports it where it is; here whoever needs it fails
 import edge.cli
 assert edge.cli.main(sys.argv[1:] + ["--json"]) == 0
 print("modules", json.dumps(sorted({name.split(".")[0] for name in sys.modules})))

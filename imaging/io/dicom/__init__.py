@@ -5,20 +5,33 @@
 
 Files are looked at whatever they are called, put into series and volumes by what their headers say, and stacked by
 position. No name or other data of a patient is in any message.
+
+Names are loaded when first used.
 """
 
-from imaging.io.dicom.label import read_dicom_labels
-from imaging.io.dicom.read import read_dicom, read_series
-from imaging.io.dicom.reference import dicom_reference, is_dicom
-from imaging.io.dicom.series import Series, choose, find_series
+import importlib
 
-__all__ = [
-    "Series",
-    "choose",
-    "dicom_reference",
-    "find_series",
-    "is_dicom",
-    "read_dicom",
-    "read_dicom_labels",
-    "read_series",
-]
+_NAMES = {
+    "Series": "series",
+    "choose": "series",
+    "dicom_reference": "reference",
+    "find_series": "series",
+    "is_dicom": "reference",
+    "label_reference": "label",
+    "read_dicom": "read",
+    "read_dicom_labels": "label",
+    "read_series": "read",
+    "segment_masks": "label",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name):
+    if name not in _NAMES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
+
+
+def __dir__():
+    return __all__

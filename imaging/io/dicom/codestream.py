@@ -35,7 +35,7 @@ def check_codestreams(name, dataset) -> None:
 
 
 def codestream_size(codes: bytes) -> tuple[int, int] | None:
-    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 stream announces; None where it is another, or announces none."""
+    """Rows and columns that a JPEG, JPEG-LS or JPEG 2000 stream announces; None of other streams."""
     place = codes.find(_J2K, 0, 1024)
     if place >= 0:
         x, y, left, top = (int.from_bytes(codes[place + at : place + at + 4], "big") for at in (8, 12, 16, 20))
@@ -48,7 +48,9 @@ def codestream_size(codes: bytes) -> tuple[int, int] | None:
         if marker == 0xFF:  # a fill byte
             place += 1
         elif marker in _FRAME_STARTS:
-            return int.from_bytes(codes[place + 5 : place + 7], "big"), int.from_bytes(codes[place + 7 : place + 9], "big")
+            return int.from_bytes(codes[place + 5 : place + 7], "big"), int.from_bytes(
+                codes[place + 7 : place + 9], "big"
+            )
         elif marker == _SCAN:
             return None
         else:

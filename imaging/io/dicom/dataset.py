@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import logging
 import os
 import warnings
 import zipfile
@@ -13,13 +14,17 @@ from medseg.errors import InputError
 from medseg.limits import check_bytes
 from medseg.untrusted import open_regular
 
-# pydicom's warnings quote values of the file, which are patients' data.
+# What these say of a file quotes its values, which are patients' data, and is not for the terminal of a command.
 warnings.filterwarnings("ignore", module=r"(pydicom|highdicom)\b.*")
+for _name in ("pydicom", "highdicom", "openjpeg", "libjpeg", "gdcm"):
+    logging.getLogger(_name).setLevel(logging.CRITICAL + 1)
 
 MAGIC = b"DICM"
 PREAMBLE = 128
 HEAD = PREAMBLE + 1024
 _DEFLATED = b"1.2.840.10008.1.2.1.99"
+_META = b"\x02\x00"  # the group that precedes the data set, never deflated
+_LONG = (b"OB", b"OW", b"UN", b"UT", b"SQ")  # elements whose length takes four bytes
 _CHUNK = 2**20
 
 
@@ -59,9 +64,8 @@ class DicomFile:
             if not self.member:
                 yield file, os.fstat(file.fileno()).st_size
                 return
-            with zipfile.ZipFile(file) as archive:
-                with archive.open(self.member) as member:
-                    yield member, archive.getinfo(self.member).file_size
+            with zipfile.ZipFile(file) as archive, archive.open(self.member) as member:
+                yield member, archive.getinfo(self.member).file_size
 
 
 def looks_like_dicom(head: bytes) -> bool:
@@ -135,7 +139,11 @@ def _check_deflated(file, content):
     """Refuse a deflated data set that unpacks to more than the limit."""
     if _DEFLATED not in content[:HEAD]:
         return
-    start = PREAMBLE + 16 + int.from_bytes(content[PREAMBLE + 12 : PREAMBLE + 16], "little")
+    start = PREAMBLE + len(MAGIC)
+    while content[start : start + 2] == _META:
+        long = content[start + 4 : start + 6] in _LONG
+        at = start + (8 if long else 6)
+        start = at + (4 if long else 2) + int.from_bytes(content[at : at + (4 if long else 2)], "little")
     unpacker, packed, size = zlib.decompressobj(-zlib.MAX_WBITS), content[start:], 0
     while packed and not unpacker.eof:
         size += len(unpacker.decompress(packed, _CHUNK))

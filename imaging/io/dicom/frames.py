@@ -3,7 +3,7 @@
 import math
 from dataclasses import dataclass
 
-from imaging.io.dicom.dataset import DicomFile, open_dataset
+from imaging.io.dicom.dataset import DicomFile, damaged, open_dataset
 from medseg.errors import InputError
 
 # Attributes by which volumes of one series differ, in the order in which they are tried, with words for them.
@@ -111,8 +111,29 @@ def frames_of(file: DicomFile) -> tuple[Frame, ...]:
         InputError: if it is damaged.
     """
     dataset = open_dataset(file, pixels=False)
-    if not _is_image(dataset):
-        return ()
+    try:
+        if not _is_image(dataset):
+            return ()
+    except Exception as error:  # values are decoded when they are asked for, so damage shows here
+        raise damaged(file.name, error) from None
+    return frames_in(dataset, file)
+
+
+def frames_in(dataset, file: DicomFile) -> tuple[Frame, ...]:
+    """The frames of a data set that holds pixels, of an image or a segmentation.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    try:
+        return _frames_in(dataset, file)
+    except InputError:
+        raise
+    except Exception as error:  # of any type, where sequences are damaged
+        raise damaged(file.name, error) from None
+
+
+def _frames_in(dataset, file):
     instance = _instance(file, dataset)
     shared = _first(dataset, "SharedFunctionalGroupsSequence")
     own = dataset.get("PerFrameFunctionalGroupsSequence") or ()
@@ -181,7 +202,10 @@ def _spacing(places):
         if spacing is not None and min(spacing) > 0:
             return spacing
     regions = places[-1].get("SequenceOfUltrasoundRegions") or ()
-    if len(regions) == 1 and regions[0].get("PhysicalUnitsXDirection") == regions[0].get("PhysicalUnitsYDirection") == 3:
+    if (
+        len(regions) == 1
+        and regions[0].get("PhysicalUnitsXDirection") == regions[0].get("PhysicalUnitsYDirection") == 3
+    ):
         steps = [regions[0].get(f"PhysicalDelta{axis}") for axis in "YX"]
         if all(isinstance(step, float) and math.isfinite(step) and step for step in steps):
             return tuple(abs(step) * 10 for step in steps)  # centimetres

@@ -99,19 +99,19 @@ def _check_even(frames, positions, step, name):
     if np.abs(off).max() <= UNEVEN * length:
         return
     steps = np.diff(positions @ normal(frames[0]))
-    usual = float(np.median(steps))
-    wide = [index for index in np.flatnonzero(steps > 1.5 * usual)]
-    whole = [index for index in wide if abs(steps[index] / usual - round(steps[index] / usual)) < UNEVEN * 2]
-    if wide and len(whole) == len(wide) and np.allclose(np.delete(steps, wide), usual, rtol=0.1):
-        count = sum(round(steps[index] / usual) - 1 for index in wide)
+    usual = float(steps.min())
+    counts = np.rint(steps / usual).astype(int)
+    if counts.max() > 1 and np.abs(steps / usual - counts).max() < 2 * UNEVEN:
+        missing = int((counts - 1).sum())
         places = "; ".join(
-            f"{round(steps[index] / usual) - 1} between {frames[index].name} and {frames[index + 1].name}"
-            for index in wide[:_HEAD]
+            f"{counts[index] - 1} between {frames[index].name} and {frames[index + 1].name}"
+            for index in np.flatnonzero(counts > 1)[:_HEAD]
         )
         raise InputError(
-            f"{name}: {count} of {len(frames) + count} slices missing, {places} (a step of {usual:.4g} mm elsewhere); "
-            "send the series again"
+            f"{name}: {missing} of {len(frames) + missing} slices missing, {places} (a step of {usual:.4g} mm "
+            "elsewhere); send the series again"
         )
+    usual = float(np.median(steps))
     if np.abs(steps - usual).max() <= UNEVEN * usual:
         worst = int(np.abs(off).max(axis=1).argmax())
         raise InputError(

@@ -73,9 +73,11 @@ def _decoded(dataset, indices, name):
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise InputError(f"{name}: holds no pixel data; copy it again")
     if int(dataset.get("NumberOfFrames") or 1) == 1:
-        yield pixel_array(dataset)
+        yield pixel_array(dataset, allow_excess_frames=False)
         return
-    by_index = dict(zip(sorted(indices), iter_pixels(dataset, indices=sorted(indices)), strict=True))
+    by_index = dict(
+        zip(sorted(indices), iter_pixels(dataset, indices=sorted(indices), allow_excess_frames=False), strict=True)
+    )
     yield from (by_index[index] for index in indices)
 
 

@@ -51,7 +51,7 @@ def read_series(series: Series, rank: int | None = None) -> Scan:
         raise InputError(f"{series.name}: holds mosaics of slices; export it as an enhanced or plain series")
     check_bytes(series.name, sum(map(frame_bytes, series.frames)), "its voxels")
     if len(series.frames) == 1 and rank != 3:
-        (_, pixels), = read_frames(series.frames, series.name)
+        ((_, pixels),) = read_frames(series.frames, series.name)
         spacing = first.spacing or (1.0, 1.0)
         return Scan(np.ascontiguousarray(pixels), np.diag([*spacing, 1.0, 1.0]), has_spacing=first.spacing is not None)
     if rank == 2:

@@ -1,13 +1,12 @@
-"""Which paths stand for DICOM, and ``place#part``: one series of a place, or a segmentation with values for its names."""
+"""Which paths stand for DICOM, and ``place#part``: one series of a place, or a segmentation with its values."""
 
 from pathlib import Path
-from urllib.parse import quote, unquote
 
 from imaging.io.dicom.dataset import HEAD, looks_like_dicom
 from medseg.untrusted import open_regular
 
 SUFFIXES = (".dcm", ".dicom", ".ima")
-PLACES = (".zip",)
+ZIP = ".zip"
 
 
 def is_dicom(path) -> bool:
@@ -21,10 +20,12 @@ def is_dicom(path) -> bool:
         return False
     place = Path(place)
     name = place.name.lower()
-    if place.is_dir() or name.endswith(SUFFIXES + PLACES) or name == "dicomdir":
+    if place.is_dir() or name.endswith(SUFFIXES):
         return True
     if not place.is_file():
         return False
+    if name.endswith(ZIP) or name == "dicomdir":
+        return True
     try:
         with open_regular(place) as file:
             head = file.read(HEAD)
@@ -34,8 +35,8 @@ def is_dicom(path) -> bool:
 
 
 def dicom_reference(place, part: str) -> Path:
-    """The path that names a part of a place, ``folder#1.2.840...`` for a series."""
-    return Path(f"{place}#{quote(part, safe='=,')}")
+    """The path that names a part of a place, ``folder#1.2.840...`` for a series; ``part`` holds no separator."""
+    return Path(f"{place}#{part}")
 
 
 def split_reference(path):
@@ -45,4 +46,4 @@ def split_reference(path):
     place, mark, part = str(path).rpartition("#")
     if not mark or Path(path).exists() or not Path(place).exists():
         return path, None
-    return Path(place), unquote(part)
+    return Path(place), part

@@ -35,7 +35,7 @@ class Series:
 
     @property
     def modality(self) -> str:
-        """"CT", "MR", ..."""
+        """ "CT", "MR", ..."""
         return self.frames[0].instance.modality
 
     @property

@@ -1,6 +1,7 @@
 """Series that hold several volumes on one grid: echoes, phases, b values, reconstructions."""
 
 import hashlib
+import itertools
 from collections import defaultdict
 
 from imaging.io.dicom.dataset import open_dataset
@@ -47,7 +48,7 @@ def split_volumes(frames: tuple[Frame, ...], same_place) -> list[tuple[tuple[Fra
 
 
 def _doubles(frames, same_place):
-    return [(a, b) for a, b in zip(frames, frames[1:], strict=False) if same_place(a, b)]
+    return [(a, b) for a, b in itertools.pairwise(frames) if same_place(a, b)]
 
 
 def _grouped(frames, names):
