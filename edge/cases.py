@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, scans_in
-from imaging.io.files import NIFTI, SUFFIXES, suffix
 from imaging.io.dicom.reference import SUFFIXES as DICOM_SUFFIXES
-from imaging.io.dicom.reference import is_dicom, split_reference
+from imaging.io.dicom.reference import dicom_reference, is_dicom, split_reference
 from imaging.io.dicom.sources import files_of
+from imaging.io.files import NIFTI, SUFFIXES, suffix
 from medseg.errors import InputError, UsageError
 
 DICOM = ".dcm"
@@ -28,7 +28,9 @@ class Case:
         return ",".join(str(path) for path in self.scan)
 
 
-def find_cases(scans: Sequence[str], output: str, channels: int, rank: int = 3) -> tuple[Case, ...]:
+def find_cases(
+    scans: Sequence[str], output: str, channels: int, rank: int = 3, series: str | None = None
+) -> tuple[Case, ...]:
     """The scans that are named and where each result goes.
 
     Args:
@@ -39,6 +41,7 @@ def find_cases(scans: Sequence[str], output: str, channels: int, rank: int = 3) 
             suffix of a scan is a file, one without a suffix or with a separator at its end a folder.
         channels: channels that the network takes.
         rank: spatial axes of the scans that it takes.
+        series: of DICOM folders, number in the list of their series or Series Instance UID.
 
     Returns:
         A case per scan. In a folder, an output has the name of its case; NIfTI stays NIfTI, flat images become PNG, a
@@ -49,7 +52,7 @@ def find_cases(scans: Sequence[str], output: str, channels: int, rank: int = 3) 
         UsageError: if two outputs would have the same name, or an output is one of the inputs.
     """
     found = []
-    for given in scans:
+    for given in scans if series is None else [_with_series(given, series) for given in scans]:
         if is_series(given, rank):
             found.append(((Path(given),), _series_output(given)))
         elif Path(given).is_dir():
@@ -57,7 +60,7 @@ def find_cases(scans: Sequence[str], output: str, channels: int, rank: int = 3) 
         else:
             found.append(_named(given))
     into = Path(output)
-    several = len(scans) > 1 or (Path(scans[0]).is_dir() and not is_series(scans[0], rank))
+    several = len(scans) > 1 or (series is None and Path(scans[0]).is_dir() and not is_series(scans[0], rank))
     if several or _is_folder(output):
         if into.is_file() or (several and not _is_folder(output) and output.lower().endswith(SUFFIXES)):
             raise UsageError(f"--out {output}: is a file; {len(found)} scans need a folder")
@@ -69,6 +72,12 @@ def find_cases(scans: Sequence[str], output: str, channels: int, rank: int = 3) 
         cases = (Case(found[0][0], into),)
     _check_outputs(cases)
     return cases
+
+
+def _with_series(given, series):
+    if not is_dicom(given):
+        raise UsageError(f"--series {series}: of DICOM; {given} is none")
+    return str(dicom_reference(given, series))
 
 
 def is_series(given, rank: int = 3) -> bool:

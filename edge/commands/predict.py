@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from edge.commands.arguments import add_runtime, add_threads, add_trust, positive
+from edge.dicom.kinds import add_dicom
 from medseg.errors import UsageError
 from medseg.quiet import native_logs_hidden
 
@@ -24,7 +25,11 @@ def add_predict(
     )
     parser.add_argument("artifact", metavar="ARTIFACT", help=model)
     parser.add_argument(
-        "scans", metavar="SCAN", nargs="+", help="a file, the files of several channels joined by commas, or a folder"
+        "scans",
+        metavar="SCAN",
+        nargs="+",
+        help="a file, the files of several channels joined by commas, a folder of them, or the folder or "
+        "zip of a DICOM series",
     )
     add_runtime(parser)
     add_trust(parser)
@@ -50,6 +55,7 @@ def add_predict(
     parser.add_argument("--roi-margin", type=float, default=10.0, metavar="MM", help="around that (default 10)")
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="scans at a time (default 1)")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write inputs, outputs, versions and times there")
+    add_dicom(parser)
     add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print volumes and times as JSON")
     parser.set_defaults(handler=predict)

@@ -4,8 +4,12 @@ import contextlib
 import os
 import sys
 import traceback
+from dataclasses import replace
 
-from edge.cases import find_cases
+from edge.cases import DICOM, find_cases
+from edge.dicom.command import kinds_of, object_places, placed_labels, series_of, write_objects
+from edge.dicom.kinds import NIFTI_KIND
+from edge.dicom.objects import DicomOptions
 from edge.measure import voxel_counts
 from edge.outputs.writing import planned, write_outputs
 from edge.runtime.many import predict_in_order
@@ -23,7 +27,8 @@ def segment_scans(segmenter, args, options: Options | None = None) -> None:
 
     Args:
         segmenter: an ``edge.Segmenter``, or what has a manifest and a method ``predict_file`` as that has.
-        args: what the user asked for: ``scans``, ``out``, ``json``, ``jobs``, ``report`` and ``artifact``.
+        args: what the user asked for: ``scans``, ``out``, ``json``, ``jobs``, ``report``, ``artifact`` and
+            those of DICOM (``edge.dicom.kinds``).
         options: how, and what is written beside the labels.
 
     Raises:
@@ -35,8 +40,8 @@ def segment_scans(segmenter, args, options: Options | None = None) -> None:
     options = options or Options()
     manifest = segmenter.manifest
     check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest.recipe.rank)
-    cases = find_cases(args.scans, args.out, manifest.recipe.channels)
-    places = _places(cases, options, manifest, args.report)
+    cases = find_cases(args.scans, args.out, manifest.recipe.channels, manifest.recipe.rank, args.series)
+    places = _places(cases, options, manifest, args)
     began = now()
     reports = _segment_all(segmenter, args, options, cases, places)
     if args.report is not None:
@@ -52,11 +57,11 @@ def segment_scans(segmenter, args, options: Options | None = None) -> None:
 
 def _segment_all(segmenter, args, options, cases, places):
     """A report a case."""
-    reports, bar = [], Bar("scans")
+    reports, bar, dicom = [], Bar("scans"), DicomOptions(args.codes, args.labelmap)
     alone = Bar(cases[0].scan[0].name) if len(cases) == 1 else None
 
     def work(number, stop):
-        return _segment(segmenter, cases[number], places[number], options, alone, stop)
+        return _segment(segmenter, cases[number], places[number], options, alone, stop, dicom)
 
     with contextlib.closing(predict_in_order(range(len(cases)), work, args.jobs)) as outcomes:
         for outcome in outcomes:
@@ -78,7 +83,7 @@ def _segment_all(segmenter, args, options, cases, places):
     return reports
 
 
-def _segment(segmenter, case, places, options, bar, stop):
+def _segment(segmenter, case, places, options, bar, stop, dicom):
     """Segment one case, write the result and report it."""
     manifest = segmenter.manifest
     with claimed(case.output):
@@ -88,10 +93,15 @@ def _segment(segmenter, case, places, options, bar, stop):
         finally:
             if bar is not None:
                 bar.close()
+        series = series_of(case, manifest.recipe.rank)
+        write_objects(places, segmentation.labels, series, manifest, dicom)
+        if "labels" in places:
+            segmentation = replace(segmentation, labels=placed_labels(segmentation.labels, series, places["labels"]))
         write_outputs(places, segmentation, manifest, case.scan)
     return {
         "scan": case.name,
         "output": str(case.output),
+        **({"series": series.uid} if series is not None else {}),
         **({"outputs": {kind: str(path) for kind, path in places.items()}} if len(places) > 1 else {}),
         "voxels": voxel_counts(segmentation.labels, manifest.labels, manifest.regions),
         "volumes_ml": segmentation.volumes_ml,
@@ -101,14 +111,15 @@ def _segment(segmenter, case, places, options, bar, stop):
     }
 
 
-def _places(cases, options, manifest, report):
+def _places(cases, options, manifest, args):
     """Where the outputs of each case go, checked before any scan is read."""
+    kinds, report = kinds_of(args, cases), args.report
     for case in cases:
-        if manifest.recipe.rank == 3 and suffix(case.output) not in NIFTI:
+        if manifest.recipe.rank == 3 and NIFTI_KIND in kinds and suffix(case.output) not in NIFTI:
             raise UsageError(
                 f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them"
             )
-    places = [planned(case.output, options.outputs) for case in cases]
+    places = [_of_case(case.output, options.outputs, kinds) for case in cases]
     inputs = {path.resolve() for case in cases for path in case.scan}
     given = [path for paths in places for path in paths.values()] + ([] if report is None else [report])
     seen = set()
@@ -118,10 +129,20 @@ def _places(cases, options, manifest, report):
             raise UsageError(f"{path}: would be written over an input; choose another place")
         if str(place).casefold() in seen:
             raise UsageError(f"{path}: two outputs would be written there; rename a scan, or choose another --report")
-        if path.is_dir():
+        if path.is_dir() and not path.name.endswith("-capture"):
             raise UsageError(f"{path}: is a folder; a file would be written there, choose another place")
         seen.add(str(place).casefold())
     return places
+
+
+def _of_case(output, outputs, kinds):
+    """Kind to place of a case's files: the labels, what is beside them, DICOM objects."""
+    objects = object_places(output, kinds) if set(kinds) - {NIFTI_KIND} else {}
+    name = output.with_suffix(".nii.gz") if output.name.lower().endswith(DICOM) else output
+    beside = planned(name, outputs)
+    if NIFTI_KIND not in kinds:
+        del beside["labels"]
+    return beside | objects
 
 
 def _write_report(args, manifest, reports, cases, places, began):
@@ -133,7 +154,7 @@ def _write_report(args, manifest, reports, cases, places, began):
     for report, case, paths in zip(reports, cases, places, strict=True):
         files = {"inputs": [described(path) for path in case.scan if path.is_file()]}
         if "error" not in report:
-            files["outputs"] = {kind: described(path) for kind, path in paths.items()}
+            files["outputs"] = {kind: described(path) for kind, path in paths.items() if path.is_file()}
         scans.append({"flags": [], **report, **files})
     options = {name: _plain(value) for name, value in vars(args).items() if name != "handler"}
     write_report(args.report, began, [facts], scans, options)

@@ -1,4 +1,4 @@
-"""What ``predict`` does for DICOM: the series of a case, and the files of a result."""
+"""What ``predict`` does for DICOM: which objects are asked for, where they go, and writing them."""
 
 from pathlib import Path
 
@@ -7,143 +7,99 @@ from edge.dicom.codes import load_codes
 from edge.dicom.kinds import KINDS, NIFTI_KIND
 from edge.dicom.objects import DicomOptions, dicom_bytes, dicom_objects, require_highdicom
 from edge.dicom.origin import origin_of
-from imaging.files import NIFTI, SUFFIXES, read, suffix, write
-from imaging.io.dicom.read import read_series, series_affine
-from imaging.io.dicom.reference import is_dicom, split_reference
-from imaging.io.dicom.series import choose, find_series
+from imaging.io.dicom.read import series_affine
+from imaging.io.dicom.reference import split_reference
+from imaging.io.dicom.series import Series, choose, find_series
+from imaging.io.files import NIFTI, SUFFIXES, is_dicom_scan, suffix
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
-from medseg.errors import InputError, UsageError
+from medseg.errors import UsageError
 
 
-def kinds_of(args, cases: tuple[Case, ...], rank: int) -> tuple[str, ...]:
+def kinds_of(args, cases: tuple[Case, ...]) -> tuple[str, ...]:
     """The kinds of files that are asked for; known to be possible before any scan is read.
 
     Args:
-        args: ``write``, ``codes``, ``labelmap`` and ``out`` of the command line.
+        args: ``write``, ``codes`` and ``out`` of the command line.
         cases: what is to be segmented.
-        rank: spatial axes of the scans.
 
     Raises:
         UsageError: for an unknown kind, one that does not fit the output's name, or DICOM of scans that are none.
         InputError: if the table of codes cannot be read, or what writes DICOM is not installed.
     """
-    named = cases[0].output.name.lower().endswith(DICOM) or args.out.lower().endswith(NIFTI)
-    usual = "seg" if cases[0].output.name.lower().endswith(DICOM) else NIFTI_KIND
+    single = cases[0].output.name.lower().endswith(DICOM)
+    usual = "seg" if single else NIFTI_KIND
     kinds = tuple(dict.fromkeys(part.strip() for part in (args.write or usual).split(",")))
     unknown = [kind for kind in kinds if kind not in (NIFTI_KIND, *KINDS)]
     if unknown:
         raise UsageError(f"--write {unknown[0]!r}: expected {', '.join((NIFTI_KIND, *KINDS))}")
-    if args.write and named:
+    if args.write and args.out.lower().endswith((DICOM, *SUFFIXES)):
         if len(kinds) > 1 or kinds == ("capture",):
             raise UsageError(f"--write {args.write}: makes several files; give a folder as --out, got {args.out}")
-        if (kinds == (NIFTI_KIND,)) != args.out.lower().endswith(NIFTI):
-            raise UsageError(
-                f"--write {args.write}: does not fit --out {args.out}; give a folder, or the fitting suffix"
-            )
-    dicom = [kind for kind in kinds if kind != NIFTI_KIND]
+        if (kinds == (NIFTI_KIND,)) == single:
+            raise UsageError(f"--write {args.write}: does not fit --out {args.out}; give a folder, or another suffix")
+    objects = [kind for kind in kinds if kind != NIFTI_KIND]
     for case in cases:
-        if dicom and not is_series_case(case):
-            raise UsageError(f"{case.name}: is no DICOM series, so {dicom[0]} cannot be written of it; use .nii.gz")
-        if rank == 3 and not dicom and suffix(case.output) not in NIFTI:
-            raise UsageError(
-                f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them"
-            )
+        if objects and not is_dicom_scan(case.scan[0]):
+            raise UsageError(f"{case.name}: is no DICOM series, so {objects[0]} cannot be written of it; use .nii.gz")
     if args.codes is not None:
         load_codes(args.codes)
-    if dicom:
+    if objects:
         require_highdicom()
     return kinds
 
 
-def is_series_case(case: Case) -> bool:
-    """Whether a case's first file is DICOM."""
-    first = case.scan[0]
-    return not str(first).lower().endswith(SUFFIXES) and is_dicom(first)
-
-
-def read_case(case: Case, channels: int, rank: int, series: str | None):
-    """The scan of a case, and the series that it was made from.
+def object_places(output: Path, kinds) -> dict[str, Path]:
+    """Where the DICOM objects of a case go, by kind; a capture goes to a folder.
 
     Args:
-        case: its files; several are a channel each.
-        channels: that the network takes.
-        rank: spatial axes that it takes.
-        series: of a place with several series, the one that is meant.
-
-    Returns:
-        The scan, and a Series, or None where it is no DICOM.
-
-    Raises:
-        InputError, UsageError: as ``imaging.read`` and ``imaging.io.dicom.choose`` do.
-    """
-    if not is_series_case(case):
-        if series is not None:
-            raise UsageError(f"--series {series}: of DICOM; {case.name} is none")
-        return read(case.scan[0] if len(case.scan) == 1 else case.scan, channels), None
-    place, fragment = split_reference(case.scan[0])
-    chosen = choose(find_series(place), series or fragment, place, rank)
-    if len(case.scan) > 1:
-        return read(case.scan, channels), chosen
-    scan = read_series(chosen, rank)
-    if scan.channels == 3 and channels == 1 and (scan.voxels == scan.voxels[..., :1]).all():
-        scan = Scan(scan.voxels[..., :1], scan.affine, has_spacing=scan.has_spacing)
-    if scan.channels != channels:
-        raise InputError(
-            f"{case.name}: {scan.channels} channels found, {channels} expected; give one series per channel"
-        )
-    return scan, chosen
-
-
-def write_case(case: Case, labels: Scan, scan: Scan, series, kinds, manifest, args) -> list[str]:
-    """Write what is asked for of a case.
-
-    Args:
-        case: where it goes.
-        labels: label values on the grid of ``scan``.
-        scan: what was segmented.
-        series: the Series that it is, or None.
+        output: file of the labels, or of the one object that is asked for.
         kinds: as ``kinds_of`` returns them.
-        manifest: of the artifact.
-        args: ``codes`` and ``labelmap`` of the command line.
+    """
+    objects = [kind for kind in KINDS if kind in kinds]
+    if output.name.lower().endswith(DICOM):
+        return {objects[0]: output}
+    if "sr" in objects and "seg" not in objects:
+        objects.append("seg")  # a report refers to segments
+    stem = output.name[: -len(suffix(output))]
+    return {kind: output.with_name(f"{stem}-{kind}" + ("" if kind == "capture" else DICOM)) for kind in objects}
 
-    Returns:
-        The files that were written; of a capture its folder.
+
+def series_of(case: Case, rank: int) -> Series | None:
+    """The series of a case's first channel; None where it is no DICOM."""
+    if not is_dicom_scan(case.scan[0]):
+        return None
+    place, part = split_reference(case.scan[0])
+    return choose(find_series(place), part, place, rank)
+
+
+def write_objects(places: dict[str, Path], labels: Scan, series: Series, manifest, options: DicomOptions) -> None:
+    """Write the DICOM objects of a segmentation.
+
+    Args:
+        places: kind to where it goes, as ``object_places`` gives them; other kinds are passed over.
+        labels: label values on the grid of the series.
+        series: what was segmented.
+        manifest: of the artifact.
+        options: how.
 
     Raises:
-        InputError: if a file cannot be written.
+        InputError: if an object cannot be made of this series, or a place cannot be written.
     """
-    written = []
-    if NIFTI_KIND in kinds:
-        write(case.output, _placed(labels, series) if suffix(case.output) in NIFTI else labels)
-        written.append(str(case.output))
-    dicom = [kind for kind in kinds if kind != NIFTI_KIND]
-    if not dicom:
-        return written
-    options = DicomOptions(args.codes, args.labelmap)
-    made = dicom_objects(labels, series, origin_of(manifest), dicom, options, scan)
-    single = case.output.name.lower().endswith(DICOM)
-    for kind, objects in made.items():
-        if single and kind not in kinds:
-            continue  # the SEG that a lone report refers to has no place in one file
-        if kind == "capture":
-            folder = case.output.parent / f"{_stem(case.output)}-capture"
-            for number, item in enumerate(objects, start=1):
-                write_bytes(folder / f"{number:04d}.dcm", dicom_bytes(item))
-            written.append(str(folder))
+    kinds = [kind for kind in KINDS if kind in places]
+    if not kinds:
+        return
+    made = dicom_objects(labels, series, origin_of(manifest), kinds, options)
+    for kind in kinds:
+        if kind != "capture":
+            write_bytes(places[kind], dicom_bytes(made[kind][0]))
             continue
-        path = case.output if single else case.output.parent / f"{_stem(case.output)}-{kind}.dcm"
-        write_bytes(path, dicom_bytes(objects[0]))
-        written.append(str(path))
-    return written
+        for number, item in enumerate(made[kind], start=1):
+            write_bytes(places[kind] / f"{number:04d}{DICOM}", dicom_bytes(item))
 
 
-def _stem(path: Path):
-    return path.name[: -len(suffix(path))]
-
-
-def _placed(labels, series):
-    """Labels of a single slice as the slice of a volume, so that a NIfTI lies where it does in the patient."""
-    if series is None or labels.rank == 3 or not series.placed:
+def placed_labels(labels: Scan, series: Series | None, output: Path) -> Scan:
+    """Labels of a single slice as the slice of a volume, so that a NIfTI lies where the slice does in the patient."""
+    if series is None or labels.rank == 3 or not series.placed or suffix(output) not in NIFTI:
         return labels
     return Scan(labels.voxels.transpose(1, 0, 2)[:, :, None], series_affine(series))

@@ -71,7 +71,8 @@ def write_outputs(places: dict[str, Path], segmentation, manifest: Manifest, sca
         rows = measurement_rows(counts, segmentation.volumes_ml, segmentation.areas_mm2)
         write_bytes(places["measurements_csv"], csv_bytes(rows))
         write_bytes(places["measurements_json"], json_bytes(rows))
-    write(places["labels"], segmentation.labels)
+    if "labels" in places:
+        write(places["labels"], segmentation.labels)
 
 
 def _write_instances(places, numbers: Scan, instances: tuple[Instance, ...]):

@@ -87,7 +87,7 @@ def read_labels(path) -> Scan:
         InputError: as ``read`` does, and for voxels that are not integers (to ``LABEL_TOLERANCE``), more than one
             channel, and pictures that were compressed with loss or have smooth edges.
     """
-    if _is_dicom(path):
+    if is_dicom_scan(path):
         scan = read_dicom_labels(path)
     elif _kind(path) in NIFTI:
         scan = _read_one(path, 1)
@@ -145,7 +145,7 @@ def _kind(path):
 
 
 def _read_one(path, channels):
-    if _is_dicom(path):
+    if is_dicom_scan(path):
         scan = read_dicom(path)
     else:
         scan = read_nifti(path, channels) if _kind(path) in NIFTI else read_image(path)
@@ -159,7 +159,7 @@ def _read_one(path, channels):
     return scan
 
 
-def _is_dicom(path):
+def is_dicom_scan(path) -> bool:
     """Whether a path is DICOM's; what has the suffix of a scan is what its suffix says."""
     return not str(path).lower().endswith(SUFFIXES) and is_dicom(path)
 

@@ -56,8 +56,8 @@ def rois(dataset, file: DicomFile, grid: Grid):
                 )
             if np.abs(index[:, 2] - place).max() > _TILT:
                 raise InputError(
-                    f"{file.name}: structure {number} has outlines across the slices; expected them in the planes of the "
-                    "series"
+                    f"{file.name}: structure {number} has outlines across the slices; expected them in the planes of "
+                    "the series"
                 )
             mask[place] ^= fill(index[:, :2], grid.shape[1::-1])
         yield number, name, mask.transpose(2, 1, 0)
