@@ -13,7 +13,7 @@ def add_verify(commands) -> None:
         "verify",
         help="check an artifact, and who signed it",
         description="Check that an artifact is whole: its manifest, its model file and, with --trust, the signature of "
-        "every file in it; then open it and run it once.",
+        "every file in it; then open it, and compare what it answers here with its test vector.",
     )
     parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder, or the name of a shipped one")
     add_runtime(parser)

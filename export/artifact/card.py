@@ -24,8 +24,8 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
         *_form(manifest),
         *_memory(source),
-        f"- Input: {manifest.input.dtype} {manifest.input.shape}",
-        f"- Output: {manifest.output.dtype} {manifest.output.shape}, logits{' of regions' * bool(manifest.regions)}",
+        f"- Input: {_tensor(manifest.input)}",
+        f"- Output: {_tensor(manifest.output)}, logits{' of regions' * bool(manifest.regions)}",
         f"- Classes: {', '.join(f'{label.value} {label.name}' for label in manifest.labels)}",
         *_regions(manifest),
         *(f"- Adapted: {line}" for line in source.get("adapted", ())),
@@ -54,10 +54,18 @@ def card(manifest: Manifest, size: int) -> str:
         "zoo-edge predict THIS_FOLDER scan.nii.gz -o segmentation.nii.gz",
         "```",
         "",
+        "`test_vector.npz` holds a made-up scan at every stage of the way, for an implementation in another language;",
+        "`zoo-edge verify THIS_FOLDER` runs it again. The steps as formulas: docs/reference/recipe.md of medseg-zoo.",
+        "",
         "Not a medical device. Results must be checked by a qualified person before any clinical use.",
         "",
     ]
     return "\n".join(lines)
+
+
+def _tensor(tensor) -> str:
+    text = f"`{tensor.name}`, {tensor.dtype} {tensor.shape}"
+    return f"{text}, scale {tensor.scale:.9g}, zero point {tensor.zero_point}" if tensor.scale else text
 
 
 def _training(source) -> list[str]:

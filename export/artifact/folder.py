@@ -13,6 +13,7 @@ from pathlib import Path
 
 import edge
 from edge.manifest import Manifest
+from edge.trust import vector
 from export.artifact import bill_of_materials as bom
 from export.artifact.card import card
 from export.artifact.place import check_place, check_writable
@@ -243,6 +244,7 @@ def write_artifact(
             source=manifest.source | checked.facts,
             fidelity={} if fidelity is None else fidelity.to_dict(),
         )
+        vector.write(temporary / vector.NAME, vector.make(edge.load(temporary)))
         record.write_text(temporary / bom.NAME, bom.artifact_bom(manifest.name, manifest.model, manifest.sha256))
         record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
         write_report(temporary, manifest, converted, fidelity, () if latency is None else latency(temporary))
