@@ -6,7 +6,7 @@ import numpy as np
 
 from edge.runtime.segmenter import load
 from edge.shipped import locate
-from edge.trust import vector
+from edge.trust import vector as test_vector
 from edge.trust.signature import SIGNATURE, check_signature
 from medseg.errors import InputError
 
@@ -34,7 +34,7 @@ class Verified:
     signed_by: str | None
     signature: bool
     output: tuple[int, ...]
-    vector: vector.Comparison | None = None
+    vector: test_vector.Comparison | None = None
 
     def lines(self) -> list[str]:
         """The same for people."""
@@ -76,9 +76,11 @@ def check_artifact(folder, threads: int = 2, runtime: str = "auto", trust=None) 
     if not np.isfinite(scores).all():
         raise InputError(f"{folder}: the network answers an empty patch with NaN or infinity; export it again")
     compared = None
-    if vector.NAME in manifest.files:
-        compared = vector.compare(segmenter, vector.read(folder / vector.NAME))
+    if test_vector.NAME in manifest.files:
+        compared = test_vector.compare(segmenter, test_vector.read(folder / test_vector.NAME))
         if compared.labels_differ > MAX_CHANGED * compared.voxels:
-            raise InputError(f"{folder / vector.NAME}: {compared}; export the artifact again, or use another runtime")
+            raise InputError(
+                f"{folder / test_vector.NAME}: {compared}; export the artifact again, or use another runtime"
+            )
     signed = (folder / SIGNATURE).exists()
     return Verified(str(folder), manifest.format, manifest.sha256, signed_by, signed, scores.shape, compared)

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from edge.manifest import Manifest, load_manifest, sha256
 from edge.runtime.segmenter import Segmenter
+from edge.trust import vector
 from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
 from export.source.source import Source, load_network, open_source
 from export.verify.fidelity import Fidelity, compare
@@ -157,7 +158,11 @@ def _copy_artifact(artifact, manifest, target) -> Manifest:
     model = target / f"{manifest.model}.gz"
     plain = (artifact / manifest.model).read_bytes()
     model.write_bytes(gzip.compress(plain, 9, mtime=0))
-    packed = dataclasses.replace(manifest, model=model.name, sha256=sha256(model), files=("CARD.md", model.name))
+    files = ["CARD.md", model.name]
+    if vector.NAME in manifest.files:
+        shutil.copyfile(artifact / vector.NAME, target / vector.NAME)
+        files.append(vector.NAME)
+    packed = dataclasses.replace(manifest, model=model.name, sha256=sha256(model), files=tuple(files))
     record.save(target / "manifest.json", packed)
     text = (artifact / "CARD.md").read_text(encoding="utf-8")
     text = re.sub(r"(?m)^.*`report\.html`.*\n\n?", "", text)

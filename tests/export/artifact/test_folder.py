@@ -12,6 +12,7 @@ from export_runs import LABELS, ball_network, write_run
 
 import edge
 import imaging
+from edge.trust.verification import check_artifact
 from export.artifact.folder import check_writable, export_run
 from export.conversion import convert as conversion
 from export.errors import FidelityError, FormatError, PrecisionError
@@ -51,8 +52,10 @@ def test_the_folder_is_complete_and_true(artifacts, run, name):
     out, folders, lines = artifacts
     folder = out / name
     assert folder in folders
-    assert {"manifest.json", "CARD.md", "bom.json", FORMATS[name].file} <= set(os.listdir(folder))
+    assert {"manifest.json", "CARD.md", "bom.json", "test_vector.npz", FORMATS[name].file} <= set(os.listdir(folder))
     manifest = edge.load_manifest(folder)
+    assert set(manifest.files) == set(os.listdir(folder)) - {"manifest.json"}
+    assert check_artifact(folder).vector.equal
     source = open_source(run)
     assert manifest.recipe == source.recipe
     assert manifest.patch == (8, 8, 8)
@@ -66,6 +69,8 @@ def test_the_folder_is_complete_and_true(artifacts, run, name):
     assert set(manifest.calibration) == ({case.name for case in source.training} if quantized else set())
     card = (folder / "CARD.md").read_text(encoding="utf-8")
     assert manifest.sha256 in card
+    if manifest.input.scale:
+        assert f"scale {manifest.input.scale:.9g}, zero point {manifest.input.zero_point}" in card
     assert "99.9 %" in card
     assert "Not a medical device" in card
     assert any(line.startswith(f"{name}: verdict 99.9 %") for line in lines)
