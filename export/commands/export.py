@@ -17,6 +17,12 @@ def add_export(subparsers) -> None:
     parser.add_argument("run", type=Path, nargs="?", help="run folder, as zoo train leaves it, or a saved Keras model")
     parser.add_argument("--format", action="append", metavar="NAME", help="may be repeated; see --list")
     parser.add_argument("--out", type=Path, help="folder that gets one sub-folder a format")
+    parser.add_argument(
+        "--fold",
+        metavar="N",
+        help="of a folder of zoo train --fold all: a fold's number, best (default), or all, each into a folder of its "
+        "own, which zoo-edge predict averages",
+    )
     parser.add_argument("--patch", type=int, nargs="+", metavar="N", help="input size in voxels instead of the plan's")
     parser.add_argument(
         "--max-drop",
@@ -167,74 +173,98 @@ def run_export(args) -> int:
         raise UsageError(f"--max-drop {args.max_drop:g}: expected at least 0")
     if args.sign is not None:
         read_private_key(args.sign)
-    check_places(args.out, args.format)
+    runs = _runs(args)
+    for _, out in runs:
+        check_places(out, args.format)
     if args.code:
-        run_code(args.run)
-    source = _source(args)  # before TensorFlow is imported, so that a mistake is told at once
-    check_finetune(source, args.format, args.finetune)
-    declared = int8_warning(source, args.format)
+        for run, _ in runs:
+            run_code(run)
+    if args.run not in [run for run, _ in runs]:
+        print(f"exporting {', '.join(str(run) for run, _ in runs)}", file=sys.stderr, flush=True)
+    # Before TensorFlow is imported, so that a mistake is told at once.
+    sources = [(_source(args, run), out) for run, out in runs]
+    for source, _ in sources:
+        check_finetune(source, args.format, args.finetune)
+    declared = int8_warning(sources[0][0], args.format)
     if declared:
         print(declared, file=sys.stderr, flush=True)
 
     from edge.manifest import load_manifest
     from medseg.command import emit_json
 
-    folders = export_finetuned(
-        source,
-        args.format,
-        args.out,
-        args.finetune,
-        patch=args.patch,
-        max_drop=args.max_drop,
-        verify=not args.no_verify,
-        ship_anyway=args.ship_anyway,
-        threads=args.threads,
-        max_arena=max_arena,
-        target=args.target,
-        allow_cpu=args.allow_cpu,
-        form=args.form,
-        calibration=args.calibration,
-        allow_float=args.allow_float,
-        equalise=args.equalise or None,
-        weights=args.weights,
-        processor=args.processor,
-        opset=args.opset,
-        dynamic=args.dynamic,
-        tell=lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
-    )
+    options = {
+        "patch": args.patch,
+        "max_drop": args.max_drop,
+        "verify": not args.no_verify,
+        "ship_anyway": args.ship_anyway,
+        "threads": args.threads,
+        "max_arena": max_arena,
+        "target": args.target,
+        "allow_cpu": args.allow_cpu,
+        "form": args.form,
+        "calibration": args.calibration,
+        "allow_float": args.allow_float,
+        "equalise": args.equalise or None,
+        "weights": args.weights,
+        "processor": args.processor,
+        "opset": args.opset,
+        "dynamic": args.dynamic,
+        "tell": lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
+    }
+    folders = []
+    for source, out in sources:
+        folders += export_finetuned(source, args.format, out, args.finetune, **options)
     if args.sign is not None:
         for folder in folders:
             sign(folder, args.sign)
     if args.json:
         emit_json({str(folder): load_manifest(folder).fidelity for folder in folders})
     else:
-        next_command(f"zoo-edge predict {folders[0]} SCAN -o SEGMENTATION")
+        together = folders[:: len(args.format)]  # of one format, one of each fold
+        next_command(f"zoo-edge predict {','.join(map(str, together))} SCAN -o SEGMENTATION")
     return 0
 
 
-def _source(args):
+def _runs(args) -> list:
+    """Run folders, or the saved model, with the folder that takes the artifacts of each."""
+    from export.commands.folds import ALL, BEST, check_fold, chosen_folds
+    from export.source.source import folds_in
+
+    if args.fold is not None:
+        check_fold(args.fold)
+    if not folds_in(args.run):
+        if args.fold is not None:
+            raise UsageError(f"--fold: is for a folder of zoo train --fold all; {args.run} is none")
+        return [(args.run, args.out)]
+    if args.fold == ALL and args.finetune is not None:
+        raise UsageError("--finetune: goes with a single fold, expected --fold with a number or best")
+    chosen = chosen_folds(args.run, args.fold or BEST)
+    if args.fold == ALL:
+        return [(run, args.out / run.name) for run in chosen.values()]
+    return [(run, args.out) for run in chosen.values()]
+
+
+def _source(args, run):
     from export.formats import find_format
     from export.source.model_file import is_model, open_model
     from export.source.source import open_source
 
     own = [name for name in ("recipe", "calibration_folder", "labels_folder", "classes") if getattr(args, name)]
-    if not is_model(args.run):
+    if not is_model(run):
         if own:
-            raise UsageError(
-                f"--{own[0].replace('_', '-')}: is for a saved model; {args.run} is none, a run has its own"
-            )
-        return open_source(args.run)
+            raise UsageError(f"--{own[0].replace('_', '-')}: is for a saved model; {run} is none, a run has its own")
+        return open_source(run)
     if args.recipe is None:
-        raise UsageError(f"{args.run}: a saved model needs --recipe, the JSON file of its preprocessing")
+        raise UsageError(f"{run}: a saved model needs --recipe, the JSON file of its preprocessing")
     quantized = [name for name in args.format if find_format(name).quantized]
     if quantized and args.calibration_folder is None:
         raise UsageError(
             f"{quantized[0]}: needs --calibration-folder, scans of the kind that the network was trained on"
         )
     if args.labels_folder is None and not args.no_verify:
-        raise UsageError(f"{args.run}: nothing to verify on; give --labels-folder, or --no-verify to go without")
+        raise UsageError(f"{run}: nothing to verify on; give --labels-folder, or --no-verify to go without")
     return open_model(
-        args.run,
+        run,
         args.recipe,
         args.calibration_folder,
         labels=args.labels_folder,

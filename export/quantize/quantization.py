@@ -62,7 +62,7 @@ class TFLiteNetwork:
         patches: representative inputs.
         weights: one of ``WEIGHTS``.
         sparse: kernels of many zeros are stored without them.
-        npu: every operator is quantized, also those of activations that need float, see ``export.rewrite.elementwise``.
+        npu: every operator is quantized, also in a chain that needs float (``float_chains``).
     """
 
     def __init__(self, model, patches: Sequence[np.ndarray], weights="per-channel", sparse=False, npu=False):

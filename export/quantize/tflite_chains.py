@@ -2,14 +2,14 @@
 
 from collections.abc import Sequence
 
+from export.quantize.float_chains import Chain, lossy_chains
 from export.quantize.tflite_file import operators_of, packed, unpacked
-from export.rewrite.elementwise import Chain, lossy_chains
 
 CHOICES = frozenset({"MINIMUM", "MAXIMUM", "SELECT", "SELECT_V2"})
 
 
 def float_chains(calibrated: bytes) -> list[Chain]:
-    """The activations of a calibrated file that int8 would spoil, see ``export.rewrite.elementwise``."""
+    """The activations of a calibrated file that int8 would spoil, see ``export.quantize.float_chains``."""
     model = unpacked(calibrated)
     tensors = model.subgraphs[0].tensors
     constants = {i for i, tensor in enumerate(tensors) if model.buffers[tensor.buffer].data is not None}

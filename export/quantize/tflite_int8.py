@@ -10,13 +10,13 @@ from export.conversion.operators import ARITHMETIC_TFLITE
 from export.conversion.release_memory import give_back
 from export.conversion.tflite import failure, frozen, quiet
 from export.errors import PrecisionError
+from export.quantize.float_chains import Chain
 from export.quantize.ranges import Histogram, Observer, carried, cover
 from export.quantize.skip_connections import with_own_scales
 from export.quantize.sparse_kernels import with_sparse_kernels
 from export.quantize.tensor_batches import tensor_groups
 from export.quantize.tflite_chains import with_ranges_to_quantize
 from export.quantize.tflite_file import kinds_of, operators_of, packed, unpacked
-from export.rewrite.elementwise import Chain
 
 MOVES = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE", "SPLIT",
                    "SQUEEZE", "EXPAND_DIMS", "PACK", "UNPACK", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "GATHER",

@@ -79,7 +79,7 @@ def open_model(
 
 
 def _adapted(model_file, recipe, patch):
-    from export.source.source.heads import adapt  # not before the other mistakes are told: it imports Keras
+    from export.rewrite.heads import adapt  # not before the other mistakes are told: it imports Keras
 
     model = load_network(model_file)
     shape = model.inputs[0].shape[1:] if getattr(model, "inputs", None) else ()

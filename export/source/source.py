@@ -33,7 +33,7 @@ class Source:
         regions: structures that may overlap, of which the network has a channel each (``imaging.regions``), or none.
         postprocessing: how segmentations are cleaned up, which cross-validation adopted.
         adapts: the network was not trained here, and is first brought into the form that is exported
-            (``export.heads``).
+            (``export.rewrite.heads``).
     """
 
     name: str
@@ -61,6 +61,10 @@ def open_source(run) -> Source:
     """
     run = Path(run)
     missing = [name for name in ("plan.json", "cases.json", "model.keras") if not (run / name).is_file()]
+    if missing and folds_in(run):
+        raise InputError(
+            f"{run}: holds the folds of a cross-validation; give one, {next(iter(folds_in(run).values()))}"
+        )
     if missing:
         raise InputError(
             f"{run}: not a finished run folder, {', '.join(missing)} missing; give the --out of a zoo train that ended"
@@ -96,6 +100,15 @@ def open_source(run) -> Source:
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
+
+
+def folds_in(folder) -> dict[int, Path]:
+    """The finished runs in a folder that ``zoo train --fold all`` wrote, by fold; none in a run's own folder."""
+    folder = Path(folder)
+    if (folder / "model.keras").is_file():
+        return {}
+    found = {path.parent.name.removeprefix("fold_"): path.parent for path in folder.glob("fold_*/model.keras")}
+    return {int(fold): found[fold] for fold in sorted(filter(str.isdecimal, found), key=int)}
 
 
 def _adopted(run, fold) -> Postprocessing:
@@ -148,7 +161,7 @@ def network_of(source: Source):
     model = load_network(source.model_file)
     if not source.adapts:
         return model
-    from export.source.source.heads import adapt
+    from export.rewrite.heads import adapt
 
     return adapt(model, source.model_file, source.patch).model
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 from keras import layers
 
-from export.conversion import convert
-from export.quantize import tflite_int8 as tflite_integer
-from export.rewrite.elementwise import lossy_chains
+from export.conversion.convert import convert
+from export.quantize import tflite_int8
+from export.quantize.float_chains import lossy_chains
 
 # A gate halves the channels and a threshold takes its limits: neither is a function of one tensor.
 NOT_ALONE = {"glu", "threshold"}
@@ -57,7 +57,7 @@ def test_int8_keeps_the_classes_of_every_activation(activation):
     expected = model.predict(np.stack(patches), verbose=0)
     assert len(np.unique(expected.argmax(-1))) > 1
     converted = convert(model, "tflite-int8", SHAPE, patches)
-    found = np.concatenate(list(tflite_integer.logits(converted.data, [patch[None] for patch in patches])))
+    found = np.concatenate(list(tflite_int8.logits(converted.data, [patch[None] for patch in patches])))
     assert np.mean(found.argmax(-1) == expected.argmax(-1)) >= 0.99
     assert all(operator.precision == "int8" for operator in converted.operators if operator.macs)
 

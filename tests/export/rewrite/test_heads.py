@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 import pytest
-from export.source.source.heads import adapt
 from export_graded import graded_source
 from keras import layers, ops
 
@@ -12,6 +11,7 @@ import imaging
 from export.artifact.folder import export_run
 from export.conversion.convert import convert
 from export.quantize import tflite_int8
+from export.rewrite.heads import adapt
 from export.source.model_file import open_model
 from medseg import record
 from medseg.errors import InputError

@@ -1,0 +1,99 @@
+"""Cross-validated runs: the best fold, a given one, or all of them as an ensemble of artifacts."""
+
+import json
+import shutil
+
+import pytest
+from export_runs import write_run
+
+import edge
+from edge.runtime.ensemble import load_ensemble
+from export.commands.folds import best_fold, chosen_folds
+from export.source.source import folds_in, open_source
+from imaging.io.files import read
+from medseg.errors import InputError
+from zoo.cli import main
+
+
+@pytest.fixture
+def folds(tmp_path):
+    """What ``zoo train --fold all`` leaves of three folds."""
+    run, folder = write_run(tmp_path / "balls"), tmp_path / "all"
+    for fold in range(3):
+        shutil.copytree(run, folder / f"fold_{fold}")
+        (folder / f"fold_{fold}" / "run.json").write_text(json.dumps({"fold": fold, "versions": {}}))
+    summarise(folder, 0.7, 0.9, 0.8)
+    return folder
+
+
+def summarise(folder, *dice):
+    means = {str(fold): {"ball": {"dice": value}, "rest": {"dice": 0.5}} for fold, value in enumerate(dice)}
+    decision = {"chosen": {"classes": []}}
+    text = json.dumps({"folds": list(range(len(dice))), "mean_of_fold": means, "postprocessing": decision})
+    (folder / "summary.json").write_text(text)
+
+
+def test_which_folds_there_are(folds):
+    assert list(folds_in(folds)) == [0, 1, 2]
+    assert folds_in(folds / "fold_0") == {}
+    assert list(chosen_folds(folds, "all")) == [0, 1, 2]
+    assert chosen_folds(folds, "best") == {1: folds / "fold_1"}
+    assert chosen_folds(folds, "2") == {2: folds / "fold_2"}
+    with pytest.raises(InputError, match="has no fold 7, expected one of 0, 1, 2"):
+        chosen_folds(folds, "7")
+    with pytest.raises(InputError, match=r"holds the folds of a cross-validation; give one, .*fold_0"):
+        open_source(folds)
+
+
+def test_a_best_fold_needs_scores_of_all(folds):
+    summary = json.loads((folds / "summary.json").read_text())
+    del summary["mean_of_fold"]["1"]
+    (folds / "summary.json").write_text(json.dumps(summary))
+    with pytest.raises(InputError, match=r"fold 1 has no score in summary.json, .*; zoo evaluate .* scores them"):
+        best_fold(folds, folds_in(folds))
+    (folds / "summary.json").unlink()
+    with pytest.raises(InputError, match="fold 0, 1, 2 has no score"):
+        best_fold(folds, folds_in(folds))
+    shutil.rmtree(folds / "fold_1")
+    shutil.rmtree(folds / "fold_2")
+    assert best_fold(folds, folds_in(folds)) == 0
+
+
+def export(*words):
+    return main(["export", *map(str, words), "--format", "onnx-float32"])
+
+
+def test_the_best_fold_becomes_an_artifact(folds, tmp_path, capfd):
+    assert export(folds, "--out", tmp_path / "best") == 0
+    assert "fold_1" in capfd.readouterr().err
+    assert edge.load_manifest(tmp_path / "best" / "onnx-float32").source["fold"] == 1
+    assert export(folds, "--out", tmp_path / "given", "--fold", 2) == 0
+    assert edge.load_manifest(tmp_path / "given" / "onnx-float32").source["fold"] == 2
+
+
+def test_all_folds_become_an_ensemble(folds, tmp_path, capfd):
+    assert export(folds, "--out", tmp_path / "out", "--fold", "all") == 0
+    places = [tmp_path / "out" / f"fold_{fold}" / "onnx-float32" for fold in range(3)]
+    assert f"zoo-edge predict {','.join(map(str, places))} SCAN" in capfd.readouterr().out
+    scan = read(open_source(folds / "fold_0").validation[0].images[0])
+    found = load_ensemble(places).predict(scan).labels.voxels
+    assert (found == edge.load(places[0]).predict(scan).labels.voxels).all()  # three of the same network
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message"),
+    [
+        (["--fold", "some"], 2, "--fold some: expected a number, best or all"),
+        (["--fold", "9"], 1, "has no fold 9"),
+        (["--fold", "all", "--finetune", "tuned"], 2, "--finetune: goes with a single fold"),
+    ],
+)
+def test_mistakes_are_told_before_any_work(folds, tmp_path, capfd, words, status, message):
+    assert export(folds, "--out", tmp_path / "out", *words) == status
+    assert message in capfd.readouterr().err
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_single_run_has_no_folds_to_choose(folds, tmp_path, capfd):
+    assert export(folds / "fold_0", "--out", tmp_path / "out", "--fold", "best") == 2
+    assert "--fold: is for a folder of zoo train --fold all" in capfd.readouterr().err
