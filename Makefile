@@ -5,13 +5,25 @@ BIN := $(VENV)/bin
 OUT ?= demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-machines lint audit sbom clean
+.PHONY: demo test test-machines servers lint audit sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
 
-test: lint
+test: lint servers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+# Debian's programs that tests run against; without root or a sudo that asks for no password these tests are skipped.
+servers:
+	@PATH="$$PATH:/usr/sbin"; packages=""; \
+	for pair in storescu:dcmtk dciodvfy:dicom3tools dcm2niix:dcm2niix Orthanc:orthanc; do \
+	  command -v $${pair%%:*} >/dev/null || packages="$$packages $${pair##*:}"; done; \
+	[ -n "$$packages" ] || exit 0; \
+	if ! command -v apt-get >/dev/null; then as=none; elif [ "$$(id -u)" = 0 ]; then as=env; \
+	elif sudo -n true 2>/dev/null; then as="sudo -n env"; else as=none; fi; \
+	[ "$$as" = none ] || { $$as apt-get update -qq && $$as DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -qq --no-install-recommends $$packages; } >/dev/null 2>&1 || as=none; \
+	[ "$$as" != none ] || echo "tests that need$$packages are skipped; install by apt-get install$$packages"
 
 # The tests that compute, once for each of several processors that this one can pass for: hours.
 test-machines: $(VENV)/.test

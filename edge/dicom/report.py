@@ -76,6 +76,11 @@ def report_object(
         device_serial_number=origin.serial,
         series_description=f"Measurements {origin.name}"[:64],
     )
+    for element in report.iterall():
+        if element.keyword == "ReferencedSOPSequence":
+            for item in element.value:
+                if "ReferencedFrameNumber" in item:  # of a SEG a reference names frames or a segment, not both
+                    item.pop("ReferencedSegmentNumber", None)
     return report
 
 
