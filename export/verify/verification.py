@@ -16,6 +16,7 @@ from export.source.source import Source, load_network
 from export.verify import sanity
 from export.verify.fidelity import Fidelity, compare
 from export.verify.gate import UNJUDGED, refusal
+from imaging.io.dicom.reference import is_there
 from imaging.regions import classes_of, written_classes
 
 ANYWAY = "to write it all the same, --ship-anyway"
@@ -124,7 +125,7 @@ class Verifier:
         """Calibration patches, or those that there would be, or noise where no scan is at hand."""
         if patches:
             return patches, True
-        here = tuple(case for case in self.source.training if all(Path(image).is_file() for image in case.images))
+        here = tuple(case for case in self.source.training if all(is_there(image) for image in case.images))
         if here:
             cases = calibrate.choose(here, sanity.PATCHES)
             return calibrate.patches(self.source, cases, sanity.PATCHES), True

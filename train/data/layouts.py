@@ -5,6 +5,7 @@ from pathlib import Path
 from imaging.io.files import SUFFIXES
 from medseg.errors import InputError, UsageError
 from train.data.dataset_json import Choices, Listing, description_of
+from train.data.dicom_layout import is_dicom_dataset, read_dicom_dataset
 from train.data.listed_layout import read_listed
 from train.data.nnunet_layout import is_nnunet, read_nnunet
 from train.data.plain_layout import has_plain_folders, read_plain
@@ -25,13 +26,15 @@ def read(folder: Path, choices: Choices | None = None) -> Listing:
         listing = read_listed(folder, description, choices)
     elif is_nnunet(folder, description):
         listing = read_nnunet(folder, description, choices)
+    elif is_dicom_dataset(folder):
+        listing = read_dicom_dataset(folder, description, choices)
     elif has_plain_folders(folder, choices):
         listing = read_plain(folder, description, choices)
     else:
         raise InputError(
             f"{folder}: not a dataset; expected dataset.json with a 'training' list (MSD, MONAI), dataset.json with "
-            "'channel_names' and imagesTr/ (nnU-Net v2), or the folders images/ and labels/, which may have other "
-            "names by --images and --labels"
+            "'channel_names' and imagesTr/ (nnU-Net v2), the folders images/ and labels/, which may have other "
+            "names by --images and --labels, or DICOM series with SEG or RTSTRUCT"
         )
     for option, asked, used in (
         ("images", choices.images_folder, listing.images_folder),

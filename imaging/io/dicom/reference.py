@@ -34,6 +34,12 @@ def is_dicom(path) -> bool:
     return head[128:132] == b"DICM" or (not place.suffix and looks_like_dicom(head))
 
 
+def is_there(path) -> bool:
+    """Whether what a path names exists: a scan's file, or the place of a DICOM series."""
+    place, _ = split_reference(path)
+    return Path(place).exists()
+
+
 def dicom_reference(place, part: str) -> Path:
     """The path that names a part of a place, ``folder#1.2.840...`` for a series; ``part`` holds no separator."""
     return Path(f"{place}#{part}")

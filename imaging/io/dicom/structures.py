@@ -59,6 +59,10 @@ def rois(dataset, file: DicomFile, grid: Grid):
                     f"{file.name}: structure {number} has outlines across the slices; expected them in the planes of "
                     "the series"
                 )
+            if (index[:, :2].max(0) < 0).any() or (index[:, :2].min(0) > np.array(grid.shape[:2]) - 1).any():
+                raise InputError(
+                    f"{file.name}: structure {number} has an outline outside the series; is it of another one?"
+                )
             mask[place] ^= fill(index[:, :2], grid.shape[1::-1])
         yield number, name, mask.transpose(2, 1, 0)
 
