@@ -51,7 +51,7 @@ def check_classes(network: Sequence[np.ndarray], artifact: Sequence[np.ndarray],
         network: class indices (*patch) of the float network, patch by patch.
         artifact: the same of the artifact.
         names: of the classes, by index.
-        scans: the patches are of scans; of noise a network may well find one class only.
+        scans: a network that finds one class only in them is no good; in noise it may well do so.
     """
     before, after = (np.stack([np.asarray(patch) for patch in patches]) for patches in (network, artifact))
     counts = np.bincount(before.ravel(), minlength=len(names))

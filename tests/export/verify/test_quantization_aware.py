@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from types import SimpleNamespace
 
 import flatbuffers
 import keras
@@ -243,7 +244,7 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
         shutil.copytree(other, tmp_path / "run-int8", dirs_exist_ok=True)
         return type("Ended", (), {"returncode": 0})
 
-    monkeypatch.setattr(finetuning.subprocess, "run", train)
+    monkeypatch.setattr(finetuning, "subprocess", SimpleNamespace(run=train))
     how = {"calibration": "minmax", "equalise": False, "tell": said.append}
     with pytest.raises(FidelityError, match=rf"zoo finetune {run} --out {run}-int8"):
         export_finetuned(run, ["tflite-int8"], tmp_path / "out", **how)
@@ -252,7 +253,8 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
     assert commands[0][5:] == [str(run), "--out", str(tmp_path / "run-int8"), "--weights", "per-channel"]
     assert edge.load_manifest(folder).fidelity
     assert any("fine-tuning for int8, as allowed" in line for line in said)
-    monkeypatch.setattr(finetuning.subprocess, "run", lambda *a, **k: type("Ended", (), {"returncode": 1}))
+    ended = SimpleNamespace(run=lambda *a, **k: SimpleNamespace(returncode=1))
+    monkeypatch.setattr(finetuning, "subprocess", ended)
     with pytest.raises(InputError, match="fine-tuning failed"):
         export_finetuned(run, ["tflite-int8"], tmp_path / "out", tmp_path / "none", **how)
 
