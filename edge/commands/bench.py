@@ -31,10 +31,14 @@ def bench(args) -> None:
         bar = Bar("rounds", seen)
         timings = compare(args.artifacts, args.threads, args.rounds, args.warmup, bar)
         bar.close()
+    quickest = min(timings, key=lambda timing: timing.median_ms).name
     if args.json:
-        return command.emit_json({"threads": args.threads, "artifacts": [dataclasses.asdict(t) for t in timings]})
+        facts = [dataclasses.asdict(timing) for timing in timings]
+        return command.emit_json({"threads": args.threads, "quickest": quickest, "artifacts": facts})
     print(table(timings))
     print(
         f"{args.rounds} rounds after {args.warmup} of warm-up, in turn; {args.threads} threads; speed against the first"
     )
+    if len(timings) > 1:
+        print(f"{quickest} is the quickest on this machine, by the median")
     return None

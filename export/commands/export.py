@@ -1,5 +1,6 @@
 """``zoo export``: from a run folder to verified artifact folders."""
 
+import functools
 from pathlib import Path
 
 from medseg.command import next_command
@@ -15,7 +16,12 @@ def add_export(subparsers) -> None:
         "validation cases through the device runtime, and write an artifact folder for each format.",
     )
     parser.add_argument("run", type=Path, nargs="?", help="run folder, as zoo train leaves it, or a saved Keras model")
-    parser.add_argument("--format", action="append", metavar="NAME", help="may be repeated; see --list")
+    parser.add_argument(
+        "--format",
+        action="append",
+        metavar="NAME",
+        help="may be repeated; see --list; best: the quickest int8 format on this machine, by measuring all",
+    )
     parser.add_argument("--out", type=Path, help="folder that gets one sub-folder a format")
     parser.add_argument(
         "--fold",
@@ -133,6 +139,7 @@ def run_export(args) -> int:
     from export.device import ethos
     from export.device.arena import check_formats
     from export.device.processor import check_processor
+    from export.device.quickest import expand, export_quickest
     from export.formats import find_format
     from export.quantize.quantization import check_weights
     from export.quantize.ranges import check_method
@@ -143,6 +150,7 @@ def run_export(args) -> int:
     from medseg.byte_sizes import parse_size
     from zoo.user_code import run_code
 
+    args.format, best = expand(args.format)
     for name in args.format:
         find_format(name)
     check_method(args.calibration)
@@ -213,7 +221,11 @@ def run_export(args) -> int:
     }
     folders = []
     for source, out in sources:
-        folders += export_finetuned(source, args.format, out, args.finetune, **options)
+        export = functools.partial(export_finetuned, source, finetune=args.finetune, **options)
+        if best:
+            folders += export_quickest(export, args.format, out, args.threads, options["tell"])
+        else:
+            folders += export(args.format, out)
     if args.sign is not None:
         for folder in folders:
             sign(folder, args.sign)

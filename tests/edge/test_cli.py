@@ -213,10 +213,13 @@ def test_bench(artifacts, capfd):
     out, err = capfd.readouterr()
     assert err == ""
     assert [line.split()[0] for line in out.split("\n")[1:3]] == folders
+    assert out.splitlines()[-1].split()[0] in folders
+    assert out.splitlines()[-1].endswith("is the quickest on this machine, by the median")
     assert main(["bench", *folders, "--rounds", "2", "--json"]) == 0
     report = json.loads(capfd.readouterr().out)
     assert [row["name"] for row in report["artifacts"]] == folders
     assert report["threads"] == 2
+    assert report["quickest"] == min(report["artifacts"], key=lambda row: row["median_ms"])["name"]
 
 
 SCANS = {
