@@ -51,7 +51,7 @@ def check_classes(network: Sequence[np.ndarray], artifact: Sequence[np.ndarray],
         network: class indices (*patch) of the float network, patch by patch.
         artifact: the same of the artifact.
         names: of the classes, by index.
-        scans: a network that finds one class only in them is no good; in noise it may well do so.
+        scans: a network that finds one class only in them is no good; in noise a good one may well do so.
     """
     before, after = (np.stack([np.asarray(patch) for patch in patches]) for patches in (network, artifact))
     counts = np.bincount(before.ravel(), minlength=len(names))
@@ -69,7 +69,7 @@ def check_classes(network: Sequence[np.ndarray], artifact: Sequence[np.ndarray],
 def _problem(kept, only, after, names, patches) -> str:
     if only:
         return (
-            f"the network finds nothing but {only} in all {patches} calibration patches: it has learnt nothing, or the "
+            f"the network finds nothing but {only} in all {patches} patches: it has learnt nothing, or the "
             "scans are not of its kind or not prepared as in training"
         )
     lost = {name: share for name, share in kept.items() if share < KEPT}
@@ -79,6 +79,6 @@ def _problem(kept, only, after, names, patches) -> str:
     found = f", and finds nothing but {names[classes[0]]}" if len(classes) == 1 else ""
     listed = ", ".join(f"{share:.0%} of {name}" for name, share in lost.items())
     return (
-        f"on {patches} calibration patches the artifact agrees with its network in {listed} (Dice, expected at least "
+        f"on {patches} patches the artifact agrees with its network in {listed} (Dice, expected at least "
         f"{KEPT:.0%}){found}"
     )

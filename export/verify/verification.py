@@ -33,6 +33,23 @@ class NetworkRunner:
         return np.asarray(self.model.predict_on_batch(patch[None])[0], np.float32)
 
 
+class _Watched:
+    """A runner of which it is remembered whether its logits ever differed from voxel to voxel."""
+
+    def __init__(self, runner):
+        self._runner, self._low, self._high = runner, np.inf, -np.inf
+
+    def run(self, patch: np.ndarray) -> np.ndarray:
+        logits = self._runner.run(patch)
+        rows = logits.reshape(-1, logits.shape[-1])
+        self._low, self._high = np.minimum(self._low, rows.min(0)), np.maximum(self._high, rows.max(0))
+        return logits
+
+    @property
+    def constant(self) -> bool:
+        return bool(np.all(self._high - self._low <= 1e-6 * np.maximum(np.abs(self._high), 1e-3)))
+
+
 @dataclass(frozen=True)
 class Rules:
     """How an artifact is verified.
@@ -102,7 +119,7 @@ class Verifier:
     def _on_patches(self, artifact, patches, anyway) -> sanity.Sanity:
         patches, scans = self._scans_or_noise(patches)
         picks = np.unique(np.linspace(0, len(patches) - 1, min(sanity.PATCHES, len(patches))).round().astype(int))
-        network = NetworkRunner(self.exported)
+        network = _Watched(NetworkRunner(self.exported))
         classes = [self._classes(network, patches[i]) for i in picks]
         if len(np.unique(np.stack(classes))) == 1:  # then all of them must be the same before that is said
             picks = range(len(patches))
@@ -111,7 +128,8 @@ class Verifier:
             classes,
             [self._classes(artifact.runner, patches[i]) for i in picks],
             [label.name for label in self.source.labels],
-            scans and not self.rules.cases,  # what is rare may be in none of the patches; labelled cases tell better
+            # What is rare may be in none of the patches, labelled cases tell better; a constant is wrong in any case.
+            network.constant or (scans and not self.rules.cases),
         )
         if found.problem:
             error = UnjudgedError if found.only else FidelityError

@@ -104,7 +104,7 @@ TAMPERED = {
 @pytest.mark.parametrize("what", TAMPERED)
 def test_an_artifact_that_computes_something_else_is_refused(source, tmp_path, monkeypatch, what, verify):
     monkeypatch.setattr(artifact, "convert", lambda model, *args, **how: convert(TAMPERED[what], *args, **how))
-    with pytest.raises(FidelityError, match="on 3 calibration patches the artifact agrees with its network in "):
+    with pytest.raises(FidelityError, match="on 3 patches the artifact agrees with its network in "):
         export(source, tmp_path, verify=verify)
     assert list(tmp_path.iterdir()) == []
     folder = export(source, tmp_path, verify=verify, ship_anyway=True)
@@ -145,6 +145,18 @@ def test_a_network_that_learnt_nothing_is_refused(source, tmp_path, verify, form
     with pytest.raises(UnjudgedError, match=r"finds nothing but background|own mean Dice on core is 0.000, no better"):
         export_run(nothing, [format], tmp_path / "out", verify=verify, tell=lambda line: None)
     assert not (tmp_path / "out").exists() or list((tmp_path / "out").iterdir()) == []
+
+
+def test_a_network_of_zeros_is_refused_without_any_scan(source, tmp_path):
+    model = graded()
+    model.set_weights([0 * weight for weight in model.get_weights()])
+    model.save(tmp_path / "model.keras")
+    alone = dataclasses.replace(source, model_file=tmp_path / "model.keras", training=(), validation=())
+    with pytest.raises(UnjudgedError, match="finds nothing but background in all 12 patches"):
+        export_run(alone, ["onnx-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
+    good = dataclasses.replace(alone, model_file=source.model_file)
+    (folder,) = export_run(good, ["onnx-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
+    assert edge.load_manifest(folder).source["sanity"] == {"patches": 12, "agreement": 1.0}
 
 
 @pytest.mark.parametrize("odd", [0.0, 1e-4, 0.3])
