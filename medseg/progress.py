@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sized
+from typing import cast
 
 # Work that is done sooner needs no bar.
 PATIENCE_S = 1.0
@@ -80,7 +81,7 @@ def track(items: Iterable, what: str, total: int | None = None, show: bool = Tru
     if not show:
         yield from items
         return
-    total = len(items) if total is None else total
+    total = len(cast(Sized, items)) if total is None else total
     bar = Bar(what)
     try:
         for done, item in enumerate(items, 1):

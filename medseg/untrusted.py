@@ -4,8 +4,8 @@ import contextlib
 import json
 import os
 import stat
+from io import BufferedReader
 from pathlib import Path
-from typing import BinaryIO
 
 from medseg.byte_sizes import spell_size
 from medseg.errors import InputError
@@ -23,7 +23,7 @@ _KINDS = {
 }
 
 
-def open_regular(path) -> BinaryIO:
+def open_regular(path) -> BufferedReader:
     """Open a file for reading, if it is one: a device never ends, and a named pipe never begins.
 
     Args:

@@ -152,7 +152,7 @@ def _write_report(args, manifest, reports, cases, places, began):
     facts |= {"model_sha256": getattr(manifest, "sha256", None)}
     scans = []
     for report, case, paths in zip(reports, cases, places, strict=True):
-        files = {"inputs": [described(path) for path in case.scan if path.is_file()]}
+        files: dict = {"inputs": [described(path) for path in case.scan if path.is_file()]}
         if "error" not in report:
             files["outputs"] = {kind: described(path) for kind, path in paths.items() if path.is_file()}
         scans.append({"flags": [], **report, **files})

@@ -90,7 +90,7 @@ def to_grey(voxels: np.ndarray, window: tuple[float, float] | None = None) -> np
     return np.clip(scaled, 0, 255).astype(np.uint8)
 
 
-def _slice(voxels, labels, spacing, window):
+def _slice(voxels, labels, spacing, window) -> tuple[np.ndarray, np.ndarray]:
     """A slice and its labels as they are shown: pixels of equal sides, second axis upwards."""
     import cv2
 

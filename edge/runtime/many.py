@@ -3,7 +3,7 @@
 import itertools
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -26,7 +26,9 @@ class Outcome:
     error: Exception | None = None
 
 
-def predict_in_order(scans: Iterable, segment: Callable, workers: int, cancel: Cancel = None) -> Iterator[Outcome]:
+def predict_in_order(
+    scans: Iterable, segment: Callable, workers: int, cancel: Cancel = None
+) -> Generator[Outcome, None, None]:
     """Call ``segment`` for every scan in some threads.
 
     Args:

@@ -52,7 +52,7 @@ def reuse_constant(predict: Callable[[np.ndarray], np.ndarray]) -> Callable[[np.
 
     The answer of a network depends on its input only, so nothing changes but the time.
     """
-    last = {"value": None, "scores": None}
+    last: dict = {"value": None, "scores": None}
 
     def run(patch):
         value = patch[(0,) * (patch.ndim - 1)]

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -59,7 +60,7 @@ class Coarse:
         margin_mm: added on all sides.
     """
 
-    segmenter: object
+    segmenter: Any
     margin_mm: float = MARGIN_MM
 
     def find(self, scan: Scan, cancel=None) -> tuple[slice, ...]:

@@ -69,8 +69,8 @@ def restore(
             if outputs.probabilities:
                 maps["probabilities"][place] = chances
             if outputs.entropy:
-                maps["entropy"][(*place, 0)] = entropy(chances, regions)
+                maps["entropy"][..., 0][place] = entropy(chances, regions)
         if outputs.variance:
-            maps["variance"][(*place, 0)] = values[..., count]
+            maps["variance"][..., 0][place] = values[..., count]
     scans = {name: replace(grid, voxels=voxels) for name, voxels in maps.items()}
     return Restored(classes, scans.pop("probabilities", None), scans)

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from threading import Lock
+from typing import Any
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Video:
     """
 
     name: str
-    capture: object
+    capture: Any
     live: bool
     rate: float
     frames: int
@@ -119,7 +120,9 @@ class VideoWriter:
     """A video file that is written frame by frame, of the size of the first."""
 
     def __init__(self, path: Path, temporary: Path, rate: float):
-        self._path, self._temporary, self._rate, self._writer, self._size = path, temporary, rate, None, None
+        self._path, self._temporary, self._rate = path, temporary, rate
+        self._writer: Any = None  # cv2.VideoWriter
+        self._size: tuple[int, ...] = ()
         self.frames = 0
 
     def write(self, image: np.ndarray) -> None:
@@ -134,7 +137,7 @@ class VideoWriter:
             self._size = image.shape[:2]
             size = tuple(n + n % 2 for n in self._size[::-1])
             _hide_decoder_logs()
-            code = cv2.VideoWriter_fourcc(*WRITABLE[self._path.suffix.lower()])
+            code = cv2.VideoWriter.fourcc(*WRITABLE[self._path.suffix.lower()])
             with silenced():
                 self._writer = cv2.VideoWriter(str(self._temporary), code, self._rate, size)
             if not self._writer.isOpened():

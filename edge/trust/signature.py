@@ -41,15 +41,16 @@ def sign(folder, key) -> str:
     """
     private = read_private_key(key)
     files = _checksums(Path(folder))
+    key_fingerprint = fingerprint(private.public_key())
     data = {
         "schema": _SCHEMA,
         "algorithm": _ALGORITHM,
-        "key": fingerprint(private.public_key()),
+        "key": key_fingerprint,
         "files": files,
         "signature": base64.b64encode(private.sign(_message(files))).decode("ascii"),
     }
     write_bytes(Path(folder) / SIGNATURE, (json.dumps(data, indent=1) + "\n").encode("ascii"))
-    return data["key"]
+    return key_fingerprint
 
 
 def check_signature(folder, keys) -> str:

@@ -123,7 +123,7 @@ def image_bytes(scan: Scan, suffix: str) -> bytes:
             f"pixels from {low:g} to {high:g}: {suffix} takes whole numbers from 0 to 65535; scale them, or write "
             ".nii.gz"
         )
-    pixels = voxels.astype(np.uint8 if high <= 255 else np.uint16)
+    pixels = voxels.astype("uint8" if high <= 255 else "uint16")
     pixels = pixels[..., 0] if scan.channels == 1 else np.ascontiguousarray(pixels[..., ::-1])
     done, content = cv2.imencode(suffix, pixels)
     if not done:

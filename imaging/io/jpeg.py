@@ -103,9 +103,13 @@ def parse_jpeg(content: bytes) -> JpegHeader | None:
         if marker in (_JFIF, _ADOBE) or not (_JFIF <= marker <= _COMMENT):
             bare += [bytes([0xFF, marker]), struct.pack(">H", len(data) + 2), data]
     exif = [data[6:] for marker, data in segments if marker == _EXIF and data[:6] == b"Exif\0\0"]
+    bits, rows, columns, channels = struct.unpack_from(">BHHB", frame)
     return JpegHeader(
         coding,
-        *struct.unpack_from(">BHHB", frame),
+        bits,
+        rows,
+        columns,
+        channels,
         scans=content.count(_SCAN, place),
         exif=exif[0] if exif else b"",
         bare=b"".join([*bare, memoryview(content)[place:]]),

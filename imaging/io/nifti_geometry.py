@@ -25,8 +25,8 @@ class NiftiGeometry:
     version: int
     qform_code: int
     sform_code: int
-    quaternion: tuple[float, float, float]
-    offset: tuple[float, float, float]
+    quaternion: tuple[float, ...]
+    offset: tuple[float, ...]
     rows: tuple[float, ...]
-    pixdim: tuple[float, float, float, float]
+    pixdim: tuple[float, ...]
     units: int

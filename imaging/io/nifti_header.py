@@ -2,6 +2,7 @@
 
 import logging
 import math
+import struct
 from dataclasses import dataclass
 
 import numpy as np
@@ -98,8 +99,8 @@ def _fields(path, content):
 
     for version, kind in ((1, nibabel.Nifti1Header), (2, nibabel.Nifti2Header)):
         size = kind.sizeof_hdr
-        for order, code in (("little", "<"), ("big", ">")):
-            if content[:4] != size.to_bytes(4, order):
+        for code in "<>":
+            if content[:4] != struct.pack(f"{code}i", size):
                 continue
             if len(content) < size:
                 raise InputError(f"{path}: cannot be read as NIfTI, it is truncated or damaged; copy it again")

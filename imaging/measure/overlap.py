@@ -19,7 +19,8 @@ def counts(prediction: np.ndarray, reference: np.ndarray) -> tuple[int, int, int
         InputError: if the shapes differ.
     """
     prediction, reference = as_masks(prediction, reference)
-    return tuple(int(np.count_nonzero(m)) for m in (prediction & reference, prediction, reference))
+    both = int(np.count_nonzero(prediction & reference))
+    return both, int(np.count_nonzero(prediction)), int(np.count_nonzero(reference))
 
 
 def as_masks(prediction, reference) -> tuple[np.ndarray, np.ndarray]:
