@@ -5,12 +5,12 @@ BIN := $(VENV)/bin
 OUT ?= demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-machines servers lint audit sbom clean
+.PHONY: demo test test-machines servers lint types docs audit sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
 
-test: lint servers
+test: lint types servers
 	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 # Debian's programs that tests run against; without root or a sudo that asks for no password these tests are skipped.
@@ -32,6 +32,13 @@ test-machines: $(VENV)/.test
 lint: $(VENV)/.test
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+
+types: $(VENV)/.test
+	$(BIN)/mypy
+
+# The site, into build/site; a broken link fails.
+docs: $(VENV)/.docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 # Known faults in the packages that are installed here, by the database of the Python Packaging Authority.
 audit: $(VENV)/.test
@@ -55,5 +62,9 @@ $(VENV)/.test: setup.cfg | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
 	touch $@ $(VENV)/.demo
 
+$(VENV)/.docs: setup.cfg | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[docs]"
+	touch $@ $(VENV)/.demo
+
 clean:
-	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache demo
+	rm -rf $(VENV) build *.egg-info .pytest_cache .ruff_cache .mypy_cache demo

@@ -32,7 +32,11 @@ class ClassCleaning:
 
 @dataclass(frozen=True)
 class Postprocessing:
-    """What is done to a segmentation; a class that is not listed stays as it is."""
+    """What is done to a segmentation.
+
+    Attributes:
+        classes: what is done to each; a class that is not listed stays as it is.
+    """
 
     classes: tuple[ClassCleaning, ...] = ()
 

@@ -5,7 +5,12 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class Label:
-    """A class: its name and its value in label files. The class index is its position in a sequence of labels."""
+    """A class. Its index is its position in a sequence of labels.
+
+    Attributes:
+        name: of the class.
+        value: in label files.
+    """
 
     name: str
     value: int

@@ -23,7 +23,12 @@ MAX_CHANNELS = 1024
 
 @dataclass(frozen=True)
 class Clip:
-    """Intensity limits: ``kind`` "percentile" (of each scan) or "value" (for example Hounsfield units)."""
+    """Intensity limits.
+
+    Attributes:
+        kind: "percentile" (of each scan) or "value" (for example Hounsfield units).
+        low, high: the limits, of that kind.
+    """
 
     kind: str
     low: float
@@ -32,11 +37,14 @@ class Clip:
 
 @dataclass(frozen=True)
 class Normalise:
-    """``kind`` "zscore" (per scan and channel), "zscore_foreground" (per scan, non-zero voxels only), "fixed"
-    ((x - mean) / std with the dataset's ``mean`` and ``std`` per channel) or "unit" (minimum to 0, maximum to 1).
+    """Intensity normalisation.
 
-    ``fill_holes``: "zscore_foreground" counts zero voxels that non-zero ones enclose as foreground, as nnU-Net does; up
-    to version 0.1 they became 0.
+    Attributes:
+        kind: "zscore" (per scan and channel), "zscore_foreground" (per scan, non-zero voxels only), "fixed"
+            ((x - mean) / std) or "unit" (minimum to 0, maximum to 1).
+        mean, std: of the dataset, per channel, for "fixed".
+        fill_holes: "zscore_foreground" counts zero voxels that non-zero ones enclose as foreground, as nnU-Net does; up
+            to version 0.1 they became 0.
     """
 
     kind: str = "zscore"

@@ -101,8 +101,9 @@ def convert(
         float_layers: number of layers of an int8 file, those of largest error, that stay float.
         equalise: move scales between the layers of an int8 file before it is quantized, see
             ``export.quantize.equalisation``; helps where the channels of a tensor have unequal ranges, above all with
-        weights "per-tensor". weights: scales of the weights of an int8 file: "per-channel" (of the output), or
-            "per-tensor" for NPUs that know no others.
+            one scale for all weights.
+        weights: scales of the weights of an int8 file: "per-channel" (of the output), or "per-tensor" for NPUs that
+            know no others.
         npu: keep an int8 TFLite file to operators that NPUs have; a processor is faster without that.
         form: what a 3D network is rewritten into: "batch" (depth as the batch), or with batch 1, as many accelerators
             want it, "height" (depth folded into height) or "channels" (width folded into channels); by default what is

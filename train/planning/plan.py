@@ -11,7 +11,12 @@ from medseg.schema import PLAN
 
 @dataclass(frozen=True)
 class Network:
-    """A registry entry and the keyword overrides given to ``zoo.get``."""
+    """A registry entry and the keyword overrides given to ``zoo.get``.
+
+    Attributes:
+        name: of the entry.
+        options: keyword overrides.
+    """
 
     name: str
     options: dict = field(default_factory=dict)
@@ -27,7 +32,8 @@ class Augmentation:
     Attributes:
         rotation: largest angle about each axis in degrees (one number stands for all axes; 2D: the first). Angles are
             of mm, and only in planes whose axes are at most 3 times as long as one another, see
-        ``train.input.anisotropy``. scale: smallest and largest magnification, along the axes of these planes.
+            ``train.input.anisotropy``.
+        scale: smallest and largest magnification, along the axes of these planes.
         elastic: largest displacement in voxels of the finest axis; its field is drawn on a grid of ``elastic_grid``
             points per axis.
         noise: largest standard deviation of Gaussian noise, in units of the normalised intensity.
@@ -76,6 +82,14 @@ class Training:
 
     Attributes:
         epochs: passes of ``steps_per_epoch`` batches; the learning rate falls to zero over all of them.
+        steps_per_epoch: batches of an epoch.
+        batch: patches of a batch.
+        optimizer: "adamw" or "sgd" (with Nesterov momentum).
+        learning_rate: highest.
+        weight_decay: of the optimizer.
+        loss: see ``zoo.losses.get``.
+        seed: of the first weights, the draw of patches and the augmentation.
+        augmentation: random changes to patches.
         minutes: instead of ``epochs``, the time that training may take; the schedule follows the clock.
         schedule: how the learning rate falls after the warm-up: "cosine", "poly" (power 0.9) or "constant".
         warmup: share of the training over which the learning rate rises from zero.

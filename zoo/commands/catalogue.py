@@ -13,13 +13,18 @@ EDGE = {
 }
 
 
-def main(argv=None, prog: str = "zoo") -> int:
-    """Run ``models`` or ``info``; returns the exit status."""
+def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
+    """The parser of ``models`` and ``info``."""
     parser = argparse.ArgumentParser(prog=prog)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     _add_models(subparsers)
     _add_info(subparsers)
-    return command.run(parser, argv)
+    return parser
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``models`` or ``info``; returns the exit status."""
+    return command.run(build_parser(prog), argv)
 
 
 def _add_models(subparsers):

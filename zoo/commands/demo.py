@@ -50,8 +50,8 @@ class Row:
     milliseconds: float | None = None
 
 
-def main(argv=None, prog: str = "zoo") -> int:
-    """Run ``zoo demo``; returns the exit status."""
+def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
+    """The parser of ``zoo demo``."""
     parser = argparse.ArgumentParser(prog=prog)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     demo = subparsers.add_parser("demo", help="train, export, verify and predict on phantoms")
@@ -59,7 +59,12 @@ def main(argv=None, prog: str = "zoo") -> int:
     demo.add_argument("--minutes", type=float, default=4.0, help="training time (default: 4)")
     demo.add_argument("--cases", type=int, default=CASES, help=f"labelled phantoms (default: {CASES})")
     demo.set_defaults(handler=run_demo)
-    return command.run(parser, argv)
+    return parser
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``zoo demo``; returns the exit status."""
+    return command.run(build_parser(prog), argv)
 
 
 def run_demo(args) -> int:

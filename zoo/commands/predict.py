@@ -74,8 +74,8 @@ class RunSegmenter:
         return Segmentation(labels, volumes, seconds, {"segment": seconds}, areas)
 
 
-def main(argv=None, prog: str = "zoo") -> int:
-    """Run ``zoo predict``; returns the exit status."""
+def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
+    """The parser of ``zoo predict``."""
     parser = argparse.ArgumentParser(prog=prog)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = edge_predict.add_predict(
@@ -84,7 +84,12 @@ def main(argv=None, prog: str = "zoo") -> int:
     predict.add_argument("--fold", help="of a cross-validated run: all, or some as 0,1,2, averaged (default: all)")
     predict.add_argument("--code", action="store_true", help="of a run: run the Python files that it carries")
     predict.set_defaults(handler=run_predict)
-    return command.run(parser, argv)
+    return parser
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``zoo predict``; returns the exit status."""
+    return command.run(build_parser(prog), argv)
 
 
 def run_predict(args) -> None:

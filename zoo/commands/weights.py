@@ -12,8 +12,8 @@ from medseg.atomic import check_writable
 from medseg.errors import UsageError
 
 
-def main(argv=None, prog: str = "zoo") -> int:
-    """Run ``weights``; returns the exit status."""
+def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
+    """The parser of ``zoo weights``."""
     parser = argparse.ArgumentParser(prog=prog)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
     weights = subparsers.add_parser("weights", help="pretrained weights: list, show, pack")
@@ -21,7 +21,12 @@ def main(argv=None, prog: str = "zoo") -> int:
     _add_list(actions)
     _add_show(actions)
     _add_pack(actions)
-    return command.run(parser, argv)
+    return parser
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``weights``; returns the exit status."""
+    return command.run(build_parser(prog), argv)
 
 
 def _add_list(actions):

@@ -1,0 +1,183 @@
+"""The documentation is true: its Python runs, its commands parse, its generated pages hold everything."""
+
+import dataclasses
+import importlib.util
+import json
+import re
+import shlex
+import shutil
+import sys
+from pathlib import Path
+
+import pytest
+
+import imaging
+from edge.cli import main as edge_main
+from edge.manifest import Manifest
+from train.planning.plan import Plan
+from zoo.cli import main as zoo_main
+
+sys.path.insert(0, str(Path(__file__).parent / "train"))
+from dataset_folders import write_msd
+
+ROOT = Path(__file__).parents[1]
+PAGES = {
+    str(path.relative_to(ROOT)): path
+    for path in (ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+    if path.is_file()
+}
+FENCE = re.compile(r"^( *)```(\w*)([^\n]*)\n(.*?)^\1```", re.MULTILINE | re.DOTALL)
+RUN_BY = re.compile(r'title="run by (\S+)"')
+PROGRAMS = ("zoo", "zoo-edge")
+
+
+def _hooks():
+    spec = importlib.util.spec_from_file_location("docs_hooks", ROOT / "docs" / "hooks.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+HOOKS = _hooks()
+COMMANDS = dict(HOOKS.commands())
+
+
+def _blocks(path):
+    """(language, words after it, text) of every fenced block, with as many empty lines before it as the page has."""
+    page = path.read_text(encoding="utf-8")
+    for block in FENCE.finditer(page):
+        yield block.group(2), block.group(3), "\n" * page.count("\n", 0, block.start(4)) + block.group(4)
+
+
+def _command_lines(path):
+    """The words of every command line of ours in the blocks of a page that are no Python."""
+    for language, _, text in _blocks(path):
+        if language not in ("", "sh", "bash", "console"):
+            continue
+        for line in text.replace("\\\n", " ").splitlines():
+            words = shlex.split(line.strip().removeprefix("$ "), comments=True) if line.strip() else []
+            if words and words[0] in PROGRAMS:
+                yield words
+
+
+def _parser(words):
+    """The parser of a command and how many words name it; None for a command that there is not."""
+    for count in (3, 2):
+        if tuple(words[:count]) in COMMANDS:
+            return COMMANDS[tuple(words[:count])], count
+    return None, 0
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_command_lines_parse(page, capsys):
+    for words in _command_lines(PAGES[page]):
+        if len(words) == 2 and words[1].startswith("--"):  # zoo --version
+            continue
+        parser, count = _parser(words)
+        assert parser is not None, f"{shlex.join(words)}: no such command"
+        try:
+            parser.parse_args(words[count:])
+        except SystemExit:
+            pytest.fail(f"{shlex.join(words)}: {capsys.readouterr().err.splitlines()[-1]}")
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_commands_in_sentences_exist(page):
+    """A command within a sentence may lack arguments, but names a command and options that there are."""
+    prose = FENCE.sub("", PAGES[page].read_text(encoding="utf-8"))
+    for text in re.findall(r"`((?:zoo|zoo-edge) [a-z][^`]*)`", prose):
+        words = text.replace("\n", " ").split()
+        names = [(words[0], word) for word in words[1].split("|")]
+        assert all(any(command[:2] == name for command in COMMANDS) for name in names), text
+        options = {option.split("=")[0].strip("[],") for option in words if option.startswith("--")}
+        known = {
+            o for command, parser in COMMANDS.items() if command[:2] in names for o in parser._option_string_actions
+        }
+        assert options <= known, f"{text}: {', '.join(sorted(options - known))} is no option of it"
+
+
+def _python(path):
+    return [(info, text) for language, info, text in _blocks(path) if language in ("python", "py")]
+
+
+@pytest.mark.parametrize("page", [name for name, path in PAGES.items() if _python(path)])
+def test_python_runs(page, tmp_path, monkeypatch):
+    """The blocks of a page run in turn, in an empty folder; one that a script runs instead names it."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
+    namespace = {"__name__": "documentation"}
+    for info, text in _python(PAGES[page]):
+        script = RUN_BY.search(info)
+        if script:
+            assert (ROOT / script.group(1)).is_file(), f"{page}: {script.group(1)} is missing"
+            continue
+        exec(compile(text, page, "exec"), namespace)
+
+
+def test_readme_is_short():
+    assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
+
+
+def test_links_lead_somewhere():
+    """MkDocs checks the site; the pages that a reader of the repository sees are checked here."""
+    generated = {f"docs/{name}" for name in HOOKS.pages()}
+    for path in PAGES.values():
+        for target in re.findall(r"\]\(([^)#\s]+)", FENCE.sub("", path.read_text(encoding="utf-8"))):
+            if "://" in target or target.startswith("mailto:"):
+                continue
+            place = (path.parent / target).resolve()
+            assert place.exists() or str(place.relative_to(ROOT)) in generated, f"{path.name}: {target}"
+
+
+def test_command_line_page_holds_every_option():
+    page = HOOKS.command_line()
+    for words, parser in COMMANDS.items():
+        section = page.split(f"\n## {' '.join(words)}\n")[1].split("\n## ")[0]
+        for option in parser._option_string_actions:
+            assert option in ("-h", "--help") or f"`{option}`" in section, f"{words}: {option}"
+    assert {words[:2] for words in COMMANDS} >= {("zoo", "train"), ("zoo", "export"), ("zoo-edge", "predict")}
+
+
+@pytest.mark.parametrize("record", [Plan, Manifest])
+def test_every_field_has_a_meaning(record):
+    for kind in HOOKS._nested(record):
+        meanings = HOOKS.attributes(kind)
+        for field in dataclasses.fields(kind):
+            assert meanings.get(field.name) or f"``{field.name}``" in kind.__doc__, f"{kind.__name__}.{field.name}"
+
+
+def test_every_environment_variable_is_documented():
+    names = {
+        name
+        for package in ("medseg", "imaging", "edge", "zoo", "train", "export", "review")
+        for path in (ROOT / package).rglob("*.py")
+        for name in re.findall(r"MEDSEG_[A-Z_]*[A-Z]", path.read_text(encoding="utf-8"))
+    }
+    page = (ROOT / "docs" / "reference" / "environment.md").read_text(encoding="utf-8")
+    assert names
+    assert not {name for name in names if f"`{name}`" not in page}
+
+
+# A short training of a small network, which the gate would refuse.
+SHORTENED = {
+    "train": ("--epochs", "1", "--steps-per-epoch", "5", "--batch", "2", "--learning-rate", "0.01"),
+    "export": ("--ship-anyway",),
+}
+
+
+def test_commands_of_the_readme_run(tmp_path, monkeypatch):
+    """The five commands for one's own data, word for word, on a small dataset and with a small network."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
+    write_msd(tmp_path / "DATASET", cases=5)
+    shutil.copy(sorted((tmp_path / "DATASET" / "imagesTr").iterdir())[0], "scan.nii.gz")
+    lines = list(_command_lines(PAGES["README.md"]))[:5]
+    assert [words[1] for words in lines] == ["plan", "train", "evaluate", "export", "predict"]
+    for program, command, *words in lines:
+        main = zoo_main if program == "zoo" else edge_main
+        assert main([command, *words, *SHORTENED.get(command, ())]) == 0
+        if command == "plan":
+            content = json.loads(Path("plan.json").read_text(encoding="utf-8"))
+            content["network"]["options"] |= {"width": 2}
+            Path("plan.json").write_text(json.dumps(content), encoding="utf-8")
+    assert imaging.read_labels("segmentation.nii.gz").shape == imaging.read("scan.nii.gz").shape
