@@ -51,7 +51,7 @@ def find_cases(
         InputError: if a folder holds no scan, a channel is missing, or the output cannot be written.
         UsageError: if two outputs would have the same name, or an output is one of the inputs.
     """
-    found = []
+    found: list = []
     for given in scans if series is None else [_with_series(given, series) for given in scans]:
         if is_series(given, rank):
             found.append(((Path(given),), _series_output(given)))

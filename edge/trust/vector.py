@@ -115,7 +115,7 @@ def draw_scan(manifest: Manifest, seed: int = 0, voxels: int = _VOXELS) -> Scan:
     scan = Scan(drawn, np.diag([*spacing, 1.0]))
     if recipe.orientation is None:
         return scan
-    first, second, third = recipe.orientation
+    first, second, third = tuple(recipe.orientation)
     scan = reorient(scan, second + _OPPOSITE[first] + third)
     return Scan(np.ascontiguousarray(scan.voxels), scan.affine)
 
