@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.shipped import locate, names
+from edge.trust.fingerprint import Fingerprint
 from imaging.cleaning import Postprocessing
 from imaging.cleaning import check as check_postprocessing
 from imaging.labels import Label, Region
@@ -18,8 +19,8 @@ from medseg.errors import InputError
 from medseg.limits import check_bytes
 from medseg.untrusted import inside, open_regular, shown
 
-# 1: the first. 2: "form", "files" and "needs".
-SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0"), "export it again")
+# 1: the first. 2: "form", "files" and "needs". 3: "training".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0"), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
@@ -80,6 +81,8 @@ class Manifest:
         regions: structures that may overlap, in the order in which a segmentation writes them: the output then has a
             logit for each, and a region is where its is above 0 (``imaging.regions``). None of disjoint classes.
         postprocessing: how each segmentation is cleaned up; what cross-validation adopted.
+        training: what scans like those of the training look like (``edge.trust.fingerprint``); None where that is not
+            known.
         schema: number of the format, see ``medseg.schema``.
         needs: the oldest version of medseg-zoo that reads the file.
     """
@@ -104,6 +107,7 @@ class Manifest:
     files: tuple[str, ...] = ()
     regions: tuple[Region, ...] = ()
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
+    training: Fingerprint | None = None
     schema: int = SCHEMA.newest
     needs: str = SCHEMA.needs
 

@@ -4,7 +4,7 @@ import contextlib
 import os
 import sys
 import traceback
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 from edge.cases import DICOM, find_cases
 from edge.dicom.command import kinds_of, object_places, placed_labels, series_of, write_objects
@@ -108,6 +108,8 @@ def _segment(segmenter, case, places, options, bar, stop, dicom):
         "areas_mm2": segmentation.areas_mm2,
         "seconds": segmentation.seconds,
         "stages": segmentation.stages,
+        "flags": list(segmentation.flags),
+        "quality": asdict(segmentation.quality) if segmentation.quality else None,
     }
 
 
@@ -155,7 +157,7 @@ def _write_report(args, manifest, reports, cases, places, began):
         files: dict = {"inputs": [described(path) for path in case.scan if path.is_file()]}
         if "error" not in report:
             files["outputs"] = {kind: described(path) for kind, path in paths.items() if path.is_file()}
-        scans.append({"flags": [], **report, **files})
+        scans.append(report | files)
     options = {name: _plain(value) for name, value in vars(args).items() if name != "handler"}
     write_report(args.report, began, [facts], scans, options)
 
@@ -193,3 +195,10 @@ def print_reports(reports, manifest) -> None:
         beside = len(report.get("outputs", "x")) - 1
         more = f" with {beside} more beside it" if beside else ""
         print(f"{report['output']} written{more}, {report['seconds']:.2f} s")
+    for report in done:
+        about = f"{report['scan']}: " if named else ""
+        if report["quality"]:
+            dice, low, high = (report["quality"][name] for name in ("dice", "low", "high"))
+            print(f"{about}predicted mean Dice {dice:.2f} ({low:.2f} to {high:.2f})")
+        for flag in report["flags"]:
+            print(f"{about}check this result: {flag}")

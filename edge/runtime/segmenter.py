@@ -17,6 +17,8 @@ from edge.runtime.restored import Restored, restore
 from edge.runtime.runner import Runner, open_runner
 from edge.runtime.stream import Frame, StreamOptions, stream
 from edge.shipped import locate
+from edge.trust.fingerprint import Estimate, estimate, flags_of
+from edge.trust.observation import Answer, scan_features
 from edge.trust.signature import check_signature
 from imaging.cleaning import apply
 from imaging.io.files import read
@@ -43,6 +45,9 @@ class Segmentation:
             no known size.
         probabilities: float32 (*spatial, K) of the classes or regions, if they were asked for.
         uncertainty: "entropy" and "variance", each float32 (*spatial, 1), as far as they were asked for.
+        flags: why the result should not be believed unseen, a line each; empty where nothing speaks against it.
+        quality: the predicted mean Dice; None where the manifest does not say how to tell it.
+        features: what flags and quality are of (``edge.trust.observation``); empty where the manifest knows none.
     """
 
     labels: Scan
@@ -52,6 +57,9 @@ class Segmentation:
     areas_mm2: dict[str, float] = field(default_factory=dict)
     probabilities: Scan | None = None
     uncertainty: dict[str, Scan] = field(default_factory=dict)
+    flags: tuple[str, ...] = ()
+    quality: Estimate | None = None
+    features: dict[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -219,6 +227,9 @@ class Segmenter:
         patch_run = reuse_constant(timed)
         slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress)
         averaged = bool(options.mirror or self.others)
+        answer = None if manifest.training is None else Answer(manifest, averaged)
+        if answer is not None:
+            slabs = answer.watch(slabs)
         restored: Restored = restore(slabs, looked_at, grid, manifest, options.outputs, averaged)
         check_cancelled(cancel, manifest.name)
         classes = restored.classes
@@ -227,10 +238,14 @@ class Segmenter:
         labels = replace(grid, voxels=_values(classes, manifest.labels)[..., None])
         facts = labels, manifest.labels, manifest.regions
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
+        features = {} if answer is None else scan_features(grid, prepared) | answer.features(looked_at, box is None)
+        empty = not (classes != 0).any()
+        trusted = flags_of(features, manifest.training, empty), estimate(features, manifest.training), features
         ended = time.perf_counter()
         stages = {"prepare": ready - began, "network": spent["network"]}
         stages["restore"] = ended - ready - spent["network"]
-        return Segmentation(labels, volumes, ended - began, stages, areas, restored.probabilities, restored.uncertainty)
+        maps = restored.probabilities, restored.uncertainty
+        return Segmentation(labels, volumes, ended - began, stages, areas, *maps, *trusted)
 
 
 def _values(classes, labels):

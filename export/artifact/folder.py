@@ -243,6 +243,7 @@ def write_artifact(
             manifest,
             source=manifest.source | checked.facts,
             fidelity={} if fidelity is None else fidelity.to_dict(),
+            training=checked.training,
         )
         vector.write(temporary / vector.NAME, vector.make(edge.load(temporary)))
         record.write_text(temporary / bom.NAME, bom.artifact_bom(manifest.name, manifest.model, manifest.sha256))

@@ -9,6 +9,7 @@ import numpy as np
 
 import edge
 from edge.runtime.segmenter import Segmenter
+from edge.trust.fingerprint import Fingerprint
 from export.device import memory_advice as fitting
 from export.errors import FidelityError, UnjudgedError
 from export.quantize import calibration as calibrate
@@ -16,6 +17,7 @@ from export.source.source import Source, load_network
 from export.verify import sanity
 from export.verify.fidelity import Fidelity, compare
 from export.verify.gate import UNJUDGED, refusal
+from export.verify.training_scans import fingerprint
 from imaging.io.dicom.reference import is_there
 from imaging.regions import classes_of, written_classes
 
@@ -72,10 +74,12 @@ class Checked:
     Attributes:
         fidelity: on the validation cases; None where none were asked for.
         facts: entries of the manifest's ``source``.
+        training: fingerprint of the scans; None where there are too few.
     """
 
     fidelity: Fidelity | None = None
     facts: dict = field(default_factory=dict)
+    training: Fingerprint | None = None
 
 
 class Verifier:
@@ -114,7 +118,8 @@ class Verifier:
         facts = {}
         if patches or not self.rules.cases:
             facts["sanity"] = self._on_patches(artifact, patches, anyway).to_dict()
-        return Checked(self._on_cases(artifact, anyway) if self.rules.cases else None, facts)
+        fidelity = self._on_cases(artifact, anyway) if self.rules.cases else None
+        return Checked(fidelity, facts, fingerprint(artifact, self.source, self.rules.cases))
 
     def _on_patches(self, artifact, patches, anyway) -> sanity.Sanity:
         patches, scans = self._scans_or_noise(patches)

@@ -62,6 +62,7 @@ class RunSegmenter:
 
         from edge.measure import areas_mm2, volumes_ml
         from edge.runtime.segmenter import Segmentation
+        from edge.trust.fingerprint import flags_of
         from imaging.io.nifti import smallest
 
         began = time.perf_counter()
@@ -71,7 +72,8 @@ class RunSegmenter:
         seconds = time.perf_counter() - began
         facts = labels, self.manifest.labels, self.manifest.regions
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
-        return Segmentation(labels, volumes, seconds, {"segment": seconds}, areas)
+        flags = flags_of({}, None, not indices.any())
+        return Segmentation(labels, volumes, seconds, {"segment": seconds}, areas, flags=flags)
 
 
 def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
