@@ -28,7 +28,8 @@ def fingerprint(segmenter: Segmenter, source: Source, labelled: bool = True) -> 
     Args:
         segmenter: of the artifact.
         source: gives the cases.
-        labelled: compare with their labels too, to predict the quality.
+        labelled: read the held-back cases and compare with their labels, to predict the quality; else training cases
+            alone are read.
 
     Returns:
         The fingerprint, or None where fewer than ``edge.trust.fingerprint.MIN_CASES`` scans are at hand.
@@ -40,10 +41,11 @@ def fingerprint(segmenter: Segmenter, source: Source, labelled: bool = True) -> 
         tuple(case for case in cases if all(is_there(image) for image in case.images))
         for cases in (source.validation, source.training)
     )
+    held = held if labelled else ()
     cases = choose(held, CASES) if held else ()
     cases += choose(seen, CASES - len(cases)) if seen and len(cases) < CASES else ()
     features = [observing.predict(_read(case, source)).features for case in cases]
-    return make_fingerprint(features, _quality(observing, source, held) if labelled else None)
+    return make_fingerprint(features, _quality(observing, source, held))
 
 
 def altered(scan: Scan, seed: int = 0) -> list[Scan]:
