@@ -1,8 +1,26 @@
-"""The exact rewrite of a Keras segmentation network into 2D layers: depth folded into the batch axis, or batch 1."""
+"""The exact rewrite of a Keras segmentation network into 2D layers: depth folded into the batch axis, or batch 1.
 
-from export.rewrite.emission import Form, RewriteError
-from export.rewrite.fit import check_fit
-from export.rewrite.registry import rule
-from export.rewrite.walk import rewrite
+Names are loaded when first used: what a layout may be called is checked without Keras.
+"""
 
-__all__ = ["Form", "RewriteError", "check_fit", "rewrite", "rule"]
+import importlib
+
+_NAMES = {
+    "Form": "emission",
+    "RewriteError": "emission",
+    "check_fit": "fit",
+    "rewrite": "walk",
+    "rule": "registry",
+}
+
+__all__ = sorted(_NAMES)
+
+
+def __getattr__(name):
+    if name in _NAMES:
+        return getattr(importlib.import_module(f"export.rewrite.{_NAMES[name]}"), name)
+    raise AttributeError(f"module 'export.rewrite' has no attribute {name!r}")
+
+
+def __dir__():
+    return __all__
