@@ -240,12 +240,12 @@ class Segmenter:
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
         features = {} if answer is None else scan_features(grid, prepared) | answer.features(looked_at, box is None)
         empty = not (classes != 0).any()
-        trusted = flags_of(features, manifest.training, empty), estimate(features, manifest.training), features
+        flags, quality = flags_of(features, manifest.training, empty), estimate(features, manifest.training)
         ended = time.perf_counter()
         stages = {"prepare": ready - began, "network": spent["network"]}
         stages["restore"] = ended - ready - spent["network"]
         maps = restored.probabilities, restored.uncertainty
-        return Segmentation(labels, volumes, ended - began, stages, areas, *maps, *trusted)
+        return Segmentation(labels, volumes, ended - began, stages, areas, *maps, flags, quality, features)
 
 
 def _values(classes, labels):

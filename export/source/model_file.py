@@ -79,8 +79,6 @@ def open_model(
 
 
 def _adapted(model_file, recipe, patch):
-    from export.rewrite.heads import adapt  # not before the other mistakes are told: it imports Keras
-
     model = load_network(model_file)
     shape = model.inputs[0].shape[1:] if getattr(model, "inputs", None) else ()
     if len(shape) == recipe.rank + 1 and shape[0] == recipe.channels != shape[-1]:
@@ -88,6 +86,8 @@ def _adapted(model_file, recipe, patch):
             f"{model_file}: takes {tuple(shape)}, which has the channels first, expected channels last; build the same "
             "network with data_format='channels_last' and give it the weights: new.set_weights(old.get_weights())"
         )
+    from export.rewrite.heads import adapt  # not before a file that cannot be read is refused: it imports Keras
+
     return adapt(model, model_file, patch)
 
 
