@@ -23,7 +23,12 @@ _QUALITY = ("confidence", "entropy", "unsure")
 
 @dataclass(frozen=True)
 class Range:
-    """What is expected of a feature."""
+    """What is expected of a feature.
+
+    Attributes:
+        low: smallest expected value, in the feature's own unit.
+        high: largest expected value.
+    """
 
     low: float
     high: float
