@@ -30,14 +30,14 @@ def is_dicom_dataset(folder: Path) -> bool:
 
 def read_dicom_dataset(folder: Path, description: dict, choices: Choices) -> Listing:
     """List the series of a folder, whatever its sub-folders are called, with the labels that refer to them.
+
     A case is a series that a SEG or RTSTRUCT refers to. It is called after the folder that its slices lie in. Classes
     are told by the names of segments. The ``labels`` of a ``dataset.json`` give their values, and what these leave out
     is background. Without one the segments' numbers are the values where they are the same in all objects, else the
     names are numbered in alphabetical order.
 
-
-        Raises:
-            InputError: if a file is damaged, or no label refers to a series that is here.
+    Raises:
+        InputError: if a file is damaged, or no label refers to a series that is here.
     """
     problems, notes = [], []
     series = [each for each in find_series(folder) if not each.localizer]
