@@ -8,6 +8,7 @@ than 20 s for one file is a fault: the file is kept in the corpus folder and the
 """
 
 import argparse
+import contextlib
 import gzip
 import io
 import json
@@ -33,7 +34,7 @@ MAX_BYTES = 64 * 1024
 # Reader to the suffix of its files; what reads them is in ``reading``.
 READERS = {
     "nifti": ".nii", "gz": ".nii.gz", "png": ".png", "tiff": ".tif", "jpeg": ".jpg", "manifest": "manifest.json",
-    "plan": "plan.json", "dataset": "dataset.json", "h5": ".h5", "keras": ".keras", "npz": ".npz",
+    "plan": "plan.json", "dataset": "dataset.json", "dicom": ".dcm", "h5": ".h5", "keras": ".keras", "npz": ".npz",
 }  # fmt: skip
 
 
@@ -66,7 +67,7 @@ def fuzz(name, seconds, corpus) -> int:
     corpus.mkdir(parents=True, exist_ok=True)
     for number, seed in enumerate(seeds(name)):
         (corpus / f"seed-{number}").write_bytes(seed)
-    own = ["imaging", "edge", "zoo.legacy", "zoo.weights", "medseg", "train", "nibabel"]
+    own = ["imaging", "edge", "zoo.legacy", "zoo.weights", "medseg", "train", "nibabel", "pydicom"]
     with atheris.instrument_imports(include=own):
         read = reading(name)
     folder = Path(tempfile.mkdtemp(prefix="medseg-fuzz-"))
@@ -100,6 +101,8 @@ def reading(name):
         import imaging
 
         return imaging.read
+    if name == "dicom":
+        return read_dicom
     if name == "manifest":
         from edge.manifest import load_manifest
 
@@ -129,6 +132,21 @@ def reading(name):
         check_sizes(contents.config, 0)
 
     return read_model
+
+
+def read_dicom(path):
+    """A DICOM file as an image, else as labels."""
+    import imaging
+    from medseg.errors import InputError
+
+    try:
+        return imaging.read(path)
+    except InputError as error:
+        if "\n" in str(error) and "choose one by --series" not in str(error):
+            raise
+    with contextlib.suppress(InputError):
+        imaging.read_labels(path)
+    return None
 
 
 def alone(read):
@@ -165,6 +183,18 @@ def seeds(name) -> list[bytes]:
 
         whole = nibabel.Nifti1Image(np.arange(64, dtype=np.float32).reshape(4, 4, 4), np.eye(4)).to_bytes()
         return [whole] if name == "nifti" else [gzip.compress(whole, mtime=0)]
+    if name == "dicom":
+        from pydicom.data import get_testdata_file
+
+        names = (
+            "CT_small",
+            "MR_small_jp2klossless",
+            "MR_small_RLE",
+            "MR_small_jpeg_ls_lossless",
+            "rtstruct",
+            "SC_rgb_rle",
+        )
+        return [Path(get_testdata_file(f"{which}.dcm", download=False)).read_bytes() for which in names]
     if name in ("png", "tiff", "jpeg"):
         import cv2
 

@@ -11,6 +11,7 @@ from imaging.io.dicom.frames import Frame
 from medseg.errors import InputError
 
 _INVERTED = "MONOCHROME1"
+_JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
 
 def read_frames(frames, name):
@@ -59,6 +60,8 @@ def _in_one_line(name, dataset):
 def _no_decoder(syntax):
     pydicom = load_pydicom()
     try:
+        if syntax == _JPEG_EXTENDED:  # of 12 bits; what can be decoded of it has 8 and raises nothing
+            return True
         if not syntax.is_compressed:
             return False
         return not pydicom.pixels.get_decoder(syntax).is_available
