@@ -10,6 +10,7 @@ than 20 s for one file is a fault: the file is kept in the corpus folder and the
 import argparse
 import contextlib
 import gzip
+import importlib
 import io
 import json
 import os
@@ -102,7 +103,10 @@ def reading(name):
 
         return imaging.read
     if name == "dicom":
-        return read_dicom
+        importlib.import_module("pydicom.pixels")  # what is imported here is watched
+        from imaging.io import files
+
+        return lambda path: read_dicom(path, files)
     if name == "manifest":
         from edge.manifest import load_manifest
 
@@ -134,18 +138,17 @@ def reading(name):
     return read_model
 
 
-def read_dicom(path):
+def read_dicom(path, files):
     """A DICOM file as an image, else as labels."""
-    import imaging
     from medseg.errors import InputError
 
     try:
-        return imaging.read(path)
+        return files.read(path)
     except InputError as error:
         if "\n" in str(error) and "choose one by --series" not in str(error):
             raise
     with contextlib.suppress(InputError):
-        imaging.read_labels(path)
+        files.read_labels(path)
     return None
 
 
