@@ -170,7 +170,7 @@ def test_python_m_train_imports_no_framework_to_plan(tmp_path):
 def test_package_names_are_the_functions_even_after_their_modules_were_imported():
     import train.planning.split
 
-    assert train.split is sys.modules["train.split"].split
+    assert train.split is sys.modules["train.planning.split"].split
     assert callable(train.make_plan)
     assert callable(train.open_dataset)
     with pytest.raises(AttributeError):
