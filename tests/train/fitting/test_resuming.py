@@ -85,7 +85,7 @@ def test_a_folder_of_folds_says_how_it_is_resumed(run, tmp_path, capsys):
 
 def test_the_run_folder_remembers_the_dataset_wherever_it_was_started(dataset, cache, tmp_path, monkeypatch):
     plan = dataclasses.replace(make_plan(dataset, epochs=1, steps_per_epoch=1), network=Network("tiny"))
-    monkeypatch.setattr(importlib.import_module("train.fit"), "_train", lambda run, *_: run)
+    monkeypatch.setattr(importlib.import_module("train.fitting.fit"), "_train", lambda run, *_: run)
     monkeypatch.chdir(dataset.folder.parent)
     relative = dataclasses.replace(dataset, folder=type(dataset.folder)(dataset.folder.name))
     run = fit(plan, relative, tmp_path / "run", fold=None, cache=cache, verbose=False)
