@@ -19,7 +19,7 @@ from train.fitting.fit import check, fit, network, objective, optimizer
 from train.planning.plan import Network
 from zoo import losses
 
-fitting = importlib.import_module("train.fit")  # the module; train.fit is the function
+fitting = importlib.import_module("train.fitting.fit")  # the module; train.fit is the function
 
 
 def test_a_run_with_every_option_resumes_and_saves_the_plain_network(dataset, cache, tmp_path, monkeypatch):

@@ -18,7 +18,7 @@ from train.fitting.fit import check, fit, network
 from train.fitting.run import open_run
 from train.planning.planner import make_plan as plan_by_rules
 
-fitting = importlib.import_module("train.fit")  # the module; train.fit is the function
+fitting = importlib.import_module("train.fitting.fit")  # the module; train.fit is the function
 
 
 @pytest.fixture(scope="module")
