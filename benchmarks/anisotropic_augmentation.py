@@ -76,7 +76,7 @@ def train(args):
         planes = property(lambda self: tuple(itertools.combinations(range(len(self.patch)), 2)))
 
     if args.kind == "voxels":
-        pipeline = importlib.import_module("train.pipeline")
+        pipeline = importlib.import_module("train.input.pipeline")
         pipeline.grid_of = lambda plan: Cubes(plan.patch, (1.0,) * len(plan.patch))
     fold = int(args.folds)
     plan = load_plan(args.out / "plan.json")

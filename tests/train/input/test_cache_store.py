@@ -17,7 +17,7 @@ from train.cli import main
 from train.input import cache_store
 from train.input.cache import cache_cases
 
-HERE = Path(__file__).parent
+HERE = Path(__file__).parents[1]
 DAY_S = 86400
 
 # Prepares all cases of a dataset; "wait" keeps the process, and so what it uses, until its input ends.
