@@ -25,7 +25,7 @@ from zoo.legacy.errors import LoadError
 
 CONFIG, METADATA, WEIGHTS = "config.json", "metadata.json", "model.weights.h5"
 # Processor time of the other process once it has started; a network of a thousand layers takes a second.
-SECONDS, BYTES_A_SECOND = 4, 5 * 2**20
+SECONDS, BYTES_A_SECOND = 3, 5 * 2**20
 _CODE = "import sys; from zoo.legacy.reading import main; main(sys.argv[1])"
 
 
