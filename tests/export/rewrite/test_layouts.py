@@ -139,7 +139,7 @@ def test_an_artifact_for_an_npu_says_its_form_and_runs_on_the_device(run_folder,
     said = []
     (folder,) = export_run(
         run_folder, ["tflite-int8"], tmp_path / "out", verify=False, target="ethos-u55", max_arena=2**20,
-        calibration="minmax", tell=said.append,
+        calibration="minmax", tell=said.append, ship_anyway=True,
     )  # fmt: skip
     manifest = edge.load_manifest(folder)
     assert (manifest.form, manifest.folded) == ("channels", False)
