@@ -182,7 +182,7 @@ def read_in_a_child(path, limit=None):
 
 BOMBS = {
     "announces little": (header((8, 8, 8)), ["more than the 864 bytes"]),
-    "announces all": (header((1024, 1024, 2000)), ["its voxels would take 8000.00 MB", "MEDSEG_MAX_BYTES"]),
+    "announces all": (header((1024, 1024, 2000)), ["its voxels would take 7.81 GB", "MEDSEG_MAX_BYTES"]),
     "announces more than it holds": (header((8, 8, 8), vox_offset=2**26), ["truncated or damaged"]),
     "is no image": (None, ["is not a NIfTI file"]),
 }

@@ -20,6 +20,8 @@ def test_sizes_that_are_none(text):
         parse_size(text)
 
 
-@pytest.mark.parametrize(("size", "text"), [(1000, "1 KB"), (262144, "256 KB"), (1572864, "1.50 MB")])
+@pytest.mark.parametrize(
+    ("size", "text"), [(1000, "1 KB"), (262144, "256 KB"), (1572864, "1.50 MB"), (5 * 2**29, "2.50 GB")]
+)
 def test_sizes_for_people(size, text):
     assert spell_size(size) == text

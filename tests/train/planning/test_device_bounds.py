@@ -193,7 +193,7 @@ def test_measured_on_this_machine(tmp_path, capsys):
     words = ["plan", str(folder), "-o", str(out), "--folds", "3", "--model", "tiny_wide"]
     assert front_door([*words, "--max-arena", "128KB", "--max-ram", "2GB", "--target-ms", "60000"]) == 0
     told = capsys.readouterr()
-    assert "at most 128 KB of activations and at most 2048.00 MB of memory and at most 60000 ms a patch" in told.out
+    assert "at most 128 KB of activations and at most 2.00 GB of memory and at most 60000 ms a patch" in told.out
     assert "network 'tiny_wide' of width 12, patch" in told.err
     plan = record.load(out, Plan)
     assert plan.bounds == {"max_arena": 2**17, "max_ram": 2**31, "target_ms": 60000.0}
