@@ -97,16 +97,16 @@ def table(name, run, artifacts, patient=None) -> str:
         + " | ".join(f"{mean[label]['dice']:.4f}" for label in labels)
         + " |" * (5 + bool(patient)),
     ]
-    for form, manifest in manifests.items():
+    for format, manifest in manifests.items():
         fidelity = manifest["fidelity"]
-        size = (artifacts / form / manifest["model"]).stat().st_size
+        size = (artifacts / format / manifest["model"]).stat().st_size
         dice = " | ".join(f"{fidelity['labels'][label]['dice_artifact']:.4f}" for label in labels)
         worst = f"{max(f['worst_drop'] for f in fidelity['labels'].values()):.4f}"
         if patient:
-            report = json.loads((artifacts / form / "report.json").read_text(encoding="utf-8"))
+            report = json.loads((artifacts / format / "report.json").read_text(encoding="utf-8"))
             worst += f" | {patient_drop(report, patient):.4f}"
         lines.append(
-            f"| {form} | {dice} | {worst} | {size / 1e6:.2f} | {size / float_size:.0%} | {fidelity['verdict']} |"
+            f"| {format} | {dice} | {worst} | {size / 1e6:.2f} | {size / float_size:.0%} | {fidelity['verdict']} |"
         )
     return "\n".join(lines)
 

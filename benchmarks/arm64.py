@@ -65,9 +65,9 @@ class Agreement:
     largest_difference: int
 
 
-def runtimes(form: str) -> list[Runtime]:
+def runtimes(format: str) -> list[Runtime]:
     """The runtimes for a format's model file."""
-    if form.startswith("onnx"):
+    if format.startswith("onnx"):
         return [Runtime("onnxruntime", f"onnxruntime=={metadata.version('onnxruntime')}")]
     litert = Runtime("ai_edge_litert", f"ai-edge-litert=={metadata.version('ai-edge-litert')}")
     return [litert, Runtime("tflite_runtime", "tflite-runtime==2.14.0", same=False)]
@@ -282,8 +282,8 @@ def main() -> int:
           f"onnxruntime {metadata.version('onnxruntime')}\n")  # fmt: skip
     print("| artifact | emulated | voxels | labels that differ | output values | that differ | largest difference |")
     print("|---|---|---:|---:|---:|---:|---:|")
-    for form, row in rows:
-        print(f"| {form} | {row.runtime} | {row.voxels} | {row.labels_differ} | {row.values} | {row.values_differ} "
+    for format, row in rows:
+        print(f"| {format} | {row.runtime} | {row.voxels} | {row.labels_differ} | {row.values} | {row.values_differ} "
               f"| {row.largest_difference:g} |")  # fmt: skip
     return int(any(row.labels_differ and row.same_version for _, row in rows))
 

@@ -62,6 +62,7 @@ def main():
     from edge.manifest import load_manifest
     from export.bench import report
     from export.bench.compare import compare
+    from export.bench.contest import Rounds
 
     folders = [args.artifacts / name for name in ARTIFACTS if (args.artifacts / name).is_dir()]
     if args.plot is not None:
@@ -72,9 +73,7 @@ def main():
         named=COMPILED if args.compile else (),
         model=args.model,
         pythons=args.python,
-        threads=(args.threads,),
-        rounds=args.rounds,
-        warmup=2,
+        rounds=Rounds((args.threads,), args.rounds, 2),
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
     if args.plot is not None:

@@ -3,8 +3,8 @@
     python benchmarks/rewrite_forms.py
     python benchmarks/without_amx.py python benchmarks/rewrite_forms.py --size 32
 
-Forms, as export.rewrite.Form has them: slice by slice; slices of depth, and columns where zeros of a kernel need not be
-stored, side by side in the channels for a matrix product of so many input and output channels; slice by slice with
+Forms, as export.rewrite.Layout has them: slice by slice; slices of depth, and columns where zeros of a kernel need not
+be stored, side by side in the channels for a matrix product of so many input and output channels; slice by slice with
 transposed convolutions kept (as for NPUs). Rows are chains of layers as networks have them, so that what a form saves
 or costs the next layer is in its time; the first axis of the volume is the one that is folded, and the last rows fold
 another one of a volume of unequal axes.
@@ -27,15 +27,15 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 def forms():
     """The forms by name."""
-    from export.rewrite import Form
+    from export.rewrite import Layout
     from export.rewrite.blocks.choice import Unit
 
     return {
-        "slices": Form(subpixel=True),
-        "8 × 16": Form(subpixel=True, unit=Unit(8, 16)),
-        "64 × 32": Form(subpixel=True, unit=Unit(64, 32, True)),
-        "64 × 64": Form(subpixel=True, unit=Unit(64, 64, True)),
-        "transposed": Form(),
+        "slices": Layout(subpixel=True),
+        "8 × 16": Layout(subpixel=True, unit=Unit(8, 16)),
+        "64 × 32": Layout(subpixel=True, unit=Unit(64, 32, True)),
+        "64 × 64": Layout(subpixel=True, unit=Unit(64, 64, True)),
+        "transposed": Layout(),
     }
 
 

@@ -49,7 +49,7 @@ def _heading(dataset, rows):
 
 def _line(name, row):
     trained, timed = row["train"], row.get("time", {})
-    light, onnx = (row.get("export", {}).get(form, {}) for form in INT8)
+    light, onnx = (row.get("export", {}).get(format, {}) for format in INT8)
     size = f"{light['size'] / 1e6:.2f}" if "size" in light else "–"
     share = f"{light['int8_share']:.1%}" if "size" in light else "–"
     cells = (
@@ -57,7 +57,7 @@ def _line(name, row):
         f"{trained['parameters']:,}",
         f"{trained['macs'] / 1e9:.2f}",
         f"{_mean(trained['dice']):.4f}",
-        *(f"{timed[form]:.1f}" if form in timed else "–" for form in FORMATS[:2]),
+        *(f"{timed[format]:.1f}" if format in timed else "–" for format in FORMATS[:2]),
         size,
         share,
         _verdict(light),
@@ -73,17 +73,17 @@ def _verdict(found):
 
 def _notes(name, row):
     """What an entry without int8 can do instead, and why a format was refused."""
-    refused = {form: found["refused"] for form, found in row.get("export", {}).items() if "refused" in found}
+    refused = {format: found["refused"] for format, found in row.get("export", {}).items() if "refused" in found}
     if not refused:
         return []
     timed = row.get("time", {})
     able = [
-        f"{form} {found['verdict']}, {found['size'] / 1e6:.2f} MB"
-        + (f", {timed[form]:.1f} ms" if form in timed else "")
-        for form, found in row["export"].items()
+        f"{format} {found['verdict']}, {found['size'] / 1e6:.2f} MB"
+        + (f", {timed[format]:.1f} ms" if format in timed else "")
+        for format, found in row["export"].items()
         if "size" in found
     ]
-    why = "; ".join(f"{form} refused: {_short(reason)}" for form, reason in refused.items())
+    why = "; ".join(f"{format} refused: {_short(reason)}" for format, reason in refused.items())
     return [f"- {name}: {'; '.join(able)}; {why}"]
 
 

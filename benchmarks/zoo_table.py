@@ -155,20 +155,22 @@ def export_entry(name, args) -> None:
 
     found = {} if args.again else row.get("export", {})
     formats = FORMATS if zoo.info(name).edge == "int8" else (*FORMATS, *FLOATING)
-    for form in formats:
-        if form not in found:
-            found[form] = export(args.runs / name / "run", form, args.runs / name / "artifacts", row["train"]["cases"])
+    for format in formats:
+        if format not in found:
+            found[format] = export(
+                args.runs / name / "run", format, args.runs / name / "artifacts", row["train"]["cases"]
+            )
             row["export"] = found
             row.pop("time", None)
             write_row(args, name, row)
 
 
-def export(run, form, out, cases=None) -> dict:
+def export(run, format, out, cases=None) -> dict:
     """One artifact of a run, whatever it loses, and what its manifest says; or {"refused": reason}.
 
     Args:
         run: a finished run folder.
-        form: name of the format.
+        format: name of the format.
         out: folder of artifact folders.
         cases: held-back cases that it is compared with its network on, the first so many.
     """
@@ -180,7 +182,7 @@ def export(run, form, out, cases=None) -> dict:
     source = open_source(run)
     source = dataclasses.replace(source, validation=source.validation[:cases])
     try:
-        (folder,) = export_run(source, [form], out, ship_anyway=True, tell=lambda line: print(line, file=sys.stderr))
+        (folder,) = export_run(source, [format], out, ship_anyway=True, tell=lambda line: print(line, file=sys.stderr))
     except InputError as error:
         return {"refused": str(error)}
     manifest = load_manifest(folder)
@@ -201,12 +203,12 @@ def time_entry(name, args) -> None:
     import edge
 
     row = read_row(args, name)
-    forms = [form for form, found in row.get("export", {}).items() if "refused" not in found]
-    if not forms or (not args.again and "time" in row):
+    formats = [format for format, found in row.get("export", {}).items() if "refused" not in found]
+    if not formats or (not args.again and "time" in row):
         return
-    folders = [args.runs / name / "artifacts" / form for form in forms]
+    folders = [args.runs / name / "artifacts" / format for format in formats]
     timings = edge.compare(folders, threads=args.threads, rounds=args.rounds, warmup=3)
-    row["time"] = {form: timing.median_ms for form, timing in zip(forms, timings, strict=True)}
+    row["time"] = {format: timing.median_ms for format, timing in zip(formats, timings, strict=True)}
     row["threads"], row["rounds"] = args.threads, args.rounds
     write_row(args, name, row)
 

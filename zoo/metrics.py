@@ -21,9 +21,8 @@ class ClassMetric(keras.metrics.Metric):
         activation: "softmax" (the largest logit or probability is the prediction), or "sigmoid" (every logit above 0
             is one). By default a softmax, with ``regions`` a sigmoid.
         regions: for each sigmoid channel the class indices that it covers, as in ``zoo.losses``.
-        name: of the metric.
-        dtype: as in Keras.
         ignore_label: former name of ``ignore_class``.
+        options: name and dtype of ``keras.metrics.Metric``.
 
     A class that is neither in the labels nor in the predictions scores 1: there was nothing to find and nothing found.
     A class index that has no class is an error, in a compiled graph a score of NaN.
@@ -38,11 +37,10 @@ class ClassMetric(keras.metrics.Metric):
         ignore_empty: bool = False,
         activation: str | None = None,
         regions=None,
-        name: str | None = None,
-        dtype=None,
         ignore_label: int | None = None,
+        **options,
     ):
-        super().__init__(name=name, dtype=dtype)
+        super().__init__(**options)
         self.ignore_class = renamed(self.name, "ignore_label", "ignore_class", ignore_label, ignore_class)
         self.reading = read_options(self.name, activation, self.ignore_class, regions)
         least = 2 if self.reading.activation == "softmax" else 1

@@ -6,7 +6,7 @@ import importlib
 import inspect
 import json
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -187,12 +187,11 @@ def register(
     builder: str | Callable,
     *,
     rank: int,
-    tags=(),
-    summary: str = "",
-    paper: str = "",
-    edge: str = "float",
     options: Mapping | None = None,
     replace: bool = False,
+    edge: str = "float",
+    tags: Sequence[str] = (),
+    **described: str,
 ) -> Entry:
     """Add a builder of your own to the registry.
 
@@ -205,12 +204,11 @@ def register(
         builder: ``builder(input_shape, classes=..., name=..., **options) -> keras.Model`` giving logits, or
             "module:function" to be imported when first used.
         rank: spatial axes, 2 or 3.
-        tags: for ``zoo.list_models(tag=...)``; "2d" or "3d" is added.
-        summary: one line for people.
-        paper: citation.
-        edge: "int8", "partial" or "float", see ``Info``.
         options: values for options of the builder.
-        replace: accept that an entry of that name is replaced.
+        replace: an entry of that name, where there is one.
+        edge: "int8", "partial" or "float", see ``Info``.
+        tags: for ``zoo.list_models(tag=...)``; "2d" or "3d" is added.
+        described: ``summary``, one line for people, and ``paper``, its citation.
 
     Returns:
         The new entry.
@@ -229,11 +227,15 @@ def register(
     if name in _entries and not replace:
         raise ZooError(f"model {name!r} is registered already; choose another name or pass replace=True")
     if rank not in (2, 3):
-        raise ZooError(f"model {name!r}: rank {rank!r}; 2 and 3 are accepted")
+        raise ZooError(f"model {name!r}: rank {rank!r}; expected 2 or 3")
     if edge not in ("int8", "partial", "float"):
         raise unknown("edge readiness", edge, ("int8", "partial", "float"))
+    strange = [key for key in described if key not in ("summary", "paper")]
+    if strange:
+        raise unknown("argument of zoo.register", strange[0], ("summary", "paper"))
     tags = tuple(dict.fromkeys([f"{rank}d", *tags]))
-    _entries[name] = Entry(name, builder, rank, tags, summary, paper, edge, dict(options or {}), shipped=False)
+    text = {"summary": "", "paper": "", **described}
+    _entries[name] = Entry(name, builder, rank, tags, edge=edge, options=dict(options or {}), shipped=False, **text)
     return _entries[name]
 
 

@@ -128,7 +128,7 @@ def _regions(manifest) -> list[str]:
 
 
 def _form(manifest) -> list[str]:
-    return [f"- Form: {FOLDS[manifest.form]}"] if manifest.form else []
+    return [f"- Layout: {FOLDS[manifest.form]}"] if manifest.form else []
 
 
 def _memory(source) -> list[str]:

@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.manifest import load_manifest
 from export.bench import network, peers
-from export.bench.contest import Contest, contest
+from export.bench.contest import Contest, Rounds, contest
 from export.bench.process import PEERS as FOLDER
 from export.bench.process import Contestant
 from medseg.errors import InputError, UsageError
@@ -21,9 +21,7 @@ def compare(
     named: Sequence[str] = (),
     model=None,
     pythons: Sequence[str] = (),
-    threads: Sequence[int] = (2,),
-    rounds: int = 20,
-    warmup: int = 3,
+    rounds: Rounds | None = None,
     progress=None,
     tell=None,
 ) -> Contest:
@@ -35,9 +33,7 @@ def compare(
         named: peers that must run.
         model: what peers are made from: a run folder, a saved Keras network, or a Keras model.
         pythons: further interpreters to look for peers in.
-        threads: numbers of processor threads, one contest each.
-        rounds: turns of each, three runs long.
-        warmup: turns before those.
+        rounds: how often, and with how many threads; see ``Rounds`` for what is usual.
         progress: called after each round with the number of rounds done and of all.
         tell: takes a line on what is being prepared.
 
@@ -49,6 +45,7 @@ def compare(
         InputError: if an artifact cannot be used, artifacts differ in patch or channels, a named peer is not installed,
             or nobody could run.
     """
+    rounds = rounds or Rounds()
     chosen = peers.choose(named, every)
     if chosen and model is None:
         raise UsageError("peers: need --model, the run folder or saved Keras network that the artifacts are of")
@@ -78,9 +75,9 @@ def compare(
         result = contest(
             running,
             folder,
-            threads=threads,
-            rounds=rounds,
-            warmup=warmup,
+            threads=rounds.threads,
+            rounds=rounds.rounds,
+            warmup=rounds.warmup,
             reference=reference,
             progress=progress,
             tell=tell,

@@ -53,6 +53,21 @@ class Result:
 
 
 @dataclass(frozen=True)
+class Rounds:
+    """How often everybody runs.
+
+    Attributes:
+        threads: numbers of processor threads, one contest each.
+        rounds: turns of each, three runs long.
+        warmup: turns before those.
+    """
+
+    threads: Sequence[int] = (2,)
+    rounds: int = 20
+    warmup: int = 3
+
+
+@dataclass(frozen=True)
 class Contest:
     """What came out.
 

@@ -40,6 +40,7 @@ def run_bench(args) -> int:
 
     from export.bench import report
     from export.bench.compare import compare
+    from export.bench.contest import Rounds
     from export.bench.peers import choose
     from medseg.atomic import check_writable
     from medseg.command import emit_json
@@ -62,9 +63,7 @@ def run_bench(args) -> int:
         named=args.peer,
         model=args.model,
         pythons=args.python,
-        threads=args.threads,
-        rounds=args.rounds,
-        warmup=args.warmup,
+        rounds=Rounds(args.threads, args.rounds, args.warmup),
         progress=bar,
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )

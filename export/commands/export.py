@@ -1,6 +1,6 @@
 """``zoo export``: from a run folder to verified artifact folders."""
 
-import functools
+import dataclasses
 from pathlib import Path
 
 from medseg.command import next_command
@@ -96,10 +96,12 @@ def add_export(subparsers) -> None:
     parser.add_argument("--target", metavar="NPU", help="compile the int8 TFLite file for ethos-u55, -u65 or -u85 too")
     parser.add_argument("--allow-cpu", action="store_true", help="with --target: accept operators the NPU lacks")
     parser.add_argument(
+        "--layout",
         "--form",
         metavar="NAME",
-        help="of a 3D network: batch (processors), or with batch 1 height (GPU and vendor delegates, Edge TPU) or "
-        "channels (NPUs of little memory); default: what is best for --target, else batch",
+        help="how a 3D network's patches lie in its tensors: batch (processors), or with batch 1 height (GPU and "
+        "vendor delegates, Edge TPU) or channels (NPUs of little memory); default: what is best for --target, else "
+        "batch; --form is its former name",
     )
     parser.add_argument("--opset", type=int, metavar="N", help="of ONNX files: 13 to 18 (default: 17)")
     parser.add_argument(
@@ -135,43 +137,38 @@ def run_export(args) -> int:
 
     from edge.trust.signature import read_private_key, sign
     from export.artifact.place import check_places
-    from export.conversion.onnx_options import check_options
-    from export.device import ethos
-    from export.device.arena import check_formats
-    from export.device.processor import check_processor
     from export.device.quickest import expand, export_quickest
-    from export.formats import find_format
-    from export.quantize.quantization import check_weights
-    from export.quantize.ranges import check_method
-    from export.rewrite.layouts import check_form
+    from export.options import export_options
     from export.source.source import int8_warning
     from export.verify.fine_tuning import check_finetune, export_finetuned
-    from export.verify.retries import check_allowed
     from medseg.byte_sizes import parse_size
     from zoo.user_code import run_code
 
     args.format, best = expand(args.format)
-    for name in args.format:
-        find_format(name)
-    check_method(args.calibration)
-    check_form(args.form)
-    check_processor(args.processor)
-    check_allowed(args.format, args.allow_float, args.equalise)
-    check_options(args.format, args.opset, args.dynamic)
-    check_weights(args.weights, args.format)
+    options = export_options(
+        args.format,
+        patch=args.patch,
+        max_drop=args.max_drop,
+        verify=not args.no_verify,
+        ship_anyway=args.ship_anyway,
+        threads=args.threads,
+        max_arena=None if args.max_arena is None else parse_size(args.max_arena),
+        target=args.target,
+        allow_cpu=args.allow_cpu,
+        layout=args.layout,
+        calibration=args.calibration,
+        allow_float=args.allow_float,
+        equalise=args.equalise or None,
+        weights=args.weights,
+        processor=args.processor,
+        opset=args.opset,
+        dynamic=args.dynamic,
+    )
     for name in ("allow_float", "finetune"):
         if getattr(args, name) and args.no_verify:
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: is used where verification fails; leave out --no-verify")
-    max_arena = None
-    if args.max_arena is not None:
-        max_arena = parse_size(args.max_arena)
-        check_formats(args.format)
-    if args.target is not None:
-        ethos.find_target(args.target)
-        ethos.check_formats(args.format)
-        ethos.require_vela()
-    elif args.allow_cpu:
+    if args.allow_cpu and args.target is None:
         raise UsageError("--allow-cpu: goes with --target")
     if args.threads < 1:
         raise UsageError(f"--threads {args.threads}: expected at least 1")
@@ -198,32 +195,21 @@ def run_export(args) -> int:
         print(declared, file=sys.stderr, flush=True)
 
     from edge.manifest import load_manifest
+    from export.artifact.folder import export_checked
     from medseg.command import emit_json
 
-    options = {
-        "patch": args.patch,
-        "max_drop": args.max_drop,
-        "verify": not args.no_verify,
-        "ship_anyway": args.ship_anyway,
-        "threads": args.threads,
-        "max_arena": max_arena,
-        "target": args.target,
-        "allow_cpu": args.allow_cpu,
-        "form": args.form,
-        "calibration": args.calibration,
-        "allow_float": args.allow_float,
-        "equalise": args.equalise or None,
-        "weights": args.weights,
-        "processor": args.processor,
-        "opset": args.opset,
-        "dynamic": args.dynamic,
-        "tell": lambda line: print(line, file=sys.stderr if args.json else sys.stdout, flush=True),
-    }
+    def tell(line):
+        print(line, file=sys.stderr if args.json else sys.stdout, flush=True)
+
     folders = []
     for source, out in sources:
-        export = functools.partial(export_finetuned, source, finetune=args.finetune, **options)
+
+        def export(formats, folder, source=source):
+            asked = dataclasses.replace(options, formats=tuple(formats))
+            return export_finetuned(export_checked, source, asked, folder, args.finetune, tell)
+
         if best:
-            folders += export_quickest(export, args.format, out, args.threads, options["tell"])
+            folders += export_quickest(export, args.format, out, args.threads, tell)
         else:
             folders += export(args.format, out)
     if args.sign is not None:

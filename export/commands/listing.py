@@ -39,10 +39,10 @@ def listed(run=None, out=None, measured: dict | None = None) -> list[dict]:
     shares = _shares(measured)
     found = {} if run is None and out is None else _artifacts(run, out)
     rows = []
-    for form in FORMATS.values():
-        row = {name: getattr(form, name) for name in ("name", "weights", "activations", "purpose")}
-        row["relative"] = shares.get(form.name)
-        row |= found.get(form.name) or _estimate(form.name, found, shares)
+    for kind in FORMATS.values():
+        row = {name: getattr(kind, name) for name in ("name", "weights", "activations", "purpose")}
+        row["relative"] = shares.get(kind.name)
+        row |= found.get(kind.name) or _estimate(kind.name, found, shares)
         rows.append(row)
     return rows
 

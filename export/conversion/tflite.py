@@ -13,12 +13,12 @@ from export.errors import PrecisionError
 from export.formats import Format
 
 
-def to_tflite(model, form: Format) -> bytes:
+def to_tflite(model, chosen: Format) -> bytes:
     """Convert a model of fixed shape; for integer activations see ``export.quantize.tflite_int8``.
 
     Args:
         model: Keras model with one input of fixed shape.
-        form: a TFLite format with float activations.
+        chosen: a TFLite format with float activations.
 
     Returns:
         The TFLite flatbuffer.
@@ -31,15 +31,15 @@ def to_tflite(model, form: Format) -> bytes:
 
     with quiet():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(model)])
-        if form.weights == "float16":
+        if chosen.weights == "float16":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
             converter.target_spec.supported_types = [tf.float16]
-        if form.weights == "int8":
+        if chosen.weights == "int8":
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         try:
             return converter.convert()
         except ConverterError as error:
-            raise PrecisionError(f"{form.name}: {failure(str(error))}") from None
+            raise PrecisionError(f"{chosen.name}: {failure(str(error))}") from None
 
 
 def failure(message: str) -> str:

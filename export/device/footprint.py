@@ -103,7 +103,7 @@ def _write(converted, patch, channels, classes, folder):
         labels=tuple(Label(f"class {value}", value) for value in range(classes)),
         channels=tuple(f"channel {number}" for number in range(channels)),
         folded=converted.folded,
-        form=converted.form,
+        form=converted.layout,
         input=converted.input,
         output=converted.output,
     )

@@ -203,7 +203,7 @@ def _convert(model, like: Converted, patch) -> Converted:
     noise = np.random.default_rng(0).normal(size=(*patch, channels)).astype(np.float32)
     return convert(
         model, like.format.name, patch, [noise], float_layers=len(like.float_layers), npu=like.npu,
-        form=like.form or None, processor=like.processor or None,
+        layout=like.layout or None, processor=like.processor or None,
     )  # fmt: skip
 
 

@@ -36,7 +36,7 @@ def this_processor() -> str:
 
 
 def matrix_unit(processor: str, runtime: str):
-    """What the runtime's int8 matrix product computes at once, see ``export.rewrite.Form``; None if that is narrow.
+    """What the runtime's int8 matrix product computes at once, see ``export.rewrite.Layout``; None if that is narrow.
 
     Args:
         processor: one of ``PROCESSORS``.

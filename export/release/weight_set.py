@@ -45,6 +45,23 @@ class About:
     limits: str
 
 
+@dataclass(frozen=True)
+class PackOptions:
+    """What may be chosen of a set of weights.
+
+    Attributes:
+        device_scores: artifact folders of the runs that give the scores.
+        commands: that made the run, its scores and its artifact, for the card.
+        kind: how weights are stored: "float16", or "int8" for kernels in int8.
+        max_drop: the largest drop in mean Dice of any class that storage may cost.
+    """
+
+    device_scores: Sequence = ()
+    commands: Sequence[str] = ()
+    kind: str = "float16"
+    max_drop: float = 0.001
+
+
 def pack(
     run,
     name: str,
@@ -53,11 +70,8 @@ def pack(
     scores: Sequence,
     out,
     *,
-    device_scores: Sequence = (),
-    commands: Sequence[str] = (),
-    kind: str = "float16",
-    max_drop: float = 0.001,
     tell: Callable[[str], None] = print,
+    **options,
 ) -> Path:
     """Write a set of weights: ``OUT/<entry>-<name>/`` with weights, card and artifact, whole or not at all.
 
@@ -68,11 +82,8 @@ def pack(
         artifact: folder of the run's artifact, as ``zoo export`` wrote and verified it.
         scores: run folders with ``metrics.json``, or folders of ``zoo train --fold all``, of the same plan.
         out: folder that takes the set's folder.
-        device_scores: artifact folders of those runs.
-        commands: that made the run, its scores and its artifact, for the card.
-        kind: how weights are stored: "float16", or "int8" for kernels in int8.
-        max_drop: the largest drop in mean Dice of any class by that storage that is accepted.
         tell: takes a line of progress.
+        options: attributes of ``PackOptions``: device_scores, commands, kind, max_drop.
 
     Returns:
         The set's folder.
@@ -84,6 +95,8 @@ def pack(
     import zoo
     from zoo import weights
 
+    options = PackOptions(**options)
+
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"name {name!r}: lower-case letters, digits and _ are accepted")
     source, plan = open_source(run), json.loads((Path(run) / "plan.json").read_text(encoding="utf-8"))
@@ -93,9 +106,9 @@ def pack(
     manifest = load_manifest(artifact)
     _check_artifact(artifact, manifest, source)
     scored = cross_validated(source, scores, training_settings(run))
-    on_device = cross_validated_artifacts(source, device_scores, scored) if device_scores else {}
+    on_device = cross_validated_artifacts(source, options.device_scores, scored) if options.device_scores else {}
     seen = source.provenance["fold"] is None
-    own = _pack_command(run, name, artifact, scores, device_scores, kind)
+    own = _pack_command(run, name, artifact, scores, options.device_scores, options.kind)
     card = weights.Card(
         entry=entry,
         name=name,
@@ -111,7 +124,7 @@ def pack(
         epochs=epochs(run),
         plan={key: plan[key] for key in ("recipe", "patch", "overlap", "labels", "training", "regions") if key in plan},
         versions=source.provenance["versions"],
-        commands=(*commands, own),
+        commands=(*options.commands, own),
     )
     _check_places(record.to_dict(card), "card")
     _check_places(record.to_dict(manifest), f"{artifact}/manifest.json")
@@ -122,19 +135,19 @@ def pack(
     temporary = Path(tempfile.mkdtemp(prefix=f".{card.folder}.", suffix=".tmp", dir=out))
     try:
         trained = load_network(source.model_file)
-        weights.write_set(temporary, trained, card, kind)
+        weights.write_set(temporary, trained, card, options.kind)
         stored = zoo.get(entry, weights=temporary)
-        tell(f"{card.folder}: {kind} compared with float32 on {len(_labelled(source))} cases")
+        tell(f"{card.folder}: {options.kind} compared with float32 on {len(_labelled(source))} cases")
         fidelity = _compare(trained, stored, manifest, source)
         _check_network(artifact, manifest, fidelity)
-        if fidelity.drop > max_drop:
+        if fidelity.drop > options.max_drop:
             raise InputError(
-                f"{run}: stored as {kind} its mean Dice drops by {fidelity.drop:.4f}, accepted is {max_drop:g}; "
-                "store it as float16"
+                f"{run}: stored as {options.kind} its mean Dice drops by {fidelity.drop:.4f}, "
+                f"expected at most {options.max_drop:g}; store it as float16"
             )
         card = dataclasses.replace(
             card,
-            storage=_storage(kind, seen, fidelity),
+            storage=_storage(options.kind, seen, fidelity),
             parameters=trained.count_params(),
             bytes=(temporary / weights.WEIGHTS).stat().st_size,
         )

@@ -6,7 +6,7 @@ Names are loaded when first used: what a layout may be called is checked without
 import importlib
 
 _NAMES = {
-    "Form": "emission",
+    "Layout": "emission",
     "RewriteError": "emission",
     "check_fit": "fit",
     "rewrite": "walk",

@@ -7,7 +7,8 @@ import keras
 from keras import tree
 
 from export.rewrite import naming
-from export.rewrite.blocks import choice, layout
+from export.rewrite.blocks import choice
+from export.rewrite.blocks.layout import Blocks
 from export.rewrite.inline import inlined
 from medseg.errors import InputError
 
@@ -17,8 +18,8 @@ class RewriteError(InputError):
 
 
 @dataclass(frozen=True)
-class Form:
-    """Which of several exact forms the rules emit.
+class Layout:
+    """Which of several exact layouts the rules emit.
 
     Attributes:
         subpixel: a transposed convolution becomes a convolution and a depth-to-space step, for runtimes whose
@@ -39,7 +40,7 @@ class Walk:
     """What one rewrite gathers on its way through a network.
 
     Attributes:
-        form: the form asked for.
+        layout: the layout asked for.
         emit: emits a functional model: (model, inputs, walk, path) to its outputs.
         shared: emitted layers by source layer, so that a shared layer is emitted once.
         names: taken by emitted layers and operations.
@@ -48,7 +49,7 @@ class Walk:
         budget: which convolutions make several voxels at once; None where none does.
     """
 
-    form: Form
+    layout: Layout
     emit: Callable
     shared: dict = field(default_factory=dict)
     names: set = field(default_factory=set)
@@ -67,7 +68,7 @@ class Emission:
     """What a rule may know beside its layer and inputs.
 
     Attributes:
-        form: the form asked for.
+        layout: the layout asked for.
         rank: largest rank of the layer's inputs in the source network (5 for a 3D feature map).
         batch_norm: the batch normalisation to fold into this layer, or None.
         walk: the rewrite that is going on.
@@ -76,7 +77,7 @@ class Emission:
         path: name of the layer, the nested models that it is in before it.
     """
 
-    form: Form
+    layout: Layout
     rank: int
     batch_norm: keras.Layer | None = None
     walk: Walk | None = None
@@ -91,7 +92,7 @@ class Emission:
             self.walk.shared[key] = make()
         return self.walk.shared[key]
 
-    def blocks(self, tensor) -> layout.Blocks | None:
+    def blocks(self, tensor) -> Blocks | None:
         """A feature map with several slices side by side in the channels, if it is to be had so."""
         return self.walk.blocks.get(id(tensor), (None, None))[1]
 

@@ -1,4 +1,4 @@
-"""The forms that a 3D network can be rewritten into, and how to name one."""
+"""The layouts that a 3D network can be rewritten into, and how to name one."""
 
 from export.errors import FormatError
 
@@ -9,11 +9,11 @@ FOLDS = {
 }
 
 
-def check_form(name: str | None) -> None:
-    """Require the name of a form, or none.
+def check_layout(name: str | None) -> None:
+    """Require the name of a layout, or none.
 
     Raises:
         FormatError: for another.
     """
     if name is not None and name not in FOLDS:
-        raise FormatError(f"form {name!r} is unknown: accepted are {', '.join(FOLDS)}")
+        raise FormatError(f"layout {name!r} is unknown: expected one of {', '.join(FOLDS)}")

@@ -19,7 +19,7 @@ def rule(*layer_types: type, folds_batch_norm: bool = False, pointwise: bool = F
     Args:
         layer_types: Keras layer or operation classes.
         folds_batch_norm: the rule multiplies ``emission.batch_norm`` into the layer's weights.
-        pointwise: the rule treats all voxels alike, so that it serves the forms of batch 1 too, where a feature map
+        pointwise: the rule treats all voxels alike, so that it serves the layouts of batch 1 too, where a feature map
             arrives as (1, depth × height, width, channels).
 
     Example:
@@ -41,7 +41,7 @@ def rule(*layer_types: type, folds_batch_norm: bool = False, pointwise: bool = F
 
 
 def volume_rule(*layer_types: type, folds_batch_norm: bool = False) -> Callable:
-    """Register a rule for 3D feature maps in the forms of batch 1, which take and return ``batch1.volume.Volume``s.
+    """Register a rule for 3D feature maps in the layouts of batch 1, which take and return ``batch1.volume.Volume``s.
 
     Arguments as for ``rule``.
     """

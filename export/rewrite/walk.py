@@ -10,24 +10,24 @@ from export.rewrite.batch1 import volume
 from export.rewrite.batch1.rules import rule_for
 from export.rewrite.blocks import choice
 from export.rewrite.blocks.registry import on_blocks
-from export.rewrite.emission import Emission, Form, RewriteError, Walk, filled, keep, whole
+from export.rewrite.emission import Emission, Layout, RewriteError, Walk, filled, keep, whole
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, placeholders
 from export.rewrite.nested import graph, is_graph
 from export.rewrite.rules.builtin import find_rule
 
 
-def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) -> keras.Model:
+def rewrite(model: keras.Model, patch: Sequence[int], layout: Layout | None = None) -> keras.Model:
     """Rewrite a Keras model for inference on one patch; equal to it up to float rounding.
 
     Args:
         model: functional or sequential model with one input (batch, *spatial, channels), two or three spatial axes.
         patch: spatial size of the patch, voxels.
-        form: which exact form to emit; default ``Form()``.
+        layout: which exact layout to emit; default ``Layout()``.
 
     Returns:
         A model with only 2D layers. A 3D network takes (depth, height, width, channels) and returns feature maps of
-        that layout, or as ``batch1.volume.layout`` says of the form; a 2D network takes (1, height, width, channels).
+        that layout, or as ``batch1.volume.layout`` says; a 2D network takes (1, height, width, channels).
 
     Raises:
         RewriteError: if the model is not functional, has other than one input, or holds layers that no rule rewrites.
@@ -47,17 +47,17 @@ def rewrite(model: keras.Model, patch: Sequence[int], form: Form | None = None) 
             f"{model.name}: its input has {len(source.shape) - 2} spatial axes, patch {patch} has {len(patch)}; "
             "accepted are 2 or 3, the same for both"
         )
-    walk = Walk(form or Form(), _emit, names={"image"})
-    if walk.form.unit and len(patch) == 3:
+    walk = Walk(layout or Layout(), _emit, names={"image"})
+    if walk.layout.unit and len(patch) == 3:
         room = choice.GAIN_PER_WEIGHT * model.count_params()
-        walk.budget = choice.planned(network, patch, walk.form.unit, room)
+        walk.budget = choice.planned(network, patch, walk.layout.unit, room)
     shape = (*patch, source.shape[-1])
-    image = keras.Input(batch_shape=volume.layout(walk.form.fold, shape), name="image", dtype="float32")
-    outputs = _emit(network, [volume.carried(image, walk.form.fold, shape)], walk, "")
+    image = keras.Input(batch_shape=volume.layout(walk.layout.fold, shape), name="image", dtype="float32")
+    outputs = _emit(network, [volume.carried(image, walk.layout.fold, shape)], walk, "")
     if walk.problems:
-        what = "" if walk.form.fold == "batch" else f" in the form {walk.form.fold!r}"
+        what = "" if walk.layout.fold == "batch" else f" in the layout {walk.layout.fold!r}"
         raise RewriteError(f"{model.name} cannot be rewritten{what}: " + "; ".join(walk.problems))
-    outputs = tree.map_structure(lambda value: volume.laid_out(value, walk.form.fold), outputs)
+    outputs = tree.map_structure(lambda value: volume.laid_out(value, walk.layout.fold), outputs)
     naming.name(outputs, [image], "output", walk.names)
     return keras.Model(image, outputs, name=f"{model.name}_rewritten")
 
@@ -84,12 +84,12 @@ def _emit(model, inputs, walk, path):
 def _emit_one(node, tensors, batch_norm, walk, path):
     """Emit one layer or operation; what cannot be is noted, and its output stood in for to find the next."""
     rank = max((len(t.shape) for t in node.input_tensors), default=0)
-    emission = Emission(walk.form, rank, batch_norm, walk, node, tensors, path)
+    emission = Emission(walk.layout, rank, batch_norm, walk, node, tensors, path)
     operation = node.operation
     try:
         _check(operation)
         args, kwargs = filled(node, tensors)
-        outputs = on_blocks(operation, args, kwargs, emission) if walk.form.unit else None
+        outputs = on_blocks(operation, args, kwargs, emission) if walk.layout.unit else None
         if outputs is None:
             outputs = _rule_for(operation, emission)(operation, args, kwargs, emission)
     except (ValueError, TypeError, InlineError) as error:
@@ -102,9 +102,9 @@ def _emit_one(node, tensors, batch_norm, walk, path):
 
 
 def _rule_for(operation, emission):
-    """The rule of the form asked for; where no 3D feature map is touched, all forms are the same."""
+    """The rule of the layout asked for; where no 3D feature map is touched, all layouts are the same."""
     touched = [*emission.node.input_tensors, *emission.node.outputs]
-    if emission.form.fold == "batch" or all(len(t.shape) < 5 for t in touched):
+    if emission.layout.fold == "batch" or all(len(t.shape) < 5 for t in touched):
         return find_rule(operation) or _without_rule
     return rule_for(operation)
 
@@ -112,7 +112,7 @@ def _rule_for(operation, emission):
 def _stand_in(node, tensors, walk):
     try:
         found = zip(placeholders(node, tensors), node.outputs, strict=True)
-        return [volume.carried(t, walk.form.fold, t.shape) if len(o.shape) == 5 else t for t, o in found]
+        return [volume.carried(t, walk.layout.fold, t.shape) if len(o.shape) == 5 else t for t, o in found]
     except InlineError:
         raise RewriteError("; ".join([*walk.problems, "and maybe more behind it"])) from None
 

@@ -53,6 +53,12 @@ class Source:
     adapts: bool = False
 
 
+def run_folder(run) -> Path | None:
+    """The run folder of what is exported; None for a network of another origin."""
+    folder = run.model_file.parent if isinstance(run, Source) else Path(run)
+    return folder if (folder / "run.json").is_file() else None
+
+
 def open_source(run) -> Source:
     """Read what an export needs from a finished run folder.
 

@@ -3,8 +3,7 @@
 from dataclasses import dataclass
 
 from export.formats import FORMATS, Format
-from export.source.source import Source
-from export.verify.fine_tuning import run_folder
+from export.source.source import Source, run_folder
 
 FLOAT_LAYERS = 8
 
@@ -24,29 +23,29 @@ class Tried:
     weights: str = "per-channel"
 
 
-def advise(source: Source, form: Format, tried: Tried) -> str:
+def advise(source: Source, kind: Format, tried: Tried) -> str:
     """A sentence of what is left to do.
 
     Args:
         source: what was exported.
-        form: the format that lost too much.
+        kind: the format that lost too much.
         tried: how it was made.
     """
-    ways = [*_int8_ways(source, tried)] if form.activations == "int8" else []
-    if form.quantized:
+    ways = [*_int8_ways(source, tried)] if kind.activations == "int8" else []
+    if kind.quantized:
         ways.append("calibrate with more cases" if run_folder(source) is None else "train on more cases")
-        ways.append(f"export {' or '.join(_finer(form))}: float32 is exact")
-    elif form.name.endswith("float32"):
+        ways.append(f"export {' or '.join(_finer(kind))}: float32 is exact")
+    elif kind.name.endswith("float32"):
         ways.append("it should be exact: report this, and export the other runtime's float32 meanwhile")
     else:
-        ways.append(f"export {form.runtime}-float32, which is exact")
+        ways.append(f"export {kind.runtime}-float32, which is exact")
     ways.append("write it all the same with --ship-anyway")
     return "; or ".join(ways)
 
 
-def _finer(form):
+def _finer(kind):
     """Formats of the same runtime that lose less, the exact one last."""
-    return [name for name in (f"{form.runtime}-float16", f"{form.runtime}-float32") if name in FORMATS]
+    return [name for name in (f"{kind.runtime}-float16", f"{kind.runtime}-float32") if name in FORMATS]
 
 
 def _int8_ways(source, tried):

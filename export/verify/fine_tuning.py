@@ -1,13 +1,14 @@
 """Where int8 loses too much: quantization-aware fine-tuning of the run, in a process of its own, and another export."""
 
+import dataclasses
 import json
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from export.errors import FidelityError
 from export.formats import find_format
-from export.source.source import Source, open_source
+from export.source.source import Source, open_source, run_folder
 from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
 from medseg.quiet import visible_stderr
@@ -36,21 +37,17 @@ def check_finetune(run, formats: Sequence[str], finetune) -> None:
         raise UsageError(f"finetune {finetune}: holds a run that was not started from {folder}; give another folder")
 
 
-def run_folder(run) -> Path | None:
-    """The run folder of what is exported; None for a network of another origin."""
-    folder = run.model_file.parent if isinstance(run, Source) else Path(run)
-    return folder if (folder / "run.json").is_file() else None
-
-
-def export_finetuned(run, formats: Sequence[str], out, finetune=None, **options) -> list[Path]:
-    """``export_run``; a run's int8 artifact that loses too much is made again of the run fine-tuned for int8.
+def export_finetuned(export: Callable, run, options, out, finetune=None, tell: Callable[[str], None] = print) -> list:
+    """Export; a run's int8 artifact that loses too much is made again of the run fine-tuned for int8.
 
     Args:
+        export: ``export.artifact.folder.export_checked``, which is called with what is exported, options, ``out`` and
+            ``tell``.
         run: run folder, or a ``Source``.
-        formats: names from ``export.FORMATS``.
+        options: ``ExportOptions``.
         out: folder that gets one sub-folder a format.
         finetune: run folder for the fine-tuned network, used as it is where it is finished; None does without.
-        options: of ``export_run``.
+        tell: takes a line of progress.
 
     Returns:
         The artifact folders.
@@ -59,22 +56,21 @@ def export_finetuned(run, formats: Sequence[str], out, finetune=None, **options)
         UsageError: ``finetune`` is given where it can be of no use.
         InputError: as ``export_run``, or the fine-tuning failed.
     """
-    from export.artifact.folder import export_run
-
-    check_finetune(run, formats, finetune)
+    check_finetune(run, options.formats, finetune)
     if finetune is None:
-        return export_run(run, formats, out, **options)
-    folders, tell = [], options.get("tell", print)
-    for name in formats:
+        return export(run, options, out, tell)
+    folders = []
+    for name in options.formats:
+        asked = dataclasses.replace(options, formats=(name,))
         try:
-            folders += export_run(run, [name], out, **options | {"ship_anyway": False})
+            folders += export(run, dataclasses.replace(asked, ship_anyway=False), out, tell)
         except FidelityError as error:
             if find_format(name).activations != "int8":
                 raise
             tell(f"{error}")
             tell(f"{name}: fine-tuning for int8, as allowed, into {finetune}")
-            tuned = _finetuned(run_folder(run), Path(finetune), options.get("weights", "per-channel"))
-            folders += export_run(tuned, [name], out, **options)
+            tuned = _finetuned(run_folder(run), Path(finetune), options.weights)
+            folders += export(tuned, asked, out, tell)
     return folders
 
 

@@ -4,11 +4,11 @@ import keras
 import numpy as np
 from keras import layers
 
-from export.rewrite import Form, rewrite
-from export.rewrite.batch1.volume import layout
+from export.rewrite import Layout, rewrite
+from export.rewrite.batch1 import volume
 
-FORMS = (Form(), Form(subpixel=True))
-BATCH1 = (Form(fold="height"), Form(fold="channels"), Form(True, "height"), Form(True, "channels"))
+LAYOUTS = (Layout(), Layout(subpixel=True))
+BATCH1 = (Layout(fold="height"), Layout(fold="channels"), Layout(True, "height"), Layout(True, "channels"))
 
 
 def convolution(x, filters, kernel=3, **options):
@@ -73,9 +73,9 @@ def network(build, shape, seed: int = 0):
     return model
 
 
-def difference(model, patch, form=FORMS[0], seed: int = 0) -> float:
+def difference(model, patch, layout=LAYOUTS[0], seed: int = 0) -> float:
     """Largest difference of any output after the rewrite, over the largest absolute value of that output."""
-    flat = rewrite(model, patch, form)
+    flat = rewrite(model, patch, layout)
     names = [operation.name for operation in flat.operations]
     assert len(set(names)) == len(names)
     channels = model.inputs[0].shape[-1]
@@ -85,14 +85,14 @@ def difference(model, patch, form=FORMS[0], seed: int = 0) -> float:
     worst = 0.0
     for one, other in zip(expected, found, strict=True):
         one, other = np.asarray(one), np.asarray(other)
-        assert other.shape == (layout(form.fold, one.shape[1:]) if one.ndim == 5 else one.shape)
+        assert other.shape == (volume.layout(layout.fold, one.shape[1:]) if one.ndim == 5 else one.shape)
         other = other.reshape(one.shape)
         worst = max(worst, float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-6)))
     return worst
 
 
-def assert_exact(build, shape, forms=FORMS, seed: int = 0) -> None:
-    """A network equals its rewrite in each of ``forms`` within float rounding."""
+def assert_exact(build, shape, layouts=LAYOUTS, seed: int = 0) -> None:
+    """A network equals its rewrite in each of ``layouts`` within float rounding."""
     model = network(build, shape, seed)
-    for form in forms:
-        assert difference(model, shape[:-1], form, seed) < 1e-5
+    for layout in layouts:
+        assert difference(model, shape[:-1], layout, seed) < 1e-5

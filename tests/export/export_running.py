@@ -32,7 +32,7 @@ def run(converted, folder, patch: np.ndarray) -> np.ndarray:
         labels=tuple(Label(str(value), value) for value in range(classes)),
         channels=("channel",) * channels,
         folded=converted.folded,
-        form=converted.form,
+        form=converted.layout,
         input=converted.input,
         output=converted.output,
     )

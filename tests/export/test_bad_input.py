@@ -12,7 +12,7 @@ from keras import layers
 
 import imaging
 from export.artifact import folder as artifact
-from export.conversion.convert import convert
+from export.conversion.convert import convert_checked
 from imaging.scan import Scan
 from zoo.cli import main
 
@@ -168,7 +168,7 @@ def test_a_disk_that_is_full_at_the_last_file(tmp_path, capfd, monkeypatch):
 
 def test_accuracy_that_is_lost(tmp_path, capfd, monkeypatch):
     worse = ball_network(threshold=0.6)
-    monkeypatch.setattr(artifact, "convert", lambda model, *args, **how: convert(worse, *args, **how))
+    monkeypatch.setattr(artifact, "convert_checked", lambda model, *args: convert_checked(worse, *args))
     run = write_run(tmp_path)
     words = [run, "--format", "tflite-int8", "--calibration", "minmax"]
     advice = "leave --calibration to auto; or leave some layers in float with --allow-float 8; or fine-tune for int8"

@@ -18,9 +18,7 @@ def finetune(
     weights: str = "per-channel",
     epochs: int = EPOCHS,
     learning_rate: float | None = None,
-    resume: bool = False,
-    cache=None,
-    verbose: bool = True,
+    **options,
 ) -> Run:
     """Fine-tune a finished run for int8; the result is a run like any other, with a plain float network.
 
@@ -31,9 +29,7 @@ def finetune(
         weights: scales of the int8 weights: "per-channel" or "per-tensor".
         epochs: of the plan's ``steps_per_epoch`` steps.
         learning_rate: highest; a tenth of the run's by default.
-        resume: continue the run in ``out``.
-        cache: folder of preprocessed cases, the user's cache by default.
-        verbose: show progress.
+        options: resume, cache and verbose of ``train.fitting.fit.fit``.
 
     Returns:
         The finished run in ``out``. Its ``model.keras`` is the network to export, its ``reference.keras`` the one that
@@ -45,7 +41,7 @@ def finetune(
     """
     run.model()  # says so if there is none
     plan = finetuning_plan(run, weights, epochs, learning_rate)
-    return fit(plan, dataset, out, run.fold, resume=resume, cache=cache, verbose=verbose)
+    return fit(plan, dataset, out, run.fold, **options)
 
 
 def finetuning_plan(run: Run, weights: str, epochs: int = EPOCHS, learning_rate: float | None = None) -> Plan:

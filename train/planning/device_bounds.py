@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from medseg.errors import UsageError
 from train.planning.candidates import MEASURED, NAMES, Bounds, Candidates, spell
@@ -13,16 +13,30 @@ SMALLEST_WIDTH = 4
 KEPT = 0.5  # share of the planned patch's voxels that stays as long as a narrower network would do as well
 
 
+@dataclass(frozen=True)
+class PlannedPatch:
+    """A patch and how it may be shortened.
+
+    Attributes:
+        size: as planned, voxels.
+        shape: median spatial shape of the prepared scans.
+        stride: by what each size must divide.
+        fixed: it is the user's and stays.
+    """
+
+    size: tuple[int, ...]
+    shape: tuple[int, ...]
+    stride: tuple[int, ...]
+    fixed: bool = False
+
+
 def keep_bounds(
     network: Network,
-    patch,
-    shape,
-    stride,
+    planned: PlannedPatch,
     bounds: Bounds,
     channels: int,
     classes: int,
     reasons: dict,
-    fixed: bool = False,
     measure: Callable | None = None,
     tell: Callable[[str], None] | None = None,
 ) -> tuple[Network, tuple[int, ...]]:
@@ -35,14 +49,11 @@ def keep_bounds(
 
     Args:
         network: as planned; a ``width`` or ``widths`` among its options is the user's and stays.
-        patch: as planned.
-        shape: median spatial shape of the prepared scans.
-        stride: by what each size of the patch must divide.
+        planned: the patch.
         bounds: what it may take.
         channels: of the input.
         classes: background included.
         reasons: takes the reason.
-        fixed: the patch is the user's and stays.
         measure: ``export.footprint``, or another function of a Keras network and a number of threads to the like; for
             bounds on time and memory.
         tell: takes a line on each network that was measured.
@@ -57,8 +68,8 @@ def keep_bounds(
     for name, called in (*NAMES.items(), ("threads", "threads")):
         value = getattr(bounds, name)
         if value is not None and value <= 0:
-            raise UsageError(f"{called} {value}: accepted is more than 0")
-    patch = tuple(patch)
+            raise UsageError(f"{called} {value}: expected more than 0")
+    patch, shape, stride, fixed = tuple(planned.size), planned.shape, planned.stride, planned.fixed
     candidates = Candidates(network, bounds, channels, classes, measure, tell)
 
     def shortened(width, share):

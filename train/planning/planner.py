@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from medseg.errors import InputError, UsageError
 from train.data.dataset import problems_text
 from train.planning.candidates import NAMES, Bounds
-from train.planning.device_bounds import keep_bounds
+from train.planning.device_bounds import PlannedPatch, keep_bounds
 from train.planning.fingerprint import fingerprint
 from train.planning.inspection import Inspection, inspect
 from train.planning.plan import Network, Plan, Training
@@ -79,8 +79,9 @@ def make_plan(
     bounds = Bounds(**{name: asked[called] for name, called in _BOUNDS.items() if called in asked})
     if bounds:
         sizes = len(dataset.channels), len(dataset.regions) or len(dataset.labels)
-        how = {"fixed": given is not None, "measure": measure, "tell": _told if progress else None}
-        network, patch = keep_bounds(network, patch, shape, stride, bounds, *sizes, reasons, **how)
+        planned = PlannedPatch(patch, shape, stride, given is not None)
+        how = {"measure": measure, "tell": _told if progress else None}
+        network, patch = keep_bounds(network, planned, bounds, *sizes, reasons, **how)
     overlap = decided.pop("overlap", OVERLAP)
     reasons["overlap"] = "half a patch, as nnU-Net" if overlap == OVERLAP else "given by the user"
     training = _training(measured, shape, patch, seed, decided, reasons)

@@ -24,7 +24,7 @@ def combined(values, function, fold: str) -> Volume:
     Args:
         values: ``Volume``s; tensors of lower rank with batch 1; arrays and numbers.
         function: takes as many images and gives one.
-        fold: the form asked for.
+        fold: the layout asked for.
     """
     given = [_with_shape(value) for value in values]
     full = np.broadcast_shapes(*(shape for _, shape in given))
@@ -32,7 +32,7 @@ def combined(values, function, fold: str) -> Volume:
     for name in sorted(_VIEWS, key=lambda view: view != first):
         if all(_fits(shape, full, _VIEWS[name]) for _, shape in given):
             return Volume(full, [function([_image(value, shape, name) for value, shape in given])])
-    raise ValueError(f"broadcasts {' with '.join(str(shape) for _, shape in given)}; a form of batch 1 cannot")
+    raise ValueError(f"broadcasts {' with '.join(str(shape) for _, shape in given)}; a layout of batch 1 cannot")
 
 
 def _with_shape(value):
@@ -67,7 +67,7 @@ def _image(value, shape, name):
 
 def _merging(merge):
     def rule(layer, args, kwargs, emission):
-        return combined(args[0], merge, emission.form.fold)
+        return combined(args[0], merge, emission.layout.fold)
 
     return rule
 
@@ -97,7 +97,7 @@ def elementwise(operation, args, kwargs, emission):
         again_args, again_kwargs = tree.pack_sequence_as((args, kwargs), filled)
         return again(operation)(*again_args, **again_kwargs)
 
-    return combined([leaves[i] for i in places], apply, emission.form.fold)
+    return combined([leaves[i] for i in places], apply, emission.layout.fold)
 
 
 def _is_plain(value) -> bool:
@@ -122,7 +122,7 @@ def prelu(layer, args, kwargs, emission):
     return combined(
         [volume, alpha],
         lambda images: ops.add(ops.relu(images[0]), ops.multiply(ops.minimum(images[0], 0.0), images[1])),
-        emission.form.fold,
+        emission.layout.fold,
     )
 
 
@@ -132,7 +132,7 @@ def concatenate(layer, args, kwargs, emission):
     axis, volumes = emission.axis(layer.axis), args[0]
     shape = list(volumes[0].shape)
     shape[axis] = sum(volume.shape[axis] for volume in volumes)
-    if axis == 3 and emission.form.fold == "channels" and shape[0] * shape[1] >= LARGE:
+    if axis == 3 and emission.layout.fold == "channels" and shape[0] * shape[1] >= LARGE:
         return slices.side_by_side_of(volumes)
     if axis == 3:
         columns = [volume.columns() for volume in volumes]

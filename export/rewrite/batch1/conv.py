@@ -73,7 +73,7 @@ def _convolve(volume, kernel, bias, place, window):
         columns = Window((1, sw), (1, dw), padding)
         return along_width(volume, lambda x: conv2d(x, kernel[0], bias, place, columns))
     plane = volume.shape[0] * volume.shape[1]
-    if place.emission.form.fold == "channels" and dw == 1 and plane >= SMALL:
+    if place.emission.layout.fold == "channels" and dw == 1 and plane >= SMALL:
         return slices.unrolled(volume, kernel, bias, place, window)
     return gap.gapped(volume, kernel, bias, place, window)
 

@@ -19,7 +19,7 @@ FUSED = {keras.activations.relu, keras.activations.relu6}
 
 
 def on_image(layer, args, kwargs, emission):
-    """The folded form's rule, on a feature map of one slice that holds the rows of all slices.
+    """The folded layout's rule, on a feature map of one slice that holds the rows of all slices.
 
     For layers that treat all voxels alike, or reduce all of them to one.
     """
@@ -42,7 +42,7 @@ def along_channels(layer, args, kwargs, emission):
     axis = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
     found = sorted(emission.axis(one) for one in axis)
     if found not in ([3], [0, 1, 2, 3]) or len(args) > 1 or kwargs.get("mask") is not None:
-        raise ValueError("acts along a spatial axis or takes a mask; accepted in a form of batch 1 are channels alone")
+        raise ValueError("acts along a spatial axis or takes a mask; a layout of batch 1 takes channels alone")
     if isinstance(layer, layers.LayerNormalization) and layer.rms_scaling:
         return emission.inlined()
     return on_image(layer, args, kwargs, emission)

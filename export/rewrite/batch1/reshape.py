@@ -28,10 +28,10 @@ def reduction(operation, args, kwargs, emission):
     """A reduction along chosen axes."""
     volume, along = args[0], operation.axis
     if along is None or getattr(operation, "initial", None) is not None:
-        raise ValueError("reduces the batch axis, or from a start; accepted in a form of batch 1 are other axes alone")
+        raise ValueError("reduces the batch axis, or from a start; a layout of batch 1 takes other axes alone")
     reduced = tuple(sorted(emission.axis(axis) for axis in ([along] if isinstance(along, int) else along)))
     if reduced not in _REDUCED:
-        raise ValueError(f"reduces axes {reduced} of (depth, height, width, channels); a form of batch 1 cannot")
+        raise ValueError(f"reduces axes {reduced} of (depth, height, width, channels); a layout of batch 1 cannot")
     view, image_axes = _REDUCED[reduced]
     reduce = {"Mean": ops.mean, "Sum": ops.sum}.get(type(operation).__name__)
     if reduce is None:
@@ -49,7 +49,7 @@ def get_item(operation, args, kwargs, emission):
     values, shape = (x.joined, (1, *x.shape)) if isinstance(x, Volume) else (x, tuple(x.shape))
     found = axes.get_item(values, shape, key)
     if found is None:
-        raise ValueError("its key holds more than integers, slices and new axes; a form of batch 1 cannot")
+        raise ValueError("its key holds more than integers, slices and new axes; a layout of batch 1 cannot")
     return _shaped(*found)
 
 
@@ -107,7 +107,7 @@ def _shaped(values, shape):
 def cast(operation, args, kwargs, emission):
     """A cast between float types is none: an artifact is float32 until it is quantized."""
     if not keras.backend.is_float_dtype(str(args[0].dtype)) or not keras.backend.is_float_dtype(str(operation.dtype)):
-        raise ValueError("casts from or to integers; a form of batch 1 cannot")
+        raise ValueError("casts from or to integers; a layout of batch 1 cannot")
     return args[0]
 
 

@@ -1,4 +1,4 @@
-"""Every rule of the forms of batch 1: importing this module registers them."""
+"""Every rule of the layouts of batch 1: importing this module registers them."""
 
 import keras
 
@@ -18,7 +18,7 @@ def rule_for(operation):
 
 def _without_rule(operation, args, kwargs, emission):
     """A layer without a rule: by what it is made of."""
-    reason = f"has no rule in the form {emission.form.fold!r}; the form 'batch' takes it"
+    reason = f"has no rule in the layout {emission.layout.fold!r}; the layout 'batch' takes it"
     if isinstance(operation, keras.Layer) and find_rule(operation) is None:
         try:
             return emission.inlined()

@@ -38,7 +38,7 @@ def conv_transpose_operation(operation, args, kwargs, emission):
 def transpose3d(volume: Volume, kernel, bias, place: Place, axes) -> Volume:
     """A 3D transposed convolution, kernel (kd, kh, kw, out, in)."""
     apart = [axis.kernel == axis.stride and axis.dilation == 1 and axis.size(1) == axis.stride for axis in axes]
-    if all(apart) and place.emission.form.fold == "channels":
+    if all(apart) and place.emission.layout.fold == "channels":
         strides = tuple(axis.stride for axis in axes)
 
         def transpose(x, flat, tiled):

@@ -61,12 +61,12 @@ class Volume:
         return self.view(1, depth, height * width, channels)
 
     def columns(self):
-        """(1, depth × height, width, channels): the form "height"; what happens along width or channels."""
+        """(1, depth × height, width, channels): the layout "height"; what happens along width or channels."""
         depth, height, width, channels = self.shape
         return self.view(1, depth * height, width, channels)
 
     def planes(self):
-        """(1, depth, height, width × channels): the form "channels"; what happens along depth and height."""
+        """(1, depth, height, width × channels): the layout "channels"; what happens along depth and height."""
         depth, height, width, channels = self.shape
         return self.view(1, depth, height, width * channels)
 
@@ -119,7 +119,7 @@ def carried(tensor, fold: str, shape: Sequence[int]):
 
 
 def laid_out(value, fold: str):
-    """The tensor, in the form's layout, of what a rule returned."""
+    """The tensor, in the layout asked for, of what a rule returned."""
     return value.view(*layout(fold, value.shape)) if isinstance(value, Volume) else value
 
 

@@ -46,7 +46,7 @@ def _seen(x, kernel, sizes, group, emission):
     slices, columns = group.slices, group.columns
     source = emission.blocks(x) or Blocks((x,), 1)
     before, after = same_padding(x.shape[0], sizes.kernel[0], 1, 1)
-    if source.slices == 1 and gathers(emission.form.unit, sizes, group):
+    if source.slices == 1 and gathers(emission.layout.unit, sizes, group):
         piece = gathered(x, slices, columns, sizes.kernel)
         flat = band(kernel, slices, piece.numbers, before, columns)
         high, seen, _, made = flat.shape

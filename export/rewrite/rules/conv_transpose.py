@@ -100,9 +100,9 @@ def _fill(parts, bias):
 
 
 def transpose2d(x, kernel, bias, place, axes):
-    """A 2D transposed convolution of an image, kernel (kh, kw, out, in), in the form asked for."""
+    """A 2D transposed convolution of an image, kernel (kh, kw, out, in), in the layout asked for."""
     strides = tuple(axis.stride for axis in axes)
-    if place.emission.form.subpixel or strides[0] != strides[1]:
+    if place.emission.layout.subpixel or strides[0] != strides[1]:
         return _subpixel(x, kernel, bias, place, axes)
     extra = tuple(axis.extra for axis in axes)
 

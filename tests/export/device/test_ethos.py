@@ -138,7 +138,7 @@ def test_what_the_npu_plans_is_held_to_the_limit(run_folder, tmp_path):
     with pytest.raises(InputError, match=r"accepted is 30 KB; --patch [\d ]+ needs \d+ KB"):
         export_run(
             run_folder, ["tflite-int8"], tmp_path / "out", verify=False, target="ethos-u55", max_arena=30 * 1024,
-            form="batch", tell=str,
+            layout="batch", tell=str,
         )  # fmt: skip
     assert not list(tmp_path.rglob("*"))
 

@@ -12,15 +12,15 @@ from export import convert
 from export.device.processor import matrix_unit
 from export.quantize.channel_groups import Groups
 from export.quantize.equalisation import equalise
-from export.rewrite import Form, rewrite
+from export.rewrite import Layout, rewrite
 
-FORMS = (Form(), Form(subpixel=True), Form(True, unit=matrix_unit("amx", "tflite")), Form(True, "height"))
+LAYOUTS = (Layout(), Layout(subpixel=True), Layout(True, unit=matrix_unit("amx", "tflite")), Layout(True, "height"))
 PATCH = (4, 6, 6)
 
 
-def equalised(model, patch, form=None):
+def equalised(model, patch, layout=None):
     """Logits of the rewritten network before and after, largest difference as a share; channels that moved."""
-    rewritten = rewrite(model, patch, form)
+    rewritten = rewrite(model, patch, layout)
     image = np.random.default_rng(0).normal(size=rewritten.inputs[0].shape).astype("float32")
     before = np.asarray(rewritten(image))
     moved = equalise(rewritten)
@@ -28,14 +28,14 @@ def equalised(model, patch, form=None):
 
 
 @settings(max_examples=8, deadline=None)
-@given(st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=2), st.sampled_from(FORMS))
-def test_networks_compute_the_same(names, form):
+@given(st.lists(st.sampled_from(sorted(BLOCKS)), min_size=1, max_size=2), st.sampled_from(LAYOUTS))
+def test_networks_compute_the_same(names, layout):
     def build(x):
         for name in names:
             x = layers.ReLU()(layers.Conv3D(4, 3, padding="same")(BLOCKS[name](x)))
         return layers.Conv3D(2, 1)(x)
 
-    difference, moved = equalised(network(build, (*PATCH, 2)), PATCH, form)
+    difference, moved = equalised(network(build, (*PATCH, 2)), PATCH, layout)
     assert difference < 1e-5
     assert moved >= 4
 

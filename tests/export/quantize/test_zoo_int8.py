@@ -45,11 +45,11 @@ def test_every_entry_declares_something_that_is_checked_here():
 @pytest.mark.parametrize("name", EDGE)
 def test_entries_made_for_the_device_run_there_in_int8(name, tmp_path):
     model, found, expected = small(name)
-    for form in ("tflite-int8", "onnx-int8"):
-        converted = export.convert(model, form, calibration=found)
+    for kind in ("tflite-int8", "onnx-int8"):
+        converted = export.convert(model, kind, calibration=found)
         assert integer_share(converted.operators) >= 0.98
         assert error(run(converted, tmp_path, found[0]), expected) < LIMIT
-        if form == "tflite-int8":
+        if kind == "tflite-int8":
             assert {op.precision for op in converted.operators} == {"int8"}
             assert not ATTENTION & {op.kind for op in converted.operators}
 

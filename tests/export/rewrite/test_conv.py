@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from export_rewriting import FORMS, assert_exact
+from export_rewriting import LAYOUTS, assert_exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers
@@ -42,7 +42,7 @@ def test_conv3d(case, bias, activation, normalised):
         y = layers.Conv3D(3, **arguments, use_bias=bias, activation=activation)(x)
         return layers.BatchNormalization()(y) if normalised else y
 
-    assert_exact(build, shape, FORMS[:1])
+    assert_exact(build, shape, LAYOUTS[:1])
 
 
 @SLOW
@@ -54,13 +54,13 @@ def test_conv2d(case, bias, normalised):
         y = layers.Conv2D(3, **arguments, use_bias=bias)(x)
         return layers.BatchNormalization()(y) if normalised else y
 
-    assert_exact(build, shape, FORMS[:1])
+    assert_exact(build, shape, LAYOUTS[:1])
 
 
 @pytest.mark.parametrize("kernel", [(1, 3, 3), (3, 1, 1), (1, 1, 1), (3, 3, 1), (1, 1, 3), (5, 3, 2), (2, 2, 2)])
 @pytest.mark.parametrize("depth", [1, 5])
 def test_kernels_of_planes_and_lines(kernel, depth):
-    assert_exact(lambda x: layers.Conv3D(4, kernel, padding="same")(x), (depth, 4, 6, 2), FORMS[:1])
+    assert_exact(lambda x: layers.Conv3D(4, kernel, padding="same")(x), (depth, 4, 6, 2), LAYOUTS[:1])
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -83,13 +83,13 @@ def test_groups(groups, filters, kernel, strides, dilation, padding):
         )(x)
         return layers.BatchNormalization()(y)
 
-    assert_exact(build, (5, 6, 6, 4), FORMS[:1])
+    assert_exact(build, (5, 6, 6, 4), LAYOUTS[:1])
 
 
 @pytest.mark.parametrize("groups", [2, 4])
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 2)])
 def test_groups_2d(groups, strides):
-    assert_exact(lambda x: layers.Conv2D(8, 3, strides=strides, groups=groups)(x), (7, 6, 4), FORMS[:1])
+    assert_exact(lambda x: layers.Conv2D(8, 3, strides=strides, groups=groups)(x), (7, 6, 4), LAYOUTS[:1])
 
 
 @pytest.mark.parametrize("depth", [1, 2])
@@ -99,7 +99,7 @@ def test_taps_that_never_meet_a_thin_feature_map(depth, groups):
         x = layers.Conv3D(2, (2, 1, 3), dilation_rate=(5, 1, 1), padding="same", groups=groups)(x)
         return layers.Conv3D(2, (3, 3, 3), dilation_rate=(3, 1, 1), padding="same", groups=groups)(x)
 
-    assert_exact(build, (depth, 3, 4, 2), FORMS[:1])
+    assert_exact(build, (depth, 3, 4, 2), LAYOUTS[:1])
 
 
 @st.composite
@@ -112,15 +112,15 @@ def transposed(draw, rank):
 
 
 @NORMAL
-@given(transposed(3), st.sampled_from(FORMS), st.booleans())
-def test_conv3d_transpose(case, form, normalised):
+@given(transposed(3), st.sampled_from(LAYOUTS), st.booleans())
+def test_conv3d_transpose(case, layout, normalised):
     arguments, shape = case
 
     def build(x):
         y = layers.Conv3DTranspose(2, **arguments)(x)
         return layers.BatchNormalization()(y) if normalised else y
 
-    assert_exact(build, shape, [form])
+    assert_exact(build, shape, [layout])
 
 
 @pytest.mark.parametrize("padding", ["same", "valid"])
@@ -158,7 +158,7 @@ def test_depthwise_and_separable_2d():
         x = layers.SeparableConv2D(5, 3, padding="same", depth_multiplier=2, use_bias=False)(x)
         return layers.ReLU()(layers.BatchNormalization()(x))
 
-    assert_exact(build, (9, 8, 3), FORMS[:1])
+    assert_exact(build, (9, 8, 3), LAYOUTS[:1])
 
 
 class Convolutions(layers.Layer):

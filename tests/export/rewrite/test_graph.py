@@ -2,7 +2,7 @@
 
 import keras
 import pytest
-from export_rewriting import BLOCKS, FORMS, assert_exact, difference, network, randomise
+from export_rewriting import BLOCKS, LAYOUTS, assert_exact, difference, network, randomise
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
@@ -18,15 +18,15 @@ SHAPE = (4, 6, 4, 2)
     blocks=st.lists(st.sampled_from(sorted(BLOCKS)), min_size=2, max_size=5),
     depth=st.integers(1, 5),
     channels=st.integers(1, 3),
-    form=st.sampled_from(FORMS),
+    layout=st.sampled_from(LAYOUTS),
 )
-def test_networks_of_random_blocks(blocks, depth, channels, form):
+def test_networks_of_random_blocks(blocks, depth, channels, layout):
     def build(x):
         for name in blocks:
             x = BLOCKS[name](x)
         return layers.Conv3D(2, 1)(x)
 
-    assert_exact(build, (depth, 4, 2, channels), [form])
+    assert_exact(build, (depth, 4, 2, channels), [layout])
 
 
 def test_multiple_outputs_in_their_order():

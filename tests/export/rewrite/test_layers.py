@@ -3,14 +3,14 @@
 import keras
 import numpy as np
 import pytest
-from export_rewriting import FORMS, assert_exact
+from export_rewriting import LAYOUTS, assert_exact
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
 
 from export.rewrite import rewrite
 
-QUICK = FORMS[:1]
+QUICK = LAYOUTS[:1]
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 
 

@@ -1,4 +1,4 @@
-"""Artifacts in the forms of batch 1: what a device makes of them, which form a target gets, and what is refused."""
+"""Artifacts in the layouts of batch 1: what a device makes of them, which layout a target gets, and what is refused."""
 
 from types import SimpleNamespace as Namespace
 
@@ -16,8 +16,7 @@ import imaging
 import zoo
 from export.artifact.folder import export_run
 from export.cli import main
-from export.device import ethos
-from export.device import layout_choice as form_choice
+from export.device import ethos, layout_choice
 from export.device import memory_advice as fitting
 from export.device.layout_choice import choose
 from export.errors import FormatError
@@ -31,7 +30,7 @@ TARGETS = ["ethos-u55", "ethos-u65", "ethos-u85"]
 
 
 def small(x):
-    """Two levels with all kinds of layers that have a rule of their own in each form."""
+    """Two levels with all kinds of layers that have a rule of their own in each layout."""
     skip = layers.ReLU()(layers.BatchNormalization()(layers.Conv3D(6, 3, padding="same", use_bias=False)(x)))
     up = layers.Conv3DTranspose(6, 2, strides=2)(layers.Conv3D(8, 3, padding="same")(layers.MaxPooling3D(2)(skip)))
     gate = layers.Dense(6, activation="sigmoid")(layers.GlobalAveragePooling3D(keepdims=True)(up))
@@ -46,13 +45,13 @@ def source():
     return model, found, np.asarray(model(found[0][None], training=False))[0]
 
 
-@pytest.mark.parametrize("form", ["height", "channels"])
+@pytest.mark.parametrize("layout", ["height", "channels"])
 @pytest.mark.parametrize("name", ["tflite-float32", "onnx-float32", "tflite-int8", "onnx-int8"])
-def test_the_device_runtime_reads_every_form(source, name, form, tmp_path):
+def test_the_device_runtime_reads_every_form(source, name, layout, tmp_path):
     model, found, expected = source
-    converted = export.convert(model, name, calibration=found if FORMATS[name].quantized else (), form=form)
-    assert (converted.form, converted.folded) == (form, False)
-    assert converted.input.shape == {"height": (1, 32, 6, 2), "channels": (1, 4, 8, 12)}[form]
+    converted = export.convert(model, name, calibration=found if FORMATS[name].quantized else (), layout=layout)
+    assert (converted.layout, converted.folded) == (layout, False)
+    assert converted.input.shape == {"height": (1, 32, 6, 2), "channels": (1, 4, 8, 12)}[layout]
     logits = run(converted, tmp_path, found[0])
     assert logits.shape == expected.shape
     if FORMATS[name].quantized:
@@ -65,45 +64,45 @@ def test_the_device_runtime_reads_every_form(source, name, form, tmp_path):
 
 def test_the_batch_form_by_name(source):
     model, _, _ = source
-    assert export.convert(model, "onnx-float32", form="batch").folded
+    assert export.convert(model, "onnx-float32", layout="batch").folded
     assert not export.convert(model, "onnx-float32").folded
 
 
 def test_what_a_patch_needs_is_measured_in_the_same_form(source):
     model, found, _ = source
-    converted = export.convert(model, "tflite-int8", calibration=found, form="channels", npu=True)
+    converted = export.convert(model, "tflite-int8", calibration=found, layout="channels", npu=True)
     again = fitting._convert(model, converted, (4, 8, 6))
-    assert (again.form, again.npu) == ("channels", True)
+    assert (again.layout, again.npu) == ("channels", True)
     assert fitting.activation_bytes(again) == fitting.activation_bytes(converted)
 
 
 def test_wrong_forms(source, tmp_path, capsys):
     model, _, _ = source
-    with pytest.raises(FormatError, match="form 'depth' is unknown: accepted are batch, height, channels"):
-        export.convert(model, "tflite-float32", form="depth")
+    with pytest.raises(FormatError, match="layout 'depth' is unknown: expected one of batch, height, channels"):
+        export.convert(model, "tflite-float32", layout="depth")
     flat = network(lambda x: layers.Conv2D(2, 3)(x), (8, 8, 1))
-    with pytest.raises(FormatError, match="form height: holds for 3D networks, network takes 2 axes; leave it out"):
-        export.convert(flat, "tflite-float32", form="height")
-    command = ["export", "run", "--format", "tflite-int8", "--out", str(tmp_path / "out"), "--form", "width"]
+    with pytest.raises(FormatError, match="layout height: holds for 3D networks, network takes 2 axes; leave it out"):
+        export.convert(flat, "tflite-float32", layout="height")
+    command = ["export", "run", "--format", "tflite-int8", "--out", str(tmp_path / "out"), "--layout", "width"]
     assert main(command) == 2
-    assert "form 'width' is unknown" in capsys.readouterr().err
+    assert "layout 'width' is unknown" in capsys.readouterr().err
 
 
 @pytest.fixture
 def reckoned(monkeypatch):
-    """Vela's figures by form instead of a compiler: seconds, bytes of activations."""
+    """Vela's figures by layout instead of a compiler: seconds, bytes of activations."""
     figures = {"batch": (3.0, 100), "height": (2.0, 300), "channels": (1.0, 200)}
 
-    def convert(model, name, patch, calibration, *, npu, form):
-        if figures[form] is None:
-            raise RewriteError(f"no rule in {form}")
-        return Namespace(data=form)
+    def convert(model, name, patch, calibration, *, npu, layout):
+        if figures[layout] is None:
+            raise RewriteError(f"no rule in {layout}")
+        return Namespace(data=layout)
 
-    def compile_tflite(form, target, allow_cpu):
-        seconds, size = figures[form]
+    def compile_tflite(layout, target, allow_cpu):
+        seconds, size = figures[layout]
         return Namespace(report=Namespace(seconds=seconds, activation_bytes=size, cpu=()))
 
-    monkeypatch.setattr(form_choice, "convert", convert)
+    monkeypatch.setattr(layout_choice, "convert", convert)
     monkeypatch.setattr(ethos, "compile_tflite", compile_tflite)
     return figures
 
@@ -115,7 +114,7 @@ def test_the_form_for_a_target_is_what_vela_reckons_quickest(source, reckoned):
     assert choose(model, int8, PATCH, None, npu, max_arena=150, tell=said.append) == "batch"
     reckoned["channels"] = None
     assert choose(model, int8, PATCH, None, npu, tell=said.append) == "height"
-    assert "tflite-int8: not in the form 'channels': no rule in channels" in said
+    assert "tflite-int8: not in the layout 'channels': no rule in channels" in said
     reckoned.update(dict.fromkeys(reckoned))
     with pytest.raises(RewriteError, match="no rule in"):
         choose(model, int8, PATCH, None, npu, tell=said.append)
@@ -144,8 +143,10 @@ def test_an_artifact_for_an_npu_says_its_form_and_runs_on_the_device(run_folder,
     manifest = edge.load_manifest(folder)
     assert (manifest.form, manifest.folded) == ("channels", False)
     assert manifest.input.shape == (1, 8, 16, 8)
-    assert "- Form: width folded into channels, batch 1" in (folder / "CARD.md").read_text()
-    assert any(line.startswith("tflite-int8: form 'channels', by what Vela reckons for ethos-u55-256") for line in said)
+    assert "- Layout: width folded into channels, batch 1" in (folder / "CARD.md").read_text()
+    assert any(
+        line.startswith("tflite-int8: layout 'channels', by what Vela reckons for ethos-u55-256") for line in said
+    )
     scan = imaging.read(run_folder / "scan.nii.gz")
     model = keras.saving.load_model(run_folder / "model.keras")
     found = edge.load(folder).predict(scan).labels.voxels
@@ -154,13 +155,13 @@ def test_an_artifact_for_an_npu_says_its_form_and_runs_on_the_device(run_folder,
     assert np.mean(found[..., 0] == expected) > 0.9
 
 
-@pytest.mark.parametrize(("name", "form"), [("mobile_unet3d", "height"), ("attention_unet3d", "channels")])
-def test_every_operator_is_on_every_npu(name, form):
+@pytest.mark.parametrize(("name", "layout"), [("mobile_unet3d", "height"), ("attention_unet3d", "channels")])
+def test_every_operator_is_on_every_npu(name, layout):
     pytest.importorskip("ethosu")
     noise = np.random.default_rng(0).normal(size=(*PATCH, 1)).astype(np.float32)
     options = {key: value for key, value in OPTIONS.items() if key in option_names(name)}
     model = zoo.get(name, (*PATCH, 1), **options)
-    data = export.convert(model, "tflite-int8", PATCH, [noise], npu=True, form=form).data
+    data = export.convert(model, "tflite-int8", PATCH, [noise], npu=True, layout=layout).data
     for target in TARGETS:
         report = ethos.compile_tflite(data, ethos.find_target(target)).report
         assert report.cpu == ()

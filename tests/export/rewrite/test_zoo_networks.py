@@ -1,7 +1,7 @@
 """Every network of the zoo, rewritten, equals itself."""
 
 import pytest
-from export_rewriting import FORMS, difference, network, randomise
+from export_rewriting import LAYOUTS, difference, network, randomise
 from harness import small_model, small_shape
 from keras import layers
 
@@ -17,7 +17,7 @@ NAMES = zoo.list_models()
 def test_every_entry(name, odd):
     model = small_model(name, odd=odd)
     randomise(model)
-    assert difference(model, small_shape(name, odd=odd)[:-1], FORMS[odd]) < 1e-5
+    assert difference(model, small_shape(name, odd=odd)[:-1], LAYOUTS[odd]) < 1e-5
 
 
 def test_deep_supervision_keeps_all_outputs():

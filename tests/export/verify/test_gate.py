@@ -14,7 +14,7 @@ import edge
 import imaging
 from export.artifact import folder as artifact
 from export.artifact.folder import export_run
-from export.conversion.convert import convert
+from export.conversion.convert import convert_checked
 from export.errors import FidelityError, UnjudgedError
 from export.source.model_file import open_model
 from export.verify.fidelity import LabelFidelity, compare
@@ -103,7 +103,7 @@ TAMPERED = {
 @pytest.mark.parametrize("verify", [True, False])
 @pytest.mark.parametrize("what", TAMPERED)
 def test_an_artifact_that_computes_something_else_is_refused(source, tmp_path, monkeypatch, what, verify):
-    monkeypatch.setattr(artifact, "convert", lambda model, *args, **how: convert(TAMPERED[what], *args, **how))
+    monkeypatch.setattr(artifact, "convert_checked", lambda model, *args: convert_checked(TAMPERED[what], *args))
     with pytest.raises(FidelityError, match="on 3 patches the artifact agrees with its network in "):
         export(source, tmp_path, verify=verify)
     assert list(tmp_path.iterdir()) == []

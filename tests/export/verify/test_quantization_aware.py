@@ -15,9 +15,10 @@ from export_runs import ball_network, write_run
 from keras import layers
 
 import edge
-from export.artifact.folder import export_run
+from export.artifact.folder import export_checked, export_run
 from export.conversion.convert import convert
 from export.errors import FidelityError, FormatError
+from export.options import export_options
 from export.rewrite.blocks import choice
 from export.verify import fine_tuning as finetuning
 from export.verify.fine_tuning import check_finetune, export_finetuned
@@ -245,10 +246,14 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
         return type("Ended", (), {"returncode": 0})
 
     monkeypatch.setattr(finetuning, "subprocess", SimpleNamespace(run=train))
-    how = {"calibration": "minmax", "equalise": False, "tell": said.append}
+    options = export_options(["tflite-int8"], calibration="minmax", equalise=False)
+
+    def export(finetune=None):
+        return export_finetuned(export_checked, run, options, tmp_path / "out", finetune, said.append)
+
     with pytest.raises(FidelityError, match=rf"zoo finetune {run} --out {run}-int8"):
-        export_finetuned(run, ["tflite-int8"], tmp_path / "out", **how)
-    (folder,) = export_finetuned(run, ["tflite-int8"], tmp_path / "out", tmp_path / "run-int8", **how)
+        export()
+    (folder,) = export(tmp_path / "run-int8")
     assert commands[0][1:5] == ["-P", "-m", "train", "finetune"]
     assert commands[0][5:] == [str(run), "--out", str(tmp_path / "run-int8"), "--weights", "per-channel"]
     assert edge.load_manifest(folder).fidelity
@@ -256,7 +261,7 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
     ended = SimpleNamespace(run=lambda *a, **k: SimpleNamespace(returncode=1))
     monkeypatch.setattr(finetuning, "subprocess", ended)
     with pytest.raises(InputError, match="fine-tuning failed"):
-        export_finetuned(run, ["tflite-int8"], tmp_path / "out", tmp_path / "none", **how)
+        export(tmp_path / "none")
 
 
 def test_fine_tuning_is_refused_where_it_cannot_help(tuned, tmp_path):

@@ -12,7 +12,7 @@ from medseg import record
 from medseg.errors import InputError, UsageError
 from train.cli import main
 from train.planning.candidates import Bounds, Candidates
-from train.planning.device_bounds import _shorter, keep_bounds
+from train.planning.device_bounds import PlannedPatch, _shorter, keep_bounds
 from train.planning.plan import Network, Plan
 from zoo.cli import main as front_door
 
@@ -20,10 +20,10 @@ PATCH, STRIDE = (32, 32, 16), (4, 4, 4)
 MB = 2**20
 
 
-def keep(params=None, macs=None, network=None, patch=PATCH, **options):
+def keep(params=None, macs=None, network=None, patch=PATCH, fixed=False):
     reasons = {"patch": "as planned"}
     network = network or Network("tiny", {})
-    found = keep_bounds(network, patch, PATCH, STRIDE, Bounds(params, macs), 1, 3, reasons, **options)
+    found = keep_bounds(network, PlannedPatch(patch, PATCH, STRIDE, fixed), Bounds(params, macs), 1, 3, reasons)
     return *found, reasons
 
 
@@ -51,7 +51,7 @@ def keep_measured(device, network=None, **bounds):
     reasons = {"patch": "as planned"}
     network = network or Network("tiny_wide")
     given = Bounds(**bounds)
-    return *keep_bounds(network, PATCH, PATCH, STRIDE, given, 1, 3, reasons, measure=device), reasons
+    return *keep_bounds(network, PlannedPatch(PATCH, PATCH, STRIDE), given, 1, 3, reasons, measure=device), reasons
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -120,7 +120,7 @@ def test_bounds_that_cannot_be_kept():
         keep(params=10, network=Network("tiny_wide"))
     with pytest.raises(UsageError, match=r"max_macs 10: .* needs \d+ operations for the smallest patch tried"):
         keep(macs=10)
-    with pytest.raises(UsageError, match="max_params 0: accepted is more than 0"):
+    with pytest.raises(UsageError, match="max_params 0: expected more than 0"):
         keep(params=0)
 
 
@@ -177,7 +177,7 @@ def test_measured_bounds_that_cannot_be_kept_tell_what_the_smallest_takes():
 def test_measured_bounds_need_what_measures_them():
     with pytest.raises(UsageError, match=r"max_ram: .* zoo plan does so, and .*measure=export.footprint"):
         keep_measured(None, ram=2**30)
-    with pytest.raises(UsageError, match="target_ms -1: accepted is more than 0"):
+    with pytest.raises(UsageError, match="target_ms -1: expected more than 0"):
         keep_measured(None, ms=-1)
 
     def fails(model, threads):

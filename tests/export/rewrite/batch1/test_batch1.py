@@ -1,4 +1,4 @@
-"""The forms of batch 1: every layer in them equals Keras' own, and no tensor has another batch."""
+"""The layouts of batch 1: every layer in them equals Keras' own, and no tensor has another batch."""
 
 import keras
 import numpy as np
@@ -11,7 +11,7 @@ from keras import layers, ops
 
 import export
 import zoo
-from export.rewrite import Form, RewriteError, rewrite
+from export.rewrite import Layout, RewriteError, rewrite
 from export.rewrite.batch1 import combine
 from export.rewrite.batch1.gap import block_of, out_size
 from export.rewrite.rules.depth import same_padding
@@ -21,7 +21,7 @@ from zoo.blocks.resample import LinearUpSampling3D
 PROPERTY = settings(max_examples=15, deadline=None, derandomize=True)
 SHAPE = (4, 6, 4, 2)
 PLAIN = BATCH1[:2]
-forms = st.sampled_from(BATCH1)
+layouts = st.sampled_from(BATCH1)
 padding = st.sampled_from(["same", "valid"])
 EDGE = [name for name in zoo.list_models(tag="edge") if zoo.info(name).rank == 3]
 
@@ -56,8 +56,8 @@ def test_no_row_of_another_slice_is_seen(height, kernel, stride, dilation, kind)
 
 
 @PROPERTY
-@given(st.data(), triples(4), triples(3), padding, forms, st.integers(1, 3))
-def test_convolutions(data, kernel, steps, kind, form, channels):
+@given(st.data(), triples(4), triples(3), padding, layouts, st.integers(1, 3))
+def test_convolutions(data, kernel, steps, kind, layout, channels):
     strided = data.draw(st.booleans())
     strides, dilation = (steps, (1, 1, 1)) if strided else ((1, 1, 1), steps)
     spatial = data.draw(triples(6))
@@ -68,11 +68,11 @@ def test_convolutions(data, kernel, steps, kind, form, channels):
         y = layers.Conv3D(3, kernel, strides=strides, dilation_rate=dilation, padding=kind, activation="relu")(x)
         return layers.BatchNormalization()(y) if strided else y
 
-    assert_exact(build, (*spatial, channels), [form])
+    assert_exact(build, (*spatial, channels), [layout])
 
 
-@pytest.mark.parametrize("form", PLAIN)
-def test_wide_and_grouped_convolutions(form):
+@pytest.mark.parametrize("layout", PLAIN)
+def test_wide_and_grouped_convolutions(layout):
     def build(x):
         y = layers.ReLU()(layers.Conv3D(18, 3, padding="same")(x))
         y = layers.BatchNormalization()(layers.Conv3D(20, 3, padding="same", use_bias=False)(y))
@@ -81,7 +81,7 @@ def test_wide_and_grouped_convolutions(form):
         y = DepthwiseConv3D((3, 1, 1))(DepthwiseConv3D((1, 3, 3))(DepthwiseConv3D((1, 1, 3))(y)))
         return layers.Conv3D(6, (1, 2, 2), strides=(1, 2, 2), groups=6)(y)
 
-    assert_exact(build, (3, 4, 6, 2), [form])
+    assert_exact(build, (3, 4, 6, 2), [layout])
 
 
 def test_concatenation_slice_by_slice(monkeypatch):
@@ -105,14 +105,14 @@ def test_taps_that_never_meet_a_thin_feature_map(depth):
 
 
 @PROPERTY
-@given(triples(3), triples(3), triples(3), padding, forms)
-def test_transposed_convolutions(kernel, strides, spatial, kind, form):
+@given(triples(3), triples(3), triples(3), padding, layouts)
+def test_transposed_convolutions(kernel, strides, spatial, kind, layout):
     def build(x):
         x = layers.Conv3DTranspose(2, kernel, strides=strides, padding=kind, use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization()(x))
         return layers.Conv3DTranspose(2, strides, strides=strides)(x)
 
-    assert_exact(build, (*spatial, 2), [form])
+    assert_exact(build, (*spatial, 2), [layout])
 
 
 @PROPERTY
@@ -123,16 +123,16 @@ def test_transposed_convolutions(kernel, strides, spatial, kind, form):
     padded=padding,
     border=st.tuples(*[st.tuples(st.integers(0, 2), st.integers(0, 2))] * 3),
     factor=triples(3),
-    form=st.sampled_from(PLAIN),
+    layout=st.sampled_from(PLAIN),
 )
-def test_pooling_padding_cropping_and_up_sampling(kind, size, strides, padded, border, factor, form):
+def test_pooling_padding_cropping_and_up_sampling(kind, size, strides, padded, border, factor, layout):
     def build(x):
         y = kind(size, strides=strides, padding=padded)(x)
         y = layers.UpSampling3D(factor)(layers.ZeroPadding3D(border)(y))
         y = LinearUpSampling3D(factor[::-1])(y)
         return layers.Cropping3D(tuple((0, n > 1) for n in factor))(y)
 
-    assert_exact(build, (3, 5, 4, 2), [form])
+    assert_exact(build, (3, 5, 4, 2), [layout])
 
 
 @settings(max_examples=8, deadline=None, derandomize=True)
@@ -140,24 +140,24 @@ def test_pooling_padding_cropping_and_up_sampling(kind, size, strides, padded, b
     blocks=st.lists(st.sampled_from(sorted(BLOCKS)), min_size=2, max_size=4),
     depth=st.integers(1, 4),
     channels=st.integers(1, 3),
-    form=forms,
+    layout=layouts,
 )
-def test_networks_of_random_blocks(blocks, depth, channels, form):
+def test_networks_of_random_blocks(blocks, depth, channels, layout):
     def build(x):
         for name in blocks:
             x = BLOCKS[name](x)
         return layers.Conv3D(2, 1)(x)
 
-    assert_exact(build, (depth, 4, 2, channels), [form])
+    assert_exact(build, (depth, 4, 2, channels), [layout])
 
 
-@pytest.mark.parametrize(("name", "form"), [(name, PLAIN[i % 2]) for i, name in enumerate(EDGE)])
-def test_every_edge_entry_and_the_batch_of_every_tensor(name, form):
+@pytest.mark.parametrize(("name", "layout"), [(name, PLAIN[i % 2]) for i, name in enumerate(EDGE)])
+def test_every_edge_entry_and_the_batch_of_every_tensor(name, layout):
     model = small_model(name, odd=True)
     randomise(model)
     patch = small_shape(name, odd=True)[:-1]
-    assert difference(model, patch, form) < 1e-5
-    tensors = keras.tree.flatten([operation.output for operation in rewrite(model, patch, form).operations])
+    assert difference(model, patch, layout) < 1e-5
+    tensors = keras.tree.flatten([operation.output for operation in rewrite(model, patch, layout).operations])
     assert {t.shape[0] for t in tensors if len(t.shape)} == {1}
     assert max(len(t.shape) for t in tensors) == 4
 
@@ -205,13 +205,13 @@ def test_all_that_a_form_cannot_express_is_listed_at_once():
 
     model = network(build, (5, 5, 5, 2))
     with pytest.raises(RewriteError) as caught:
-        rewrite(model, (5, 5, 5), Form(fold="channels"))
+        rewrite(model, (5, 5, 5), Layout(fold="channels"))
     message = str(caught.value)
-    assert "cannot be rewritten in the form 'channels': " in message
+    assert "cannot be rewritten in the layout 'channels': " in message
     for part in (
         "layer hidden (Swap): has no rule, and its call cannot be followed",
         "layer along (Softmax): acts along a spatial axis",
-        "(Flip): has no rule in the form 'channels'; the form 'batch' takes it",
+        "(Flip): has no rule in the layout 'channels'; the layout 'batch' takes it",
         "(Mean): reduces axes (0, 2)",
     ):
         assert part in message
@@ -241,5 +241,5 @@ def test_a_shared_layer_and_several_outputs():
         return [layers.Concatenate()([skip, layers.UpSampling3D(2)(deep)]), deep, layers.GlobalMaxPooling3D()(deep), x]
 
     assert_exact(build, SHAPE, PLAIN)
-    flat = rewrite(network(build, SHAPE), SHAPE[:-1], Form(fold="height"))
+    flat = rewrite(network(build, SHAPE), SHAPE[:-1], Layout(fold="height"))
     assert [tuple(t.shape) for t in flat.outputs] == [(1, 24, 4, 4), (1, 6, 2, 2), (1, 2), (1, 24, 4, 2)]

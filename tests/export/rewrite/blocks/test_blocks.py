@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from keras import layers
 
 import zoo
-from export.rewrite import Form, rewrite, rule
+from export.rewrite import Layout, rewrite, rule
 from export.rewrite.blocks import choice
 from export.rewrite.blocks.choice import Group, Sizes, Unit, best, gain, planned
 from export.rewrite.blocks.layout import band, gathered, stacked
 from export.rewrite.registry import RULES
 
-WIDE = Form(subpixel=True, unit=Unit(64, 64, True))
-FORMS = (WIDE, Form(unit=Unit(4, 16)))
+WIDE = Layout(subpixel=True, unit=Unit(64, 64, True))
+LAYOUTS = (WIDE, Layout(unit=Unit(4, 16)))
 
 
 def made_at_once(build, shape) -> set[int]:
@@ -51,14 +51,14 @@ def convolutions(draw):
 
 
 @settings(max_examples=6, deadline=None)
-@given(convolutions(), st.sampled_from([2, 4, 6, 8, 7]), st.sampled_from(FORMS), st.sampled_from([1, 3, 6]))
-def test_convolutions(build, depth, form, channels):
+@given(convolutions(), st.sampled_from([2, 4, 6, 8, 7]), st.sampled_from(LAYOUTS), st.sampled_from([1, 3, 6]))
+def test_convolutions(build, depth, layout, channels):
     """Kernels of any size, depths that blocks divide and that they do not, few and many channels."""
-    assert_exact(build, (depth, 5, 4, channels), (form,))
+    assert_exact(build, (depth, 5, 4, channels), (layout,))
 
 
-@pytest.mark.parametrize("form", FORMS)
-def test_up_and_down(form):
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_up_and_down(layout):
     """Pooling, transposed convolution, joined and added feature maps, normalisation and a layer slice by slice."""
 
     def build(x):
@@ -76,7 +76,7 @@ def test_up_and_down(form):
         x = layers.Multiply()([x, layers.GlobalAveragePooling3D(keepdims=True)(x)])
         return layers.Conv3D(3, 1)(x)
 
-    assert_exact(build, (8, 8, 8, 1), (form,))
+    assert_exact(build, (8, 8, 8, 1), (layout,))
 
 
 @pytest.fixture(autouse=True)
@@ -95,7 +95,7 @@ def test_shared_layer():
         halves = layers.Concatenate()([layers.Conv3D(2, 3, padding="same")(x), layers.Conv3D(2, 3, padding="same")(x)])
         return [shared(first), shared(layers.MaxPooling3D((4, 1, 1))(first)), shared(halves)]
 
-    assert_exact(build, (8, 4, 4, 4), FORMS)
+    assert_exact(build, (8, 4, 4, 4), LAYOUTS)
 
 
 def test_unet3d_stays_in_blocks():
