@@ -6,7 +6,8 @@
     python benchmarks/ethos.py --edge --layout height --layout channels --target ethos-u55
 
 Builds a registry network with random weights, converts it to int8 with random calibration, compiles it for each target
-and prints a table with one row for each layout of a 3D network's rewrite (see ``zoo export --layout``), and one that compares the quickest layout, which ``zoo export --target`` takes, with the folded batch. The default is the
+and prints a table with one row for each layout of a 3D network's rewrite (see ``zoo export --layout``), and one that
+compares the quickest layout, which ``zoo export --target`` takes, with the folded batch. The default is the
 hippocampus network; --edge takes every entry of the registry that is tagged "edge", on 96 × 96 pixels or 32 × 32 × 32
 voxels. All figures are Vela's estimates for one patch; weights and calibration change none of them but the size of the
 compressed weights.

@@ -1,14 +1,19 @@
-"""How far the work is: a bar where a person watches, a line a minute where a file does."""
+"""How far the work is: a bar where a person watches, a line a minute where a file does; and how to stop it half-way."""
 
 import sys
 import time
-from collections.abc import Iterable, Iterator, Sized
+from collections.abc import Callable, Iterable, Iterator, Sized
+from threading import Event
 from typing import cast
+
+from medseg.errors import InputError
 
 # Work that is done sooner needs no bar.
 PATIENCE_S = 1.0
 MINUTE_S = 60.0
 WIDTH = 24
+
+Cancel = Event | Callable[[], bool] | None
 
 
 class LineAMinute:
@@ -89,3 +94,21 @@ def track(items: Iterable, what: str, total: int | None = None, show: bool = Tru
             bar(done, total)
     finally:
         bar.close()
+
+
+class CancelledError(InputError):
+    """The caller stopped the work; nothing of it was kept."""
+
+
+def check_cancelled(cancel: Cancel, task: str) -> None:
+    """Stop here if the caller asked for it.
+
+    Args:
+        cancel: a ``threading.Event``, or a function that returns whether to stop; None never stops.
+        task: what is stopped, for the message.
+
+    Raises:
+        CancelledError: if the event is set or the function returns True.
+    """
+    if cancel is not None and (cancel.is_set() if isinstance(cancel, Event) else cancel()):
+        raise CancelledError(f"{task}: cancelled; nothing was written")

@@ -7,8 +7,8 @@ from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from medseg.cancelling import Cancel, CancelledError, check_cancelled
 from medseg.errors import UsageError
+from medseg.progress import Cancel, CancelledError, check_cancelled
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ def predict_in_order(
         scans: drawn as they are needed, at most twice as many as there are workers ahead of what was taken.
         segment: function of a scan and of an event that is set when the work shall stop.
         workers: threads.
-        cancel: as for ``medseg.cancelling.check_cancelled``.
+        cancel: as for ``medseg.progress.check_cancelled``.
 
     Yields:
         An outcome each, in the order of the scans.

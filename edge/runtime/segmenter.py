@@ -26,8 +26,8 @@ from imaging.io.nifti import smallest
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
 from imaging.tiling import predict_slabs, predict_tiled
-from medseg.cancelling import Cancel, check_cancelled
 from medseg.errors import InputError, naming
+from medseg.progress import Cancel, check_cancelled
 
 Progress = Callable[[int, int], None] | None
 

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from medseg.cancelling import Cancel, check_cancelled
 from medseg.errors import InputError, UsageError, naming
 from medseg.limits import check_bytes
+from medseg.progress import Cancel, check_cancelled
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,7 @@ def test_own_entry_by_name_of_its_function():
 
 
 def test_wrong_entries():
-    with pytest.raises(ZooError, match="rank 4; 2 and 3"):
+    with pytest.raises(ZooError, match="rank 4; expected 2 or 3"):
         zoo.register("x", tiny, rank=4)
     with pytest.raises(ZooError, match="unknown edge readiness"):
         zoo.register("x", tiny, rank=2, edge="int4")

@@ -14,8 +14,8 @@ from edge.runtime.patches import entropy, patch_scores, reuse_constant, softmax
 from edge.runtime.region import Coarse, Threshold, parse_threshold
 from edge.runtime.runner import Runner
 from imaging.scan import Scan
-from medseg.cancelling import CancelledError
 from medseg.errors import InputError, UsageError
+from medseg.progress import CancelledError
 
 ALL = Outputs(probabilities=True, entropy=True)
 
