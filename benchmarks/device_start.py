@@ -114,7 +114,7 @@ def main() -> int:
     if bool(args.artifact) != bool(args.scan):
         parser.error("--artifact and --scan are needed together")
     if args.rounds < 1:
-        parser.error(f"--rounds {args.rounds}: accepted is at least 1")
+        parser.error(f"--rounds {args.rounds}: expected at least 1")
     with tempfile.TemporaryDirectory() as folder:
         starts = [
             Start("python -c pass", ("-c", "pass")),

@@ -161,37 +161,37 @@ def _no_manifest(folder):
 def _check_fields(manifest):
     """Require the fields to agree with each other."""
     if manifest.format not in FORMATS:
-        raise InputError(f"format {shown(manifest.format)}: accepted are {', '.join(FORMATS)}")
+        raise InputError(f"format {shown(manifest.format)}: expected one of {', '.join(FORMATS)}")
     if not manifest.model or Path(manifest.model).name != manifest.model:
-        raise InputError(f"model {shown(manifest.model)}: accepted is the name of a file beside the manifest")
+        raise InputError(f"model {shown(manifest.model)}: expected the name of a file beside the manifest")
     rank, channels = manifest.recipe.rank, manifest.recipe.channels
     if len(manifest.patch) != rank or min(manifest.patch) < 1:
         raise InputError(
-            f"patch {shown(manifest.patch)}: accepted are {rank} positive numbers, as the recipe has rank {rank}"
+            f"patch {shown(manifest.patch)}: expected {rank} positive numbers, as the recipe has rank {rank}"
         )
     if not 0 <= manifest.overlap <= 0.9:
-        raise InputError(f"overlap {manifest.overlap}: accepted is 0 to 0.9")
+        raise InputError(f"overlap {manifest.overlap}: expected 0 to 0.9")
     if manifest.folded and rank != 3:
-        raise InputError(f"folded: accepted for networks of rank 3 only, the recipe has rank {rank}")
+        raise InputError(f"folded: expected networks of rank 3 only, the recipe has rank {rank}")
     if manifest.form not in FORMS:
-        raise InputError(f"form {shown(manifest.form)}: accepted are {', '.join(map(repr, FORMS))}")
+        raise InputError(f"form {shown(manifest.form)}: expected one of {', '.join(map(repr, FORMS))}")
     if manifest.form and (manifest.folded or rank != 3):
-        raise InputError(f"form {manifest.form!r}: accepted for networks of rank 3 that are not folded only")
+        raise InputError(f"form {manifest.form!r}: expected networks of rank 3 that are not folded")
     if len(manifest.channels) != channels:
         raise InputError(f"channels {', '.join(manifest.channels[:8])}: the recipe takes {channels}")
     _check_names(manifest)
     for name in ("name", "value"):
         found = [getattr(label, name) for label in manifest.labels]
         if len(found) < 2 or len(set(found)) != len(found):
-            raise InputError(f"labels with {name}s {shown(found)}: accepted are two or more, all different")
+            raise InputError(f"labels with {name}s {shown(found)}: expected two or more, all different")
     if len(manifest.labels) > MAX_LABELS:
-        raise InputError(f"{len(manifest.labels)} labels: accepted are at most {MAX_LABELS}")
+        raise InputError(f"{len(manifest.labels)} labels: expected at most {MAX_LABELS}")
     for label in manifest.labels:
         if abs(label.value) >= 2**31:
-            raise InputError(f"label {label.name} has value {label.value}: accepted are 32-bit integers")
+            raise InputError(f"label {label.name} has value {label.value}: expected 32-bit integers")
     # As real numbers, whatever the file stores.
     if len(manifest.regions) > MAX_LABELS:
-        raise InputError(f"{len(manifest.regions)} regions: accepted are at most {MAX_LABELS}")
+        raise InputError(f"{len(manifest.regions)} regions: expected at most {MAX_LABELS}")
     check_regions(manifest.labels, manifest.regions)
     check_postprocessing(manifest.postprocessing, manifest.labels)
     if manifest.regions and manifest.postprocessing.classes:
@@ -241,9 +241,7 @@ def _check_tensor(which, tensor, expected):
     except TypeError:
         dtype = None
     if dtype is None or dtype.kind not in "iuf":
-        raise InputError(
-            f"{which}.dtype {shown(tensor.dtype)}: accepted are NumPy names such as int8, uint8 and float32"
-        )
+        raise InputError(f"{which}.dtype {shown(tensor.dtype)}: expected NumPy names such as int8, uint8 and float32")
     if dtype.kind != "f" and not _MIN_SCALE < tensor.scale < 1 / _MIN_SCALE:
         raise InputError(f"{which}.scale {tensor.scale}: a tensor of {tensor.dtype} needs a positive one")
     if dtype.kind != "f" and not np.iinfo(dtype).min <= tensor.zero_point <= np.iinfo(dtype).max:

@@ -62,4 +62,4 @@ def find_format(name: str) -> Format:
         return FORMATS[name]
     near = difflib.get_close_matches(name, FORMATS, n=1)
     hint = f"did you mean {near[0]}? " if near else ""
-    raise FormatError(f"format {name!r} is unknown: {hint}accepted are {', '.join(FORMATS)}")
+    raise FormatError(f"format {name!r} is unknown: {hint}expected one of {', '.join(FORMATS)}")

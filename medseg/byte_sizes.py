@@ -17,7 +17,7 @@ def parse_size(text: str) -> int:
     """
     match = re.fullmatch(r"\s*(\d+(?:\.\d+)?)\s*([a-z]*)\s*", text.lower())
     if match is None or match[2] not in UNITS or float(match[1]) * UNITS[match[2]] < 1:
-        raise UsageError(f"memory {text!r}: accepted are bytes, or a number with KB or MB, for example 256KB or 1.5MB")
+        raise UsageError(f"memory {text!r}: expected bytes, or a number with KB or MB, for example 256KB or 1.5MB")
     return int(float(match[1]) * UNITS[match[2]])
 
 

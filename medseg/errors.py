@@ -4,7 +4,7 @@ import contextlib
 
 
 class InputError(ValueError):
-    """Something the user gave cannot be used: the message names it, what was found, what is accepted and the mend."""
+    """Something the user gave cannot be used: the message names it, what was found, what was expected and the mend."""
 
     exit_status = 1
 

@@ -19,7 +19,7 @@ class _StepCallback(keras.callbacks.Callback):
         if self.model.steps_per_execution not in (None, 1):
             raise ZooError(
                 f"{type(self).__name__}: the model is compiled with "
-                f"steps_per_execution={self.model.steps_per_execution}; 1 is accepted, since the weights are read "
+                f"steps_per_execution={self.model.steps_per_execution}; expected 1, since the weights are read "
                 "between steps"
             )
         self.step = 0
@@ -166,4 +166,4 @@ def _layers(model):
 
 def _require(condition: bool, callback: str, option: str, found, accepted: str) -> None:
     if not condition:
-        raise ZooError(f"{callback}: {option}={found!r}; {accepted} is accepted")
+        raise ZooError(f"{callback}: {option}={found!r}; expected {accepted}")

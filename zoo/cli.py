@@ -46,7 +46,7 @@ def main(argv=None) -> int:
 
         near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        print(f"zoo: error: unknown command {argv[0]!r}: {hint}accepted are {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"zoo: error: unknown command {argv[0]!r}: {hint}expected one of {', '.join(COMMANDS)}", file=sys.stderr)
         return 2
     try:
         module = importlib.import_module(COMMANDS[argv[0]][0])

@@ -31,7 +31,7 @@ def count(model) -> Cost:
         ZooError: if a size of the input is None.
     """
     if None in model.input_shape[1:]:
-        raise ZooError(f"{model.name}: cost of an input {model.input_shape[1:]}; sizes as numbers are accepted")
+        raise ZooError(f"{model.name}: cost of an input {model.input_shape[1:]}; expected sizes as numbers")
     parameters = sum(math.prod(w.shape) for w in model.trainable_weights)
     macs = sum(_macs(node) for node in _nodes(model))
     return Cost(getattr(model, "multiple", None), parameters, macs, _peak(model))

@@ -4,7 +4,7 @@ import difflib
 
 
 class ZooError(ValueError):
-    """An unknown name, option or combination: the message says what was found, what is accepted and the mend."""
+    """An unknown name, option or combination: the message says what was found, what was expected and the mend."""
 
     exit_status = 2
 
@@ -23,4 +23,4 @@ def unknown(kind: str, found, accepted) -> ZooError:
     accepted = [str(a) for a in accepted]
     near = difflib.get_close_matches(str(found), accepted, n=1, cutoff=0.5)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    return ZooError(f"unknown {kind} {found!r}.{meant} Accepted: {', '.join(accepted)}")
+    return ZooError(f"unknown {kind} {found!r}.{meant} Expected one of {', '.join(accepted)}")

@@ -334,10 +334,10 @@ def _input_shape(found, input_shape, channels):
         mend = f"; {twin!r} takes it" if twin else ""
         raise ZooError(
             f"{found.name}: input_shape {shape} has {len(shape) - 1} spatial sizes and channels; "
-            f"{found.rank} spatial sizes and channels are accepted{mend}"
+            f"expected {found.rank} spatial sizes and channels{mend}"
         )
     if channels is not None and shape[-1] != channels:
         raise ZooError(f"{found.name}: input_shape {shape} says {shape[-1]} channels, channels={channels}; give one")
     if not isinstance(shape[-1], int) or shape[-1] < 1:
-        raise ZooError(f"{found.name}: input_shape {shape} has {shape[-1]!r} channels; 1 or more are accepted")
+        raise ZooError(f"{found.name}: input_shape {shape} has {shape[-1]!r} channels; expected 1 or more")
     return shape

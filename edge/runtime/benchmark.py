@@ -57,7 +57,7 @@ def interleave(
     if not openers:
         raise UsageError("nothing to time: give at least one artifact folder")
     if rounds < 1 or warmup < 0:
-        raise UsageError(f"{rounds} rounds after {warmup} of warm-up: accepted are at least 1 and at least 0")
+        raise UsageError(f"{rounds} rounds after {warmup} of warm-up: expected at least 1 and at least 0")
     calls, cold, spent = {}, {}, {name: [] for name in openers}
     for name, opener in openers.items():
         began = time.perf_counter()

@@ -54,7 +54,7 @@ def check_tensors(model, manifest: Manifest, inputs, outputs) -> None:
     """Require one input and one output of the manifest's shape and type; a dimension without a number may be any."""
     for which, found, tensor in (("input", inputs, manifest.input), ("output", outputs, manifest.output)):
         if len(found) != 1:
-            raise InputError(f"{model}: {len(found)} {which} tensors, accepted is 1; export it again")
+            raise InputError(f"{model}: {len(found)} {which} tensors, expected 1; export it again")
         shape, dtype = found[0]
         same = len(shape) == len(tensor.shape) and all(
             not isinstance(n, int | np.integer) or n == m for n, m in zip(shape, tensor.shape, strict=True)

@@ -114,7 +114,7 @@ def contest(
         raise InputError(f"{', '.join(names)}: one is given twice; give each once")
     if rounds < 1 or warmup < 0 or not threads or min(threads) < 1:
         raise UsageError(
-            f"{rounds} rounds after {warmup} of warm-up with {threads} threads: accepted are at least 1, 0 and 1"
+            f"{rounds} rounds after {warmup} of warm-up with {threads} threads: expected at least 1, 0 and 1"
         )
     folder = Path(folder)
     variants, failures = _prepared(contestants, folder, max(threads), tell)

@@ -99,7 +99,7 @@ def choose(names: Sequence[str], every: bool) -> list[Peer]:
         if name not in PEERS:
             near = difflib.get_close_matches(name, PEERS, n=1)
             hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"peer {name!r}: {hint}accepted are {', '.join(PEERS)}")
+            raise UsageError(f"peer {name!r}: {hint}expected one of {', '.join(PEERS)}")
     return [peer for name, peer in PEERS.items() if name in names or (every and not peer.slow)]
 
 

@@ -100,7 +100,7 @@ def check_picture(path) -> None:
 
     path = Path(path)
     if path.suffix.lower() not in PICTURES:
-        raise UsageError(f"--plot {path}: accepted are {', '.join(PICTURES)}")
+        raise UsageError(f"--plot {path}: expected one of {', '.join(PICTURES)}")
     if not path.absolute().parent.is_dir():
         raise InputError(f"--plot {path}: no folder {path.parent}; make it")
     if importlib.util.find_spec("matplotlib") is None:

@@ -176,7 +176,9 @@ def layer_errors(model, format: str, patch=None, calibration=(), method: str = "
         RewriteError, PrecisionError, InputError: as ``export.convert``.
     """
     if find_format(format).activations != "int8":
-        raise FormatError(f"format {format!r}: has no quantized layers to compare; accepted are tflite-int8, onnx-int8")
+        raise FormatError(
+            f"format {format!r}: has no quantized layers to compare; expected one of tflite-int8, onnx-int8"
+        )
     return list(convert(model, format, patch, calibration, method=method).layer_errors)
 
 
@@ -292,13 +294,13 @@ def _check_ends(model):
     inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
     if not inputs:
         raise RewriteError(
-            f"{model.name}: found a {type(model).__name__} without an input shape; accepted is a functional "
+            f"{model.name}: found a {type(model).__name__} without an input shape; expected a functional "
             "keras.Model: with image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
     if len(inputs) != 1:
-        raise RewriteError(f"{model.name}: found {len(inputs)} inputs; accepted is one, the image")
+        raise RewriteError(f"{model.name}: found {len(inputs)} inputs; expected one, the image")
     if len(outputs) != 1:
         raise RewriteError(
-            f"{model.name}: found {len(outputs)} outputs; accepted is one, the logits: give "
+            f"{model.name}: found {len(outputs)} outputs; expected one, the logits: give "
             "keras.Model(model.inputs, model.outputs[0])"
         )

@@ -41,7 +41,7 @@ def check_options(formats: Sequence[str], opset: int | None, dynamic: bool) -> N
     if asked and not any(find_format(name).runtime == "onnx" for name in formats):
         raise FormatError(f"{asked[0]}: holds for ONNX files, not for {', '.join(formats)}; leave it out")
     if opset is not None and opset not in OPSETS:
-        raise FormatError(f"opset {opset}: accepted are {OPSETS[0]} to {OPSETS[-1]}")
+        raise FormatError(f"opset {opset}: expected {OPSETS[0]} to {OPSETS[-1]}")
 
 
 def refuse_folded(format: str) -> None:

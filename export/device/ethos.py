@@ -108,7 +108,7 @@ def find_target(name: str) -> Target:
     if name not in names:
         near = difflib.get_close_matches(name, names, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"target {name!r} is unknown: {hint}accepted are {', '.join(names)}")
+        raise UsageError(f"target {name!r} is unknown: {hint}expected one of {', '.join(names)}")
     family, macs = names[name]
     return Target(f"{family}-{macs}", *SYSTEMS[family])
 

@@ -61,7 +61,7 @@ def footprint(model, threads: int = 2, seconds: float = SECONDS) -> Footprint:
         InputError: if the network cannot be converted to int8, or the runtime does not run it.
     """
     if threads < 1:
-        raise UsageError(f"threads {threads}: accepted is at least 1")
+        raise UsageError(f"threads {threads}: expected at least 1")
     *patch, channels = model.inputs[0].shape[1:]
     noise = np.random.default_rng(0).standard_normal((*patch, channels), np.float32)
     converted = convert(model, FORMAT, patch, [noise])

@@ -108,7 +108,7 @@ def check(
         )
     peak = arena.measure(converted.data).operator
     raise ArenaError(
-        f"{what}: its activations need {spell_size(needed)}, most at {peak}; accepted is {spell_size(limit)}; "
+        f"{what}: its activations need {spell_size(needed)}, most at {peak}; expected at most {spell_size(limit)}; "
         + ("; ".join(mends) if mends else "no smaller patch and no narrower network was found that fits")
     )
 

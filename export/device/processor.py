@@ -22,7 +22,7 @@ def check_processor(name: str | None) -> None:
         FormatError: for another.
     """
     if name is not None and name not in PROCESSORS:
-        raise FormatError(f"processor {name!r} is unknown: accepted are {', '.join(PROCESSORS)}")
+        raise FormatError(f"processor {name!r} is unknown: expected one of {', '.join(PROCESSORS)}")
 
 
 def this_processor() -> str:

@@ -81,7 +81,7 @@ def check_patches(calibration, shape: tuple[int, ...]) -> list[np.ndarray]:
         raise InputError("calibration: found no patches; int8 needs at least one, better 20 or more")
     for i, patch in enumerate(checked):
         if patch.shape != tuple(shape):
-            raise InputError(f"calibration patch {i} has shape {patch.shape}; accepted is {tuple(shape)}")
+            raise InputError(f"calibration patch {i} has shape {patch.shape}; expected {tuple(shape)}")
         if not np.isfinite(patch).all():
             raise InputError(f"calibration patch {i} holds NaN or infinite values; leave that case out or mend it")
     if all(patch.max() == patch.min() for patch in checked):

@@ -30,7 +30,7 @@ def check_weights(weights: str, formats: Sequence[str] = ("tflite-int8",)) -> No
         FormatError: for another, or if no format is int8.
     """
     if weights not in WEIGHTS:
-        raise FormatError(f"weights {weights!r}: accepted are {', '.join(WEIGHTS)}")
+        raise FormatError(f"weights {weights!r}: expected one of {', '.join(WEIGHTS)}")
     if weights == "per-tensor" and not any(find_format(name).activations == "int8" for name in formats):
         raise FormatError(f"weights per-tensor: hold for int8 formats, not for {', '.join(formats)}; leave that out")
 

@@ -88,7 +88,7 @@ def check_method(method: str) -> None:
         FormatError: for another.
     """
     if method not in ("auto", *METHODS):
-        raise FormatError(f"calibration {method!r} is unknown: accepted are auto, {', '.join(METHODS)}")
+        raise FormatError(f"calibration {method!r} is unknown: expected one of auto, {', '.join(METHODS)}")
 
 
 def cover(histogram: Histogram, method: str, levels: int = 256) -> tuple[float, float]:

@@ -84,7 +84,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
         fold, found = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
         if fold in folds or fold is None or str(fold) not in scores["mean_of_fold"] or not found:
             raise InputError(
-                f"{folder}: an artifact of fold {fold}{'' if found else ', not verified'}; accepted is a verified one "
+                f"{folder}: an artifact of fold {fold}{'' if found else ', not verified'}; expected a verified one "
                 f"for each of the folds scored: {', '.join(map(str, scores['folds']))}"
             )
         for label, values in found.items():

@@ -98,7 +98,7 @@ def pack(
     options = PackOptions(**options)
 
     if not re.fullmatch(r"[a-z0-9_]+", name):
-        raise InputError(f"name {name!r}: lower-case letters, digits and _ are accepted")
+        raise InputError(f"name {name!r}: expected lower-case letters, digits and _")
     source, plan = open_source(run), json.loads((Path(run) / "plan.json").read_text(encoding="utf-8"))
     entry = source.provenance["network"]
     if entry not in zoo.list_models():
@@ -288,7 +288,7 @@ def _check_places(data, where):
         for value in data:
             _check_places(value, where)
     elif isinstance(data, str) and _PLACE.search(data):
-        raise InputError(f"{where}: {data!r} names a place on this machine; accepted are relative paths")
+        raise InputError(f"{where}: {data!r} names a place on this machine; expected relative paths")
 
 
 def _pack_command(run, name, artifact, scores, device_scores, kind):

@@ -26,7 +26,7 @@ def check_fit(model, patch) -> None:
     if any(own not in (None, size) for own, size in zip(fixed, patch, strict=True)):
         raise RewriteError(f"{model.name} does not take patch {patch}: its input is fixed to {fixed}; use that")
     if min(patch) < 1:
-        raise RewriteError(f"patch {patch}: accepted are sizes of at least 1 voxel")
+        raise RewriteError(f"patch {patch}: expected sizes of at least 1 voxel")
     problem = _misfit(model, patch)
     if problem is None:
         return

@@ -35,17 +35,17 @@ def rewrite(model: keras.Model, patch: Sequence[int], layout: Layout | None = No
     patch = tuple(int(n) for n in patch)
     if not is_graph(model):
         raise RewriteError(
-            f"{model.name}: found a {type(model).__name__}; accepted is a functional keras.Model: with "
+            f"{model.name}: found a {type(model).__name__}; expected a functional keras.Model: with "
             "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
     network = graph(model)
     if len(network.inputs) != 1:
-        raise RewriteError(f"{model.name}: found {len(network.inputs)} inputs; accepted is one image")
+        raise RewriteError(f"{model.name}: found {len(network.inputs)} inputs; expected one image")
     source = network.inputs[0]
     if len(source.shape) != len(patch) + 2 or len(patch) not in (2, 3):
         raise RewriteError(
             f"{model.name}: its input has {len(source.shape) - 2} spatial axes, patch {patch} has {len(patch)}; "
-            "accepted are 2 or 3, the same for both"
+            "expected 2 or 3, the same for both"
         )
     walk = Walk(layout or Layout(), _emit, names={"image"})
     if walk.layout.unit and len(patch) == 3:
@@ -119,7 +119,7 @@ def _stand_in(node, tensors, walk):
 
 def _check(operation):
     if getattr(operation, "data_format", None) == "channels_first":
-        raise ValueError("its data format is channels_first; accepted is channels_last")
+        raise ValueError("its data format is channels_first; expected channels_last")
     if getattr(operation, "quantization_mode", None) is not None:
         raise ValueError("Keras has quantized it; give the float network")
 

@@ -24,7 +24,7 @@ def check_allowed(formats: Sequence[str], allow_float: int, equalise: bool | Non
         FormatError: if no format is int8.
     """
     if allow_float < 0:
-        raise UsageError(f"allow-float {allow_float}: accepted is a number of layers, 0 or more")
+        raise UsageError(f"allow-float {allow_float}: expected a number of layers, 0 or more")
     for what, asked in (("allow-float", allow_float), ("equalise", equalise)):
         if asked and not any(find_format(name).activations == "int8" for name in formats):
             raise FormatError(f"{what}: holds for int8 formats, not for {', '.join(formats)}; leave it out")

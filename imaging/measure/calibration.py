@@ -105,7 +105,7 @@ def calibration_error(table: np.ndarray) -> float:
 def _check(probabilities, reference):
     if probabilities.shape[:-1] != reference.shape:
         raise InputError(
-            f"probabilities of shape {probabilities.shape}: the reference has {reference.shape}, accepted is that and "
+            f"probabilities of shape {probabilities.shape}: the reference has {reference.shape}, expected that and "
             "a class axis"
         )
 

@@ -56,7 +56,7 @@ def remove_small(mask: np.ndarray, min_volume_mm3: float, spacing) -> np.ndarray
         InputError: if the spacing does not fit the mask.
     """
     if len(spacing) != mask.ndim:
-        raise InputError(f"spacing {tuple(spacing)}: accepted are {mask.ndim} numbers in mm")
+        raise InputError(f"spacing {tuple(spacing)}: expected {mask.ndim} numbers in mm")
     numbered, counts = label_components(mask)
     # The margin keeps a part of exactly the minimum when the product of spacings is rounded.
     keep = counts * math.prod(spacing) >= min_volume_mm3 * (1 - 1e-9)

@@ -54,7 +54,7 @@ def score_case(
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     if prediction.shape != reference.shape:
         raise InputError(
-            f"prediction of shape {prediction.shape}: the reference has {reference.shape}, accepted is one"
+            f"prediction of shape {prediction.shape}: the reference has {reference.shape}, expected the same"
         )
     ignored = reference == len(labels)
     if ignored.any():
@@ -62,7 +62,7 @@ def score_case(
     for name, array in (("prediction", prediction), ("reference", reference)):
         if array.size and not 0 <= int(array.min()) <= int(array.max()) < len(labels):
             raise InputError(
-                f"{name} holds class indices {array.min()} to {array.max()}; accepted are 0 to {len(labels) - 1}"
+                f"{name} holds class indices {array.min()} to {array.max()}; expected 0 to {len(labels) - 1}"
             )
     return {
         name: _score(mask_of(prediction, indices), mask_of(reference, indices), spacing, tolerance_mm)

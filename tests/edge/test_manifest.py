@@ -59,29 +59,29 @@ def test_sha256_of_known_bytes(tmp_path):
         ({"schema": 0}, "manifest schema 0, expected 1 to "),
         ({"schema": True}, "manifest schema True, expected 1 to "),
         ({"schema": "2"}, "manifest schema '2', expected 1 to "),
-        ({"colour": "blue"}, "unknown field colour; accepted are name, format"),
+        ({"colour": "blue"}, "unknown field colour; expected one of name, format"),
         ({"overlap": None}, "field overlap is missing"),
-        ({"patch": "big"}, "patch: found 'big', a list is accepted"),
-        ({"format": "tflite-int4"}, "format 'tflite-int4': accepted are tflite-float32, "),
-        ({"model": "../model.tflite"}, "model '../model.tflite': accepted is the name of a file beside"),
-        ({"model": ""}, "model '': accepted is the name of a file beside"),
+        ({"patch": "big"}, "patch: found 'big', expected a list"),
+        ({"format": "tflite-int4"}, "format 'tflite-int4': expected one of tflite-float32, "),
+        ({"model": "../model.tflite"}, "model '../model.tflite': expected the name of a file beside"),
+        ({"model": ""}, "model '': expected the name of a file beside"),
         ({"model": "other.tflite"}, "other.tflite: no such file, though the manifest names it"),
-        ({"patch": [8, 16]}, r"patch \(8, 16\): accepted are 3 positive numbers"),
-        ({"patch": [8, 16, 0]}, "accepted are 3 positive numbers"),
+        ({"patch": [8, 16]}, r"patch \(8, 16\): expected 3 positive numbers"),
+        ({"patch": [8, 16, 0]}, "expected 3 positive numbers"),
         ({"patch": [8, 16, 16]}, r"input.shape \(8, 16, 12, 1\): .* it is \(8, 16, 16, 1\)"),
         ({"folded": False}, r"input.shape \(8, 16, 12, 1\): .* it is \(1, 8, 16, 12, 1\)"),
-        ({"form": "depth"}, "form 'depth': accepted are '', 'height', 'channels'"),
-        ({"form": "height"}, "form 'height': accepted for networks of rank 3 that are not folded only"),
+        ({"form": "depth"}, "form 'depth': expected one of '', 'height', 'channels'"),
+        ({"form": "height"}, "form 'height': expected networks of rank 3 that are not folded"),
         ({"form": "height", "folded": False}, r"input.shape \(8, 16, 12, 1\): .* it is \(1, 128, 12, 1\)"),
         ({"form": "channels", "folded": False}, r"input.shape \(8, 16, 12, 1\): .* it is \(1, 8, 16, 12\)"),
-        ({"overlap": 1.5}, "overlap 1.5: accepted is 0 to 0.9"),
+        ({"overlap": 1.5}, "overlap 1.5: expected 0 to 0.9"),
         ({"channels": ["a", "b"]}, "channels a, b: the recipe takes 1"),
-        ({"labels": [{"name": "background", "value": 0}]}, "accepted are two or more, all different"),
-        ({"labels__1__value": 0}, r"values \[0, 0, 300\]: accepted are two or more, all different"),
-        ({"labels__1__value": 2**40}, "label core has value 1099511627776: accepted are 32-bit"),
+        ({"labels": [{"name": "background", "value": 0}]}, "expected two or more, all different"),
+        ({"labels__1__value": 0}, r"values \[0, 0, 300\]: expected two or more, all different"),
+        ({"labels__1__value": 2**40}, "label core has value 1099511627776: expected 32-bit"),
         ({"labels__1__colour": 3}, r"labels\[1\]: unknown field colour"),
         ({"output__shape": [8, 16, 12, 4]}, "output.shape"),
-        ({"input__dtype": "int9"}, "input.dtype 'int9': accepted are NumPy names"),
+        ({"input__dtype": "int9"}, "input.dtype 'int9': expected NumPy names"),
         ({"input__dtype": "object"}, "input.dtype 'object'"),
         ({"input__scale": 0.0}, "input.scale 0.0: a tensor of int8 needs a positive one"),
         ({"recipe__rank": 4}, "recipe rank 4"),
@@ -134,7 +134,7 @@ def test_no_field_changes_without_a_new_schema():
 def test_a_folded_network_is_three_dimensional(artifacts, tmp_path):
     artifact = shutil.copytree(artifacts["flat-int8"], tmp_path / "flat")
     change(artifact, folded=True)
-    with pytest.raises(InputError, match="folded: accepted for networks of rank 3 only"):
+    with pytest.raises(InputError, match="folded: expected networks of rank 3 only"):
         load_manifest(artifact)
 
 

@@ -16,7 +16,7 @@ def test_sizes(text, size):
 
 @pytest.mark.parametrize("text", ["", "0", "-4", "4 TB", "many", "1e6", "0.1"])
 def test_sizes_that_are_none(text):
-    with pytest.raises(UsageError, match="accepted are bytes, or a number with KB or MB"):
+    with pytest.raises(UsageError, match="expected bytes, or a number with KB or MB"):
         parse_size(text)
 
 

@@ -33,15 +33,15 @@ def test_round_trip(tmp_path):
 @pytest.mark.parametrize(
     ("change", "match"),
     [
-        ({"colour": 1}, "unknown field colour; accepted are name, size, labels, counts, clip"),
-        ({"size": "big"}, r"Thing\.size: found 'big', float is accepted"),
-        ({"name": 3}, r"Thing\.name: found 3, str is accepted"),
+        ({"colour": 1}, "unknown field colour; expected one of name, size, labels, counts, clip"),
+        ({"size": "big"}, r"Thing\.size: found 'big', expected float"),
+        ({"name": 3}, r"Thing\.name: found 3, expected str"),
         ({"size": True}, r"Thing\.size: found True"),
-        ({"labels": 4}, r"Thing\.labels: found 4, a list is accepted"),
+        ({"labels": 4}, r"Thing\.labels: found 4, expected a list"),
         ({"labels": [{"name": "x"}]}, r"Thing\.labels\[0\]: field value is missing"),
-        ({"counts": {"x": "y"}}, r"Thing\.counts\.x: found 'y', int is accepted"),
-        ({"counts": []}, r"Thing\.counts: found \[\], an object is accepted"),
-        ({"clip": 5}, r"Thing\.clip: found 5, an object is accepted"),
+        ({"counts": {"x": "y"}}, r"Thing\.counts\.x: found 'y', expected int"),
+        ({"counts": []}, r"Thing\.counts: found \[\], expected an object"),
+        ({"clip": 5}, r"Thing\.clip: found 5, expected an object"),
     ],
 )
 def test_what_does_not_fit_is_named(change, match):

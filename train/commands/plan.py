@@ -233,7 +233,7 @@ def _numbers(text, kind):
     except ValueError:
         values = ()
     if len(values) not in (2, 3) or not all(value > 0 for value in values):
-        raise argparse.ArgumentTypeError(f"{text!r}: two or three positive numbers joined by x are accepted")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected two or three positive numbers joined by x")
     return values
 
 
@@ -244,7 +244,7 @@ def _count(text):
     except (ValueError, OverflowError):
         value = 0
     if value < 1:
-        raise argparse.ArgumentTypeError(f"{text!r}: a positive number, with k, M or G perhaps, is accepted")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a positive number, with k, M or G perhaps")
     return value
 
 
@@ -261,7 +261,7 @@ def _milliseconds(text):
     except ValueError:
         value = math.nan
     if not 0 < value < math.inf:
-        raise argparse.ArgumentTypeError(f"{text!r}: a positive number of milliseconds is accepted")
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a positive number of milliseconds")
     return value
 
 

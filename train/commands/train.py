@@ -266,11 +266,11 @@ def overridden(plan: Plan, args) -> Plan:
 def _devices(text):
     if text == "all" or (text.isdecimal() and int(text) > 0):
         return text if text == "all" else int(text)
-    raise argparse.ArgumentTypeError(f"{text!r}: accepted are 1 or more, or all")
+    raise argparse.ArgumentTypeError(f"{text!r}: expected 1 or more, or all")
 
 
 def _weights(text):
     try:
         return tuple(float(part) for part in text.split(","))
     except ValueError:
-        raise argparse.ArgumentTypeError(f"{text!r}: numbers joined by commas are accepted") from None
+        raise argparse.ArgumentTypeError(f"{text!r}: expected numbers joined by commas") from None

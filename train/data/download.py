@@ -139,4 +139,4 @@ def _public_set(name):
         return PUBLIC_SETS[name]
     near = difflib.get_close_matches(name, [*PUBLIC_SETS, "phantom"], n=1)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    raise UsageError(f"unknown dataset {name!r}.{meant} Accepted: phantom, {', '.join(PUBLIC_SETS)}")
+    raise UsageError(f"unknown dataset {name!r}.{meant} Expected one of phantom, {', '.join(PUBLIC_SETS)}")

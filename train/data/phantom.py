@@ -104,7 +104,7 @@ def make_phantoms(folder, cases: int = 30, seed: int = 0, unseen: int = 0) -> Pa
     """
     folder = Path(folder)
     if cases < 1 or unseen < 0:
-        raise UsageError(f"{cases} cases and {unseen} unseen: accepted are at least 1 and 0")
+        raise UsageError(f"{cases} cases and {unseen} unseen: expected at least 1 and 0")
     if (folder / "dataset.json").exists():
         raise InputError(f"{folder}: holds a dataset already; choose another folder or delete it")
     width = len(str(cases + unseen))

@@ -38,7 +38,7 @@ def download(url: str, target: Path, progress: bool = False, pause: float = 1.0)
     from tqdm import tqdm
 
     if not url.startswith(("http://", "https://")):
-        raise UsageError(f"{url}: an http:// or https:// address is accepted")
+        raise UsageError(f"{url}: expected an http:// or https:// address")
     if target.exists():
         return target
     part, note = target.with_name(target.name + ".part"), target.with_name(target.name + ".json")

@@ -49,7 +49,7 @@ def check_loss(plan: Plan) -> None:
     name = plan.training.loss
     if not is_other(name) and name not in losses.list_losses():
         known = ", ".join((*losses.list_losses(), "keras:Name", "my_losses.py:name"))
-        raise UsageError(f"training.loss {name!r}: accepted are {known}")
+        raise UsageError(f"training.loss {name!r}: expected one of {known}")
     try:
         _loss(plan)
     except ZooError as error:

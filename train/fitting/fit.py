@@ -103,7 +103,7 @@ def check(plan: Plan, dataset=None) -> None:
         dataset: that it must fit, or None.
 
     Raises:
-        UsageError: naming the field, what it holds and what is accepted.
+        UsageError: naming the field, what it holds and what is expected.
     """
     from train.fitting import quantization_aware
     from train.fitting.callbacks import SCHEDULES
@@ -120,10 +120,10 @@ def check(plan: Plan, dataset=None) -> None:
         ("quantize", ("", *GRANULARITIES)),
     ):
         if getattr(settings, name) not in accepted:
-            raise UsageError(f"training.{name} {getattr(settings, name)!r}: accepted are {', '.join(accepted)}")
+            raise UsageError(f"training.{name} {getattr(settings, name)!r}: expected one of {', '.join(accepted)}")
     check_loss(plan)
     if settings.minutes is not None and not settings.minutes > 0:
-        raise UsageError(f"training.minutes {settings.minutes!r}: accepted is more than 0")
+        raise UsageError(f"training.minutes {settings.minutes!r}: expected more than 0")
     check_plan(plan, dataset)
     quantization_aware.check(plan)
     if settings.deep_supervision and "deep_supervision" not in option_names(plan.network.name):

@@ -30,7 +30,7 @@ def fold_numbers(text: str, plan: Plan) -> tuple[int | None, ...]:
     try:
         numbers = tuple(dict.fromkeys(int(part) for part in text.split(",")))
     except ValueError:
-        raise UsageError(f"--fold {text}: accepted are all, none, a number, or numbers joined by commas") from None
+        raise UsageError(f"--fold {text}: expected all, none, a number, or numbers joined by commas") from None
     for number in numbers:
         if not 0 <= number <= last:
             raise UsageError(f"fold {number}: the plan has folds 0 to {last}")
@@ -68,7 +68,7 @@ def open_folds(out, folds: Sequence[int] | None = None) -> tuple[Run, ...]:
     for run in runs[1:]:
         if _what_is_shared(run.plan) != _what_is_shared(runs[0].plan):
             raise InputError(
-                f"{run.folder}: its plan differs from that of {runs[0].folder}; folds of one plan are accepted"
+                f"{run.folder}: its plan differs from that of {runs[0].folder}; expected folds of one plan"
             )
     return runs
 

@@ -49,7 +49,7 @@ def source_weights(source: str, network: str) -> dict[str, np.ndarray]:
     if not path.is_file():
         return _shipped(source, network)
     if path.suffix not in SUFFIXES:
-        raise InputError(f"{path}: accepted are a run folder and {' and '.join(SUFFIXES)} files")
+        raise InputError(f"{path}: expected a run folder, or a {' or '.join(SUFFIXES)} file")
     try:
         if path.suffix == ".npz":
             from zoo.weights import read_arrays

@@ -96,7 +96,7 @@ class Engine:
         if self.mirrors and settings.precision == "mixed_float16":
             raise UsageError(
                 "training.precision 'mixed_float16': Keras cannot scale the loss over several devices with TensorFlow; "
-                "accepted are mixed_bfloat16 and float32"
+                "expected mixed_bfloat16 or float32"
             )
 
 
@@ -132,7 +132,7 @@ def open_engine(devices: int | str | None = None) -> Engine:
     import keras
 
     if devices is not None and devices != "all" and (not isinstance(devices, int) or devices < 1):
-        raise UsageError(f"devices {devices!r}: accepted are 1 or more, or all")
+        raise UsageError(f"devices {devices!r}: expected 1 or more, or all")
     backend = keras.backend.backend()
     if is_cluster():
         if devices not in (None, "all"):
@@ -151,7 +151,7 @@ def open_engine(devices: int | str | None = None) -> Engine:
     names = _names(backend)
     count = len(names) if devices == "all" else devices
     if count > len(names):
-        raise UsageError(f"--devices {count}: accepted is at most {len(names)}, there are {', '.join(names)}; or all")
+        raise UsageError(f"--devices {count}: expected at most {len(names)}, there are {', '.join(names)}; or all")
     if count == 1:
         return Engine(backend=backend)
     return Engine(count, strategy=_strategy(backend, names[:count]), backend=backend)
@@ -192,7 +192,7 @@ def _tensorflow_workers() -> int:
         raise UsageError(f"TF_CONFIG: cannot be read as a cluster and a task in JSON: {text[:80]}") from None
     strange = sorted(set(tasks) - {"chief", "worker"})
     if strange and count > 1:
-        raise UsageError(f"TF_CONFIG: holds tasks of kind {strange[0]}; accepted are chief and worker")
+        raise UsageError(f"TF_CONFIG: holds tasks of kind {strange[0]}; expected chief or worker")
     return count
 
 

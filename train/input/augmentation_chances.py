@@ -23,7 +23,7 @@ def parse_chances(text: str) -> dict[str, float]:
             chances[name.strip()] = float(value)
         except ValueError:
             raise UsageError(
-                f"augmentation {part!r}: accepted is a name and its chance, such as bias_field=0.2; names are "
+                f"augmentation {part!r}: expected a name and its chance, such as bias_field=0.2; names are "
                 + ", ".join(NAMES)
             ) from None
     with_chances(Augmentation(), **chances)
@@ -38,7 +38,7 @@ def with_chances(settings: Augmentation, **chances: float) -> Augmentation:
     """
     for name, chance in chances.items():
         if name not in NAMES:
-            raise UsageError(f"augmentation {name!r}: there is none of this name; accepted are {', '.join(NAMES)}")
+            raise UsageError(f"augmentation {name!r}: there is none of this name; expected one of {', '.join(NAMES)}")
         if not 0 <= chance <= 1:
-            raise UsageError(f"augmentation {name}={chance:g}: a chance from 0 to 1 is accepted")
+            raise UsageError(f"augmentation {name}={chance:g}: expected a chance from 0 to 1")
     return dataclasses.replace(settings, **{name + _SUFFIX: chance for name, chance in chances.items()})

@@ -70,7 +70,7 @@ def _fields(plan):
         ("training.foreground", training.foreground, "from 0 to 1", 0 <= training.foreground <= 1),
     ):
         if not (good if good is not None else value == plan.recipe.channels):
-            problems.append(f"{name} is {value}, accepted is {accepted}")
+            problems.append(f"{name} is {value}, expected {accepted}")
     values = Counter(label.value for label in plan.labels)
     twice = [value for value, count in values.items() if count > 1]
     if twice:
@@ -85,7 +85,7 @@ def _fields(plan):
         problems.append(f"ignore is {plan.ignore}, the value of a class; give ignored voxels one of their own")
     strange = [axis for axis in training.mirror if not 0 <= axis < plan.recipe.rank]
     if strange:
-        problems.append(f"training.mirror holds axis {strange[0]}, accepted are 0 to {plan.recipe.rank - 1}")
+        problems.append(f"training.mirror holds axis {strange[0]}, expected 0 to {plan.recipe.rank - 1}")
     return problems
 
 
@@ -119,7 +119,7 @@ def _augmentation(training):
     ):
         if not good:
             problems.append((name, value, accepted))
-    lines = [f"training.augmentation.{name} is {value}, accepted is {text}" for name, value, text in problems]
+    lines = [f"training.augmentation.{name} is {value}, expected {text}" for name, value, text in problems]
     if settings.mixup_chance > 0 and training.batch < 2:
         lines.append("training.augmentation.mixup_chance needs a training.batch of at least 2")
     return lines
@@ -136,7 +136,7 @@ def _patch(plan):
         f"network.options holds {name}; {mend}" for name, mend in DECIDED.items() if name in plan.network.options
     ]
     if len(plan.patch) != rank or not all(size >= 1 for size in plan.patch):
-        problems.append(f"patch {plan.patch}: accepted are {rank} sizes of at least 1")
+        problems.append(f"patch {plan.patch}: expected {rank} sizes of at least 1")
     if problems:
         return problems
     stride = total_stride(plan.network, rank)
@@ -149,7 +149,7 @@ def _patch(plan):
 def _folds(plan):
     problems = []
     if len(plan.folds) < 2:
-        problems.append(f"folds: {len(plan.folds)} given, at least 2 are accepted")
+        problems.append(f"folds: {len(plan.folds)} given, expected at least 2")
     empty = [str(number) for number, names in enumerate(plan.folds) if not names]
     if empty:
         problems.append(f"folds: fold {', '.join(empty)} holds no case")

@@ -115,7 +115,7 @@ def _decided(overrides):
     unknown = sorted(set(overrides) - {*_PLAN_OVERRIDES, *_TRAINING})
     if unknown:
         accepted = ", ".join((*_PLAN_OVERRIDES, *_TRAINING))
-        raise UsageError(f"plan override {', '.join(unknown)}: unknown; accepted are {accepted}")
+        raise UsageError(f"plan override {', '.join(unknown)}: unknown; expected one of {accepted}")
     return {name: value for name, value in overrides.items() if value is not None}
 
 

@@ -110,7 +110,7 @@ def plan_patch(shape, stride, reasons: dict, patch=None) -> tuple[int, ...]:
         patch = tuple(int(p) for p in patch)
         fixed = tuple(max(1, round(p / s)) * s for p, s in zip(patch, stride, strict=False))
         if len(patch) != len(stride) or fixed != patch:
-            meant = f"; use {fixed}" if len(patch) == len(stride) else f"; {len(stride)} sizes are accepted"
+            meant = f"; use {fixed}" if len(patch) == len(stride) else f"; expected {len(stride)} sizes"
             raise UsageError(f"patch {patch} must divide by the network's strides {tuple(stride)}{meant}")
         reasons["patch"] = "given by the user"
         return patch

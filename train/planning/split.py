@@ -27,7 +27,7 @@ def split(cases: Sequence, folds: int = 5, seed: int = 0) -> tuple[tuple[str, ..
         InputError: if there are fewer groups than folds.
     """
     if folds < 2:
-        raise UsageError(f"folds {folds}: accepted are 2 and more; one fold would leave nothing to train on")
+        raise UsageError(f"folds {folds}: expected 2 and more; one fold would leave nothing to train on")
     labelled = [case for case in cases if case.label is not None]
     sizes = Counter(case.group for case in labelled)
     if len(sizes) < folds:

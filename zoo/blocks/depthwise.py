@@ -27,7 +27,7 @@ class DepthwiseConv3D(layers.Layer):
         super().__init__(**kwargs)
         self.kernel_size = per_axis("kernel_size", kernel_size, 3)
         if any(size % 2 == 0 for size in self.kernel_size):
-            raise ZooError(f"kernel_size={self.kernel_size}; odd sizes are accepted")
+            raise ZooError(f"kernel_size={self.kernel_size}; expected odd sizes")
 
     def build(self, input_shape):
         # The fan-in of a channel is its own kernel.

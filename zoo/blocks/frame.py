@@ -86,6 +86,6 @@ def require_sizes(input_shape, name: str) -> None:
     if any(size is None for size in input_shape[:-1]):
         example = (*(size or 96 for size in input_shape[:-1]), input_shape[-1])
         raise ZooError(
-            f"{name}: input_shape {tuple(input_shape)}; every spatial size as a number is accepted, "
+            f"{name}: input_shape {tuple(input_shape)}; expected every spatial size as a number, "
             f"for example input_shape={example}"
         )

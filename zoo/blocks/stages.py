@@ -49,13 +49,13 @@ def stages(rank: int, *, width: int, depth: int, kernels=3, strides=2, widths=No
         ZooError: if the numbers do not fit together.
     """
     if not isinstance(depth, int) or not 2 <= depth <= MAX_DEPTH:
-        raise ZooError(f"depth={depth!r}; at least 2 levels are accepted, and at most {MAX_DEPTH}")
+        raise ZooError(f"depth={depth!r}; expected 2 to {MAX_DEPTH} levels")
     if widths is None:
         widths = [max(1, min(width * 2**level, max(max_width, width))) for level in range(depth)]
     if len(widths) != depth:
-        raise ZooError(f"widths {tuple(widths)} for {depth} levels; one width per level is accepted")
+        raise ZooError(f"widths {tuple(widths)} for {depth} levels; expected one width per level")
     if min(widths) < 1:
-        raise ZooError(f"widths {tuple(widths)}; at least 1 channel is accepted")
+        raise ZooError(f"widths {tuple(widths)}; expected at least 1 channel")
     return Stages(
         tuple(int(w) for w in widths),
         _per_stage("kernels", kernels, rank, depth),
@@ -71,7 +71,7 @@ def per_axis(name: str, value, rank: int) -> tuple[int, ...]:
     """
     sizes = (value,) * rank if isinstance(value, int) else tuple(value) if isinstance(value, list | tuple) else ()
     if len(sizes) != rank or any(not isinstance(s, int) or s < 1 for s in sizes):
-        raise ZooError(f"{name}={value!r}; a size or {rank} sizes, each 1 or more, are accepted")
+        raise ZooError(f"{name}={value!r}; expected a size or {rank} sizes, each 1 or more")
     return sizes
 
 
@@ -88,5 +88,5 @@ def _per_stage(name, value, rank, count):
             f"write {name}={(tuple(value),) * count} or {name}={tuple((v,) * rank for v in value)}"
         )
     if len(value) != count:
-        raise ZooError(f"{name}={value!r}; one size, {rank} (per axis) or {count} (per stage) are accepted")
+        raise ZooError(f"{name}={value!r}; expected one size, {rank} (per axis) or {count} (per stage)")
     return tuple(per_axis(name, v, rank) for v in value)

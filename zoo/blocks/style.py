@@ -29,7 +29,7 @@ class Style:
 
     def __post_init__(self):
         if self.rank not in (2, 3):
-            raise ZooError(f"a network of {self.rank} spatial axes; 2 and 3 are accepted")
+            raise ZooError(f"a network of {self.rank} spatial axes; expected 2 or 3")
         for kind, found, accepted in (
             ("normalisation", self.normalisation, NORMALISATIONS),
             ("activation", self.activation, ACTIVATIONS),
@@ -38,4 +38,4 @@ class Style:
             if found not in accepted:
                 raise unknown(kind, found, accepted)
         if not 0 <= self.dropout < 1:
-            raise ZooError(f"dropout={self.dropout!r}; a share from 0 to below 1 is accepted")
+            raise ZooError(f"dropout={self.dropout!r}; expected a share from 0 to below 1")

@@ -9,7 +9,7 @@ from zoo.legacy.errors import LoadError
 
 __all__ = ["LoadError", "load"]
 
-_ACCEPTED = "accepted are a .keras file, a Keras .h5 (.hdf5) file and a SavedModel folder"
+_EXPECTED = "expected a .keras file, a Keras .h5 (.hdf5) file or a SavedModel folder"
 
 
 def load(path, custom_objects: dict | None = None, compile: bool = True):
@@ -40,7 +40,7 @@ def load(path, custom_objects: dict | None = None, compile: bool = True):
     """
     path = Path(path)
     if not path.exists():
-        raise LoadError(f"{path}: no such file; {_ACCEPTED}")
+        raise LoadError(f"{path}: no such file; {_EXPECTED}")
     try:
         return _open(path, dict(custom_objects or {}), compile)
     except LoadError as error:
@@ -50,12 +50,12 @@ def load(path, custom_objects: dict | None = None, compile: bool = True):
 def _open(path: Path, custom_objects: dict, compile: bool):
     if path.is_dir():
         if not (path / "saved_model.pb").is_file():
-            raise LoadError(f"a folder without saved_model.pb; {_ACCEPTED}")
+            raise LoadError(f"a folder without saved_model.pb; {_EXPECTED}")
         contents = check_saved_model(path, custom_objects)
     elif path.suffix in (".keras", ".h5", ".hdf5"):
         contents = check_file(path, custom_objects)
     else:
-        raise LoadError(f"a file of kind '{path.suffix}'; {_ACCEPTED}")
+        raise LoadError(f"a file of kind '{path.suffix}'; {_EXPECTED}")
     if not contents.config:
         raise LoadError(
             "holds weights without a network; build the network in Keras 3 and call its load_weights with this file"

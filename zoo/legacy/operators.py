@@ -45,7 +45,7 @@ def operator(name: str, function: str, arguments: list, options: dict):
     if layer is None:
         raise LoadError(
             f"layer '{name}' calls the TensorFlow operator tf.{function} (with {_shown(arguments, options)}), for "
-            "which there is no Keras 3 layer here; accepted are + - * of two tensors or with a number, division by a "
+            "which there is no Keras 3 layer here; expected + - * of two tensors or with a number, division by a "
             "number, concat, pad, image.resize, softmax and plain activations; replace it by a Keras layer in the "
             "environment that made the model"
         )

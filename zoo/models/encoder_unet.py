@@ -82,7 +82,7 @@ def encoder_unet(
         raise ZooError(f"{name}: input_shape {tuple(input_shape)}; keras.applications has 2D encoders only")
     names = ENCODERS[encoder][2]
     if len(widths) != len(names):
-        raise ZooError(f"{name}: widths {tuple(widths)}; {len(names)} widths, one per decoder level, are accepted")
+        raise ZooError(f"{name}: widths {tuple(widths)}; expected {len(names)} widths, one per decoder level")
     style = Style(2, normalisation, activation, upsample, dropout)
     multiple = (2 ** len(names),) * 2
 

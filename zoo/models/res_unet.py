@@ -95,5 +95,5 @@ def block_counts(blocks, depth: int) -> tuple[int, ...]:
     given = (blocks,) * depth if isinstance(blocks, int) else tuple(blocks)
     counts = (given + given[-1:] * depth)[:depth] if given else ()
     if not counts or any(not isinstance(c, int) or c < 1 for c in counts):
-        raise ZooError(f"blocks={blocks!r}; numbers of 1 or more, one for all levels or one per level, are accepted")
+        raise ZooError(f"blocks={blocks!r}; expected numbers of 1 or more, one for all levels or one per level")
     return counts

@@ -51,7 +51,7 @@ def swin_unetr(
     require_sizes(input_shape, name)
     count = len(blocks)
     if count < 1 or len(heads) != count:
-        raise ZooError(f"{name}: blocks={tuple(blocks)} and heads={tuple(heads)}; one of each per stage is accepted")
+        raise ZooError(f"{name}: blocks={tuple(blocks)} and heads={tuple(heads)}; expected one of each per stage")
     for stage, number in enumerate(heads):
         if width * 2**stage % number:
             raise ZooError(

@@ -57,7 +57,7 @@ def unetr(
     if hidden % heads:
         raise ZooError(f"{name}: heads={heads} do not divide hidden={hidden}; use hidden={-(-hidden // heads) * heads}")
     if blocks < 4:
-        raise ZooError(f"{name}: blocks={blocks}; at least 4 are accepted, one skip connection each")
+        raise ZooError(f"{name}: blocks={blocks}; expected at least 4, one skip connection each")
     style = Style(len(input_shape) - 1, normalisation, activation)
     multiple = (_PATCH,) * style.rank
     two = (2,) * style.rank

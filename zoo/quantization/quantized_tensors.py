@@ -170,7 +170,7 @@ def _is_graph(operation):
 def _graph(model):
     if not _is_graph(model):
         raise ZooError(
-            f"{model.name}: found a {type(model).__name__}; accepted is a functional keras.Model: with "
+            f"{model.name}: found a {type(model).__name__}; expected a functional keras.Model: with "
             "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
     return getattr(model, "_functional", None) or model

@@ -179,7 +179,7 @@ def load_weights(model, weights, *, entry: str, classes: int, folder=None) -> No
         _check_channels(card, model)
         path = set_folder(entry, weights, folder) / WEIGHTS
     if not path.is_file():
-        raise ZooError(f"{path}: no such file; weights as {', '.join(_SUFFIXES)} are accepted")
+        raise ZooError(f"{path}: no such file; expected weights as {', '.join(_SUFFIXES)}")
     if path.name.endswith(".weights.h5"):
         _load_h5(model, path)
     else:

@@ -36,7 +36,7 @@ def conv_operation(operation, args, kwargs, emission):
     """keras.ops.conv with a constant kernel."""
     volume, kernel = args
     if keras.backend.is_keras_tensor(kernel):
-        raise ValueError("its kernel is computed from the input; accepted is a constant one")
+        raise ValueError("its kernel is computed from the input; expected a constant one")
     kernel = np.asarray(ops.convert_to_numpy(kernel), np.float32)
     strides, dilation = (
         (n,) * 3 if isinstance(n, int) else tuple(n) for n in (operation.strides, operation.dilation_rate)

@@ -117,7 +117,7 @@ def conv_operation(operation, args, kwargs, emission):
     """keras.ops.conv with a constant kernel."""
     x, kernel = args
     if keras.backend.is_keras_tensor(kernel):
-        raise ValueError("its kernel is computed from the input; accepted is a constant one")
+        raise ValueError("its kernel is computed from the input; expected a constant one")
     if emission.rank != 5:
         return whole(operation, args, kwargs, emission)
     kernel = np.asarray(ops.convert_to_numpy(kernel), np.float32)

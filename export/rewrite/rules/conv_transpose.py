@@ -172,7 +172,7 @@ def conv_transpose_operation(operation, args, kwargs, emission):
     """keras.ops.conv_transpose with a constant kernel."""
     x, kernel = args
     if keras.backend.is_keras_tensor(kernel):
-        raise ValueError("its kernel is computed from the input; accepted is a constant one")
+        raise ValueError("its kernel is computed from the input; expected a constant one")
     kernel = np.asarray(ops.convert_to_numpy(kernel), np.float32)
     rank = kernel.ndim - 2
     values = (operation.strides, operation.dilation_rate, operation.padding, operation.output_padding)

@@ -195,7 +195,7 @@ def test_a_file_or_a_foreign_folder_in_the_way(run, tmp_path):
 def test_an_unknown_format_is_named_before_any_work(tmp_path):
     with pytest.raises(FormatError, match=r"'tflite-int-8' is unknown: did you mean tflite-int8\?"):
         export_run(tmp_path / "no run", ["tflite-int-8"], tmp_path / "out", tell=quietly)
-    with pytest.raises(FormatError, match="'x' is unknown: accepted are tflite-float32, "):
+    with pytest.raises(FormatError, match="'x' is unknown: expected one of tflite-float32, "):
         export_run(tmp_path / "no run", ["x"], tmp_path / "out", tell=quietly)
     assert os.listdir(tmp_path) == []
     assert FormatError.exit_status == 2

@@ -187,7 +187,7 @@ def test_plot(tmp_path):
     report.plot(CONTEST, picture)
     assert matplotlib.image.imread(picture).std() > 0.05
     assert [file.name for file in tmp_path.iterdir()] == ["bench.png"]
-    with pytest.raises(UsageError, match=r"accepted are \.png"):
+    with pytest.raises(UsageError, match=r"expected one of \.png"):
         report.check_picture(tmp_path / "bench.doc")
     with pytest.raises(InputError, match="no folder"):
         report.check_picture(tmp_path / "none" / "bench.png")

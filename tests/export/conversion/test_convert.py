@@ -204,9 +204,9 @@ def test_models_of_other_ends():
     image = keras.Input(SHAPES["2D"])
     other = keras.Input(SHAPES["2D"])
     two_out = keras.Model(image, [layers.ReLU()(image), layers.Conv2D(2, 1)(image)])
-    with pytest.raises(RewriteError, match="found 2 outputs; accepted is one, the logits"):
+    with pytest.raises(RewriteError, match="found 2 outputs; expected one, the logits"):
         export.convert(two_out, "onnx-float32")
-    with pytest.raises(RewriteError, match="found 2 inputs; accepted is one, the image"):
+    with pytest.raises(RewriteError, match="found 2 inputs; expected one, the image"):
         export.convert(keras.Model([image, other], image + other), "tflite-float32")
     with pytest.raises(RewriteError, match="found a Sequential without an input shape"):
         export.convert(keras.Sequential([layers.Conv2D(2, 1)]), "tflite-float32")
@@ -216,7 +216,7 @@ def test_models_of_other_ends():
     ("calibration", "message"),
     [
         ([], "found no patches; int8 needs at least one"),
-        ([np.zeros((4, 8, 8, 1))], r"patch 0 has shape \(4, 8, 8, 1\); accepted is \(4, 8, 8, 2\)"),
+        ([np.zeros((4, 8, 8, 1))], r"patch 0 has shape \(4, 8, 8, 1\); expected \(4, 8, 8, 2\)"),
         ([np.zeros((4, 8, 8, 2)), np.full((4, 8, 8, 2), np.nan)], "patch 1 holds NaN or infinite values"),
         ([np.full((4, 8, 8, 2), np.inf)], "patch 0 holds NaN or infinite values"),
     ],
@@ -232,5 +232,5 @@ def test_formats_by_name():
     assert isinstance(FORMATS["tflite-int8"], Format)
     with pytest.raises(export.errors.FormatError, match=r"did you mean onnx-float32\?"):
         find_format("onnx-float")
-    with pytest.raises(export.errors.FormatError, match="'gguf' is unknown: accepted are"):
+    with pytest.raises(export.errors.FormatError, match="'gguf' is unknown: expected one of"):
         export.convert(None, "gguf")

@@ -105,7 +105,7 @@ def test_what_cannot_be_dynamic_is_said(deep):
 
 
 def test_options_are_checked():
-    with pytest.raises(FormatError, match="opset 12: accepted are 13 to 18"):
+    with pytest.raises(FormatError, match="opset 12: expected 13 to 18"):
         check_options(["onnx-int8"], 12, False)
     with pytest.raises(FormatError, match="opset: holds for ONNX files, not for tflite-int8"):
         check_options(["tflite-int8"], 17, False)
@@ -126,7 +126,7 @@ def test_dynamic_artifact_passes_the_gate(tmp_path):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (("--format", "onnx-float32", "--opset", "12"), "accepted are 13 to 18"),
+        (("--format", "onnx-float32", "--opset", "12"), "expected 13 to 18"),
         (("--format", "tflite-int8", "--dynamic"), "holds for ONNX files"),
         (("--format", "onnx-int8", "--dynamic"), "depth as the batch"),
     ],

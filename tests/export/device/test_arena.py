@@ -122,7 +122,7 @@ def test_what_does_not_fit_is_refused_with_a_patch_and_a_width_that_do(network, 
     with pytest.raises(arena.ArenaError) as caught:
         fitting.check(network, converted, PATCH, limit, ORIGIN, tell=said.append)
     message = str(caught.value)
-    assert f"accepted is {spell_size(limit)}" in message
+    assert f"expected at most {spell_size(limit)}" in message
     assert "looking for a patch and a width" in said[0]
     patch = tuple(int(n) for n in re.search(r"--patch ([\d ]+) needs", message)[1].split())
     assert math.prod(patch) < math.prod(PATCH)
@@ -160,7 +160,7 @@ def test_patches_shrink_in_proportion_and_divide():
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--max-arena", "lots"], "memory 'lots': accepted are bytes"),
+        (["--max-arena", "lots"], "memory 'lots': expected bytes"),
         (["--max-arena", "1MB", "--format", "onnx-int8"], "max-arena: holds for TFLite files"),
     ],
 )

@@ -135,7 +135,7 @@ def test_an_artifact_says_what_vela_said(run_folder, tmp_path):
 
 
 def test_what_the_npu_plans_is_held_to_the_limit(run_folder, tmp_path):
-    with pytest.raises(InputError, match=r"accepted is 30 KB; --patch [\d ]+ needs \d+ KB"):
+    with pytest.raises(InputError, match=r"expected at most 30 KB; --patch [\d ]+ needs \d+ KB"):
         export_run(
             run_folder, ["tflite-int8"], tmp_path / "out", verify=False, target="ethos-u55", max_arena=30 * 1024,
             layout="batch", tell=str,

@@ -87,7 +87,7 @@ def test_patches_given_by_hand():
     ("given", "message"),
     [
         ([], "found no patches; int8 needs at least one, better 20 or more"),
-        ([np.zeros((2, 3, 2))], r"patch 0 has shape \(2, 3, 2\); accepted is \(2, 3, 1\)"),
+        ([np.zeros((2, 3, 2))], r"patch 0 has shape \(2, 3, 2\); expected \(2, 3, 1\)"),
         ([np.zeros((2, 3, 1)), np.zeros((2, 3))], r"patch 1 has shape \(2, 3\)"),
         ([np.full((2, 3, 1), np.nan)], "patch 0 holds NaN or infinite values; leave that case out or mend it"),
         ([np.full((2, 3, 1), 1e39)], "patch 0 holds NaN or infinite values"),

@@ -92,7 +92,7 @@ def test_what_is_joined_takes_the_wider_range_for_a_bit_at_most():
 
 
 def test_unknown_method_is_refused():
-    with pytest.raises(FormatError, match="accepted are auto, minmax, percentile, mse"):
+    with pytest.raises(FormatError, match="expected one of auto, minmax, percentile, mse"):
         check_method("entropy")
 
 

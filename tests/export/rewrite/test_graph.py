@@ -153,7 +153,7 @@ def test_a_subclassed_model_called_on_an_input_is_followed():
             return self.last(self.first(inputs) + 1.0)
 
     model = Network()
-    with pytest.raises(RewriteError, match="found a Network; accepted is a functional"):
+    with pytest.raises(RewriteError, match="found a Network; expected a functional"):
         rewrite(model, SHAPE[:-1])
     assert_exact(lambda x: model(x), SHAPE)
 
@@ -182,7 +182,7 @@ def test_all_that_cannot_be_rewritten_is_listed_at_once():
 def test_channels_first_and_the_batch_axis_are_named():
     image = keras.Input((2, 4, 6, 4))
     model = keras.Model(image, layers.ZeroPadding3D(data_format="channels_first")(image))
-    with pytest.raises(RewriteError, match="data format is channels_first; accepted is channels_last"):
+    with pytest.raises(RewriteError, match="data format is channels_first; expected channels_last"):
         rewrite(model, (2, 4, 6))
     with pytest.raises(RewriteError, match="acts along the batch axis"):
         rewrite(network(lambda x: layers.Concatenate(axis=0)([x, x]), SHAPE), SHAPE[:-1])
@@ -193,7 +193,7 @@ def test_a_patch_of_other_axes_and_two_inputs_are_named():
     with pytest.raises(RewriteError, match=r"has 3 spatial axes, patch \(4, 4\) has 2"):
         rewrite(model, (4, 4))
     one, two = keras.Input(SHAPE), keras.Input(SHAPE)
-    with pytest.raises(RewriteError, match="found 2 inputs; accepted is one image"):
+    with pytest.raises(RewriteError, match="found 2 inputs; expected one image"):
         rewrite(keras.Model([one, two], one + two), SHAPE[:-1])
 
 

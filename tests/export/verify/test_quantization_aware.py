@@ -151,7 +151,7 @@ def test_per_tensor_weights_have_one_scale(network, images):
     assert counts["per-tensor"] == 1 < counts["per-channel"]
     with pytest.raises(FormatError, match="per-tensor: hold for int8 formats, not for tflite-float32"):
         convert(network, "tflite-float32", (8, 8, 8), weights="per-tensor")
-    with pytest.raises(FormatError, match="weights 'per-layer': accepted are per-channel, per-tensor"):
+    with pytest.raises(FormatError, match="weights 'per-layer': expected one of per-channel, per-tensor"):
         convert(network, "tflite-int8", (8, 8, 8), list(images), weights="per-layer")
 
 

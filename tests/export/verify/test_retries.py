@@ -138,7 +138,7 @@ def failing(compare):
 @pytest.mark.parametrize(
     ("words", "told"),
     [
-        (["--calibration", "entropy"], "accepted are auto, minmax, percentile, mse"),
+        (["--calibration", "entropy"], "expected one of auto, minmax, percentile, mse"),
         (["--allow-float", "2", "--no-verify"], "leave out --no-verify"),
         (["--allow-float", "-2"], "0 or more"),
     ],

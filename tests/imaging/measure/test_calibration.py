@@ -68,7 +68,7 @@ def test_each_class_by_a_loop_and_joined_from_halves(bins):
 
 
 def test_shapes():
-    with pytest.raises(InputError, match="accepted is that and"):
+    with pytest.raises(InputError, match="expected that and"):
         expected_calibration_error(np.ones((3, 2)), np.ones(4, int))
-    with pytest.raises(InputError, match="accepted is that and"):
+    with pytest.raises(InputError, match="expected that and"):
         class_reliability(np.ones((3, 2)), np.ones(4, int))

@@ -75,5 +75,5 @@ def test_fill_holes():
 
 
 def test_spacing_must_fit():
-    with pytest.raises(InputError, match="accepted are 2 numbers"):
+    with pytest.raises(InputError, match="expected 2 numbers"):
         remove_small(np.ones((2, 2), bool), 1, (1, 1, 1))

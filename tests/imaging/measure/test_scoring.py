@@ -48,7 +48,7 @@ def test_wrong_arguments():
     prediction, reference = case(3)
     with pytest.raises(InputError, match="the reference has"):
         score_case(prediction, reference[1:], LABELS, (1, 1, 1))
-    with pytest.raises(InputError, match="prediction holds class indices 0 to 2; accepted are 0 to 1"):
+    with pytest.raises(InputError, match="prediction holds class indices 0 to 2; expected 0 to 1"):
         score_case(prediction, reference, LABELS[:2], (1, 1, 1))
     with pytest.raises(InputError, match="reference holds class indices -1"):
         score_case(prediction, reference - 1, LABELS, (1, 1, 1))

@@ -141,9 +141,9 @@ def test_an_early_stop_ends_the_run(dataset, cache, tmp_path):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"schedule": "linear"}, "training.schedule 'linear': accepted are cosine, poly, constant"),
-        ({"accumulate": 0}, "training.accumulate is 0, accepted is at least 1"),
-        ({"class_weights": (1.0,)}, r"training.class_weights is \(1.0,\), accepted is none, or 3 of at least 0"),
+        ({"schedule": "linear"}, "training.schedule 'linear': expected one of cosine, poly, constant"),
+        ({"accumulate": 0}, "training.accumulate is 0, expected at least 1"),
+        ({"class_weights": (1.0,)}, r"training.class_weights is \(1.0,\), expected none, or 3 of at least 0"),
         ({"patience": -1}, "training.patience is -1"),
     ],
 )

@@ -164,9 +164,9 @@ def test_rate_rises_falls_and_ends_at_zero(dataset):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"precision": "float8"}, "training.precision 'float8': accepted are auto, float32"),
-        ({"optimizer": "lamb"}, "training.optimizer 'lamb': accepted are adamw, sgd"),
-        ({"loss": "dise"}, "training.loss 'dise': accepted are .*dice_ce"),
+        ({"precision": "float8"}, "training.precision 'float8': expected one of auto, float32"),
+        ({"optimizer": "lamb"}, "training.optimizer 'lamb': expected one of adamw, sgd"),
+        ({"loss": "dise"}, "training.loss 'dise': expected one of .*dice_ce"),
         ({"minutes": -1.0}, "training.minutes -1.0"),
         ({"batch": 0}, "training.batch is 0"),
         ({"mirror": (3,)}, "training.mirror holds axis 3"),

@@ -112,7 +112,7 @@ def test_evaluate_from_the_command_line(out, capsys):
     assert main(["evaluate", str(out / "fold_0"), "--fold", "all"]) == 2
     assert "is a single run" in capsys.readouterr().err
     assert main(["evaluate", str(out), "--fold", "x,y"]) == 2
-    assert "accepted are all, none, a number, or numbers" in capsys.readouterr().err
+    assert "expected all, none, a number, or numbers" in capsys.readouterr().err
 
 
 def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(out, tmp_path, capsys):

@@ -78,7 +78,7 @@ def test_tensorflow_kernel_does_the_same():
 def test_what_cannot_work_is_refused(run, dataset, tmp_path):
     plan = finetuning_plan(run, "per-channel")
     for changes, told in (
-        ({"quantize": "int4"}, "training.quantize 'int4': accepted are , per-channel, per-tensor"),
+        ({"quantize": "int4"}, "training.quantize 'int4': expected one of , per-channel, per-tensor"),
         ({"start": ""}, "training.quantize: starts from a trained network"),
         ({"deep_supervision": True}, "training.quantize: trains the finest output only"),
     ):

@@ -177,9 +177,9 @@ def test_the_command_line_names_augmentations(dataset):
     assert (settings.bias_field_chance, settings.cutout_chance, settings.mixup_chance) == (0.2, 0.3, 0.5)
     assert (settings.rotation_chance, settings.scale_chance) == (0.0, Augmentation().scale_chance)
     for text, message in (
-        ("blurr=0.2", "augmentation 'blurr': there is none of this name; accepted are rotation, scale, .*mixup"),
-        ("blur", "augmentation 'blur': accepted is a name and its chance"),
-        ("blur=2", "augmentation blur=2: a chance from 0 to 1 is accepted"),
+        ("blurr=0.2", "augmentation 'blurr': there is none of this name; expected one of rotation, scale, .*mixup"),
+        ("blur", "augmentation 'blur': expected a name and its chance"),
+        ("blur=2", "augmentation blur=2: expected a chance from 0 to 1"),
     ):
         with pytest.raises(UsageError, match=message):
             parse_chances(text)
@@ -188,10 +188,10 @@ def test_the_command_line_names_augmentations(dataset):
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"mixup": 0.0}, "training.augmentation.mixup is 0.0, accepted is more than 0"),
-        ({"cutout": (0.5, 2.0)}, r"training.augmentation.cutout is \(0.5, 2.0\), accepted is at most 1"),
+        ({"mixup": 0.0}, "training.augmentation.mixup is 0.0, expected more than 0"),
+        ({"cutout": (0.5, 2.0)}, r"training.augmentation.cutout is \(0.5, 2.0\), expected at most 1"),
         ({"cutout_boxes": 0}, "training.augmentation.cutout_boxes is 0"),
-        ({"noise_chance": 1.5}, "training.augmentation.noise_chance is 1.5, accepted is from 0 to 1"),
+        ({"noise_chance": 1.5}, "training.augmentation.noise_chance is 1.5, expected from 0 to 1"),
         ({"scale": (1.4, 0.7)}, "training.augmentation.scale is .* a smallest and a largest"),
     ],
 )

@@ -131,5 +131,5 @@ def test_what_cannot_be_validated(dataset, cache, tmp_path):
         fit(make_plan(dataset, **EVERY), dataset, tmp_path / "run", fold=None, cache=cache)
     plan = make_plan(dataset, validate_every=-1)
     plan = dataclasses.replace(plan, training=dataclasses.replace(plan.training, validate_cases=-2))
-    with pytest.raises(UsageError, match=r"validate_every is -1, accepted is at least 0; .*validate_cases is -2"):
+    with pytest.raises(UsageError, match=r"validate_every is -1, expected at least 0; .*validate_cases is -2"):
         check(plan, dataset)

@@ -98,7 +98,7 @@ def test_sources_that_do_not_work(dataset, tmp_path):
     with pytest.raises(InputError, match=r"broken\.keras: cannot be read as weights"):
         source_weights(str(tmp_path / "broken.keras"), "tiny")
     (tmp_path / "weights.h5").write_text("no")
-    with pytest.raises(InputError, match=r"accepted are a run folder and \.keras and \.npz files"):
+    with pytest.raises(InputError, match=r"expected a run folder, or a \.keras or \.npz file"):
         source_weights(str(tmp_path / "weights.h5"), "tiny")
     with pytest.raises(InputError, match="not a run folder"):
         source_weights(str(tmp_path), "tiny")

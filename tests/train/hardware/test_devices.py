@@ -141,7 +141,7 @@ def test_a_run_goes_on_with_as_many_devices_as_it_began_with(trained, dataset, t
     (tmp_path / "run" / "model.keras").unlink()
     with pytest.raises(UsageError, match=r"was begun on 2 devices.*--devices 2"):
         fit(None, dataset, tmp_path / "run", resume=True, devices=1)
-    with pytest.raises(UsageError, match=r"--devices 2: accepted is at most 1, there are .*CPU:0"):
+    with pytest.raises(UsageError, match=r"--devices 2: expected at most 1, there are .*CPU:0"):
         fit(None, dataset, tmp_path / "run", resume=True)
 
 
@@ -174,13 +174,13 @@ def test_what_several_devices_cannot_do(plan, monkeypatch):
     for engine, change, message in (
         (processes, {"minutes": 3.0}, "training.minutes 3: the clocks of 2 processes differ; give --epochs"),
         (mirrored, {"accumulate": 2}, "training.accumulate 2: .* KERAS_BACKEND=jax"),
-        (mirrored, {"precision": "mixed_float16"}, "'mixed_float16': .* accepted are mixed_bfloat16 and float32"),
+        (mirrored, {"precision": "mixed_float16"}, "'mixed_float16': .* expected mixed_bfloat16 or float32"),
         (mirrored, {"quantize": "per-channel"}, "training.quantize: .* takes 1 device, not 2"),
     ):
         with pytest.raises(UsageError, match=message):
             engine.check(training(**change))
     processes.check(training(accumulate=2, precision="mixed_float16"))
-    with pytest.raises(UsageError, match="devices 0: accepted are 1 or more, or all"):
+    with pytest.raises(UsageError, match="devices 0: expected 1 or more, or all"):
         open_engine(0)
     assert open_engine("all").devices == 1
     monkeypatch.setattr(keras.backend, "backend", lambda: "torch")
@@ -204,7 +204,7 @@ def test_a_cluster_that_does_not_fit(monkeypatch):
     with pytest.raises(UsageError, match="TF_CONFIG: cannot be read"):
         is_cluster()
     monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": {"worker": ["a:1", "b:1"], "ps": ["c:1"]}}))
-    with pytest.raises(UsageError, match="holds tasks of kind ps; accepted are chief and worker"):
+    with pytest.raises(UsageError, match="holds tasks of kind ps; expected chief or worker"):
         is_cluster()
     monkeypatch.delenv("TF_CONFIG")
     monkeypatch.setenv("KERAS_DISTRIBUTION_JOB_ADDRESSES", "a:1,b:1")
@@ -218,4 +218,4 @@ def test_the_command_line_names_devices(capsys):
     assert build_parser().parse_args([*words, "3"]).devices == 3
     with pytest.raises(SystemExit):
         build_parser().parse_args([*words, "0"])
-    assert "'0': accepted are 1 or more, or all" in capsys.readouterr().err
+    assert "'0': expected 1 or more, or all" in capsys.readouterr().err

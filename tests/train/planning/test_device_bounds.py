@@ -204,7 +204,7 @@ def test_measured_on_this_machine(tmp_path, capsys):
     assert 0 < taken.milliseconds < 60000
     with pytest.raises(SystemExit):
         front_door([*words, "--max-ram", "much"])
-    assert "memory 'much': accepted are bytes" in capsys.readouterr().err
+    assert "memory 'much': expected bytes" in capsys.readouterr().err
     assert main([*words, "--max-ram", "2GB"]) == 2
     assert "max_ram: networks are measured for it as the device runs them; zoo plan does so" in capsys.readouterr().err
 
@@ -220,4 +220,4 @@ def test_from_the_command_line(tmp_path, capsys):
     assert found.macs <= 30_000_000
     with pytest.raises(SystemExit):
         main(["plan", str(folder), "--max-params", "many"])
-    assert "'many': a positive number, with k, M or G perhaps, is accepted" in capsys.readouterr().err
+    assert "'many': expected a positive number, with k, M or G perhaps" in capsys.readouterr().err

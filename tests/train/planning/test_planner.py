@@ -87,7 +87,7 @@ def test_overrides(balls):
     assert plan.recipe.spacing == (2, 2, 2)
     assert (plan.training.batch, plan.training.epochs, plan.training.mirror, plan.overlap) == (3, 7, (), 0.25)
     assert plan.reasons["patch"] == plan.reasons["batch"] == "given by the user"
-    with pytest.raises(UsageError, match="plan override pach: unknown; accepted are patch"):
+    with pytest.raises(UsageError, match="plan override pach: unknown; expected one of patch"):
         make_plan(balls, pach=(16, 16, 16))
 
 
@@ -208,7 +208,7 @@ def test_patch_keeps_to_the_budget_and_the_strides():
 def test_patch_by_the_user_must_divide():
     with pytest.raises(UsageError, match=r"patch \(40, 56, 41\) must divide .* \(8, 8, 8\); use \(40, 56, 40\)"):
         plan_patch((40, 56, 40), (8, 8, 8), {}, patch=(40, 56, 41))
-    with pytest.raises(UsageError, match="3 sizes are accepted"):
+    with pytest.raises(UsageError, match="expected 3 sizes"):
         plan_patch((40, 56, 40), (8, 8, 8), {}, patch=(40, 56))
 
 
@@ -222,15 +222,15 @@ def test_batch_limits():
     ("change", "message"),
     [
         (lambda p: {"patch": (20, 24, 15)}, r"patch \(20, 24, 15\) must divide .* use \(20, 24, 16\)"),
-        (lambda p: {"patch": (20, 24)}, r"patch \(20, 24\): accepted are 3 sizes"),
-        (lambda p: {"overlap": 1.0}, "overlap is 1.0, accepted is from 0 to 0.9"),
-        (lambda p: {"labels": p.labels[:1]}, "labels is 1, accepted is at least 2"),
-        (lambda p: {"channels": ("a", "b")}, "channels is 2, accepted is recipe.channels = 1"),
+        (lambda p: {"patch": (20, 24)}, r"patch \(20, 24\): expected 3 sizes"),
+        (lambda p: {"overlap": 1.0}, "overlap is 1.0, expected from 0 to 0.9"),
+        (lambda p: {"labels": p.labels[:1]}, "labels is 1, expected at least 2"),
+        (lambda p: {"channels": ("a", "b")}, "channels is 2, expected recipe.channels = 1"),
         (lambda p: {"network": Network("unet")}, "network 'unet' takes 2D, recipe.rank is 3"),
         (lambda p: {"folds": (p.folds[0], p.folds[0])}, "cases are in more than one fold"),
         (
             lambda p: {"training": dataclasses.replace(p.training, batch=0)},
-            "training.batch is 0, accepted is at least 1",
+            "training.batch is 0, expected at least 1",
         ),
         (lambda p: {"training": dataclasses.replace(p.training, mirror=(3,))}, "training.mirror holds axis 3"),
         (lambda p: {"folds": (("../../../X",), ("a",))}, "folds: the case name '../../../X' holds a path separator"),
@@ -244,7 +244,7 @@ def test_batch_limits():
             "recipe: orientation 'RAA': expected one each",
         ),
         (lambda p: {"network": Network("unet3d", {"classes": 5})}, "network.options holds classes; labels decide it"),
-        (lambda p: {"training": dataclasses.replace(p.training, seed=-3)}, "training.seed is -3, accepted is from 0"),
+        (lambda p: {"training": dataclasses.replace(p.training, seed=-3)}, "training.seed is -3, expected from 0"),
         (lambda p: {"training": dataclasses.replace(p.training, clip_norm=-1.0)}, "training.clip_norm is -1.0"),
     ],
 )

@@ -44,7 +44,7 @@ def test_depthwise_against_scipy(kernel, random):
 
 
 def test_depthwise_refuses_even_kernels():
-    with pytest.raises(ZooError, match="odd sizes are accepted"):
+    with pytest.raises(ZooError, match="expected odd sizes"):
         DepthwiseConv3D((1, 2, 3))
 
 

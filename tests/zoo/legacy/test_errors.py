@@ -71,7 +71,7 @@ def test_files_that_are_not_models(tmp_path):
             zoo.load(path)
         assert str(path) in str(caught.value)
 
-    refused(tmp_path / "none.h5", "no such file; accepted are a .keras file")
+    refused(tmp_path / "none.h5", "no such file; expected a .keras file")
     refused(tmp_path, "a folder without saved_model.pb")
     for suffix, message in ((".txt", "a file of kind '.txt'"), (".h5", "as HDF5"), (".keras", "as a Keras archive")):
         (tmp_path / f"text{suffix}").write_text("not a model")

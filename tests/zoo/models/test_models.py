@@ -47,7 +47,7 @@ def test_forward_gradient_and_round_trip(name, tmp_path):
 
 @pytest.mark.parametrize("name", zoo.list_models(tag="fixed_size"))
 def test_sizes_must_be_numbers(name):
-    with pytest.raises(ZooError, match=r"every spatial size as a number is accepted, for example input_shape=\(96"):
+    with pytest.raises(ZooError, match=r"expected every spatial size as a number, for example input_shape=\(96"):
         zoo.get(name)
 
 
