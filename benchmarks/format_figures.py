@@ -9,7 +9,6 @@ the model files, drops those that the gate of the export measured on the run's v
 
 import argparse
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +65,7 @@ def main() -> int:
     if args.run is None and args.artifacts is None:
         parser.error("give --run or --artifacts")
     from export.formats import FORMATS
+    from medseg.atomic import write_bytes
 
     folder = args.artifacts or Path("artifacts") / args.run.name
     missing = [name for name in FORMATS if not (folder / name / "manifest.json").is_file()]
@@ -76,9 +76,7 @@ def main() -> int:
         command = [sys.executable, "-m", "zoo", "export", str(args.run), "--out", str(folder), *words]
         subprocess.run(command, check=True, stdout=sys.stderr)
     found = measure(folder, args.threads, args.rounds)
-    temporary = args.out.with_suffix(".tmp")
-    temporary.write_text(json.dumps(found, indent=1) + "\n", encoding="utf-8")
-    os.replace(temporary, args.out)
+    write_bytes(args.out, (json.dumps(found, indent=1) + "\n").encode())
     base = found["formats"]["tflite-float32"]
     print(f"{found['network']}, patch {' × '.join(map(str, found['patch']))}, {args.threads} threads\n")
     print(

@@ -39,6 +39,7 @@ def main() -> int:
     import keras
 
     import zoo
+    from medseg.atomic import write_bytes
 
     path = ROOT / "zoo" / "figures.json"
     counted = {}
@@ -52,9 +53,7 @@ def main() -> int:
     text = json.dumps(counted, indent=1) + "\n"
     if args.check:
         return 0 if path.is_file() and path.read_text(encoding="utf-8") == text else 1
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(text, encoding="utf-8")
-    os.replace(temporary, path)
+    write_bytes(path, text.encode())
     return 0
 
 

@@ -4,6 +4,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import tempfile
 from pathlib import Path
 
 from medseg.errors import InputError
@@ -47,6 +48,25 @@ def moved_into_place(path):
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def temporary_folder(target):
+    """A temporary folder beside ``target``, whose own folder is made; what is left of it in the end is removed.
+
+    Yields:
+        Its path; whoever moves it into place, see ``replace_folder``, leaves nothing to remove.
+
+    Raises:
+        OSError: if it cannot be made.
+    """
+    target = Path(target)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
 
 
 def replace_folder(temporary, target) -> None:

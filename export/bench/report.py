@@ -1,12 +1,11 @@
 """What came out of a contest as a table, JSON and a plot."""
 
 import dataclasses
-import os
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
 from export.bench.contest import Contest, Result
+from medseg.atomic import moved_into_place
 from medseg.errors import InputError, UsageError
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -142,13 +141,8 @@ def plot(contest: Contest, path) -> None:
 
 
 def _save(figure, path):
-    handle, temporary = tempfile.mkstemp(suffix=path.suffix, prefix=f".{path.stem}.", dir=path.absolute().parent)
-    os.close(handle)
     try:
-        figure.savefig(temporary, dpi=150)
-        os.chmod(temporary, 0o644)
-        os.replace(temporary, path)
+        with moved_into_place(path) as temporary:
+            figure.savefig(temporary, dpi=150)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror})") from None
-    finally:
-        Path(temporary).unlink(missing_ok=True)

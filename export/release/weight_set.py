@@ -5,8 +5,6 @@ import gzip
 import json
 import re
 import shlex
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +16,7 @@ from export.release.cross_validated_scores import cross_validated, cross_validat
 from export.source.source import Source, load_network, open_source
 from export.verify.fidelity import Fidelity, compare
 from medseg import record
+from medseg.atomic import temporary_folder
 from medseg.errors import InputError
 
 # A rooted path, a home folder or a Windows drive, at the beginning of a word.
@@ -131,9 +130,7 @@ def pack(
     tell(f"{card.folder}: {entry} of {run}")
 
     out = Path(out)
-    out.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{card.folder}.", suffix=".tmp", dir=out))
-    try:
+    with temporary_folder(out / card.folder) as temporary:
         trained = load_network(source.model_file)
         weights.write_set(temporary, trained, card, options.kind)
         stored = zoo.get(entry, weights=temporary)
@@ -155,8 +152,6 @@ def pack(
         card = dataclasses.replace(card, artifact=_artifact(temporary / manifest.format, packed))
         weights.write_card(temporary, card)
         weights.put_in_place(temporary, out / card.folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return out / card.folder
 
 

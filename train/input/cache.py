@@ -4,9 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
-import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -16,6 +14,7 @@ import numpy as np
 
 from imaging.labels import Label
 from imaging.recipe import Recipe
+from medseg.atomic import temporary_folder
 from medseg.byte_sizes import spell_size
 from medseg.errors import InputError, naming
 from medseg.progress import track
@@ -194,18 +193,17 @@ def _make(case, recipe, labels, place, ignore):
     label = reference.voxels[..., 0].astype(kind)
     positions, offsets = class_positions(label, len(labels))
     _open(place.parent)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
     try:
-        np.save(temporary / "image.npy", np.ascontiguousarray(image.voxels, np.float32))
-        np.save(temporary / "label.npy", np.ascontiguousarray(label))
-        np.save(temporary / "positions.npy", positions)
-        np.save(temporary / "offsets.npy", offsets)
-        if ignore is not None:
-            random = np.random.default_rng(0)
-            np.save(temporary / "labelled.npy", _drawn(label != len(labels), POSITIONS, random))
-        os.replace(temporary, place)
+        with temporary_folder(place) as temporary:
+            np.save(temporary / "image.npy", np.ascontiguousarray(image.voxels, np.float32))
+            np.save(temporary / "label.npy", np.ascontiguousarray(label))
+            np.save(temporary / "positions.npy", positions)
+            np.save(temporary / "offsets.npy", offsets)
+            if ignore is not None:
+                random = np.random.default_rng(0)
+                np.save(temporary / "labelled.npy", _drawn(label != len(labels), POSITIONS, random))
+            os.replace(temporary, place)
     except OSError:
-        shutil.rmtree(temporary, ignore_errors=True)
         if not place.is_dir():  # else another process was faster, and made the same
             raise
 

@@ -7,7 +7,7 @@ A set is a folder ``<entry>-<set>``: ``weights.npz`` (see ``zoo.weights.storage`
 import warnings
 from pathlib import Path
 
-from medseg.atomic import replace_folder
+from medseg.atomic import replace_folder, temporary_folder
 from zoo.errors import ZooError, unknown
 from zoo.weights.card import FILE, Card, card_json, read_card
 from zoo.weights.card_text import card_text
@@ -64,17 +64,10 @@ def save_weights(model, card: Card, folder=None, kind: str = "float16") -> Path:
     Returns:
         Path of the ``.npz`` file.
     """
-    import shutil
-    import tempfile
-
     target = Path(folder or _FOLDER) / card.folder
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".tmp", dir=target.parent))
-    try:
+    with temporary_folder(target) as temporary:
         write_set(temporary, model, card, kind)
         put_in_place(temporary, target)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return target / WEIGHTS
 
 
