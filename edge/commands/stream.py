@@ -43,7 +43,7 @@ def stream(args) -> None:
     """Segment a stream and print what came of it."""
     from edge.runtime.segmenter import load
     from edge.runtime.stream import StreamOptions
-    from edge.runtime.video import check_writable_video, open_video, write_video
+    from imaging.io.video import check_writable_video, open_video, write_video
 
     if args.out is not None:
         check_writable_video(args.out)

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.dicom.uid import uid_of
 from imaging.io.dicom.dataset import open_dataset
 from imaging.io.dicom.read import series_affine
 from imaging.io.dicom.series import Series
-from imaging.io.dicom.uid import uid_of
 from medseg.errors import InputError
 
 # What patient and study modules take over: type 1 and 2, and optional ones, blank where a source breaks the rules.

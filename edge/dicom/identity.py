@@ -7,7 +7,7 @@ import numpy as np
 
 from edge.dicom.headers import Sources
 from edge.dicom.origin import Origin
-from imaging.io.dicom.uid import uid_of
+from edge.dicom.uid import uid_of
 
 
 @dataclass(frozen=True)

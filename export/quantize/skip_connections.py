@@ -10,7 +10,7 @@ import copy
 
 import numpy as np
 
-from export.quantize.operator_insertion import insert_before
+from export.quantize.tflite_file import insert_before
 
 # Kernels that need one scale for input and output, and those that take an input of any.
 SAME_SCALE = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE",

@@ -9,7 +9,7 @@ import copy
 
 import numpy as np
 
-from export.quantize.operator_insertion import insert_before
+from export.quantize.tflite_file import insert_before
 
 # Place of the kernel among the inputs.
 KERNEL = {"CONV_2D": 1}
