@@ -4,8 +4,6 @@ import contextlib
 import dataclasses
 import functools
 import os
-import shutil
-import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -33,7 +31,7 @@ from export.verify.advice import Tried, advise
 from export.verify.retries import attempt, describe
 from export.verify.verification import Checked, Rules, Verifier
 from medseg import record
-from medseg.atomic import replace_folder
+from medseg.atomic import replace_folder, temporary_folder
 from medseg.errors import InputError
 
 
@@ -178,37 +176,34 @@ def write_artifact(
     place = Path(os.path.realpath(folder))  # a link stays, and points to the new one
     check_writable(folder.parent)
     check_place(folder)
-    place.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(prefix=f".{place.name}.", suffix=".tmp", dir=place.parent))
     try:
-        model_file = temporary / converted.format.file
-        model_file.write_bytes(converted.data)
-        extras = extras or Extras()
-        for name, data in extras.files.items():
-            (temporary / name).write_bytes(data)
-        manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file), extras.facts)
-        record.save(temporary / edge.manifest.MANIFEST, manifest)
-        checked = Checked() if verify is None else verify(temporary)
-        fidelity = checked.fidelity
-        manifest = dataclasses.replace(
-            manifest,
-            source=manifest.source | checked.facts,
-            fidelity={} if fidelity is None else fidelity.to_dict(),
-            training=checked.training,
-        )
-        vector.write(temporary / vector.NAME, vector.make(edge.load(temporary)))
-        record.write_text(temporary / bom.NAME, bom.artifact_bom(manifest.name, manifest.model, manifest.sha256))
-        record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
-        write_report(temporary, manifest, converted, fidelity, () if latency is None else latency(temporary))
-        files = sorted(set(os.listdir(temporary)) - {edge.manifest.MANIFEST})
-        record.save(temporary / edge.manifest.MANIFEST, dataclasses.replace(manifest, files=tuple(files)))
-        temporary.chmod(0o755)
-        check_place(folder)
-        replace_folder(temporary, place)
+        with temporary_folder(place) as temporary:
+            model_file = temporary / converted.format.file
+            model_file.write_bytes(converted.data)
+            extras = extras or Extras()
+            for name, data in extras.files.items():
+                (temporary / name).write_bytes(data)
+            manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file), extras.facts)
+            record.save(temporary / edge.manifest.MANIFEST, manifest)
+            checked = Checked() if verify is None else verify(temporary)
+            fidelity = checked.fidelity
+            manifest = dataclasses.replace(
+                manifest,
+                source=manifest.source | checked.facts,
+                fidelity={} if fidelity is None else fidelity.to_dict(),
+                training=checked.training,
+            )
+            vector.write(temporary / vector.NAME, vector.make(edge.load(temporary)))
+            record.write_text(temporary / bom.NAME, bom.artifact_bom(manifest.name, manifest.model, manifest.sha256))
+            record.write_text(temporary / "CARD.md", card(manifest, len(converted.data)))
+            write_report(temporary, manifest, converted, fidelity, () if latency is None else latency(temporary))
+            files = sorted(set(os.listdir(temporary)) - {edge.manifest.MANIFEST})
+            record.save(temporary / edge.manifest.MANIFEST, dataclasses.replace(manifest, files=tuple(files)))
+            temporary.chmod(0o755)
+            check_place(folder)
+            replace_folder(temporary, place)
     except OSError as error:
         raise InputError(f"{folder}: cannot be written ({error.strerror}); choose a folder with room") from None
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return folder
 
 
