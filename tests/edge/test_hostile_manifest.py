@@ -31,9 +31,18 @@ def rewrite(artifact, change):
     [
         (lambda m: m["recipe"].update(spacing=[1e-300] * 3), r"recipe spacing .*: expected mm, 1e-06 to 1000"),
         (lambda m: m["recipe"].update(spacing=[1e300] * 3), "recipe spacing"),
-        (lambda m: m["recipe"].update(spacing=[float("nan"), 1, 1]), r"spacing\[0\]: found nan, expected a finite number"),
-        (lambda m: m["recipe"]["normalise"].update(mean=[float("nan")]), r"mean\[0\]: found nan, expected a finite number"),
-        (lambda m: m["recipe"]["normalise"].update(std=[float("inf")]), r"std\[0\]: found inf, expected a finite number"),
+        (
+            lambda m: m["recipe"].update(spacing=[float("nan"), 1, 1]),
+            r"spacing\[0\]: found nan, expected a finite number",
+        ),
+        (
+            lambda m: m["recipe"]["normalise"].update(mean=[float("nan")]),
+            r"mean\[0\]: found nan, expected a finite number",
+        ),
+        (
+            lambda m: m["recipe"]["normalise"].update(std=[float("inf")]),
+            r"std\[0\]: found inf, expected a finite number",
+        ),
         (lambda m: m["recipe"]["normalise"].update(std=[10**400]), r"std\[0\]: found inf, expected a finite number"),
         (lambda m: m.update(overlap=float("nan")), "overlap: found nan, expected a finite number"),
         (lambda m: m["recipe"].update(channels=10**12), "recipe channels 1000000000000: expected 1 to 1024"),

@@ -8,13 +8,13 @@ import cv2
 import numpy as np
 import pytest
 from edge_artifacts import graded_scan, values_of
-from medseg.cancelling import CancelledError
 
 import edge
 from edge.cli import main
 from edge.runtime.stream import StreamOptions
 from imaging.io.video import Video, open_video, write_video
 from medseg.errors import InputError, UsageError
+from medseg.progress import CancelledError
 
 
 @pytest.fixture
