@@ -1,0 +1,121 @@
+"""Labelled scans registered to a scan by SimpleITK, whose labels vote."""
+
+import numpy as np
+
+from imaging.classical.fusion import staple, vote
+from imaging.classical.grid import coarsened, restored
+from imaging.classical.segmentation import Work, grey
+from imaging.scan import Scan
+from medseg.errors import InputError
+
+_SEED = 0
+_SAMPLING = 0.3  # share of voxels that the affine registration measures
+
+
+def atlas(work: Work) -> np.ndarray:
+    """The labels of the most alike atlases after registration, put together by vote or STAPLE."""
+    import SimpleITK as sitk
+
+    settings = work.parameters
+    target = coarsened(work.scan, settings["max_voxels"])
+    fixed = _image(target, sitk)
+    values = sorted({0}.union(*(np.unique(labels.voxels).tolist() for _, labels in work.atlases)))
+    if len(values) > 256:
+        raise InputError(f"atlases hold {len(values)} label values, expected at most 256")
+    ranked, total, failed = [], len(work.atlases) + min(settings["atlases"], len(work.atlases)), []
+    for number, (scan, labels) in enumerate(work.atlases):
+        _check(scan, labels, work.scan, number)
+        try:
+            moving, likeness, transform = _affine(fixed, scan, settings, sitk)
+            ranked.append((likeness, number, moving, transform))
+        except RuntimeError as error:
+            failed.append(str(error).strip().splitlines()[-1].strip())
+        work.advance(number + 1, total)
+    if not ranked:
+        raise InputError(
+            f"no atlas could be registered to the scan ({failed[0]}); are they of the same part of the body?"
+        )
+    ranked.sort(key=lambda row: row[:2])
+    carried = []
+    for done, (_, number, moving, transform) in enumerate(ranked[: settings["atlases"]], 1):
+        if settings["registration"] == "deformable":
+            transform = _deformed(fixed, moving, transform, settings, sitk)
+        carried.append(_carried(fixed, work.atlases[number][1], transform, sitk))
+        work.advance(len(work.atlases) + done, total)
+    scores = vote(carried, values) if settings["fusion"] == "vote" else staple(carried, values)[0]
+    return np.asarray(values, np.int32)[restored(scores, target, work.scan)]
+
+
+def _check(scan, labels, target, number):
+    if scan.rank != target.rank:
+        raise InputError(f"atlas {number}: {scan.rank} axes, expected {target.rank} as the scan has")
+    if labels.shape != scan.shape:
+        raise InputError(f"atlas {number}: labels of shape {labels.shape}, expected that of its scan, {scan.shape}")
+    if not labels.voxels.any():
+        raise InputError(f"atlas {number}: its labels are empty; expected at least one labelled voxel")
+    if float(scan.voxels.min()) == float(scan.voxels.max()):
+        raise InputError(f"atlas {number}: every voxel of its scan is the same; expected an image with contrast")
+
+
+def _image(scan: Scan, sitk, voxels=None):
+    """A SimpleITK image in the scan's own world; intensities between percentiles 1 and 99 as 0 to 1."""
+    if voxels is None:
+        voxels = grey(scan).astype(np.float32)
+        low, high = np.percentile(voxels, [1, 99])
+        voxels = np.clip((voxels - low) / max(float(high - low), np.finfo(np.float32).tiny), 0, 1)
+    image = sitk.GetImageFromArray(np.ascontiguousarray(voxels.T))
+    rank, spacing = scan.rank, np.asarray(scan.spacing)
+    directions = scan.affine[:rank, :rank] / spacing
+    image.SetSpacing(spacing.tolist())
+    image.SetOrigin(scan.affine[:rank, 3].tolist())
+    image.SetDirection(directions.ravel().tolist())
+    return image
+
+
+def _affine(fixed, scan, settings, sitk):
+    channel = settings["channel"]
+    chosen = scan if channel < 0 else Scan(scan.voxels[..., channel : channel + 1], scan.affine)
+    moving = _image(coarsened(chosen, settings["max_voxels"]), sitk)
+    rank = fixed.GetDimension()
+    start = sitk.CenteredTransformInitializer(
+        fixed, moving, sitk.AffineTransform(rank), sitk.CenteredTransformInitializerFilter.GEOMETRY
+    )
+    method = _method(settings, sitk)
+    method.SetMetricSamplingStrategy(method.REGULAR)
+    method.SetMetricSamplingPercentage(_SAMPLING, _SEED)
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, settings["iterations"])
+    method.SetOptimizerScalesFromPhysicalShift()
+    method.SetShrinkFactorsPerLevel([2, 1])
+    method.SetSmoothingSigmasPerLevel([1.0, 0.0])
+    method.SetInitialTransform(sitk.Transform(start), inPlace=False)
+    transform = method.Execute(fixed, moving)
+    return moving, method.GetMetricValue(), transform
+
+
+def _deformed(fixed, moving, affine, settings, sitk):
+    """The affine transform and cubic B-splines on top of it; the affine one alone where the splines fail."""
+    extent = [size * mm for size, mm in zip(fixed.GetSize(), fixed.GetSpacing(), strict=True)]
+    mesh = [max(1, min(30, round(length / settings["knots_mm"]))) for length in extent]
+    splines = sitk.BSplineTransformInitializer(fixed, mesh)
+    method = _method(settings, sitk)
+    method.SetMetricSamplingStrategy(method.NONE)
+    method.SetOptimizerAsLBFGSB(numberOfIterations=settings["iterations"])
+    method.SetMovingInitialTransform(affine)
+    method.SetInitialTransform(splines, inPlace=True)
+    method.Execute(fixed, moving)
+    return sitk.CompositeTransform([affine, splines])
+
+
+def _method(settings, sitk):
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetNumberOfThreads(1)  # sums of several threads differ in the last digit
+    return method
+
+
+def _carried(fixed, labels, transform, sitk):
+    """The atlas's labels on the scan's grid, the label of the largest weight in linear interpolation."""
+    moving = _image(labels, sitk, labels.voxels[..., 0].astype(np.int32))
+    carried = sitk.Resample(moving, fixed, transform, sitk.sitkLabelLinear, 0)
+    return sitk.GetArrayFromImage(carried).T

@@ -1,0 +1,118 @@
+"""Contours that move over the image until edges or regions hold them."""
+
+import numpy as np
+
+from imaging.classical.grid import coarsened, one_hot, restored
+from imaging.classical.seeding import coarse_box, markers_on
+from imaging.classical.segmentation import Work, grey
+from imaging.classical.thresholds import histogram, side_of
+from imaging.classical.watershed import gradient
+from imaging.resampling import resample
+from imaging.scan import Scan
+from medseg.errors import InputError
+
+
+def chan_vese(work: Work) -> np.ndarray:
+    """Morphological Chan-Vese, from the seeds' surroundings or from Otsu's threshold."""
+    from skimage.filters import threshold_otsu
+    from skimage.segmentation import morphological_chan_vese
+
+    settings = work.parameters
+    coarse = _even(coarsened(work.scan, settings["max_voxels"]))
+    image = _scaled(grey(coarse))
+    if work.seeds is None:
+        start, value = side_of(image, threshold_otsu(hist=histogram(image)), settings["side"]), 1
+    else:
+        markers, value = _one_structure(coarse, work)
+        start = _around(markers == 1, coarse.spacing, 3 * max(coarse.spacing))
+    mask = morphological_chan_vese(
+        image,
+        settings["iterations"],
+        init_level_set=start.astype(np.int8),
+        smoothing=settings["smoothing"],
+        iter_callback=_counter(work, settings["iterations"]),
+    )
+    if work.seeds is None and not _same_side(mask, start):
+        mask = 1 - mask
+    return _back(mask, coarse, work, value)
+
+
+def geodesic(work: Work) -> np.ndarray:
+    """Morphological geodesic active contours from balls around the seeds."""
+    from skimage.segmentation import morphological_geodesic_active_contour
+
+    settings = work.parameters
+    coarse = _even(coarsened(work.scan, settings["max_voxels"]))
+    markers, value = _one_structure(coarse, work)
+    slope = gradient(_scaled(grey(coarse)), coarse.spacing, settings["edge_mm"])
+    # The edge map of the paper, 1 / sqrt(1 + a g), with gradients in units of their 90th percentile.
+    edges = 1 / np.sqrt(1 + 10 * (slope / max(float(np.percentile(slope, 90)), np.finfo(np.float32).tiny)) ** 2)
+    edges[markers == 0] = 0  # the contour does not pass seeds of the background
+    start = _around(markers == 1, coarse.spacing, settings["start_mm"]) & (markers != 0)
+    mask = morphological_geodesic_active_contour(
+        edges,
+        settings["iterations"],
+        init_level_set=start.astype(np.int8),
+        balloon=settings["balloon"],
+        threshold=settings["threshold"],
+        iter_callback=_counter(work, settings["iterations"]),
+    )
+    return _back(mask, coarse, work, value)
+
+
+def _even(scan: Scan) -> Scan:
+    """A scan on cubic voxels where it is anisotropic, as the steps of a contour are voxels."""
+    spacing = scan.spacing
+    return resample(scan, spacing=(max(spacing),) * scan.rank) if max(spacing) > 1.5 * min(spacing) else scan
+
+
+def _scaled(image):
+    low, high = np.percentile(image, [1, 99])
+    return np.clip((image - low) / max(float(high - low), np.finfo(np.float32).tiny), 0, 1).astype(np.float32)
+
+
+def _one_structure(coarse, work):
+    """Markers, -1, 0 or 1, and the structure's label value; a contour parts one structure from the background."""
+    markers, values = markers_on(coarse, work.scan, work.seeds, minimum=1)
+    structures = [value for value in values if value > 0]
+    if len(structures) != 1:
+        raise InputError(
+            f"seeds of labels {', '.join(map(str, structures)) or 'none'}: a contour takes one structure; expected seeds "
+            "of one label above 0"
+        )
+    labels = np.asarray(values)
+    markers = np.where(markers < 0, -1, (labels[np.maximum(markers, 0)] > 0).astype(np.int32))
+    if not (markers == 1).any() and work.seeds.box is not None:
+        markers[coarse_box(coarse, work.scan, work.seeds.box)] = 1
+    return markers, structures[0]
+
+
+def _around(marks, spacing, radius_mm):
+    from scipy.ndimage import distance_transform_edt
+
+    return distance_transform_edt(~marks, spacing) <= radius_mm
+
+
+def _same_side(mask, start):
+    return np.count_nonzero(mask == start) * 2 >= mask.size
+
+
+def _counter(work, total):
+    steps = iter(range(1, total + 2))
+
+    def step(_):
+        work.advance(min(next(steps), total), total)
+
+    return step
+
+
+def _back(mask, coarse, work, value):
+    found = restored(one_hot(np.asarray(mask), 2), coarse, work.scan).astype(np.int32) * value
+    if work.seeds is None:
+        return found
+    found = np.where(work.seeds.labels >= 0, work.seeds.labels, found)
+    if work.seeds.box is not None:
+        outside = np.ones(found.shape, bool)
+        outside[work.seeds.box] = False
+        found[outside] = 0
+    return found

@@ -1,0 +1,134 @@
+"""What a few seeds say of every voxel: whether a structure is likely to be there, by place and intensity."""
+
+import numpy as np
+
+_BINS = 64
+_FARTHEST = 4.0  # distances beyond this many spreads of the seeds tell nothing more
+_POINTS = 48  # seeds that stand for a label; more would slow the tree down and tell little more
+# Logistic regression of these features on voxels of whole scans (hippocampus MR, fetal heads in ultrasound, CT organs)
+# with five simulated clicks inside and outside: benchmarks/annotate.py --fit.
+COEFFICIENTS = (2.44, -3.27, 1.27, 0.47, 0.06)
+INTERCEPT = -1.1
+
+
+def logits(image: np.ndarray, spacing, markers: np.ndarray, count: int) -> np.ndarray:
+    """Logits of each class at each voxel, by the seeds alone.
+
+    Args:
+        image: float32 (*spatial).
+        spacing: voxel size in mm per axis.
+        markers: int (*spatial), class index of the seeds, -1 elsewhere; class 0 is the background.
+        count: classes.
+
+    Returns:
+        float32 (*spatial, count); that of class 0, and of classes without seeds, is 0.
+    """
+    scaled = windowed(image, markers)
+    out = np.zeros((*image.shape, count), np.float32)
+    for k in range(1, count):
+        if (markers == k).any():
+            found = features(scaled, spacing, markers == k, (markers >= 0) & (markers != k))
+            out[..., k] = found @ np.asarray(COEFFICIENTS, np.float32) + np.float32(INTERCEPT)
+    return np.clip(out, -8, 8, out=out)
+
+
+def windowed(image: np.ndarray, markers: np.ndarray) -> np.ndarray:
+    """Intensities as 0 to 1 between limits around those at the seeds: the contrast that matters, whatever else is there."""
+    values = _around(image, np.argwhere(markers >= 0))
+    low, high = np.percentile(values, [2, 98])
+    first, last = np.percentile(image, [1, 99])
+    margin = (high - low) / 2
+    low, high = max(low - margin, first), min(high + margin, last)
+    if high <= low:
+        low, high = float(image.min()), float(image.max())
+    return np.clip((image - low) / max(float(high - low), np.finfo(np.float32).tiny), 0, 1).astype(np.float32)
+
+
+def features(image: np.ndarray, spacing, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
+    """What the logits are made of.
+
+    Args:
+        image: float32 (*spatial), 0 to 1.
+        spacing: voxel size in mm per axis.
+        inside: bool (*spatial), the structure's seeds; at least one.
+        outside: those of everything else; may be empty.
+
+    Returns:
+        float32 (*spatial, 5): how far inside the ellipsoid of the seeds' spread; distance to the tree that joins them
+        and to the nearest seed outside, in spreads; and how much the structure's intensities explain the voxel better
+        than the scan's do, at two smoothings.
+    """
+    from scipy import ndimage
+
+    size = np.asarray(spacing, float)
+    places = np.argwhere(inside) * size
+    outer = np.argwhere(outside) * size
+    covariance, spread = _spread(places, outer, size)
+    axes = np.meshgrid(*(np.arange(n) * s for n, s in zip(image.shape, size, strict=True)), indexing="ij")
+    grid = np.stack(axes, -1).reshape(-1, image.ndim)
+    offset = grid - places.mean(axis=0)
+    radius = np.sqrt(np.einsum("ni,ij,nj->n", offset, np.linalg.inv(covariance), offset))
+    columns = [
+        np.sqrt(image.ndim + 2) - radius,  # an even ellipsoid reaches that far in deviations
+        np.minimum(_distance(grid, _tree(places)) / spread, _FARTHEST),
+        np.minimum(_distance(grid, outer) / spread, _FARTHEST - 1) if len(outer) else np.full(len(grid), 1.0),
+    ]
+    for sigma in (0.5, 1.2):
+        smooth = ndimage.gaussian_filter(image, [sigma * size.min() / s for s in size])
+        columns.append(_likelihood_ratio(smooth, _around(smooth, np.argwhere(inside))).ravel())
+    return np.stack(columns, -1).astype(np.float32).reshape(*image.shape, len(columns))
+
+
+def _spread(places, outer, size):
+    """Covariance (mm2) of a structure as its seeds show it, drawn towards a ball, and its mean deviation in mm."""
+    rank = places.shape[1]
+    # One seed or a short line shows no extent; then the nearest seed outside is about two radii away.
+    least = size.min() ** 2
+    if len(outer):
+        least = max(least, (_distance(places, outer).min() / 2) ** 2 / (rank + 2))
+    covariance = np.atleast_2d(np.cov(places.T)) if len(places) > 1 else np.zeros((rank, rank))
+    mean = max(float(np.trace(covariance)) / rank, least)
+    covariance = 0.7 * covariance + 0.3 * mean * np.eye(rank)
+    if len(places) <= rank:
+        covariance = covariance + 0.2 * mean * np.eye(rank)
+    return covariance, float(np.sqrt(mean))
+
+
+def _distance(points, others):
+    from scipy.spatial import cKDTree
+
+    return cKDTree(others).query(points)[0]
+
+
+def _tree(places):
+    """Points along the shortest tree through the seeds."""
+    from scipy.sparse.csgraph import minimum_spanning_tree
+    from scipy.spatial.distance import cdist
+
+    if len(places) > _POINTS:
+        chosen = places[np.linspace(0, len(places) - 1, _POINTS).round().astype(int)]
+    else:
+        chosen = places
+    edges = minimum_spanning_tree(cdist(chosen, chosen)).tocoo()
+    steps = np.linspace(0, 1, 20)[:, None]
+    lines = [chosen[a] + (chosen[b] - chosen[a]) * steps for a, b in zip(edges.row, edges.col, strict=True)]
+    return np.concatenate([places, *lines])
+
+
+def _around(image, places):
+    """Intensities of the voxels at most one step from the places."""
+    steps = np.stack(np.meshgrid(*[(-1, 0, 1)] * image.ndim, indexing="ij"), -1).reshape(-1, image.ndim)
+    near = np.clip((places[:, None] + steps[None]).reshape(-1, image.ndim), 0, np.array(image.shape) - 1)
+    return image[tuple(near.T)]
+
+
+def _likelihood_ratio(image, samples):
+    """Logarithm of how much likelier an intensity (0 to 1) is by the samples' normal distribution than in the scan."""
+    from scipy.ndimage import gaussian_filter1d
+
+    mean, deviation = float(samples.mean()), max(float(samples.std()), 0.05)
+    structure = np.exp(-0.5 * ((image - mean) / deviation) ** 2) / deviation
+    counts = np.histogram(image, _BINS, (0, 1), density=True)[0]
+    density = gaussian_filter1d(counts, 1.5) * np.sqrt(2 * np.pi)
+    scan = density[np.minimum((image * _BINS).astype(int), _BINS - 1)]
+    return np.log(structure + 0.02) - np.log(scan + 0.02)

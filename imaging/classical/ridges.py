@@ -1,0 +1,114 @@
+"""Thin lines and tubes: the largest ridge over several widths (Lindeberg 1998), in mm."""
+
+import numpy as np
+
+from imaging.scan import Scan
+
+_FLAT = 0.02  # of the range of intensities; what lies below it at the scan's border is no field of view
+_HALO = 4  # sigmas that a derivative reaches
+_SLAB_VOXELS = 2**23
+
+
+def lines(scan: Scan, parameters: dict, advance) -> np.ndarray:
+    """Voxels on lines: hysteresis at two percentiles of the ridge strength inside the field of view.
+
+    Args:
+        scan: float32 (*spatial, 1).
+        parameters: of the method "ridges".
+        advance: called with steps done and all steps.
+
+    Returns:
+        uint8 (*spatial).
+    """
+    from skimage.filters import apply_hysteresis_threshold
+
+    image = scan.voxels[..., 0]
+    view = field_of_view(image)
+    largest = parameters["largest_mm"]
+    contrast = local_contrast(image, view, scan.spacing, 5 * largest, 10 * largest)
+    if parameters["side"] == "dark":
+        contrast = -contrast
+    sigmas = np.geomspace(parameters["smallest_mm"], largest, 4)
+    strength = np.zeros_like(contrast)
+    for done, sigma in enumerate(sigmas, 1):
+        np.maximum(strength, ridge_strength(contrast, scan.spacing, float(sigma)), out=strength)
+        advance(done, len(sigmas))
+    strength[~eroded(view, scan.spacing, largest)] = 0
+    share = parameters["share"]
+    inside = strength[view]
+    low, high = np.percentile(inside, [100 - share, 100 - 0.5 * share])
+    if high <= 0:
+        return np.zeros(image.shape, np.uint8)
+    return apply_hysteresis_threshold(strength, max(low, np.finfo(np.float32).tiny), high).astype(np.uint8)
+
+
+def field_of_view(image: np.ndarray) -> np.ndarray:
+    """Bool (*spatial): all but the flat dark surroundings of a round field of view, which touch the scan's border."""
+    from scipy import ndimage
+
+    low, high = np.percentile(image, [0.1, 99.9])
+    dark = ndimage.uniform_filter(image, 3) <= low + _FLAT * (high - low)
+    numbered, _ = ndimage.label(dark)
+    edge = np.zeros(image.shape, bool)
+    for axis in range(image.ndim):
+        edge[(slice(None),) * axis + ([0, -1],)] = True
+    return ~np.isin(numbered, np.setdiff1d(np.unique(numbered[edge]), 0))
+
+
+def eroded(view: np.ndarray, spacing, margin_mm: float) -> np.ndarray:
+    """A bool mask without its voxels nearer than a margin to what lies outside; the scan's border is no such thing."""
+    from scipy.ndimage import distance_transform_edt
+
+    return view if view.all() else distance_transform_edt(view, spacing) > margin_mm
+
+
+def local_contrast(image: np.ndarray, view: np.ndarray, spacing, background_mm: float, noise_mm: float) -> np.ndarray:
+    """Intensity minus the local mean, over the local deviation, counting the field of view alone; float32, 0 outside."""
+    weight = view.astype(np.float32)
+
+    def mean(values, sigma_mm):
+        return _smooth(values * weight, spacing, sigma_mm) / np.maximum(_smooth(weight, spacing, sigma_mm), 1e-6)
+
+    contrast = (image - mean(image, background_mm)) * weight
+    deviation = np.sqrt(mean(contrast**2, noise_mm))
+    return contrast / np.maximum(deviation, np.finfo(np.float32).tiny) * weight
+
+
+def _smooth(values, spacing, sigma_mm):
+    from scipy.ndimage import gaussian_filter
+
+    return gaussian_filter(values.astype(np.float32, copy=False), [sigma_mm / size for size in spacing], truncate=3)
+
+
+def ridge_strength(image: np.ndarray, spacing, sigma_mm: float) -> np.ndarray:
+    """How much a bright line runs through each voxel at a width: the curvature across it, times sigma squared.
+
+    In 3D the second largest curvature, so that plates count less than tubes. float32 (*spatial), at least 0.
+    """
+    halo = int(np.ceil(_HALO * sigma_mm / spacing[0])) + 1
+    thick = max(1, _SLAB_VOXELS // max(1, image[0].size))
+    if thick >= len(image):
+        return _ridge(image, spacing, sigma_mm)
+    out = np.empty_like(image)
+    for start in range(0, len(image), thick):
+        first, stop = max(0, start - halo), min(len(image), start + thick)
+        slab = _ridge(image[first : min(len(image), stop + halo)], spacing, sigma_mm)
+        out[start:stop] = slab[start - first : stop - first]
+    return out
+
+
+def _ridge(image, spacing, sigma_mm):
+    from scipy.ndimage import gaussian_filter
+
+    rank = image.ndim
+    sigma = [sigma_mm / size for size in spacing]
+    hessian = np.empty((*image.shape, rank, rank), np.float32)
+    for i in range(rank):
+        for j in range(i, rank):
+            order = [int(axis == i) + int(axis == j) for axis in range(rank)]
+            derivative = gaussian_filter(image, sigma, order=order, truncate=_HALO)
+            hessian[..., i, j] = hessian[..., j, i] = derivative * (sigma_mm**2 / (spacing[i] * spacing[j]))
+    curvature = -np.linalg.eigvalsh(hessian)[..., : rank - 1]  # largest first
+    if rank == 3:  # a tube curves in two directions
+        return np.sqrt(np.prod(np.maximum(curvature, 0), axis=-1))
+    return np.maximum(curvature[..., 0], 0)

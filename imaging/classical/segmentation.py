@@ -1,0 +1,144 @@
+"""The one call of all methods: checks, the image, the method, clean-up, and labels in the scan's own geometry."""
+
+import importlib
+import importlib.util
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from imaging.classical.cleaning import cleaned
+from imaging.classical.entry import Method
+from imaging.classical.registry import get
+from imaging.classical.strokes import Seeds, as_seeds
+from imaging.nifti import smallest
+from imaging.scan import Scan
+from medseg.errors import InputError, UsageError
+
+# Half as much again as a float32 image takes; smoothing it needs one more.
+_CLEANING = ("largest", "fill", "min_mm3", "open_mm")
+EXTRA = "imaging"
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a method is given.
+
+    Attributes:
+        scan: the chosen channel (or all, or their mean) as float32 (*spatial, C), smoothed as asked for.
+        parameters: all of the method's, checked.
+        seeds: on the scan's grid, or None.
+        atlases: pairs of scan and labels.
+        progress: called with steps done and all steps.
+    """
+
+    scan: Scan
+    parameters: dict
+    seeds: Seeds | None = None
+    atlases: tuple[tuple[Scan, Scan], ...] = ()
+    progress: Callable[[int, int], None] | None = None
+
+    def advance(self, done: int, total: int) -> None:
+        """Tell that ``done`` of ``total`` steps are done."""
+        if self.progress is not None:
+            self.progress(done, total)
+
+
+def segment(
+    scan: Scan,
+    method: str,
+    *,
+    seeds=None,
+    atlases: Sequence[tuple[Scan, Scan]] = (),
+    progress: Callable[[int, int], None] | None = None,
+    **parameters,
+) -> Scan:
+    """Segment a scan without a network.
+
+    Sizes are in mm: a scan on finer or thicker voxels, or stored in another orientation, gives the same structure.
+
+    Args:
+        scan: 2D or 3D, any number of channels.
+        method: a name of ``imaging.classical.names()``.
+        seeds: for methods that start from some: strokes (``imaging.classical.read_strokes``), or an array (*spatial)
+            of label values, 0 the background and -1 where nothing is marked.
+        atlases: labelled scans for the method "atlas", pairs of scan and label scan.
+        progress: called with steps done and all steps.
+        parameters: of the method, see ``imaging.classical.get(method).parameters``.
+
+    Returns:
+        Label values (*spatial, 1) in the scan's geometry: 0 and 1; class indices by rising intensity for methods of
+        several classes; the label values of seeds or atlases.
+
+    Raises:
+        UsageError: for an unknown method or parameter, one out of range, seeds or atlases missing or not taken.
+        InputError: for a scan that the method cannot segment: constant, of other axes, seeds outside it.
+
+    Example:
+        >>> labels = imaging.classical.segment(imaging.read("ct.nii.gz"), "otsu", smooth_mm=1.0, largest=True)
+        >>> imaging.write("labels.nii.gz", labels)
+    """
+    entry = get(method)
+    values = entry.complete(parameters)
+    _check(entry, scan, seeds, atlases, values)
+    _check_installed(entry)
+    marks = None if seeds is None else as_seeds(scan, seeds)
+    work = Work(image_of(scan, values), values, marks, tuple(atlases), progress)
+    module, function = entry.function.split(":")
+    found = getattr(importlib.import_module(f"imaging.classical.{module}"), function)(work)
+    if any(values.get(name) for name in _CLEANING):
+        found = cleaned(found, scan.spacing, **{name: values[name] for name in _CLEANING})
+    return replace(scan, voxels=smallest(np.ascontiguousarray(found))[..., None])
+
+
+def image_of(scan: Scan, values: dict) -> Scan:
+    """The channel that a method works on, smoothed as its parameters say.
+
+    Returns:
+        float32 (*spatial, 1), or (*spatial, C) where ``channel`` is -1 and the scan has several.
+    """
+    from scipy import ndimage
+
+    voxels, channel = scan.voxels, values.get("channel", -1)
+    voxels = np.array(voxels if channel < 0 else voxels[..., channel : channel + 1], np.float32)
+    smooth = values.get("smooth_mm", 0.0)
+    if smooth:
+        sigma = [smooth / size for size in scan.spacing]
+        for k in range(voxels.shape[-1]):
+            voxels[..., k] = ndimage.gaussian_filter(voxels[..., k], sigma, truncate=3)
+    return replace(scan, voxels=voxels)
+
+
+def grey(scan: Scan) -> np.ndarray:
+    """The mean of a scan's channels, float32 (*spatial)."""
+    return scan.voxels[..., 0] if scan.channels == 1 else scan.voxels.mean(axis=-1, dtype=np.float32)
+
+
+def _check(entry: Method, scan, seeds, atlases, values):
+    where = f"method {entry.name}"
+    if scan.rank not in entry.ranks:
+        raise InputError(f"{where}: a scan of {scan.rank} axes, expected {' or '.join(map(str, entry.ranks))}")
+    if entry.seeds == "needed" and seeds is None:
+        raise UsageError(f"{where}: needs seeds; give strokes or a label array, on the command line --seeds FILE.json")
+    if entry.seeds == "none" and seeds is not None:
+        raise UsageError(f"{where}: takes no seeds; leave them out, or choose a method that does")
+    if entry.atlases and not atlases:
+        raise UsageError(f"{where}: needs labelled scans; give atlases, on the command line --atlases DATASET")
+    if not entry.atlases and atlases:
+        raise UsageError(f"{where}: takes no atlases; leave them out, or choose the method atlas")
+    if values.get("channel", -1) >= scan.channels:
+        raise InputError(f"{where}: channel {values['channel']} of a scan of {scan.channels}; they count from 0")
+    voxels = scan.voxels if values.get("channel", -1) < 0 else scan.voxels[..., values["channel"]]
+    low, high = float(voxels.min()), float(voxels.max())
+    if not np.isfinite(low) or not np.isfinite(high):
+        raise InputError(f"{where}: the scan holds NaN or infinite voxels; replace them by numbers")
+    if low == high:
+        raise InputError(f"{where}: every voxel of the scan is {low:g}; expected an image with contrast")
+
+
+def _check_installed(entry: Method):
+    for package in entry.packages:
+        if importlib.util.find_spec(package) is None:
+            raise InputError(
+                f'method {entry.name}: needs {package}, which is not installed; pip install "medseg-zoo[{EXTRA}]"'
+            )

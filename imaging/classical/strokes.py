@@ -1,0 +1,245 @@
+"""What a person draws: points, boxes and scribbles with a label each, from JSON, and as seeds on a grid."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.scan import Scan
+from medseg.errors import InputError, UsageError
+from medseg.untrusted import read_json, shown
+
+KINDS = ("point", "box", "scribble")
+SPACES = ("voxel", "world")
+MOST_LABEL = 65535
+MOST_POINTS = 1_000_000
+
+
+@dataclass(frozen=True)
+class Stroke:
+    """Something drawn on a scan.
+
+    Attributes:
+        kind: "point", "box" (two opposite corners: what is to be segmented lies within) or "scribble" (a line
+            through its points).
+        label: value of the structure; 0 is the background.
+        points: one row a point, voxel indices (from 0, the centre of the first voxel) or world mm (RAS+).
+        space: "voxel" or "world".
+        radius_mm: of a point or line; 0 marks single voxels.
+    """
+
+    kind: str
+    label: int
+    points: tuple[tuple[float, ...], ...]
+    space: str = "voxel"
+    radius_mm: float = 0.0
+
+
+def read_strokes(path) -> tuple[Stroke, ...]:
+    """Read a JSON file of strokes; docs/how-to/annotate.md describes it.
+
+    Raises:
+        InputError: if it is missing, no JSON or holds something else; the message names the stroke.
+    """
+    try:
+        return strokes_from(read_json(path, "strokes"))
+    except InputError as error:
+        text = str(error)
+        raise type(error)(text if text.startswith(str(path)) else f"{path}: {text}") from None
+
+
+def strokes_from(data) -> tuple[Stroke, ...]:
+    """Strokes from plain JSON types: ``{"space": "voxel", "strokes": [{"point": [x, y, z], "label": 1}, ...]}``.
+
+    Raises:
+        InputError: for anything else.
+    """
+    if not isinstance(data, dict):
+        raise InputError(f"expected an object with a list of strokes, got {shown(data)}")
+    _known(data, ("space", "strokes"), "strokes file")
+    space = data.get("space", "voxel")
+    if space not in SPACES:
+        raise InputError(f"space {shown(space)}: expected {' or '.join(SPACES)}")
+    entries = data.get("strokes")
+    if not isinstance(entries, list) or not entries:
+        raise InputError(f"strokes {shown(entries)}: expected a list with at least one stroke")
+    strokes = tuple(_stroke(entry, f"strokes[{i}]", space) for i, entry in enumerate(entries))
+    if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
+        raise InputError(f"strokes: more than {MOST_POINTS} points; draw fewer")
+    return strokes
+
+
+def _stroke(entry, where, space):
+    if not isinstance(entry, dict):
+        raise InputError(f"{where}: expected an object, got {shown(entry)}")
+    _known(entry, (*KINDS, "label", "radius_mm"), where)
+    kinds = [kind for kind in KINDS if kind in entry]
+    if len(kinds) != 1:
+        raise InputError(f"{where}: expected one of {', '.join(KINDS)}, got {' and '.join(kinds) or 'none'}")
+    kind = kinds[0]
+    label, radius = entry.get("label"), entry.get("radius_mm", 0)
+    if not isinstance(label, int) or isinstance(label, bool) or not 0 <= label <= MOST_LABEL:
+        raise InputError(f"{where}: label {shown(label)}, expected a whole number from 0 (background) to {MOST_LABEL}")
+    if kind == "box" and label == 0:
+        raise InputError(f"{where}: a box of label 0; expected that of a structure, as what lies outside is background")
+    if not _is_number(radius) or not 0 <= radius <= 1000:
+        raise InputError(f"{where}: radius_mm {shown(radius)}, expected mm from 0 to 1000")
+    rows = [entry[kind]] if kind == "point" else entry[kind]
+    if not isinstance(rows, list) or not rows or (kind == "box" and len(rows) != 2):
+        expected = "two corners" if kind == "box" else "a list of points"
+        raise InputError(f"{where}: {kind} {shown(rows)}, expected {expected}")
+    for row in rows:
+        if not isinstance(row, list) or len(row) not in (2, 3) or not all(map(_is_number, row)):
+            raise InputError(f"{where}: {kind} holds {shown(row)}, expected 2 or 3 numbers")
+    return Stroke(kind, label, tuple(tuple(map(float, row)) for row in rows), space, float(radius))
+
+
+def _is_number(value):
+    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+
+
+def _known(data, names, where):
+    unknown = sorted(set(data) - set(names))
+    if unknown:
+        raise InputError(f"{where}: unknown field {shown(unknown[0])}; expected {', '.join(names)}")
+
+
+@dataclass(frozen=True)
+class Seeds:
+    """Strokes on the grid of a scan.
+
+    Attributes:
+        labels: int32 (*spatial), label value where a stroke lies, -1 elsewhere.
+        box: slices of the part that boxes leave, or None where there is no box.
+        box_label: label of the boxes; 0 where there is none.
+    """
+
+    labels: np.ndarray
+    box: tuple[slice, ...] | None = None
+    box_label: int = 0
+
+    @property
+    def values(self) -> tuple[int, ...]:
+        """Label values, ascending, that of the boxes with them; 0, the background, only if it was drawn."""
+        drawn = set(np.unique(self.labels[self.labels >= 0]).tolist())
+        return tuple(sorted(drawn | ({self.box_label} - {0})))
+
+
+def seeds_on(scan: Scan, strokes: Sequence[Stroke]) -> Seeds:
+    """Draw strokes on the grid of a scan.
+
+    Raises:
+        InputError: if there is none, one lies outside the scan, two labels meet on a voxel, a seed lies outside the
+            box, or boxes have several labels.
+        UsageError: for points with other axes than the scan.
+    """
+    if not strokes:
+        raise InputError("no strokes; expected at least one point, box or scribble")
+    labels = np.full(scan.shape, -1, np.int32)
+    boxes = [(i, stroke) for i, stroke in enumerate(strokes) if stroke.kind == "box"]
+    for i, stroke in enumerate(strokes):
+        if stroke.kind != "box":
+            _draw(labels, stroke, _indices(stroke, scan, i), scan.spacing, f"strokes[{i}]")
+    box, box_label = _box(boxes, scan) if boxes else (None, 0)
+    if box is not None:
+        outside = np.ones(scan.shape, bool)
+        outside[box] = False
+        if (labels[outside] > 0).any():
+            raise InputError("strokes: a structure is marked outside the box; enlarge the box or leave it out")
+    return Seeds(labels, box, box_label)
+
+
+def as_seeds(scan: Scan, given) -> Seeds:
+    """Seeds from strokes, from a label array (*spatial) where -1 is unmarked, or from Seeds.
+
+    Raises:
+        InputError: if they do not fit the scan.
+    """
+    if isinstance(given, Seeds):
+        seeds = given
+    elif isinstance(given, np.ndarray):
+        if given.dtype.kind not in "iub":
+            raise InputError(f"seeds of type {given.dtype}: expected whole numbers, -1 where nothing is marked")
+        seeds = Seeds(given.astype(np.int32))
+    else:
+        seeds = seeds_on(scan, tuple(given))
+    if seeds.labels.shape != scan.shape:
+        raise InputError(f"seeds of shape {seeds.labels.shape}: expected that of the scan, {scan.shape}")
+    if not seeds.values:
+        raise InputError("seeds: nothing is marked; expected label values where seeds lie and -1 elsewhere")
+    return seeds
+
+
+def _indices(stroke, scan, number):
+    """Voxel indices (N, rank) of a stroke's points, real numbers."""
+    points = np.array(stroke.points, float)
+    if stroke.space == "world":
+        if points.shape[1] == 2:
+            points = np.pad(points, ((0, 0), (0, 1)))
+        if scan.rank == 3 and len(stroke.points[0]) == 2:
+            raise UsageError(f"strokes[{number}]: 2 world coordinates for a 3D scan; expected 3")
+        local = np.linalg.solve(scan.affine, np.pad(points, ((0, 0), (0, 1)), constant_values=1).T).T
+        points = local[:, : scan.rank]
+    elif points.shape[1] != scan.rank:
+        raise UsageError(f"strokes[{number}]: {points.shape[1]} voxel coordinates, expected {scan.rank} for this scan")
+    outside = ((points < -0.5) | (points > np.array(scan.shape) - 0.5)).any(axis=1)
+    if outside.any():
+        given = stroke.points[int(np.argmax(outside))]
+        raise InputError(
+            f"strokes[{number}]: ({', '.join(f'{value:g}' for value in given)}) lies outside the scan of shape "
+            f"{scan.shape}; expected a place within (is its space {stroke.space}?)"
+        )
+    return points
+
+
+def _box(boxes, scan):
+    values = {stroke.label for _, stroke in boxes}
+    if len(values) > 1:
+        raise InputError(f"strokes: boxes of labels {', '.join(map(str, sorted(values)))}; expected one label")
+    corners = []
+    for i, stroke in boxes:
+        if stroke.space == "voxel":
+            corners.append(_indices(stroke, scan, i))
+            continue
+        # A box of the world may lie askew on the grid: all of its corners count.
+        low, high = np.min(stroke.points, axis=0), np.max(stroke.points, axis=0)
+        every = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), -1).reshape(-1, len(low))
+        whole = Stroke("box", stroke.label, tuple(map(tuple, every.tolist())), "world")
+        corners.append(_indices(whole, scan, i))
+    corners = np.rint(np.concatenate(corners)).astype(int)
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    limit = np.array(scan.shape) - 1
+    return tuple(
+        slice(int(a), int(b) + 1) for a, b in zip(np.clip(low, 0, limit), np.clip(high, 0, limit), strict=True)
+    ), values.pop()
+
+
+def _draw(labels, stroke, points, spacing, where):
+    if stroke.kind == "scribble":
+        points = _line(points)
+    centres = np.unique(np.clip(np.rint(points).astype(int), 0, np.array(labels.shape) - 1), axis=0)
+    if stroke.radius_mm:
+        reach = [int(stroke.radius_mm / size) for size in spacing]
+        ball = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1).reshape(-1, len(reach))
+        ball = ball[np.linalg.norm(ball * np.array(spacing), axis=1) <= stroke.radius_mm + 1e-6]
+        centres = (centres[:, None] + ball[None]).reshape(-1, len(reach))
+        centres = centres[((centres >= 0) & (centres < labels.shape)).all(axis=1)]
+    place = tuple(centres.T)
+    clash = (labels[place] >= 0) & (labels[place] != stroke.label)
+    if clash.any():
+        voxel = centres[int(np.argmax(clash))]
+        raise InputError(
+            f"{where}: voxel {tuple(voxel.tolist())} is marked as {labels[tuple(voxel)]} and as {stroke.label}; "
+            "take one of the two strokes away"
+        )
+    labels[place] = stroke.label
+
+
+def _line(points):
+    """Points at most half a voxel apart along the line through ``points``."""
+    parts = [points[:1]]
+    for start, end in zip(points[:-1], points[1:], strict=True):
+        count = max(1, int(np.ceil(2 * np.abs(end - start).max())))
+        parts.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
+    return np.concatenate(parts)
