@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imaging.components import fill_holes, largest_component, remove_small
+from imaging.measure.components import fill_holes, largest_component, remove_small
 
 
 def cleaned(labels: np.ndarray, spacing, largest: bool, fill: bool, min_mm3: float, open_mm: float) -> np.ndarray:

@@ -2,10 +2,10 @@
 
 import numpy as np
 
-from imaging.affine import index_map
 from imaging.classical.grid import coarsened
 from imaging.classical.segmentation import Work, grey
 from imaging.classical.thresholds import histogram, kept
+from imaging.geometry.affine import index_map
 from medseg.errors import InputError
 
 _SAMPLES = 200_000  # voxels that a model of intensities is fitted to; the others are only classified
@@ -87,7 +87,13 @@ def superpixels(image: np.ndarray, spacing, count: int, compactness: float) -> n
     scaled = np.clip((image - low) / max(float(high - low), np.finfo(np.float32).tiny), 0, 1).astype(np.float32)
     relative = np.asarray(spacing) / min(spacing)
     return superpixels_of(
-        scaled, n_segments=count, compactness=compactness, channel_axis=None, spacing=relative, start_label=1, max_num_iter=5
+        scaled,
+        n_segments=count,
+        compactness=compactness,
+        channel_axis=None,
+        spacing=relative,
+        start_label=1,
+        max_num_iter=5,
     )
 
 
@@ -113,4 +119,6 @@ def _nearest(numbers, coarse, scan):
     from scipy.ndimage import affine_transform
 
     matrix, offset = index_map(coarse.affine, scan.affine, scan.rank)
-    return affine_transform(numbers.astype(np.int32), np.diag(matrix).copy(), offset, scan.shape, order=0, mode="nearest")
+    return affine_transform(
+        numbers.astype(np.int32), np.diag(matrix).copy(), offset, scan.shape, order=0, mode="nearest"
+    )

@@ -7,7 +7,7 @@ from imaging.classical.seeding import coarse_box, markers_on
 from imaging.classical.segmentation import Work, grey
 from imaging.classical.thresholds import histogram, side_of
 from imaging.classical.watershed import gradient
-from imaging.resampling import resample
+from imaging.geometry.resampling import resample
 from imaging.scan import Scan
 from medseg.errors import InputError
 

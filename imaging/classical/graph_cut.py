@@ -40,7 +40,9 @@ def graph_cut(work: Work) -> np.ndarray:
     return within_box(np.where(work.seeds.labels >= 0, work.seeds.labels, labels), work)
 
 
-def cut(logit: np.ndarray, inside: np.ndarray, outside: np.ndarray, pairs: np.ndarray, weights: np.ndarray) -> np.ndarray:
+def cut(
+    logit: np.ndarray, inside: np.ndarray, outside: np.ndarray, pairs: np.ndarray, weights: np.ndarray
+) -> np.ndarray:
     """The minimal cut of a graph.
 
     Args:
@@ -133,7 +135,13 @@ def grabcut(work: Work) -> np.ndarray:
     mask[markers == structures[0]] = cv2.GC_FGD
     cv2.setRNGSeed(0)  # its mixtures start at random
     cv2.grabCut(
-        _picture(coarse), mask, None, np.zeros((1, 65)), np.zeros((1, 65)), settings["iterations"], cv2.GC_INIT_WITH_MASK
+        _picture(coarse),
+        mask,
+        None,
+        np.zeros((1, 65)),
+        np.zeros((1, 65)),
+        settings["iterations"],
+        cv2.GC_INIT_WITH_MASK,
     )
     inside = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
     found = restored(one_hot(inside, 2), coarse, work.scan).astype(np.int32) * values[structures[0]]

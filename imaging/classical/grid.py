@@ -4,8 +4,8 @@ import math
 
 import numpy as np
 
+from imaging.geometry.resampling import resample
 from imaging.recipe import restore_classes
-from imaging.resampling import resample
 from imaging.scan import Scan
 
 

@@ -48,7 +48,12 @@ _WINDOW = Parameter(
 def _threshold(name, summary, paper, *extra, **facts):
     facts = {"library": f"skimage.filters.threshold_{name}", "packages": ("skimage",), **facts}
     return Method(
-        name.replace("_", "-"), f"thresholds:{name}", summary, parameters=(*_IMAGE, *extra, *_CLEAN), paper=paper, **facts
+        name.replace("_", "-"),
+        f"thresholds:{name}",
+        summary,
+        parameters=(*_IMAGE, *extra, *_CLEAN),
+        paper=paper,
+        **facts,
     )
 
 
@@ -103,7 +108,9 @@ METHODS = (
         Parameter("side", "bright", choices=("bright", "dark"), tune=("bright", "dark"), help="of the lines"),
         Parameter("smallest_mm", 1.5, 0.1, 100, tune=(1.0, 1.5, 2.0), help="smallest sigma in mm, about half a width"),
         Parameter("largest_mm", 4.0, 0.1, 100, tune=(3.0, 4.0, 5.0), help="largest sigma in mm"),
-        Parameter("share", 10.0, 0.01, 90, tune=(6.0, 8.0, 10.0, 12.0), help="of the field of view, percent at the most"),
+        Parameter(
+            "share", 10.0, 0.01, 90, tune=(6.0, 8.0, 10.0, 12.0), help="of the field of view, percent at the most"
+        ),
         library="scipy.ndimage.gaussian_filter, skimage.filters.apply_hysteresis_threshold",
     ),
     Method(
@@ -126,7 +133,9 @@ METHODS = (
         "SimpleITK.ConfidenceConnected",
         (
             *_IMAGE,
-            Parameter("multiplier", 2.5, 0.1, 20, tune=(1.5, 2.0, 2.5, 3.0), help="deviations on each side of the mean"),
+            Parameter(
+                "multiplier", 2.5, 0.1, 20, tune=(1.5, 2.0, 2.5, 3.0), help="deviations on each side of the mean"
+            ),
             Parameter("iterations", 3, 0, 100, tune=(1, 3), help="times that the interval is measured anew"),
             Parameter("radius_mm", 1.0, 0, 100, help="around a seed that the first interval is measured in"),
             *_CLEAN,
@@ -160,7 +169,9 @@ METHODS = (
             *_IMAGE,
             Parameter("region_voxels", 12, 1, 10000, help="voxels a superpixel on the working grid"),
             Parameter("smoothness", 2.0, 0, 1000, tune=(0.5, 1.0, 2.0, 4.0), help="weight of the boundary"),
-            Parameter("prior", 1.0, 0, 100, tune=(0.0, 0.5, 1.0, 2.0), help="weight of the seeds' intensities and spread"),
+            Parameter(
+                "prior", 1.0, 0, 100, tune=(0.0, 0.5, 1.0, 2.0), help="weight of the seeds' intensities and spread"
+            ),
             Parameter("max_voxels", 40_000, 1000, 1_000_000, help=_GRID.help),
             *_CLEAN,
         ),
@@ -284,7 +295,9 @@ METHODS = (
         "SimpleITK.ImageRegistrationMethod",
         (
             Parameter("channel", -1, -1, 1023, help=_IMAGE[0].help),
-            Parameter("fusion", "vote", choices=("vote", "staple"), tune=("vote", "staple"), help="of the atlases' labels"),
+            Parameter(
+                "fusion", "vote", choices=("vote", "staple"), tune=("vote", "staple"), help="of the atlases' labels"
+            ),
             Parameter("atlases", 9, 1, 1000, help="of those given, the most alike after affine registration"),
             Parameter(
                 "registration",
@@ -292,7 +305,9 @@ METHODS = (
                 choices=("affine", "deformable"),
                 help="stretched and turned, or warped by B-splines after that",
             ),
-            Parameter("knots_mm", 12.0, 0.1, 1000, tune=(8.0, 12.0, 20.0), help="distance of the B-splines' knots in mm"),
+            Parameter(
+                "knots_mm", 12.0, 0.1, 1000, tune=(8.0, 12.0, 20.0), help="distance of the B-splines' knots in mm"
+            ),
             Parameter("iterations", 30, 1, 10000, help="of a registration at most"),
             Parameter("max_voxels", 300_000, 1000, 100_000_000, help=_GRID.help),
             *_CLEAN,

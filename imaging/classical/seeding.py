@@ -2,8 +2,8 @@
 
 import numpy as np
 
-from imaging.affine import index_map
 from imaging.classical.strokes import Seeds
+from imaging.geometry.affine import index_map
 from imaging.scan import Scan
 from medseg.errors import InputError
 

@@ -11,7 +11,7 @@ from imaging.classical.cleaning import cleaned
 from imaging.classical.entry import Method
 from imaging.classical.registry import get
 from imaging.classical.strokes import Seeds, as_seeds
-from imaging.nifti import smallest
+from imaging.io.nifti import smallest
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 
