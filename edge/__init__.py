@@ -36,7 +36,7 @@ _NAMES = {
     "sign": "trust.signature",
     "volumes_ml": "measure",
 }
-_MODULES = ("cases", "manifest", "measure", "runtime", "shipped")
+_MODULES = ("annotate", "cases", "manifest", "measure", "runtime", "shipped")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

@@ -32,7 +32,7 @@ _NAMES = {
     "score_case": "measure.scoring",
     "write": "io.files",
 }
-_MODULES = ("geometry", "intensity", "io", "labels", "measure", "recipe", "scan", "tiling")
+_MODULES = ("annotate", "classical", "geometry", "intensity", "io", "labels", "measure", "recipe", "scan", "tiling")
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

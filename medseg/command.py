@@ -15,6 +15,9 @@ EXTRAS = {
     "highdicom": "dicom",
     "pynetdicom": "dicom",
     "ethosu": "ethos",
+    "SimpleITK": "imaging",
+    "skimage": "imaging",
+    "sklearn": "imaging",
 }
 
 

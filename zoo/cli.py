@@ -16,6 +16,8 @@ COMMANDS = {
     "evaluate": ("train.cli", "score a run on the cases that it was not trained on"),
     "export": ("export.cli", "turn a run into verified TFLite and ONNX artifacts"),
     "predict": ("zoo.commands.predict", "segment scans with an artifact, without TensorFlow, or with a run"),
+    "segment": ("zoo.commands.segment", "segment scans without a network: thresholds, regions, graphs, atlases"),
+    "annotate": ("zoo.commands.annotate", "make labels from points, boxes and scribbles"),
     "bench": ("export.cli", "time artifacts, and other runtimes on the same network, side by side"),
     "cache": ("train.cli", "list or clear the preprocessed scans that trainings keep"),
     "demo": ("zoo.commands.demo", "all of the above on phantoms, ending in a report"),

@@ -9,16 +9,17 @@ from imaging.scan import Scan
 from medseg.errors import InputError
 
 _SEED = 0
+_AFFINE_STEPS = 40  # of each of two resolutions at most
 _SAMPLING = 0.3  # share of voxels that the affine registration measures
 
 
 def atlas(work: Work) -> np.ndarray:
     """The labels of the most alike atlases after registration, put together by vote or STAPLE."""
-    import SimpleITK as sitk
+    import SimpleITK
 
     settings = work.parameters
     target = coarsened(work.scan, settings["max_voxels"])
-    fixed = _image(target, sitk)
+    fixed = _image(target, SimpleITK)
     values = sorted({0}.union(*(np.unique(labels.voxels).tolist() for _, labels in work.atlases)))
     if len(values) > 256:
         raise InputError(f"atlases hold {len(values)} label values, expected at most 256")
@@ -26,7 +27,7 @@ def atlas(work: Work) -> np.ndarray:
     for number, (scan, labels) in enumerate(work.atlases):
         _check(scan, labels, work.scan, number)
         try:
-            moving, likeness, transform = _affine(fixed, scan, settings, sitk)
+            moving, likeness, transform = _affine(fixed, scan, settings, SimpleITK)
             ranked.append((likeness, number, moving, transform))
         except RuntimeError as error:
             failed.append(str(error).strip().splitlines()[-1].strip())
@@ -39,8 +40,8 @@ def atlas(work: Work) -> np.ndarray:
     carried = []
     for done, (_, number, moving, transform) in enumerate(ranked[: settings["atlases"]], 1):
         if settings["registration"] == "deformable":
-            transform = _deformed(fixed, moving, transform, settings, sitk)
-        carried.append(_carried(fixed, work.atlases[number][1], transform, sitk))
+            transform = _deformed(fixed, moving, transform, settings, SimpleITK)
+        carried.append(_carried(fixed, work.atlases[number][1], transform, SimpleITK))
         work.advance(len(work.atlases) + done, total)
     scores = vote(carried, values) if settings["fusion"] == "vote" else staple(carried, values)[0]
     return np.asarray(values, np.int32)[restored(scores, target, work.scan)]
@@ -80,10 +81,13 @@ def _affine(fixed, scan, settings, sitk):
     start = sitk.CenteredTransformInitializer(
         fixed, moving, sitk.AffineTransform(rank), sitk.CenteredTransformInitializerFilter.GEOMETRY
     )
-    method = _method(settings, sitk)
+    method = sitk.ImageRegistrationMethod()
+    method.SetMetricAsCorrelation()
+    method.SetInterpolator(sitk.sitkLinear)
+    method.SetNumberOfThreads(1)  # sums of several threads differ in the last digit
     method.SetMetricSamplingStrategy(method.REGULAR)
     method.SetMetricSamplingPercentage(_SAMPLING, _SEED)
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, settings["iterations"])
+    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, _AFFINE_STEPS)
     method.SetOptimizerScalesFromPhysicalShift()
     method.SetShrinkFactorsPerLevel([2, 1])
     method.SetSmoothingSigmasPerLevel([1.0, 0.0])
@@ -93,25 +97,17 @@ def _affine(fixed, scan, settings, sitk):
 
 
 def _deformed(fixed, moving, affine, settings, sitk):
-    """The affine transform and cubic B-splines on top of it; the affine one alone where the splines fail."""
-    extent = [size * mm for size, mm in zip(fixed.GetSize(), fixed.GetSpacing(), strict=True)]
-    mesh = [max(1, min(30, round(length / settings["knots_mm"]))) for length in extent]
-    splines = sitk.BSplineTransformInitializer(fixed, mesh)
-    method = _method(settings, sitk)
-    method.SetMetricSamplingStrategy(method.NONE)
-    method.SetOptimizerAsLBFGSB(numberOfIterations=settings["iterations"])
-    method.SetMovingInitialTransform(affine)
-    method.SetInitialTransform(splines, inPlace=True)
-    method.Execute(fixed, moving)
-    return sitk.CompositeTransform([affine, splines])
-
-
-def _method(settings, sitk):
-    method = sitk.ImageRegistrationMethod()
-    method.SetMetricAsCorrelation()
-    method.SetInterpolator(sitk.sitkLinear)
-    method.SetNumberOfThreads(1)  # sums of several threads differ in the last digit
-    return method
+    """The affine transform and, on top of it, the field of symmetric demons (Vercauteren et al. 2009)."""
+    warped = sitk.HistogramMatching(sitk.Resample(moving, fixed, affine, sitk.sitkLinear, 0.0), fixed, 128, 7)
+    sigmas = [max(0.5, settings["field_mm"] / size) for size in fixed.GetSpacing()]
+    demons = sitk.FastSymmetricForcesDemonsRegistrationFilter()
+    demons.SetNumberOfIterations(settings["iterations"])
+    demons.SetStandardDeviations(sigmas)
+    demons.SetSmoothUpdateField(True)
+    demons.SetUpdateFieldStandardDeviations(sigmas)
+    demons.SetNumberOfThreads(1)  # sums of several threads differ in the last digit
+    field = sitk.DisplacementFieldTransform(sitk.Cast(demons.Execute(fixed, warped), sitk.sitkVectorFloat64))
+    return sitk.CompositeTransform([affine, field])
 
 
 def _carried(fixed, labels, transform, sitk):

@@ -41,7 +41,8 @@ def _clusters(work, model, centres_of):
     distinct = len(np.unique(sample, axis=0))
     if distinct < settings["classes"]:
         raise InputError(
-            f"the scan has {distinct} distinct intensities, expected at least {settings['classes']}; ask for fewer classes"
+            f"the scan has {distinct} distinct intensities, expected at least {settings['classes']}; ask for fewer "
+            "classes"
         )
     model.fit(sample)
     rank = np.empty(settings["classes"], np.uint8)

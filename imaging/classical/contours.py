@@ -45,8 +45,8 @@ def geodesic(work: Work) -> np.ndarray:
     coarse = _even(coarsened(work.scan, settings["max_voxels"]))
     markers, value = _one_structure(coarse, work)
     slope = gradient(_scaled(grey(coarse)), coarse.spacing, settings["edge_mm"])
-    # The edge map of the paper, 1 / sqrt(1 + a g), with gradients in units of their 90th percentile.
-    edges = 1 / np.sqrt(1 + 10 * (slope / max(float(np.percentile(slope, 90)), np.finfo(np.float32).tiny)) ** 2)
+    # The edge map of the paper, 1 / sqrt(1 + a g), with gradients in units of their 95th percentile.
+    edges = 1 / np.sqrt(1 + 10 * (slope / max(float(np.percentile(slope, 95)), np.finfo(np.float32).tiny)) ** 2)
     edges[markers == 0] = 0  # the contour does not pass seeds of the background
     start = _around(markers == 1, coarse.spacing, settings["start_mm"]) & (markers != 0)
     mask = morphological_geodesic_active_contour(
@@ -77,8 +77,8 @@ def _one_structure(coarse, work):
     structures = [value for value in values if value > 0]
     if len(structures) != 1:
         raise InputError(
-            f"seeds of labels {', '.join(map(str, structures)) or 'none'}: a contour takes one structure; expected seeds "
-            "of one label above 0"
+            f"seeds of labels {', '.join(map(str, structures)) or 'none'}: a contour takes one structure; expected "
+            "seeds of one label above 0"
         )
     labels = np.asarray(values)
     markers = np.where(markers < 0, -1, (labels[np.maximum(markers, 0)] > 0).astype(np.int32))

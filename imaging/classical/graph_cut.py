@@ -123,8 +123,8 @@ def grabcut(work: Work) -> np.ndarray:
     structures = [k for k, value in enumerate(values) if value > 0]
     if len(structures) != 1 or len(values) < 2:
         raise InputError(
-            f"seeds of labels {', '.join(map(str, values))}: GrabCut parts one structure from the background; expected a "
-            "box, or seeds of 0 and of one label above 0"
+            f"seeds of labels {', '.join(map(str, values))}: GrabCut parts one structure from the background; "
+            "expected a box, or seeds of 0 and of one label above 0"
         )
     mask = np.full(coarse.shape, cv2.GC_PR_BGD, np.uint8)
     if work.seeds.box is not None:

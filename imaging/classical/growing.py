@@ -37,16 +37,16 @@ def connected(work: Work) -> np.ndarray:
 
 def confidence(work: Work) -> np.ndarray:
     """SimpleITK's confidence-connected region of each label above 0; seeds of other labels are taken out of it."""
-    import SimpleITK as sitk
+    import SimpleITK
 
     image = grey(work.scan)
-    picture = sitk.GetImageFromArray(image.T)
-    radius = [round(work.parameters["radius_mm"] / size) for size in work.scan.spacing]
+    picture = SimpleITK.GetImageFromArray(image.T)
+    radius = round(work.parameters["radius_mm"] / min(work.scan.spacing))
     out = np.zeros(image.shape, np.int32)
     values = [value for value in _marked(work) if value > 0]
     for done, value in enumerate(values, 1):
         places = np.argwhere(work.seeds.labels == value).tolist()
-        region = sitk.ConfidenceConnected(
+        region = SimpleITK.ConfidenceConnected(
             picture,
             seedList=places,
             numberOfIterations=work.parameters["iterations"],
@@ -54,7 +54,7 @@ def confidence(work: Work) -> np.ndarray:
             initialNeighborhoodRadius=radius,
             replaceValue=1,
         )
-        region = sitk.GetArrayFromImage(region).T.astype(bool)
+        region = SimpleITK.GetArrayFromImage(region).T.astype(bool)
         out[region & (out == 0)] = value
         work.advance(done, len(values))
     return within_box(_keep_seeds(out, work.seeds.labels), work)

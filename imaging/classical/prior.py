@@ -33,7 +33,7 @@ def logits(image: np.ndarray, spacing, markers: np.ndarray, count: int) -> np.nd
 
 
 def windowed(image: np.ndarray, markers: np.ndarray) -> np.ndarray:
-    """Intensities as 0 to 1 between limits around those at the seeds: the contrast that matters, whatever else is there."""
+    """Intensities as 0 to 1 between limits around those at the seeds: the contrast that matters there."""
     values = _around(image, np.argwhere(markers >= 0))
     low, high = np.percentile(values, [2, 98])
     first, last = np.percentile(image, [1, 99])
@@ -105,10 +105,7 @@ def _tree(places):
     from scipy.sparse.csgraph import minimum_spanning_tree
     from scipy.spatial.distance import cdist
 
-    if len(places) > _POINTS:
-        chosen = places[np.linspace(0, len(places) - 1, _POINTS).round().astype(int)]
-    else:
-        chosen = places
+    chosen = places[np.linspace(0, len(places) - 1, min(len(places), _POINTS)).round().astype(int)]
     edges = minimum_spanning_tree(cdist(chosen, chosen)).tocoo()
     steps = np.linspace(0, 1, 20)[:, None]
     lines = [chosen[a] + (chosen[b] - chosen[a]) * steps for a, b in zip(edges.row, edges.col, strict=True)]

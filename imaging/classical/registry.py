@@ -167,12 +167,12 @@ METHODS = (
         "scipy.sparse.csgraph.maximum_flow, skimage.segmentation.slic",
         (
             *_IMAGE,
-            Parameter("region_voxels", 12, 1, 10000, help="voxels a superpixel on the working grid"),
+            Parameter("region_voxels", 16, 1, 10000, help="voxels a superpixel on the working grid"),
             Parameter("smoothness", 2.0, 0, 1000, tune=(0.5, 1.0, 2.0, 4.0), help="weight of the boundary"),
             Parameter(
                 "prior", 1.0, 0, 100, tune=(0.0, 0.5, 1.0, 2.0), help="weight of the seeds' intensities and spread"
             ),
-            Parameter("max_voxels", 40_000, 1000, 1_000_000, help=_GRID.help),
+            Parameter("max_voxels", 20_000, 1000, 1_000_000, help=_GRID.help),
             *_CLEAN,
         ),
         seeds="needed",
@@ -278,7 +278,7 @@ METHODS = (
             *_IMAGE,
             Parameter("edge_mm", 1.5, 0.01, 100, tune=(1.0, 1.5, 3.0), help="sigma of the edges in mm"),
             Parameter("balloon", 1.0, -10, 10, help="grows where positive, shrinks where negative"),
-            Parameter("threshold", 0.5, 0, 1, tune=(0.3, 0.5, 0.7), help="of the edge map, that stops the contour"),
+            Parameter("threshold", 0.35, 0, 1, tune=(0.25, 0.35, 0.5), help="of the edge map, that stops the contour"),
             Parameter("start_mm", 3.0, 0.1, 1000, tune=(3.0, 6.0), help="radius of the start around each seed"),
             Parameter("iterations", 60, 1, 10000, tune=(30, 60, 120), help="steps"),
             _SMALL_GRID,
@@ -292,7 +292,7 @@ METHODS = (
         "atlas",
         "atlas:atlas",
         "labelled scans registered to the scan, whose labels vote",
-        "SimpleITK.ImageRegistrationMethod",
+        "SimpleITK.ImageRegistrationMethod, SimpleITK.FastSymmetricForcesDemonsRegistrationFilter",
         (
             Parameter("channel", -1, -1, 1023, help=_IMAGE[0].help),
             Parameter(
@@ -303,19 +303,17 @@ METHODS = (
                 "registration",
                 "deformable",
                 choices=("affine", "deformable"),
-                help="stretched and turned, or warped by B-splines after that",
+                help="stretched and turned, or warped by demons after that",
             ),
-            Parameter(
-                "knots_mm", 12.0, 0.1, 1000, tune=(8.0, 12.0, 20.0), help="distance of the B-splines' knots in mm"
-            ),
-            Parameter("iterations", 30, 1, 10000, help="of a registration at most"),
+            Parameter("field_mm", 1.0, 0.1, 1000, tune=(1.0, 1.5), help="sigma that the warp is smoothed by, in mm"),
+            Parameter("iterations", 30, 1, 10000, help="of the warp"),
             Parameter("max_voxels", 300_000, 1000, 100_000_000, help=_GRID.help),
             *_CLEAN,
         ),
         atlases=True,
         classes=True,
         packages=("SimpleITK",),
-        paper="Heckemann et al., NeuroImage 2006; Warfield et al., IEEE TMI 2004 (STAPLE)",
+        paper="Heckemann et al., NeuroImage 2006; Vercauteren et al., NeuroImage 2009; Warfield et al., IEEE TMI 2004 (STAPLE)",
     ),
 )
 

@@ -63,7 +63,7 @@ def eroded(view: np.ndarray, spacing, margin_mm: float) -> np.ndarray:
 
 
 def local_contrast(image: np.ndarray, view: np.ndarray, spacing, background_mm: float, noise_mm: float) -> np.ndarray:
-    """Intensity minus the local mean, over the local deviation, counting the field of view alone; float32, 0 outside."""
+    """Intensity minus the local mean, over the local deviation, of the field of view alone; float32, 0 outside."""
     weight = view.astype(np.float32)
 
     def mean(values, sigma_mm):

@@ -31,8 +31,8 @@ def markers_on(coarse: Scan, scan: Scan, seeds: Seeds, minimum: int = 2) -> tupl
         values = (0, *values)
     if len(values) < minimum:
         raise InputError(
-            f"seeds: only label {', '.join(map(str, values))} is marked; expected seeds of at least {minimum}, such as 0 "
-            "for the background and 1 for the structure"
+            f"seeds: only label {', '.join(map(str, values))} is marked; expected seeds of at least {minimum}, such "
+            "as 0 for the background and 1 for the structure"
         )
     places = np.argwhere(seeds.labels >= 0)
     labels = seeds.labels[tuple(places.T)]

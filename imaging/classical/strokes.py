@@ -1,5 +1,6 @@
 """What a person draws: points, boxes and scribbles with a label each, from JSON, and as seeds on a grid."""
 
+import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -239,7 +240,7 @@ def _draw(labels, stroke, points, spacing, where):
 def _line(points):
     """Points at most half a voxel apart along the line through ``points``."""
     parts = [points[:1]]
-    for start, end in zip(points[:-1], points[1:], strict=True):
+    for start, end in itertools.pairwise(points):
         count = max(1, int(np.ceil(2 * np.abs(end - start).max())))
         parts.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
     return np.concatenate(parts)

@@ -17,7 +17,7 @@ def histogram(image: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def side_of(image: np.ndarray, threshold, side: str) -> np.ndarray:
-    """uint8 (*spatial): 1 on a side of a threshold, "bright" (above), "dark" (not above) or "smaller" (fewer voxels)."""
+    """uint8 (*spatial): 1 on a side of a threshold, "bright" (above), "dark" or "smaller" (that of fewer voxels)."""
     above = image > threshold
     if side == "smaller":
         side = "bright" if 2 * int(np.count_nonzero(above)) <= above.size else "dark"

@@ -7,6 +7,7 @@ from pathlib import Path
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_run
+from train.commands.evaluate_method import add_method_options, check_no_method_options, run_method
 from train.commands.folder_options import add_folder_options, choices_of
 
 
@@ -20,7 +21,7 @@ def add_evaluate(subparsers) -> None:
         "metrics_fold2.json, metrics_mirror.json and so on. With several folds: the scores of each case by the network "
         "that was not trained on it, summed up in summary.json, or of the networks together (--ensemble).",
     )
-    parser.add_argument("run", type=Path, help="the --out of a zoo train")
+    parser.add_argument("run", type=Path, help="the --out of a zoo train; with --method a dataset folder")
     parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
     parser.add_argument("--fold", help="fold to score (default: the run's), or of several runs all, or some as 0,1,2")
     add_folder_options(parser, planned=True)
@@ -32,12 +33,16 @@ def add_evaluate(subparsers) -> None:
     )
     parser.add_argument("--no-report", action="store_true", help="leave out report.html")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
+    add_method_options(parser)
     add_code(parser)
     parser.set_defaults(handler=run_evaluate)
 
 
 def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
+    if args.method is not None:
+        return run_method(args)
+    check_no_method_options(args)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from medseg.atomic import check_writable
     from train.evaluation.evaluate import evaluate, table

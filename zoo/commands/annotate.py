@@ -1,0 +1,133 @@
+"""``zoo annotate``: labels from points, boxes and scribbles."""
+
+import argparse
+from pathlib import Path
+
+from medseg import command
+from medseg.errors import InputError, UsageError, naming
+
+NETWORK = "network"
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``zoo annotate``; returns the exit status."""
+    from imaging.annotate.annotation import METHODS
+
+    parser = argparse.ArgumentParser(prog=prog)
+    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
+    annotate = subparsers.add_parser(
+        "annotate",
+        help="make labels from few strokes",
+        description="Make a label file from points, boxes and scribbles in a JSON file, correct a network's proposal "
+        "or labels by them, or fill between sparsely labelled slices. The labels lie in the scan's own geometry.",
+    )
+    annotate.add_argument("scan", metavar="SCAN", help="a file, or the files of several channels joined by commas")
+    annotate.add_argument("strokes", metavar="STROKES.json", nargs="?", help="points, boxes and scribbles")
+    annotate.add_argument("-o", "--out", required=True, help="file for the labels")
+    annotate.add_argument(
+        "--method", choices=(*METHODS, NETWORK), help="default random-walker; network with --artifact"
+    )
+    annotate.add_argument("--artifact", help="artifact folder, or name of a shipped one, whose proposal is corrected")
+    annotate.add_argument("--labels", metavar="FILE", help="labels that are there already, which strokes correct")
+    annotate.add_argument("--fill", metavar="FILE", help="labels of some slices; those between them are filled")
+    annotate.add_argument(
+        "--param", action="append", default=[], metavar="NAME=VALUE", help="of the method; repeatable"
+    )
+    annotate.add_argument("--unsure", metavar="FILE.nii.gz", help="write where the labels are unsure: entropy, 0 to 1")
+    annotate.add_argument("--json", action="store_true", help="print JSON")
+    annotate.set_defaults(handler=run_annotate)
+    return command.run(parser, argv)
+
+
+def run_annotate(args) -> int:
+    """Handle ``zoo annotate``."""
+    import time
+
+    import numpy as np
+
+    from imaging.classical.strokes import read_strokes
+    from imaging.io.files import NIFTI, read, suffix, write
+
+    _check(args)
+    out = Path(args.out)
+    scan = read(args.scan.split(",") if not Path(args.scan).is_file() else args.scan)
+    for option, path in (("--out", out), ("--unsure", args.unsure)):
+        if path and (scan.rank == 3 or option == "--unsure") and suffix(path) not in NIFTI:
+            raise UsageError(f"{option} {path}: expected a name ending in {' or '.join(NIFTI)}")
+    strokes = read_strokes(args.strokes) if args.strokes else ()
+    began = time.perf_counter()
+    with naming(args.strokes or args.scan):
+        annotation = _annotation(args, scan, strokes)
+    seconds = time.perf_counter() - began
+    if args.unsure and annotation.uncertainty is None:
+        raise UsageError(f"--unsure: {args.method} has no probabilities; use random-walker, --artifact or --labels")
+    write(out, annotation.labels)
+    if args.unsure:
+        write(args.unsure, annotation.uncertainty)
+    values, counts = np.unique(annotation.labels.voxels, return_counts=True)
+    voxels = {str(value): int(count) for value, count in zip(values.tolist(), counts, strict=True) if value}
+    if args.json:
+        command.emit_json({"scan": args.scan, "output": str(out), "seconds": seconds, "voxels": voxels})
+        return 0
+    print(
+        f"{out} written, {seconds:.2f} s; voxels by label", ", ".join(f"{v}: {n}" for v, n in voxels.items()) or "none"
+    )
+    return 0
+
+
+def _check(args):
+    sources = [f"--{name}" for name in ("artifact", "labels", "fill") if getattr(args, name)]
+    if len(sources) > 1:
+        raise UsageError(f"{' and '.join(sources)}: exclude each other; give one")
+    if args.strokes is None and not (args.artifact or args.fill):
+        raise UsageError("STROKES.json: missing; expected a file of strokes, --artifact for a proposal, or --fill")
+    if args.strokes and args.fill:
+        raise UsageError("--fill: fills between slices and takes no strokes; do one after the other")
+    if args.method == NETWORK and not args.artifact:
+        raise UsageError("--method network: needs --artifact")
+    if sources and args.method not in (None, NETWORK):
+        raise UsageError(f"--method {args.method}: of strokes alone; leave it out with {sources[0]}")
+    if sources and args.param:
+        raise UsageError(f"--param: of a method for strokes alone; leave it out with {sources[0]}")
+    if args.fill and args.unsure:
+        raise UsageError("--unsure: filling between slices has no probabilities; leave it out")
+    inputs = {Path(p).resolve() for p in (*args.scan.split(","), args.labels, args.fill, args.strokes) if p}
+    for option in ("out", "unsure"):
+        path = getattr(args, option)
+        if path and Path(path).resolve() in inputs:
+            raise UsageError(f"--{option} {path}: is an input and would be overwritten; choose another name")
+
+
+def _annotation(args, scan, strokes):
+    from imaging.annotate.annotation import Annotation, annotate
+
+    if args.fill or args.labels:
+        from imaging.annotate.refinement import refine_labels
+        from imaging.annotate.slices import fill_between
+        from imaging.geometry.grid import align
+        from imaging.io.files import read_labels
+
+        path = args.fill or args.labels
+        labels = align(read_labels(path), scan, path, args.scan)
+        return Annotation(fill_between(labels)) if args.fill else refine_labels(scan, strokes, labels)
+    if args.artifact:
+        import edge.annotate
+        from edge.runtime.segmenter import load
+        from medseg.progress import Bar
+        from medseg.quiet import native_logs_hidden
+
+        with native_logs_hidden():
+            segmenter = load(args.artifact)
+        if scan.rank != segmenter.manifest.recipe.rank:
+            raise InputError(
+                f"{args.scan}: {scan.rank} axes, expected {segmenter.manifest.recipe.rank} for this network"
+            )
+        bar = Bar("network")
+        try:
+            return edge.annotate.annotate(segmenter, scan, strokes, progress=bar)
+        finally:
+            bar.close()
+    from imaging.classical.registry import get
+
+    method = args.method or "random-walker"
+    return annotate(scan, strokes, method, **get(method).read(args.param))
