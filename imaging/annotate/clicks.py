@@ -10,7 +10,9 @@ _FAR = 0.95  # a click is one of the twentieth of voxels that lie farthest from 
 _REACH_MM = 3.0
 
 
-def simulated_clicks(mask: np.ndarray, spacing, count: int, random, label: int = 1) -> tuple[Stroke, ...]:
+def simulated_clicks(
+    mask: np.ndarray, spacing, count: int, random, label: int = 1, spread: bool = True
+) -> tuple[Stroke, ...]:
     """Points inside a structure and around it, spread out as a person would, and never near the boundary.
 
     Inside, all voxels at least two from the boundary count (in thin structures those deeper than half its largest
@@ -23,6 +25,7 @@ def simulated_clicks(mask: np.ndarray, spacing, count: int, random, label: int =
         count: points inside, and as many outside.
         random: ``numpy.random.Generator``.
         label: of the points inside; those outside are 0.
+        spread: False draws every point at random.
 
     Raises:
         InputError: if the mask is empty or full.
@@ -38,15 +41,18 @@ def simulated_clicks(mask: np.ndarray, spacing, count: int, random, label: int =
     reach = _MARGIN * finest + max(_REACH_MM, float(depth.max()))
     around = np.argwhere((away >= min(_MARGIN * finest, away.max() / 2)) & (away <= reach))
     size = np.asarray(spacing, float)
-    inside = [Stroke("point", label, (tuple(map(float, p)),)) for p in _spread(deep, count, random, size)]
-    return (*inside, *(Stroke("point", 0, (tuple(map(float, p)),)) for p in _spread(around, count, random, size)))
+    drawn = []
+    for value, places in ((label, deep), (0, around)):
+        far = _FAR if spread else 0.0
+        drawn += [Stroke("point", value, (tuple(map(float, p)),)) for p in _chosen(places, count, random, size, far)]
+    return tuple(drawn)
 
 
-def _spread(places, count, random, size):
+def _chosen(places, count, random, size, share):
     chosen = [places[random.integers(len(places))]]
     distance = np.full(len(places), np.inf)
     for _ in range(count - 1):
         distance = np.minimum(distance, (((places - chosen[-1]) * size) ** 2).sum(axis=1))
-        far = np.flatnonzero(distance >= np.quantile(distance, _FAR))
+        far = np.flatnonzero(distance >= np.quantile(distance, share))
         chosen.append(places[random.choice(far)])
     return chosen

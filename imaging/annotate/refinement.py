@@ -18,7 +18,7 @@ from imaging.io.nifti import smallest
 from imaging.scan import Scan
 from medseg.errors import InputError
 
-BETA = 20.0
+BETA = 2.5
 WEIGHT = 0.05  # of the proposal: a stroke reaches about 1 / sqrt(WEIGHT) voxels where the image is even
 _CERTAIN = 0.95  # probability of a label that was there already
 _GROW_MM = 15.0  # around the strokes; what lies farther away stays as it was proposed

@@ -45,8 +45,8 @@ def geodesic(work: Work) -> np.ndarray:
     coarse = _even(coarsened(work.scan, settings["max_voxels"]))
     markers, value = _one_structure(coarse, work)
     slope = gradient(_scaled(grey(coarse)), coarse.spacing, settings["edge_mm"])
-    # The edge map of the paper, 1 / sqrt(1 + a g), with gradients in units of their 95th percentile.
-    edges = 1 / np.sqrt(1 + 10 * (slope / max(float(np.percentile(slope, 95)), np.finfo(np.float32).tiny)) ** 2)
+    # The edge map of the paper, 1 / sqrt(1 + a g), with gradients in units of half the strongest.
+    edges = 1 / np.sqrt(1 + 10 * (slope / max(float(np.percentile(slope, 99.5)) / 2, np.finfo(np.float32).tiny)) ** 2)
     edges[markers == 0] = 0  # the contour does not pass seeds of the background
     start = _around(markers == 1, coarse.spacing, settings["start_mm"]) & (markers != 0)
     mask = morphological_geodesic_active_contour(
@@ -63,7 +63,9 @@ def geodesic(work: Work) -> np.ndarray:
 def _even(scan: Scan) -> Scan:
     """A scan on cubic voxels where it is anisotropic, as the steps of a contour are voxels."""
     spacing = scan.spacing
-    return resample(scan, spacing=(max(spacing),) * scan.rank) if max(spacing) > 1.5 * min(spacing) else scan
+    if max(spacing) <= 1.2 * min(spacing):
+        return scan
+    return resample(scan, spacing=(float(np.prod(spacing)) ** (1 / scan.rank),) * scan.rank)
 
 
 def _scaled(image):

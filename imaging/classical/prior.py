@@ -7,8 +7,8 @@ _FARTHEST = 4.0  # distances beyond this many spreads of the seeds tell nothing 
 _POINTS = 48  # seeds that stand for a label; more would slow the tree down and tell little more
 # Logistic regression of these features on voxels of whole scans (hippocampus MR, fetal heads in ultrasound, CT organs)
 # with five simulated clicks inside and outside: benchmarks/annotate.py --fit.
-COEFFICIENTS = (2.44, -3.27, 1.27, 0.47, 0.06)
-INTERCEPT = -1.1
+COEFFICIENTS = (1.69, -0.46, 0.85, 0.54, 0.19, -0.52, -1.41)
+INTERCEPT = -1.0
 
 
 def logits(image: np.ndarray, spacing, markers: np.ndarray, count: int) -> np.ndarray:
@@ -54,9 +54,9 @@ def features(image: np.ndarray, spacing, inside: np.ndarray, outside: np.ndarray
         outside: those of everything else; may be empty.
 
     Returns:
-        float32 (*spatial, 5): how far inside the ellipsoid of the seeds' spread; distance to the tree that joins them
-        and to the nearest seed outside, in spreads; and how much the structure's intensities explain the voxel better
-        than the scan's do, at two smoothings.
+        float32 (*spatial, 7): how far inside the ellipsoid of the seeds' spread; distance to the tree that joins them
+        and to the nearest seed outside, in spreads; how much the structure's intensities explain the voxel better than
+        the scan's do, at two smoothings, times how well that tells the seeds apart; and the first two times that.
     """
     from scipy import ndimage
 
@@ -73,9 +73,13 @@ def features(image: np.ndarray, spacing, inside: np.ndarray, outside: np.ndarray
         np.minimum(_distance(grid, _tree(places)) / spread, _FARTHEST),
         np.minimum(_distance(grid, outer) / spread, _FARTHEST - 1) if len(outer) else np.full(len(grid), 1.0),
     ]
+    trust = []
     for sigma in (0.5, 1.2):
         smooth = ndimage.gaussian_filter(image, [sigma * size.min() / s for s in size])
-        columns.append(_likelihood_ratio(smooth, _around(smooth, np.argwhere(inside))).ravel())
+        ratio = _likelihood_ratio(smooth, _around(smooth, np.argwhere(inside)))
+        trust.append(_told_apart(ratio, inside, outside))
+        columns.append(ratio.ravel() * trust[-1])
+    columns += [column * max(trust) for column in columns[:2]]
     return np.stack(columns, -1).astype(np.float32).reshape(*image.shape, len(columns))
 
 
@@ -117,6 +121,16 @@ def _around(image, places):
     steps = np.stack(np.meshgrid(*[(-1, 0, 1)] * image.ndim, indexing="ij"), -1).reshape(-1, image.ndim)
     near = np.clip((places[:, None] + steps[None]).reshape(-1, image.ndim), 0, np.array(image.shape) - 1)
     return image[tuple(near.T)]
+
+
+def _told_apart(ratio, inside, outside) -> float:
+    """How well a map tells the surroundings of two kinds of seeds apart: 0 (not at all) to 1, of the area under ROC."""
+    if not outside.any():
+        return 1.0
+    first = _around(ratio, np.argwhere(inside))
+    second = np.sort(_around(ratio, np.argwhere(outside)))
+    below = np.searchsorted(second, first, "left") + np.searchsorted(second, first, "right")
+    return max(0.0, float(below.mean()) / len(second) - 1)
 
 
 def _likelihood_ratio(image, samples):

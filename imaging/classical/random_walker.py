@@ -33,7 +33,7 @@ def probabilities(
     Args:
         scan: float32 (*spatial, C).
         seeds: on its grid.
-        beta: how strongly edges hold the walk, by squared intensity differences over their mean.
+        beta: how strongly edges hold the walk, by squared intensity differences over their median.
         prior: weight of the prior against that of an edge of an even image; 0 leaves the seeds alone.
         max_voxels: of the working grid.
         proposal: logits (*coarse.shape, K) that replace those of the seeds, K as many labels as the seeds have.
@@ -116,8 +116,8 @@ def _edges(image, spacing, beta):
 
     numbers = np.arange(image.size).reshape(image.shape)
     image = gaussian_filter(image.astype(float), [_SMOOTH * min(spacing) / size for size in spacing])
-    # Noise sets the mean square (Boykov and Jolly 2001), so that one beta fits scans of much and of little noise.
-    noise = max(float(np.mean([np.mean(np.diff(image, axis=axis) ** 2) for axis in range(image.ndim)])), 1e-9)
+    # The median is that of noise, whatever edges there are, so that one beta fits scans of much and of little noise.
+    noise = max(float(np.mean([np.median(np.diff(image, axis=axis) ** 2) for axis in range(image.ndim)])), 1e-6)
     first, second, weights = [], [], []
     for axis, size in enumerate(spacing):
         before = (slice(None),) * axis + (slice(None, -1),)

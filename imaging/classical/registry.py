@@ -201,9 +201,11 @@ METHODS = (
         "scipy.sparse.linalg.cg",
         (
             *_IMAGE,
-            Parameter("beta", 20.0, 0, 10000, tune=(3.0, 10.0, 20.0, 50.0), help="how strongly edges hold the walk"),
-            Parameter("prior", 0.01, 0, 100, tune=(0.0, 0.003, 0.01, 0.03), help="weight of the prior; 0: seeds alone"),
-            Parameter("max_voxels", 20_000, 1000, 1_000_000, help=_GRID.help),
+            Parameter("beta", 2.5, 0, 10000, tune=(0.3, 1.0, 2.5, 6.0), help="how strongly edges hold the walk"),
+            Parameter(
+                "prior", 0.003, 0, 100, tune=(0.0, 0.001, 0.003, 0.01), help="weight of the prior; 0: seeds alone"
+            ),
+            Parameter("max_voxels", 30_000, 1000, 1_000_000, help=_GRID.help),
             *_CLEAN,
         ),
         seeds="needed",
@@ -276,9 +278,9 @@ METHODS = (
         "skimage.segmentation.morphological_geodesic_active_contour",
         (
             *_IMAGE,
-            Parameter("edge_mm", 1.5, 0.01, 100, tune=(1.0, 1.5, 3.0), help="sigma of the edges in mm"),
+            Parameter("edge_mm", 2.5, 0.01, 100, tune=(1.0, 2.5, 4.0), help="sigma of the edges in mm"),
             Parameter("balloon", 1.0, -10, 10, help="grows where positive, shrinks where negative"),
-            Parameter("threshold", 0.35, 0, 1, tune=(0.25, 0.35, 0.5), help="of the edge map, that stops the contour"),
+            Parameter("threshold", 0.5, 0, 1, tune=(0.35, 0.5, 0.65), help="of the edge map, that stops the contour"),
             Parameter("start_mm", 3.0, 0.1, 1000, tune=(3.0, 6.0), help="radius of the start around each seed"),
             Parameter("iterations", 60, 1, 10000, tune=(30, 60, 120), help="steps"),
             _SMALL_GRID,
@@ -313,7 +315,7 @@ METHODS = (
         atlases=True,
         classes=True,
         packages=("SimpleITK",),
-        paper="Heckemann et al., NeuroImage 2006; Vercauteren et al., NeuroImage 2009; Warfield et al., IEEE TMI 2004 (STAPLE)",
+        paper="Heckemann et al., NeuroImage 2006; Vercauteren et al., NeuroImage 2009; Warfield et al., IEEE TMI 2004",
     ),
 )
 

@@ -1,0 +1,223 @@
+"""Every method of the registry: it finds a ball, in any geometry, and refuses what it cannot segment."""
+
+import dataclasses
+import re
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import imaging
+from imaging import InputError, UsageError
+from imaging.classical import METHODS, get, names, segment
+from imaging.classical.strokes import Stroke
+from imaging.geometry.orientation import reorient
+from imaging.scan import Scan
+
+sys.path.insert(0, str(Path(__file__).parent))
+from harness_methods import LEAST_DICE, LEAST_TURNED, ball, dice, run, strokes
+
+RANKED = [(method.name, rank) for method in METHODS for rank in method.ranks]
+
+
+@pytest.mark.parametrize(("name", "rank"), RANKED)
+def test_finds_a_ball(name, rank):
+    scan, mask = ball(rank)
+    before = scan.voxels.copy()
+    labels = run(name, scan)
+    assert labels.voxels.shape == (*scan.shape, 1)
+    assert labels.voxels.dtype == np.uint8
+    np.testing.assert_array_equal(labels.affine, scan.affine)
+    np.testing.assert_array_equal(scan.voxels, before)
+    assert set(np.unique(labels.voxels)) <= {0, 1}
+    assert dice(labels.voxels[..., 0] == 1, mask) > LEAST_DICE.get(name, 0.85)
+
+
+@pytest.mark.parametrize("name", [method.name for method in METHODS if 3 in method.ranks and not method.atlases])
+def test_orientation_does_not_matter(name):
+    """The same scan, stored along other axes, has the same structure; seams of grids and ties aside."""
+    scan, _ = ball(3)
+    expected = run(name, scan)
+    turned = reorient(scan, "PIL")
+    turned = Scan(np.ascontiguousarray(turned.voxels), turned.affine)
+    found = run(name, turned)
+    np.testing.assert_array_equal(found.affine, turned.affine)
+    back = reorient(Scan(found.voxels, found.affine), "RAS").voxels
+    assert dice(back[..., 0] == 1, expected.voxels[..., 0] == 1) > LEAST_TURNED.get(name, 0.95)
+
+
+@pytest.mark.parametrize("name", [method.name for method in METHODS if 3 in method.ranks and not method.atlases])
+def test_sizes_are_millimetres(name):
+    """A ball on thick slices has the volume of a ball on cubes."""
+    thick, cubes = ball(3, (1.0, 1.0, 3.0)), ball(3, (1.0, 1.0, 1.0))
+    volumes = [np.count_nonzero(run(name, scan).voxels) * float(np.prod(scan.spacing)) for scan, _ in (thick, cubes)]
+    assert volumes[0] == pytest.approx(volumes[1], rel=0.35 if name in LEAST_DICE else 0.25)
+
+
+@pytest.mark.parametrize("name", names())
+def test_a_constant_scan_is_refused(name):
+    scan, _ = ball(get(name).ranks[0])
+    scan = dataclasses.replace(scan, voxels=np.full_like(scan.voxels, 7))
+    with pytest.raises(InputError, match="every voxel of the scan is 7"):
+        run(name, scan)
+
+
+@pytest.mark.parametrize("name", names())
+def test_unknown_parameters_are_refused(name):
+    scan, _ = ball(get(name).ranks[0])
+    with pytest.raises(UsageError, match=f"method {name}: unknown parameter 'colour'; expected"):
+        run(name, scan, colour=3)
+
+
+@pytest.mark.parametrize(
+    ("name", "parameter"), [(method.name, parameter) for method in METHODS for parameter in method.parameters]
+)
+def test_parameters_are_checked(name, parameter):
+    wrong = ["nonsense", None]
+    if not isinstance(parameter.default, bool | str):
+        wrong += [parameter.low - 1, parameter.high * 2 + 1, float("nan"), True]
+    if isinstance(parameter.default, int) and not isinstance(parameter.default, bool):
+        wrong.append(parameter.default + 0.5)
+    for value in wrong:
+        with pytest.raises(UsageError, match=f"method {name}: {parameter.name} .*expected"):
+            get(name).complete({parameter.name: value})
+    for value in (parameter.default, *parameter.tune):
+        assert get(name).complete({parameter.name: value})[parameter.name] == value
+        text = str(value).lower() if isinstance(value, bool) else str(value)
+        assert get(name).read([f"{parameter.name}={text}"]) == {parameter.name: value}
+
+
+@pytest.mark.parametrize("method", METHODS, ids=names())
+def test_entries_say_what_they_are(method):
+    assert method.summary
+    assert method.library
+    assert re.search(r"\d{4}|Guide", method.paper)
+    assert len({parameter.name for parameter in method.parameters}) == len(method.parameters)
+    assert all(parameter.help for parameter in method.parameters)
+
+
+def test_unknown_method():
+    with pytest.raises(UsageError, match="did you mean otsu"):
+        segment(ball(2)[0], "otzu")
+
+
+@pytest.mark.parametrize("name", [method.name for method in METHODS if method.seeds == "needed"])
+def test_seeds_are_needed_and_kept(name):
+    scan, _ = ball(get(name).ranks[0])
+    with pytest.raises(UsageError, match="needs seeds"):
+        segment(scan, name)
+    with pytest.raises(InputError, match="lies outside the scan"):
+        segment(scan, name, seeds=[Stroke("point", 1, ((500.0,) * scan.rank,))])
+    with pytest.raises(InputError, match="marked as 1 and as 0"):
+        segment(scan, name, seeds=[Stroke("point", value, ((5.0,) * scan.rank,)) for value in (1, 0)])
+    labels = run(name, scan).voxels[..., 0]
+    marked = imaging.classical.strokes.seeds_on(scan, strokes(scan.rank)).labels
+    np.testing.assert_array_equal(labels[marked >= 0], marked[marked >= 0])
+
+
+def test_seeds_where_there_are_none():
+    with pytest.raises(UsageError, match="takes no seeds"):
+        segment(ball(2)[0], "otsu", seeds=strokes(2))
+    with pytest.raises(UsageError, match="takes no atlases"):
+        segment(ball(2)[0], "otsu", atlases=[ball(2)])
+
+
+@pytest.mark.parametrize("name", ["random-walker", "graph-cut", "watershed"])
+def test_several_labels(name):
+    scan, mask = ball(3)
+    halves = np.where(np.indices(mask.shape)[0] < mask.shape[0] / 2, 3, 8) * mask
+    scan = dataclasses.replace(scan, voxels=(scan.voxels + 60 * (halves == 8)[..., None]))
+    scribbles = (
+        Stroke("scribble", label, ((side * 2.5, -5.0, 0.0), (side * 5.0, 0.0, 0.0), (side * 2.5, 5.0, 0.0)), "world")
+        for label, side in ((3, -1), (8, 1))
+    )
+    seeds = [*(stroke for stroke in strokes(3) if stroke.label == 0), *scribbles]
+    found = segment(scan, name, seeds=seeds).voxels[..., 0]
+    assert set(np.unique(found)) == {0, 3, 8}
+    assert dice(found == 3, halves == 3) > 0.7
+    assert dice(found == 8, halves == 8) > 0.7
+
+
+@pytest.mark.parametrize("name", ["otsu", "li", "triangle"])
+def test_thresholds_equal_the_library(name):
+    """On whole numbers, whose histogram has a bin for each, against scikit-image on the voxels themselves."""
+    import skimage.filters
+
+    scan, _ = ball(2, noise=12.0)
+    voxels = np.rint(scan.voxels).clip(0, 255)
+    voxels.flat[0], voxels.flat[1] = 0, 255
+    threshold = getattr(skimage.filters, f"threshold_{name}")(voxels[..., 0].astype(np.uint8))
+    found = segment(Scan(voxels, scan.affine), name).voxels[..., 0]
+    differs = np.count_nonzero(found != (voxels[..., 0] > threshold))
+    assert differs <= np.count_nonzero(np.abs(voxels[..., 0] - threshold) < 1.5)
+    assert differs < 0.01 * found.size
+
+
+def test_local_thresholds_equal_the_library():
+    from skimage.filters import threshold_niblack, threshold_sauvola
+
+    scan, _ = ball(2, noise=12.0)
+    image = scan.voxels[..., 0].astype(float)
+    found = segment(scan, "niblack", window_mm=9.0, k=0.4).voxels[..., 0]
+    inner = (slice(5, -5), slice(5, -5))  # the libraries extend the border in other ways
+    np.testing.assert_array_equal(found[inner], (image > threshold_niblack(image, 9, -0.4))[inner])
+    found = segment(scan, "sauvola", window_mm=9.0, k=0.1).voxels[..., 0]
+    low, half = image.min(), np.ptp(image) / 2
+    np.testing.assert_array_equal(found[inner], (image - low > threshold_sauvola(image - low, 9, 0.1, half))[inner])
+
+
+def test_channels():
+    scan, mask = ball(2)
+    scan = Scan(np.concatenate([np.full_like(scan.voxels, 5), scan.voxels], -1), scan.affine)
+    assert dice(segment(scan, "otsu", channel=1).voxels[..., 0] == 1, mask) > 0.95
+    with pytest.raises(InputError, match="every voxel of the scan is 5"):
+        segment(scan, "otsu", channel=0)
+    with pytest.raises(InputError, match="channel 2 of a scan of 2"):
+        segment(scan, "otsu", channel=2)
+
+
+def test_large_scans_are_computed_on_a_coarser_grid():
+    scan, mask = ball(3, (0.5, 0.5, 1.0))
+    for name in ("watershed", "chan-vese", "graph-cut"):
+        assert dice(run(name, scan, max_voxels=8000).voxels[..., 0] == 1, mask) > 0.8
+
+
+def test_clean_up():
+    scan, _ = ball(2, noise=0.0)
+    voxels = scan.voxels.copy()
+    voxels[2:4, 2:4] = 160  # a speck of 4 mm2
+    voxels[24, 20] = 100  # a hole
+    scan = Scan(voxels, scan.affine)
+    plain = segment(scan, "otsu").voxels[..., 0]
+    assert plain[2, 2] == 1
+    assert plain[24, 20] == 0
+    assert segment(scan, "otsu", largest=True).voxels[2, 2, 0] == 0
+    assert segment(scan, "otsu", fill=True).voxels[24, 20, 0] == 1
+    assert segment(scan, "otsu", min_mm3=4.0).voxels[2, 2, 0] == 1
+    assert segment(scan, "otsu", min_mm3=4.5).voxels[2, 2, 0] == 0
+    assert segment(scan, "otsu", open_mm=2.0).voxels[2, 2, 0] == 0
+
+
+def test_atlas_that_fits_nothing():
+    scan, mask = ball(2)
+    with pytest.raises(UsageError, match="needs labelled scans"):
+        segment(scan, "atlas")
+    with pytest.raises(InputError, match="atlas 0: its labels are empty"):
+        segment(scan, "atlas", atlases=[(scan, Scan(np.zeros((*scan.shape, 1), np.uint8), scan.affine))])
+    with pytest.raises(InputError, match="atlas 0: labels of shape"):
+        segment(scan, "atlas", atlases=[(scan, Scan(np.ones((3, 3, 1), np.uint8), scan.affine))])
+    far = scan.affine.copy()
+    far[:2, 3] += 1e5
+    labels = Scan(mask[..., None].astype(np.uint8), scan.affine)
+    moved = segment(
+        Scan(scan.voxels, far), "atlas", atlases=[(scan, labels)], iterations=2
+    )  # centres are matched first
+    assert dice(moved.voxels[..., 0] == 1, mask) > 0.9
+
+
+def test_progress_is_told():
+    told = []
+    segment(ball(2)[0], "ridges", progress=lambda done, total: told.append((done, total)))
+    assert told
+    assert told[-1][0] == told[-1][1]
