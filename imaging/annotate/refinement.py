@@ -19,7 +19,8 @@ from imaging.scan import Scan
 from medseg.errors import InputError
 
 BETA = 2.5
-WEIGHT = 0.05  # of the proposal: a stroke reaches about 1 / sqrt(WEIGHT) voxels where the image is even
+WEIGHT = 0.05  # of the proposal where strokes agree with it; an edge of an even image has weight 1
+_LEAST_TRUST = 0.01  # share of that weight at a stroke that contradicts the proposal
 _CERTAIN = 0.95  # probability of a label that was there already
 _GROW_MM = 15.0  # around the strokes; what lies farther away stays as it was proposed
 _MAX_VOXELS = 60_000
@@ -36,7 +37,8 @@ def refine(
 ) -> Annotation:
     """Labels by a proposal, corrected by strokes: a random walk whose prior is the proposal.
 
-    Where there is no stroke within 15 mm the proposal stands.
+    Strokes that contradict the proposal lower its weight within 15 mm, the nearer the more; where there is no stroke
+    within 15 mm the proposal stands.
 
     Args:
         scan: 2D or 3D.
@@ -70,7 +72,8 @@ def refine(
         prior = onto(probabilities[box], part.affine, coarse, antialias=True)
         markers, marked = markers_on(coarse, part, marks, minimum=1)
         markers = np.where(markers >= 0, np.searchsorted(values, marked)[np.maximum(markers, 0)], -1)
-        walked = walk(windowed(grey(coarse), markers), coarse.spacing, markers, prior, beta, weight)
+        weights = weight * _trust(markers, prior, coarse.spacing)
+        walked = walk(windowed(grey(coarse), markers), coarse.spacing, markers, prior, beta, weights)
         labels[box] = np.asarray(values, np.int32)[restored(walked, coarse, part)]
         labels = np.where(seeds.labels >= 0, seeds.labels, labels)
         doubt[box] = onto(entropy(walked)[..., None], coarse.affine, part)[..., 0]
@@ -100,6 +103,17 @@ def refine_labels(scan: Scan, strokes, labels: Scan, *, beta: float = BETA, weig
     rest = (1 - _CERTAIN) / max(1, len(values) - 1)
     probabilities = np.where(labels.voxels == np.asarray(values), np.float32(_CERTAIN), np.float32(rest))
     return refine(scan, seeds, probabilities, values, beta=beta, weight=weight)
+
+
+def _trust(markers, prior, spacing):
+    """How much of its weight the proposal keeps (*spatial): 1 far from strokes that contradict it, little at them."""
+    from scipy.ndimage import distance_transform_edt
+
+    contradicted = (markers >= 0) & (markers != prior.argmax(axis=-1))
+    if not contradicted.any():
+        return 1.0
+    distance = distance_transform_edt(~contradicted, spacing)
+    return np.clip((distance / _GROW_MM) ** 2, _LEAST_TRUST, 1)
 
 
 def _check_values(seeds, values):

@@ -48,7 +48,7 @@ def probabilities(
     return walk(windowed(image, markers), coarse.spacing, markers, softmax(scores), beta, prior), coarse, values
 
 
-def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, beta: float, weight: float) -> np.ndarray:
+def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, beta: float, weight) -> np.ndarray:
     """Solve the walker's linear systems, one a class.
 
     Args:
@@ -57,7 +57,7 @@ def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, bet
         markers: int (*spatial), class index or -1.
         prior: (*spatial, K) probabilities.
         beta: see ``probabilities``.
-        weight: of the prior.
+        weight: of the prior, a number or (*spatial).
 
     Returns:
         float32 (*spatial, K); sums to 1.
@@ -68,6 +68,7 @@ def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, bet
     edges = _edges(image, spacing, beta)
     flat, count = markers.ravel(), prior.shape[-1]
     free = flat < 0
+    weight = np.broadcast_to(weight, markers.shape).ravel()
     system = (sparse.diags(np.asarray(edges.sum(axis=1)).ravel() + weight) - edges).tocsr()
     inner = system[free]
     square, coupling = inner[:, free], inner[:, ~free]
@@ -76,7 +77,7 @@ def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, bet
     known = (flat[~free, None] == np.arange(count)).astype(float)
     starts = prior.reshape(-1, count)[free].astype(float)
     for k in range(count - 1):  # the last is what remains
-        right = weight * starts[:, k] - coupling @ known[:, k]
+        right = weight[free] * starts[:, k] - coupling @ known[:, k]
         out[free, k] = cg(square, right, x0=starts[:, k], rtol=_TOLERANCE, maxiter=_STEPS, M=inverse)[0]
     out[~free] = known
     out[free, count - 1] = 1 - out[free, : count - 1].sum(axis=-1)

@@ -168,7 +168,7 @@ METHODS = (
         (
             *_IMAGE,
             Parameter("region_voxels", 16, 1, 10000, help="voxels a superpixel on the working grid"),
-            Parameter("smoothness", 2.0, 0, 1000, tune=(0.5, 1.0, 2.0, 4.0), help="weight of the boundary"),
+            Parameter("smoothness", 1.0, 0, 1000, tune=(0.5, 1.0, 2.0, 4.0), help="weight of the boundary"),
             Parameter(
                 "prior", 1.0, 0, 100, tune=(0.0, 0.5, 1.0, 2.0), help="weight of the seeds' intensities and spread"
             ),

@@ -128,8 +128,9 @@ def test_several_labels(name):
     scan, mask = ball(3)
     halves = np.where(np.indices(mask.shape)[0] < mask.shape[0] / 2, 3, 8) * mask
     scan = dataclasses.replace(scan, voxels=(scan.voxels + 60 * (halves == 8)[..., None]))
+    line = ((2.5, -6.0, -3.0), (6.0, 0.0, 0.0), (2.5, 6.0, 3.0), (2.5, 0.0, -6.0), (2.5, 0.0, 6.0))
     scribbles = (
-        Stroke("scribble", label, ((side * 2.5, -5.0, 0.0), (side * 5.0, 0.0, 0.0), (side * 2.5, 5.0, 0.0)), "world")
+        Stroke("scribble", label, tuple((side * x, y, z) for x, y, z in line), "world", 1.5)
         for label, side in ((3, -1), (8, 1))
     )
     seeds = [*(stroke for stroke in strokes(3) if stroke.label == 0), *scribbles]

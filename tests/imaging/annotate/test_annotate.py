@@ -1,0 +1,162 @@
+"""Labels from clicks, corrections, filling between slices, and the clicks themselves."""
+
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from imaging import InputError, UsageError
+from imaging.annotate import annotate, fill_between, refine, refine_labels, simulated_clicks
+from imaging.annotate.annotation import METHODS
+from imaging.classical import get
+from imaging.classical.strokes import Stroke
+from imaging.scan import Scan
+
+sys.path.insert(0, str(Path(__file__).parents[1] / "classical"))
+from harness_methods import ball, dice
+
+
+def clicks(scan, mask, seed=0, label=1):
+    return simulated_clicks(mask, scan.spacing, 5, np.random.default_rng(seed), label)
+
+
+@pytest.mark.parametrize(("method", "rank"), [(m, r) for m in METHODS for r in get(m).ranks])
+def test_clicks_segment_a_ball(method, rank):
+    scan, mask = ball(rank, noise=3.0)
+    settings = {"tolerance": 0.3} if method == "region-growing" else {}
+    annotation = annotate(scan, clicks(scan, mask, label=9), method, **settings)
+    assert annotation.labels.voxels.shape == (*scan.shape, 1)
+    np.testing.assert_array_equal(annotation.labels.affine, scan.affine)
+    assert set(np.unique(annotation.labels.voxels)) == {0, 9}
+    assert dice(annotation.labels.voxels[..., 0] == 9, mask) > 0.75
+
+
+def test_only_the_surroundings_are_looked_at():
+    """Another bright ball far from the clicks changes nothing."""
+    scan, mask = ball(3)
+    wide = np.concatenate([scan.voxels, np.full((60, *scan.voxels.shape[1:]), 900, np.float32)])
+    wide = Scan(wide, scan.affine)
+    far = np.concatenate([mask, np.zeros((60, *mask.shape[1:]), bool)])
+    near = annotate(scan, clicks(scan, mask)).labels.voxels
+    found = annotate(wide, clicks(scan, mask)).labels.voxels
+    assert not found[len(mask) + 5 :].any()
+    assert dice(found[: len(mask), ..., 0] > 0, near[..., 0] > 0) > 0.95
+    assert far.shape == found.shape[:3]
+
+
+def test_a_box_is_enough():
+    scan, mask = ball(3)
+    low, high = (np.argwhere(mask).min(0) - 1, np.argwhere(mask).max(0) + 1)
+    strokes = [Stroke("box", 4, (tuple(map(float, low)), tuple(map(float, high)))), *clicks(scan, mask, label=4)[:5]]
+    found = annotate(scan, strokes).labels.voxels[..., 0]
+    assert dice(found == 4, mask) > 0.75
+    outside = np.ones(found.shape, bool)
+    outside[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = False
+    assert not found[outside].any()
+
+
+def test_doubt_is_at_the_boundary():
+    from scipy.ndimage import binary_dilation, binary_erosion
+
+    scan, mask = ball(3, noise=15.0)
+    doubt = annotate(scan, clicks(scan, mask)).uncertainty.voxels[..., 0]
+    assert doubt.dtype == np.float32
+    assert 0 <= doubt.min() <= doubt.max() <= 1
+    edge = binary_dilation(mask) & ~binary_erosion(mask)
+    assert doubt[edge].mean() > 2 * doubt[~edge].mean()
+
+
+def test_what_annotate_refuses():
+    scan, mask = ball(2)
+    with pytest.raises(UsageError, match="expected one of random-walker"):
+        annotate(scan, clicks(scan, mask), "otsu")
+    with pytest.raises(InputError, match="only label 1 is marked"):
+        annotate(scan, clicks(scan, mask)[:5])
+    with pytest.raises(InputError, match="no strokes"):
+        annotate(scan, [])
+    flat = replace(scan, voxels=np.ones_like(scan.voxels))
+    with pytest.raises(InputError, match="expected contrast"):
+        annotate(flat, clicks(scan, mask))
+    for empty in (np.zeros_like(mask), np.ones_like(mask)):
+        with pytest.raises(InputError, match="expected a structure and surroundings"):
+            clicks(scan, empty)
+
+
+def test_clicks_keep_from_the_boundary():
+    from scipy.ndimage import distance_transform_edt
+
+    scan, mask = ball(3)
+    for stroke in clicks(scan, mask):
+        place = tuple(int(v) for v in stroke.points[0])
+        assert mask[place] == (stroke.label == 1)
+        inside = mask if stroke.label else ~mask
+        assert distance_transform_edt(inside, scan.spacing)[place] >= 2
+    assert clicks(scan, mask, 3) == clicks(scan, mask, 3) != clicks(scan, mask, 4)
+
+
+def test_strokes_correct_a_proposal():
+    """A proposal that misses half of the ball; clicks there bring it back, and what is far away stays."""
+    scan, mask = ball(3, noise=3.0)
+    half = mask & (np.indices(mask.shape)[0] < mask.shape[0] // 2)
+    corner = np.zeros_like(mask)
+    corner[:2, :2, :2] = True
+    chances = np.stack([1 - 0.8 * (half | corner) - 0.1, 0.8 * (half | corner) + 0.1], -1).astype(np.float32)
+    plain = refine(scan, (), chances, (0, 6)).labels.voxels[..., 0]
+    np.testing.assert_array_equal(plain == 6, half | corner)
+    missed = mask & ~half
+    strokes = [stroke for stroke in clicks(scan, missed, label=6) if stroke.label]
+    better = refine(scan, strokes, chances, (0, 6)).labels.voxels[..., 0] == 6
+    assert dice(better & ~corner, mask) > dice(half, mask) + 0.1
+    for stroke in strokes:
+        assert better[tuple(int(v) for v in stroke.points[0])]
+    labels = replace(scan, voxels=(6 * (half | corner)).astype(np.uint8)[..., None])
+    again = refine_labels(scan, strokes, labels).labels.voxels[..., 0] == 6
+    assert dice(again & ~corner, mask) > dice(half, mask) + 0.1
+    with pytest.raises(InputError, match="label 9 is none of the proposal's"):
+        refine(scan, clicks(scan, mask, label=9), chances, (0, 6))
+    with pytest.raises(InputError, match="probabilities of shape"):
+        refine(scan, strokes, chances[1:], (0, 6))
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+def test_a_sparse_ball_is_filled(axis):
+    scan, mask = ball(3, (1.0, 1.0, 1.0))
+    sparse = np.zeros(mask.shape, np.int16)
+    every = np.arange(mask.shape[axis]) % 4 == 0
+    every = np.moveaxis(np.broadcast_to(every[:, None, None], np.moveaxis(mask, axis, 0).shape), 0, axis)
+    sparse[mask & every] = 300
+    found = fill_between(replace(scan, voxels=sparse[..., None]))
+    assert found.voxels.dtype == np.int16
+    np.testing.assert_array_equal(found.voxels[..., 0][every], sparse[every])
+    assert dice(found.voxels[..., 0] == 300, mask) > 0.9
+    assert np.array_equal(fill_between(found).voxels, found.voxels)
+
+
+def test_a_cone_is_filled_evenly():
+    """Between discs of radius 4 and 8, six slices apart, the middle one has radius 6."""
+    grid = np.indices((31, 31)) - 15
+    radius = np.sqrt((grid**2).sum(axis=0))
+    sparse = np.zeros((31, 31, 7, 1), np.uint8)
+    sparse[..., 0, 0], sparse[..., 6, 0] = radius <= 4, radius <= 8
+    middle = fill_between(Scan(sparse, np.diag([1.0, 1.0, 3.0, 1.0]))).voxels[..., 3, 0]
+    assert middle.sum() == pytest.approx(np.pi * 6**2, rel=0.1)
+    assert not middle[radius > 7].any()
+    assert middle[radius <= 5].all()
+
+
+def test_what_filling_refuses():
+    scan, mask = ball(3)
+    labels = np.zeros((*mask.shape, 1), np.uint8)
+    with pytest.raises(InputError, match="nothing is labelled"):
+        fill_between(Scan(labels, scan.affine))
+    labels[:, :, 4] = 1
+    with pytest.raises(InputError, match="1 labelled slice along axis 2"):
+        fill_between(Scan(labels, scan.affine), axis=2)
+    with pytest.raises(UsageError, match="expected 3 axes"):
+        fill_between(Scan(labels[..., 4, :], scan.affine))
+    with pytest.raises(UsageError, match="axis 5"):
+        fill_between(Scan(labels, scan.affine), axis=5)
+    with pytest.raises(UsageError, match="expected 0 to 17"):
+        fill_between(Scan(labels, scan.affine), axis=2, slices=(3, 90))
