@@ -21,8 +21,7 @@ def staple(
 ) -> tuple[np.ndarray, np.ndarray]:
     """STAPLE of several classes: the hidden truth and how well each segmentation knows it (Warfield et al. 2004).
 
-    Voxels where all agree are left out of the estimate, as they would let the background drown the rest (Rohlfing
-    et al. 2004), and keep what all say.
+    Only the box around all that is not background is estimated, so that its size does not drown the structures.
 
     Args:
         segmentations: label maps of one shape.
@@ -45,11 +44,12 @@ def staple(
     probabilities = vote(segmentations, values)
     performance = np.full((len(segmentations), count, count), 0.05 / max(1, count - 1))
     performance[:, range(count), range(count)] = 0.95
-    disputed = probabilities.max(axis=-1) < 1
-    if not disputed.any():
+    box = _box(probabilities[..., 0] < 1)
+    if box is None:
         return probabilities, performance
-    written = np.stack([np.searchsorted(values, labels[disputed]) for labels in segmentations])
-    prior = probabilities[disputed].mean(axis=0, dtype=float)
+    inner = probabilities[box].reshape(-1, count)
+    written = np.stack([np.searchsorted(values, labels[box].ravel()) for labels in segmentations])
+    prior = inner.mean(axis=0, dtype=float)
     for _ in range(iterations):
         truth = _expected(written, performance, prior)
         updated = np.stack(
@@ -59,8 +59,16 @@ def staple(
         performance = updated
         if change < tolerance:
             break
-    probabilities[disputed] = _expected(written, performance, prior)
+    probabilities[box] = _expected(written, performance, prior).reshape(probabilities[box].shape)
     return probabilities, performance
+
+
+def _box(mask):
+    """Slices around the True voxels of a mask, or None."""
+    places = np.argwhere(mask)
+    if not len(places):
+        return None
+    return tuple(slice(int(a), int(b) + 1) for a, b in zip(places.min(axis=0), places.max(axis=0), strict=True))
 
 
 def _expected(written, performance, prior):

@@ -11,6 +11,7 @@ from imaging.scan import Scan
 
 _SMALLEST_WEIGHT = 1e-4  # of an edge, so that no part of the scan is cut off
 _TOLERANCE = 1e-3
+_LEAST_NOISE = 1e-4  # a step of a hundredth of the window is never an edge
 _STEPS = 200
 _SMOOTH = 0.6  # voxels of a Gaussian, so that the noise of single voxels is no edge
 
@@ -118,7 +119,7 @@ def _edges(image, spacing, beta):
     numbers = np.arange(image.size).reshape(image.shape)
     image = gaussian_filter(image.astype(float), [_SMOOTH * min(spacing) / size for size in spacing])
     # The median is that of noise, whatever edges there are, so that one beta fits scans of much and of little noise.
-    noise = max(float(np.mean([np.median(np.diff(image, axis=axis) ** 2) for axis in range(image.ndim)])), 1e-6)
+    noise = max(float(np.mean([np.median(np.diff(image, axis=axis) ** 2) for axis in range(image.ndim)])), _LEAST_NOISE)
     first, second, weights = [], [], []
     for axis, size in enumerate(spacing):
         before = (slice(None),) * axis + (slice(None, -1),)
