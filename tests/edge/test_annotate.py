@@ -28,11 +28,12 @@ def test_without_strokes_it_is_the_network(segmenter):
 
 
 def test_a_stroke_corrects_its_surroundings(segmenter):
-    voxels = np.zeros((8, 16, 12), np.float32)
-    voxels[2:6, 4:9, 3:8] = 1.0
-    scan = Scan(voxels[..., None], np.eye(4))
+    voxels = np.zeros((20, 24, 22), np.float32)
+    voxels[5:15, 6:18, 5:16] = 1.0
+    noise = np.random.default_rng(0).normal(0, 0.08, voxels.shape)  # far from the limits of the classes
+    scan = Scan((voxels + noise).astype(np.float32)[..., None], np.eye(4))
     before = annotate(segmenter, scan).labels.voxels[..., 0]
-    after = annotate(segmenter, scan, [Stroke("point", 300, ((4.0, 6.0, 5.0),))]).labels.voxels[..., 0]
+    after = annotate(segmenter, scan, [Stroke("point", 300, ((10.0, 12.0, 10.0),))]).labels.voxels[..., 0]
     block = voxels > 0
     assert set(np.unique(before[block])) == {7}
     assert np.mean(after[block] == 300) > 0.9
