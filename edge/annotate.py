@@ -3,13 +3,13 @@
 from edge.runtime.options import Options, Outputs
 from edge.runtime.segmenter import Segmenter
 from imaging.annotate.annotation import Annotation
-from imaging.annotate.refinement import BETA, WEIGHT, refine
+from imaging.annotate.refinement import EDGES, REACH, refine
 from imaging.scan import Scan
 from medseg.errors import InputError
 
 
 def annotate(
-    segmenter: Segmenter, scan: Scan, strokes=(), *, beta: float = BETA, weight: float = WEIGHT, progress=None
+    segmenter: Segmenter, scan: Scan, strokes=(), *, reach: float = REACH, edges: float = EDGES, progress=None
 ) -> Annotation:
     """Labels proposed by a network and corrected by strokes.
 
@@ -18,8 +18,8 @@ def annotate(
         scan: as ``imaging.read`` returns it.
         strokes: points and scribbles in the network's label values, see ``imaging.classical.read_strokes``; none for
             the proposal alone.
-        beta: how strongly edges hold a stroke's influence.
-        weight: of the network against the strokes.
+        reach: how far strokes that contradict the network reach, see ``imaging.annotate.refine``.
+        edges: how much longer edges of the image make their way.
         progress: called after each tile with the number of tiles done and of all.
 
     Returns:
@@ -42,4 +42,4 @@ def annotate(
     values = [label.value for label in manifest.labels]
     order = sorted(range(len(values)), key=values.__getitem__)
     probabilities = found.probabilities.voxels[..., order]
-    return refine(scan, strokes, probabilities, [values[k] for k in order], beta=beta, weight=weight)
+    return refine(scan, strokes, probabilities, [values[k] for k in order], reach=reach, edges=edges)

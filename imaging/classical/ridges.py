@@ -5,6 +5,7 @@ import numpy as np
 from imaging.scan import Scan
 
 _FLAT = 0.02  # of the range of intensities; what lies below it at the scan's border is no field of view
+_NARROWEST = 0.7  # voxels
 _HALO = 4  # sigmas that a derivative reaches
 _SLAB_VOXELS = 2**23
 
@@ -85,7 +86,7 @@ def ridge_strength(image: np.ndarray, spacing, sigma_mm: float) -> np.ndarray:
 
     In 3D the second largest curvature, so that plates count less than tubes. float32 (*spatial), at least 0.
     """
-    halo = int(np.ceil(_HALO * sigma_mm / spacing[0])) + 1
+    halo = int(np.ceil(_HALO * max(sigma_mm / spacing[0], _NARROWEST))) + 1
     thick = max(1, _SLAB_VOXELS // max(1, image[0].size))
     if thick >= len(image):
         return _ridge(image, spacing, sigma_mm)
@@ -101,7 +102,8 @@ def _ridge(image, spacing, sigma_mm):
     from scipy.ndimage import gaussian_filter
 
     rank = image.ndim
-    sigma = [sigma_mm / size for size in spacing]
+    # Across thick slices at least so wide that the sampled second derivative is one.
+    sigma = [max(sigma_mm / size, _NARROWEST) for size in spacing]
     hessian = np.empty((*image.shape, rank, rank), np.float32)
     for i in range(rank):
         for j in range(i, rank):

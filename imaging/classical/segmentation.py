@@ -81,7 +81,7 @@ def segment(
     entry = get(method)
     values = entry.complete(parameters)
     _check(entry, scan, seeds, atlases, values)
-    _check_installed(entry)
+    check_installed(f"method {entry.name}", entry.packages)
     marks = None if seeds is None else as_seeds(scan, seeds)
     work = Work(image_of(scan, values), values, marks, tuple(atlases), progress)
     module, function = entry.function.split(":")
@@ -136,9 +136,12 @@ def _check(entry: Method, scan, seeds, atlases, values):
         raise InputError(f"{where}: every voxel of the scan is {low:g}; expected an image with contrast")
 
 
-def _check_installed(entry: Method):
-    for package in entry.packages:
+def check_installed(where: str, packages: Sequence[str]) -> None:
+    """Require packages that an extra brings.
+
+    Raises:
+        InputError: if one is missing; ``where`` says what needs it.
+    """
+    for package in packages:
         if importlib.util.find_spec(package) is None:
-            raise InputError(
-                f'method {entry.name}: needs {package}, which is not installed; pip install "medseg-zoo[{EXTRA}]"'
-            )
+            raise InputError(f'{where}: needs {package}, which is not installed; pip install "medseg-zoo[{EXTRA}]"')
