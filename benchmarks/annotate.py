@@ -12,7 +12,7 @@ together; those of hc18 heads; those of the CT its organs of at least --organ-ml
 With --artifact the network's proposal is the start; its strokes are clicks at wrong voxels instead, one after the
 other, each in the middle of the largest wrong part.
 
---fit chooses the coefficients of imaging.classical.prior by logistic regression on other cases than those scored.
+--fit chooses the coefficients of imaging.classical.seeds.prior by logistic regression on other cases than those scored.
 """
 
 import argparse
@@ -24,7 +24,7 @@ from scipy import ndimage
 
 import imaging
 from imaging.annotate import annotate, simulated_clicks
-from imaging.classical.strokes import Stroke, seeds_on
+from imaging.classical.seeds.strokes import Stroke, seeds_on
 from imaging.measure.overlap import dice
 
 SETS = ("hippocampus", "hc18", "ct")
@@ -100,13 +100,13 @@ def corrected(found, artifact, counts):
 
 
 def fit(data: Path, count: int, organ_ml: float):
-    """Print coefficients and intercept for ``imaging.classical.prior``."""
+    """Print coefficients and intercept for ``imaging.classical.seeds.prior``."""
     from sklearn.linear_model import LogisticRegression
 
     from imaging.annotate.focus import crop, focus
     from imaging.classical.grid import coarsened
-    from imaging.classical.prior import features, windowed
-    from imaging.classical.seeding import markers_on
+    from imaging.classical.seeds.markers import markers_on
+    from imaging.classical.seeds.prior import features, windowed
     from imaging.scan import Scan
 
     rows, truth, weights = [], [], []

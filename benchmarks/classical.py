@@ -69,10 +69,10 @@ def on_ct(folder, method):
     mask = labels == 5
     seeds = simulated_clicks(mask, scan.spacing, 5, np.random.default_rng(0)) if method.seeds == "needed" else None
     began = time.perf_counter()
-    found = segment(scan, method.name, seeds=seeds).voxels[..., 0] == 1
+    segmented = segment(scan, method.name, seeds=seeds).voxels[..., 0] == 1
     seconds = time.perf_counter() - began
     names = (imaging.Label("background", 0), imaging.Label("liver", 1))
-    scores = imaging.score_case(found.astype(np.uint8), mask.astype(np.uint8), names, scan.spacing)["liver"]
+    scores = imaging.score_case(segmented.astype(np.uint8), mask.astype(np.uint8), names, scan.spacing)["liver"]
     return (*(scores[name] for name in COLUMNS), seconds, "")
 
 

@@ -38,8 +38,8 @@ def annotate(
             f"{manifest.name}: a network of overlapping regions; expected one of disjoint classes, whose labels "
             "strokes can name"
         )
-    found = segmenter.predict(scan, progress, options=Options(outputs=Outputs(probabilities=True)))
+    predicted = segmenter.predict(scan, progress, options=Options(outputs=Outputs(probabilities=True)))
     values = [label.value for label in manifest.labels]
     order = sorted(range(len(values)), key=values.__getitem__)
-    probabilities = found.probabilities.voxels[..., order]
+    probabilities = predicted.probabilities.voxels[..., order]
     return refine(scan, strokes, probabilities, [values[k] for k in order], reach=reach, edges=edges)

@@ -7,8 +7,8 @@ import numpy as np
 from imaging.annotate.focus import crop, focus, pasted
 from imaging.classical import random_walker
 from imaging.classical.registry import get
+from imaging.classical.seeds.strokes import as_seeds
 from imaging.classical.segmentation import image_of, segment
-from imaging.classical.strokes import as_seeds
 from imaging.geometry.resampling import onto
 from imaging.io.nifti import smallest
 from imaging.scan import Scan

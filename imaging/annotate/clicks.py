@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imaging.classical.strokes import Stroke
+from imaging.classical.seeds.strokes import Stroke
 from medseg.errors import InputError
 
 _MARGIN = 2.0  # voxels (of the finest axis) that a click keeps from the boundary

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from imaging.classical.grid import coarsened
+from imaging.classical.seeds.strokes import Seeds
 from imaging.classical.segmentation import check_installed, grey
-from imaging.classical.strokes import Seeds
 from imaging.classical.watershed import gradient
 from imaging.geometry.affine import index_map, moved
 from imaging.geometry.resampling import onto

@@ -11,12 +11,14 @@ _NAMES = {
     "METHODS": "registry",
     "Method": "entry",
     "Parameter": "entry",
-    "Stroke": "strokes",
+    "Seeds": "seeds.strokes",
+    "Stroke": "seeds.strokes",
     "get": "registry",
     "names": "registry",
-    "read_strokes": "strokes",
+    "read_strokes": "seeds.strokes",
     "segment": "segmentation",
     "staple": "fusion",
+    "strokes_from": "seeds.strokes",
 }
 
 __all__ = sorted(_NAMES)

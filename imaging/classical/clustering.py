@@ -65,9 +65,9 @@ def slic(work: Work) -> np.ndarray:
     merge = work.parameters["merge"]
     if merge != "none":
         numbers = _merged(grey(coarse), numbers, merge)
-    found = numbers if coarse is work.scan else _nearest(numbers, coarse, work.scan)
+    labels = numbers if coarse is work.scan else _nearest(numbers, coarse, work.scan)
     work.advance(2, 2)
-    return found
+    return labels
 
 
 def superpixels(image: np.ndarray, spacing, count: int, compactness: float) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 
 from imaging.classical.grid import coarsened, one_hot, restored
-from imaging.classical.seeding import coarse_box, markers_on
+from imaging.classical.seeds.markers import coarse_box, markers_on
 from imaging.classical.segmentation import Work, grey
 from imaging.classical.thresholds import histogram, side_of
 from imaging.classical.watershed import gradient
@@ -109,12 +109,12 @@ def _counter(work, total):
 
 
 def _back(mask, coarse, work, value):
-    found = restored(one_hot(np.asarray(mask), 2), coarse, work.scan).astype(np.int32) * value
+    labels = restored(one_hot(np.asarray(mask), 2), coarse, work.scan).astype(np.int32) * value
     if work.seeds is None:
-        return found
-    found = np.where(work.seeds.labels >= 0, work.seeds.labels, found)
+        return labels
+    labels = np.where(work.seeds.labels >= 0, work.seeds.labels, labels)
     if work.seeds.box is not None:
-        outside = np.ones(found.shape, bool)
+        outside = np.ones(labels.shape, bool)
         outside[work.seeds.box] = False
-        found[outside] = 0
-    return found
+        labels[outside] = 0
+    return labels

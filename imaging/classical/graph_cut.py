@@ -5,8 +5,8 @@ import numpy as np
 from imaging.classical.clustering import means_of, superpixels
 from imaging.classical.grid import coarsened, one_hot, restored
 from imaging.classical.growing import within_box
-from imaging.classical.prior import logits, windowed
-from imaging.classical.seeding import coarse_box, markers_on
+from imaging.classical.seeds.markers import coarse_box, markers_on
+from imaging.classical.seeds.prior import logits, windowed
 from imaging.classical.segmentation import Work, grey
 from medseg.errors import InputError
 
@@ -144,9 +144,9 @@ def grabcut(work: Work) -> np.ndarray:
         cv2.GC_INIT_WITH_MASK,
     )
     inside = np.isin(mask, (cv2.GC_FGD, cv2.GC_PR_FGD)).astype(np.uint8)
-    found = restored(one_hot(inside, 2), coarse, work.scan).astype(np.int32) * values[structures[0]]
+    labels = restored(one_hot(inside, 2), coarse, work.scan).astype(np.int32) * values[structures[0]]
     work.advance(1, 1)
-    return within_box(np.where(work.seeds.labels >= 0, work.seeds.labels, found), work)
+    return within_box(np.where(work.seeds.labels >= 0, work.seeds.labels, labels), work)
 
 
 def _picture(scan):

@@ -3,10 +3,10 @@
 import numpy as np
 
 from imaging.classical.grid import coarsened, restored
-from imaging.classical.prior import logits, windowed
-from imaging.classical.seeding import markers_on
+from imaging.classical.seeds.markers import markers_on
+from imaging.classical.seeds.prior import logits, windowed
+from imaging.classical.seeds.strokes import Seeds
 from imaging.classical.segmentation import Work, grey
-from imaging.classical.strokes import Seeds
 from imaging.scan import Scan
 
 _SMALLEST_WEIGHT = 1e-4  # of an edge, so that no part of the scan is cut off
@@ -19,15 +19,15 @@ _SMOOTH = 0.6  # voxels of a Gaussian, so that the noise of single voxels is no 
 def random_walker(work: Work) -> np.ndarray:
     """The label of the largest probability, box and seeds kept."""
     settings = work.parameters
-    found = probabilities(work.scan, work.seeds, settings["beta"], settings["prior"], settings["max_voxels"])
+    walked = probabilities(work.scan, work.seeds, settings["beta"], settings["prior"], settings["max_voxels"])
     work.advance(1, 2)
-    labels = classes_of(*found, work.scan, work.seeds)
+    labels = classes_of(*walked, work.scan, work.seeds)
     work.advance(2, 2)
     return labels
 
 
 def probabilities(
-    scan: Scan, seeds: Seeds, beta: float, prior: float, max_voxels: int, proposal: np.ndarray | None = None
+    scan: Scan, seeds: Seeds, beta: float, prior: float, max_voxels: int
 ) -> tuple[np.ndarray, Scan, tuple[int, ...]]:
     """Probability of each label on the working grid.
 
@@ -37,7 +37,6 @@ def probabilities(
         beta: how strongly edges hold the walk, by squared intensity differences over their median.
         prior: weight of the prior against that of an edge of an even image; 0 leaves the seeds alone.
         max_voxels: of the working grid.
-        proposal: logits (*coarse.shape, K) that replace those of the seeds, K as many labels as the seeds have.
 
     Returns:
         float32 (*coarse.shape, K), the working grid, and the label of each class, ascending.
@@ -45,11 +44,11 @@ def probabilities(
     coarse = coarsened(scan, max_voxels)
     markers, values = markers_on(coarse, scan, seeds)
     image = grey(coarse)
-    scores = logits(image, coarse.spacing, markers, len(values)) if proposal is None else proposal
+    scores = logits(image, coarse.spacing, markers, len(values))
     return walk(windowed(image, markers), coarse.spacing, markers, softmax(scores), beta, prior), coarse, values
 
 
-def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, beta: float, weight) -> np.ndarray:
+def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, beta: float, weight: float) -> np.ndarray:
     """Solve the walker's linear systems, one a class.
 
     Args:
@@ -58,7 +57,7 @@ def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, bet
         markers: int (*spatial), class index or -1.
         prior: (*spatial, K) probabilities.
         beta: see ``probabilities``.
-        weight: of the prior, a number or (*spatial).
+        weight: of the prior.
 
     Returns:
         float32 (*spatial, K); sums to 1.
@@ -69,7 +68,6 @@ def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, bet
     edges = _edges(image, spacing, beta)
     flat, count = markers.ravel(), prior.shape[-1]
     free = flat < 0
-    weight = np.broadcast_to(weight, markers.shape).ravel()
     system = (sparse.diags(np.asarray(edges.sum(axis=1)).ravel() + weight) - edges).tocsr()
     inner = system[free]
     square, coupling = inner[:, free], inner[:, ~free]
@@ -78,18 +76,18 @@ def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, bet
     known = (flat[~free, None] == np.arange(count)).astype(float)
     starts = prior.reshape(-1, count)[free].astype(float)
     for k in range(count - 1):  # the last is what remains
-        right = weight[free] * starts[:, k] - coupling @ known[:, k]
+        right = weight * starts[:, k] - coupling @ known[:, k]
         out[free, k] = cg(square, right, x0=starts[:, k], rtol=_TOLERANCE, maxiter=_STEPS, M=inverse)[0]
     out[~free] = known
     out[free, count - 1] = 1 - out[free, : count - 1].sum(axis=-1)
     return np.clip(out, 0, 1).reshape(prior.shape)
 
 
-def classes_of(found: np.ndarray, coarse: Scan, values, scan: Scan, seeds: Seeds) -> np.ndarray:
+def classes_of(walked: np.ndarray, coarse: Scan, values, scan: Scan, seeds: Seeds) -> np.ndarray:
     """Label values (*scan.shape) of probabilities; parts of a label that no seed or box lies in are background."""
     from scipy import ndimage
 
-    labels = np.asarray(values, np.int32)[restored(found, coarse, scan)]
+    labels = np.asarray(values, np.int32)[restored(walked, coarse, scan)]
     labels = np.where(seeds.labels >= 0, seeds.labels, labels)
     if seeds.box is not None:
         outside = np.ones(labels.shape, bool)

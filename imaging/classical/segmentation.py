@@ -10,7 +10,7 @@ import numpy as np
 from imaging.classical.cleaning import cleaned
 from imaging.classical.entry import Method
 from imaging.classical.registry import get
-from imaging.classical.strokes import Seeds, as_seeds
+from imaging.classical.seeds.strokes import Seeds, as_seeds
 from imaging.io.nifti import smallest
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
@@ -85,10 +85,10 @@ def segment(
     marks = None if seeds is None else as_seeds(scan, seeds)
     work = Work(image_of(scan, values), values, marks, tuple(atlases), progress)
     module, function = entry.function.split(":")
-    found = getattr(importlib.import_module(f"imaging.classical.{module}"), function)(work)
+    labels = getattr(importlib.import_module(f"imaging.classical.{module}"), function)(work)
     if any(values.get(name) for name in _CLEANING):
-        found = cleaned(found, scan.spacing, **{name: values[name] for name in _CLEANING})
-    return replace(scan, voxels=smallest(np.ascontiguousarray(found))[..., None])
+        labels = cleaned(labels, scan.spacing, **{name: values[name] for name in _CLEANING})
+    return replace(scan, voxels=smallest(np.ascontiguousarray(labels))[..., None])
 
 
 def image_of(scan: Scan, values: dict) -> Scan:

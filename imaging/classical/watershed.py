@@ -4,7 +4,7 @@ import numpy as np
 
 from imaging.classical.grid import coarsened, one_hot, restored
 from imaging.classical.growing import within_box
-from imaging.classical.seeding import markers_on
+from imaging.classical.seeds.markers import markers_on
 from imaging.classical.segmentation import Work, grey
 from imaging.classical.thresholds import histogram
 from medseg.errors import InputError
@@ -24,9 +24,11 @@ def watershed(work: Work) -> np.ndarray:
     slope = gradient(image, coarse.spacing, work.parameters["gradient_mm"])
     classes = flood(slope, markers + 1) - 1
     work.advance(2, 3)
-    found = np.asarray(values)[restored(one_hot(classes, len(values)), coarse, work.scan)]
+    labels = np.asarray(values)[restored(one_hot(classes, len(values)), coarse, work.scan)]
     work.advance(3, 3)
-    return found if work.seeds is None else within_box(found, work)
+    if work.seeds is None:
+        return labels
+    return within_box(np.where(work.seeds.labels >= 0, work.seeds.labels, labels), work)
 
 
 def gradient(image: np.ndarray, spacing, sigma_mm: float) -> np.ndarray:

@@ -7,7 +7,7 @@ from edge_artifacts import LABELS, graded_scan, values_of
 import edge
 from edge.annotate import annotate
 from imaging import InputError, Scan
-from imaging.classical.strokes import Stroke
+from imaging.classical.seeds.strokes import Stroke
 
 
 @pytest.fixture(scope="module")

@@ -35,8 +35,8 @@ def run_method(args) -> int:
     parameters = entry.read(args.param)
     given = [f"--{name}" for name in ("mirror", "ensemble") if getattr(args, name)]
     if given or args.folder is not None:
-        what = ", ".join(given) or str(args.folder)
-        raise UsageError(f"{what}: of a run; --method takes one dataset folder and no run")
+        given_options = ", ".join(given) or str(args.folder)
+        raise UsageError(f"{given_options}: of a run; --method takes one dataset folder and no run")
     if args.fold is not None and not args.fold.isdecimal():
         raise UsageError(f"--fold {args.fold}: expected the number of a fold with --method")
     if args.clicks is not None and not 1 <= args.clicks <= 1000:

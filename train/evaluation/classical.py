@@ -173,18 +173,18 @@ class _Trial:
         seeds = self._seeds(name, scan, reference) if self.entry.seeds == "needed" else None
         began = time.perf_counter()
         with naming(name):
-            found = segment(scan, self.entry.name, seeds=seeds, atlases=atlases, **values).voxels[..., 0]
+            segmented = segment(scan, self.entry.name, seeds=seeds, atlases=atlases, **values).voxels[..., 0]
         seconds = time.perf_counter() - began
-        indices = np.zeros(found.shape, np.int32)
+        indices = np.zeros(segmented.shape, np.int32)
         if self.entry.atlases:
             for k, label in enumerate(self.known):
-                indices[found == label.value] = k
+                indices[segmented == label.value] = k
             if len(self.labels) == 2 and self.conditions.label is not None:
                 indices = (indices == [label.name for label in self.known].index(self.conditions.label)).astype(
                     np.int32
                 )
         else:
-            indices = found.astype(np.int32) if seeds is not None else (found > 0).astype(np.int32)
+            indices = segmented.astype(np.int32) if seeds is not None else (segmented > 0).astype(np.int32)
         return imaging.score_case(indices, reference, self.labels, scan.spacing), seconds
 
     def _seeds(self, name, scan, reference):

@@ -45,7 +45,7 @@ def run_annotate(args) -> int:
 
     import numpy as np
 
-    from imaging.classical.strokes import read_strokes
+    from imaging.classical.seeds.strokes import read_strokes
     from imaging.io.files import NIFTI, read, suffix, write
 
     _check(args)

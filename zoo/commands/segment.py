@@ -53,7 +53,7 @@ def run_segment(args) -> int:
     cases = find_cases(args.scans, args.out, 1)
     if args.seeds and len(cases) > 1:
         raise UsageError(f"--seeds {args.seeds}: lie on one scan; {len(cases)} were given")
-    from imaging.classical.strokes import read_strokes
+    from imaging.classical.seeds.strokes import read_strokes
 
     seeds = read_strokes(args.seeds) if args.seeds else None
     atlases = _atlases(args.atlases) if args.atlases else ()

@@ -11,7 +11,7 @@ from imaging import InputError, UsageError
 from imaging.annotate import annotate, fill_between, refine, refine_labels, simulated_clicks
 from imaging.annotate.annotation import METHODS
 from imaging.classical import get
-from imaging.classical.strokes import Stroke
+from imaging.classical.seeds.strokes import Stroke
 from imaging.scan import Scan
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "classical"))
@@ -40,21 +40,21 @@ def test_only_the_surroundings_are_looked_at():
     wide = Scan(wide, scan.affine)
     far = np.concatenate([mask, np.zeros((60, *mask.shape[1:]), bool)])
     near = annotate(scan, clicks(scan, mask)).labels.voxels
-    found = annotate(wide, clicks(scan, mask)).labels.voxels
-    assert not found[len(mask) + 5 :].any()
-    assert dice(found[: len(mask), ..., 0] > 0, near[..., 0] > 0) > 0.95
-    assert far.shape == found.shape[:3]
+    segmented = annotate(wide, clicks(scan, mask)).labels.voxels
+    assert not segmented[len(mask) + 5 :].any()
+    assert dice(segmented[: len(mask), ..., 0] > 0, near[..., 0] > 0) > 0.95
+    assert far.shape == segmented.shape[:3]
 
 
 def test_a_box_is_enough():
     scan, mask = ball(3)
     low, high = (np.argwhere(mask).min(0) - 1, np.argwhere(mask).max(0) + 1)
     strokes = [Stroke("box", 4, (tuple(map(float, low)), tuple(map(float, high)))), *clicks(scan, mask, label=4)[:5]]
-    found = annotate(scan, strokes).labels.voxels[..., 0]
-    assert dice(found == 4, mask) > 0.75
-    outside = np.ones(found.shape, bool)
+    segmented = annotate(scan, strokes).labels.voxels[..., 0]
+    assert dice(segmented == 4, mask) > 0.75
+    outside = np.ones(segmented.shape, bool)
     outside[tuple(slice(a, b + 1) for a, b in zip(low, high, strict=True))] = False
-    assert not found[outside].any()
+    assert not segmented[outside].any()
 
 
 def test_doubt_is_at_the_boundary():
@@ -127,11 +127,11 @@ def test_a_sparse_ball_is_filled(axis):
     every = np.arange(mask.shape[axis]) % 4 == 0
     every = np.moveaxis(np.broadcast_to(every[:, None, None], np.moveaxis(mask, axis, 0).shape), 0, axis)
     sparse[mask & every] = 300
-    found = fill_between(replace(scan, voxels=sparse[..., None]))
-    assert found.voxels.dtype == np.int16
-    np.testing.assert_array_equal(found.voxels[..., 0][every], sparse[every])
-    assert dice(found.voxels[..., 0] == 300, mask) > 0.9
-    assert np.array_equal(fill_between(found).voxels, found.voxels)
+    segmented = fill_between(replace(scan, voxels=sparse[..., None]))
+    assert segmented.voxels.dtype == np.int16
+    np.testing.assert_array_equal(segmented.voxels[..., 0][every], sparse[every])
+    assert dice(segmented.voxels[..., 0] == 300, mask) > 0.9
+    assert np.array_equal(fill_between(segmented).voxels, segmented.voxels)
 
 
 def test_a_cone_is_filled_evenly():

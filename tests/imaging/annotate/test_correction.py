@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from imaging.annotate import refine, refine_labels
-from imaging.classical.strokes import Stroke
+from imaging.classical.seeds.strokes import Stroke
 from imaging.geometry.orientation import reorient
 from imaging.scan import Scan
 
@@ -141,9 +141,9 @@ def test_a_new_label_takes_the_part_that_it_marks():
     two = Scan(np.concatenate([scan.voxels, scan.voxels]), scan.affine)
     labels = np.concatenate([mask, mask]).astype(np.uint8)[..., None]
     strokes = [click(9, (mask.shape[0] // 2, mask.shape[1] // 2))]
-    found = refine_labels(two, strokes, replace(two, voxels=labels)).labels.voxels[..., 0]
-    assert dice(found[: len(mask)] == 9, mask) > 0.95
-    np.testing.assert_array_equal(found[len(mask) :], labels[len(mask) :, :, 0])
+    segmented = refine_labels(two, strokes, replace(two, voxels=labels)).labels.voxels[..., 0]
+    assert dice(segmented[: len(mask)] == 9, mask) > 0.95
+    np.testing.assert_array_equal(segmented[len(mask) :], labels[len(mask) :, :, 0])
 
 
 def test_thick_slices_and_large_scans():

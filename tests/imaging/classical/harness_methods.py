@@ -7,7 +7,7 @@ import numpy as np
 
 import imaging
 from imaging.classical.registry import get
-from imaging.classical.strokes import Stroke
+from imaging.classical.seeds.strokes import Stroke
 from imaging.scan import Scan
 
 # Options at which a method finds the ball; the defaults of the others do.

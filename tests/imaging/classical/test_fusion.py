@@ -28,8 +28,8 @@ def test_staple_of_two_classes_equals_simpleitk():
     np.testing.assert_allclose(probabilities.sum(axis=-1), 1, rtol=1e-5)
     right = performance[:, 1, 1] + performance[:, 0, 0]
     assert np.argmin(right) == 3
-    found = probabilities.argmax(-1)
-    assert np.count_nonzero(found != truth) <= np.count_nonzero(vote(given, (0, 1)).argmax(-1) != truth)
+    segmented = probabilities.argmax(-1)
+    assert np.count_nonzero(segmented != truth) <= np.count_nonzero(vote(given, (0, 1)).argmax(-1) != truth)
 
 
 def test_agreement_stays():

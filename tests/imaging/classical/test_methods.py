@@ -11,7 +11,7 @@ import pytest
 import imaging
 from imaging import InputError, UsageError
 from imaging.classical import METHODS, get, names, segment
-from imaging.classical.strokes import Stroke
+from imaging.classical.seeds.strokes import Stroke
 from imaging.geometry.orientation import reorient
 from imaging.scan import Scan
 
@@ -41,9 +41,9 @@ def test_orientation_does_not_matter(name):
     expected = run(name, scan)
     turned = reorient(scan, "PIL")
     turned = Scan(np.ascontiguousarray(turned.voxels), turned.affine)
-    found = run(name, turned)
-    np.testing.assert_array_equal(found.affine, turned.affine)
-    back = reorient(Scan(found.voxels, found.affine), "RAS").voxels
+    segmented = run(name, turned)
+    np.testing.assert_array_equal(segmented.affine, turned.affine)
+    back = reorient(Scan(segmented.voxels, segmented.affine), "RAS").voxels
     assert dice(back[..., 0] == 1, expected.voxels[..., 0] == 1) > LEAST_TURNED.get(name, 0.95)
 
 
@@ -112,7 +112,7 @@ def test_seeds_are_needed_and_kept(name):
     with pytest.raises(InputError, match="marked as 1 and as 0"):
         segment(scan, name, seeds=[Stroke("point", value, ((5.0,) * scan.rank,)) for value in (1, 0)])
     labels = run(name, scan).voxels[..., 0]
-    marked = imaging.classical.strokes.seeds_on(scan, strokes(scan.rank)).labels
+    marked = imaging.classical.seeds.strokes.seeds_on(scan, strokes(scan.rank)).labels
     np.testing.assert_array_equal(labels[marked >= 0], marked[marked >= 0])
 
 
@@ -134,10 +134,10 @@ def test_several_labels(name):
         for label, side in ((3, -1), (8, 1))
     )
     seeds = [*(stroke for stroke in strokes(3) if stroke.label == 0), *scribbles]
-    found = segment(scan, name, seeds=seeds).voxels[..., 0]
-    assert set(np.unique(found)) == {0, 3, 8}
-    assert dice(found == 3, halves == 3) > 0.7
-    assert dice(found == 8, halves == 8) > 0.7
+    segmented = segment(scan, name, seeds=seeds).voxels[..., 0]
+    assert set(np.unique(segmented)) == {0, 3, 8}
+    assert dice(segmented == 3, halves == 3) > 0.7
+    assert dice(segmented == 8, halves == 8) > 0.7
 
 
 @pytest.mark.parametrize("name", ["otsu", "li", "triangle"])
@@ -149,10 +149,10 @@ def test_thresholds_equal_the_library(name):
     voxels = np.rint(scan.voxels).clip(0, 255)
     voxels.flat[0], voxels.flat[1] = 0, 255
     threshold = getattr(skimage.filters, f"threshold_{name}")(voxels[..., 0].astype(np.uint8))
-    found = segment(Scan(voxels, scan.affine), name).voxels[..., 0]
-    differs = np.count_nonzero(found != (voxels[..., 0] > threshold))
+    segmented = segment(Scan(voxels, scan.affine), name).voxels[..., 0]
+    differs = np.count_nonzero(segmented != (voxels[..., 0] > threshold))
     assert differs <= np.count_nonzero(np.abs(voxels[..., 0] - threshold) < 1.5)
-    assert differs < 0.01 * found.size
+    assert differs < 0.01 * segmented.size
 
 
 def test_local_thresholds_equal_the_library():
@@ -160,12 +160,12 @@ def test_local_thresholds_equal_the_library():
 
     scan, _ = ball(2, noise=12.0)
     image = scan.voxels[..., 0].astype(float)
-    found = segment(scan, "niblack", window_mm=9.0, k=0.4).voxels[..., 0]
+    segmented = segment(scan, "niblack", window_mm=9.0, k=0.4).voxels[..., 0]
     inner = (slice(5, -5), slice(5, -5))  # the libraries extend the border in other ways
-    np.testing.assert_array_equal(found[inner], (image > threshold_niblack(image, 9, -0.4))[inner])
-    found = segment(scan, "sauvola", window_mm=9.0, k=0.1).voxels[..., 0]
+    np.testing.assert_array_equal(segmented[inner], (image > threshold_niblack(image, 9, -0.4))[inner])
+    segmented = segment(scan, "sauvola", window_mm=9.0, k=0.1).voxels[..., 0]
     low, half = image.min(), np.ptp(image) / 2
-    np.testing.assert_array_equal(found[inner], (image - low > threshold_sauvola(image - low, 9, 0.1, half))[inner])
+    np.testing.assert_array_equal(segmented[inner], (image - low > threshold_sauvola(image - low, 9, 0.1, half))[inner])
 
 
 def test_channels():

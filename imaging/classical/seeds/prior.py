@@ -27,8 +27,8 @@ def logits(image: np.ndarray, spacing, markers: np.ndarray, count: int) -> np.nd
     out = np.zeros((*image.shape, count), np.float32)
     for k in range(1, count):
         if (markers == k).any():
-            found = features(scaled, spacing, markers == k, (markers >= 0) & (markers != k))
-            out[..., k] = found @ np.asarray(COEFFICIENTS, np.float32) + np.float32(INTERCEPT)
+            columns = features(scaled, spacing, markers == k, (markers >= 0) & (markers != k))
+            out[..., k] = columns @ np.asarray(COEFFICIENTS, np.float32) + np.float32(INTERCEPT)
     return np.clip(out, -8, 8, out=out)
 
 
