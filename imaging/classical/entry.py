@@ -80,7 +80,7 @@ class Method:
         name: what it is called.
         function: "module:function" in ``imaging.classical``, imported when the method runs.
         summary: what it does, in one line.
-        library: the function that does the work.
+        wraps: the function that does the work.
         parameters: in order.
         ranks: spatial axes that it takes.
         seeds: "none", "needed" (strokes of label values), or "optional".
@@ -93,7 +93,7 @@ class Method:
     name: str
     function: str
     summary: str
-    library: str
+    wraps: str
     parameters: tuple[Parameter, ...] = ()
     ranks: tuple[int, ...] = (2, 3)
     seeds: str = "none"

@@ -46,7 +46,7 @@ _WINDOW = Parameter(
 
 
 def _threshold(name, summary, paper, *extra, **facts):
-    facts = {"library": f"skimage.filters.threshold_{name}", "packages": ("skimage",), **facts}
+    facts = {"wraps": f"skimage.filters.threshold_{name}", "packages": ("skimage",), **facts}
     return Method(
         name.replace("_", "-"),
         f"thresholds:{name}",
@@ -65,7 +65,7 @@ METHODS = (
         "Liao et al., J. Inf. Sci. Eng. 2001",
         Parameter("classes", 3, 2, 5, tune=(3, 4), help="how many"),
         _KEEP,
-        library="skimage.filters.threshold_multiotsu",
+        wraps="skimage.filters.threshold_multiotsu",
         classes=True,
     ),
     _threshold("li", "threshold of the smallest cross-entropy", "Li and Tam, Pattern Recognit. Lett. 1998", _SIDE),
@@ -79,7 +79,7 @@ METHODS = (
         _SIDE,
         _WINDOW,
         Parameter("k", 0.2, -1, 1, tune=(0.02, 0.05, 0.1, 0.2), help="weight of the deviation"),
-        library="scipy.ndimage.uniform_filter",
+        wraps="scipy.ndimage.uniform_filter",
         packages=(),
     ),
     _threshold(
@@ -89,7 +89,7 @@ METHODS = (
         _SIDE,
         _WINDOW,
         Parameter("k", 0.5, -5, 5, tune=(0.2, 0.5, 0.8, 1.2), help="deviations from the mean"),
-        library="scipy.ndimage.uniform_filter",
+        wraps="scipy.ndimage.uniform_filter",
         packages=(),
     ),
     _threshold(
@@ -99,7 +99,7 @@ METHODS = (
         _SIDE,
         Parameter("low", 70.0, 0, 100, tune=(50.0, 70.0, 85.0), help="percentile of the scan"),
         Parameter("high", 90.0, 0, 100, tune=(80.0, 90.0, 97.0), help="percentile of the scan"),
-        library="skimage.filters.apply_hysteresis_threshold",
+        wraps="skimage.filters.apply_hysteresis_threshold",
     ),
     _threshold(
         "ridges",
@@ -111,7 +111,7 @@ METHODS = (
         Parameter(
             "share", 10.0, 0.01, 90, tune=(6.0, 8.0, 10.0, 12.0), help="of the field of view, percent at the most"
         ),
-        library="scipy.ndimage.gaussian_filter, skimage.filters.apply_hysteresis_threshold",
+        wraps="scipy.ndimage.gaussian_filter, skimage.filters.apply_hysteresis_threshold",
     ),
     Method(
         "region-growing",

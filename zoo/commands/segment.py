@@ -113,7 +113,7 @@ def _list(args) -> int:
         command.next_command(f"zoo segment {methods[0].name} SCAN -o LABELS")
         return 0
     method = methods[0]
-    print(f"{method.name}: {method.summary}\n{method.paper}; by {method.library}\n")
+    print(f"{method.name}: {method.summary}\n{method.paper}; by {method.wraps}\n")
     width = max(len(parameter.name) for parameter in method.parameters)
     for parameter in method.parameters:
         print(f"{parameter.name:{width}}  {parameter.help} ({parameter.range()}; default {parameter.default})")

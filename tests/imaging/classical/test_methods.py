@@ -91,7 +91,7 @@ def test_parameters_are_checked(name, parameter):
 @pytest.mark.parametrize("method", METHODS, ids=names())
 def test_entries_say_what_they_are(method):
     assert method.summary
-    assert method.library
+    assert method.wraps
     assert re.search(r"\d{4}|Guide", method.paper)
     assert len({parameter.name for parameter in method.parameters}) == len(method.parameters)
     assert all(parameter.help for parameter in method.parameters)
