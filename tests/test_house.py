@@ -96,3 +96,30 @@ def test_no_function_of_many_parameters():
             if isinstance(node, ast.FunctionDef) and len(_parameters(node)) > MOST_PARAMETERS:
                 crowded[f"{place}:{node.name}"] = len(_parameters(node))
     assert crowded == {}
+
+
+@pytest.mark.parametrize(
+    ("private", "module"),
+    [
+        (("keras.src",), "zoo/internals/keras.py"),
+        (("tensorflow.python", "tensorflow.lite.python", "tensorflow.core"), "zoo/internals/tensorflow.py"),
+    ],
+)
+def test_private_interfaces_are_used_in_one_module(private, module):
+    users = {str(path.relative_to(ROOT)) for path in _files() if any(map(_starts(private), _names(path)))}
+    assert users == {module}
+
+
+def _starts(prefixes):
+    return lambda name: name.startswith(prefixes)
+
+
+def _names(path):
+    """The modules that a file imports, and its dotted names."""
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+        elif isinstance(node, ast.Attribute):
+            yield ast.unparse(node)

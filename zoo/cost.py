@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from keras import layers
 
 from zoo.errors import ZooError
+from zoo.internals.keras import nodes_by_depth
 
 
 @dataclass(frozen=True)
@@ -39,8 +40,7 @@ def count(model) -> Cost:
 
 def _nodes(model):
     """Calls of layers in the order of computation, the inputs left out."""
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [n for depth in depths for n in model._nodes_by_depth[depth] if n.input_tensors]
+    return [node for node in nodes_by_depth(model) if node.input_tensors]
 
 
 def _macs(node):

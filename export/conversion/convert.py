@@ -19,6 +19,7 @@ from export.options import ConversionOptions, conversion_options
 from export.quantize import calibration as calibrate
 from export.quantize import quantization
 from export.rewrite import Layout, RewriteError, check_fit, rewrite
+from zoo.internals.keras import flat_layers
 
 
 @dataclass(frozen=True)
@@ -266,7 +267,7 @@ def _check_native(job):
 
 def _has_groups(model) -> bool:
     """Whether a convolution has groups: TensorFlow runs those by XLA, of which tf2onnx knows nothing."""
-    layers = model._flatten_layers(include_self=False)
+    layers = flat_layers(model, include_self=False)
     return any(hasattr(layer, "kernel_size") and getattr(layer, "groups", 1) > 1 for layer in layers)
 
 

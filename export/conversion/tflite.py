@@ -11,6 +11,7 @@ import numpy as np
 from edge.manifest import Tensor
 from export.errors import PrecisionError
 from export.formats import Format
+from zoo.internals.tensorflow import converter_error, with_constants
 
 
 def to_tflite(model, chosen: Format) -> bytes:
@@ -27,7 +28,6 @@ def to_tflite(model, chosen: Format) -> bytes:
         PrecisionError: if the model holds operations that TFLite does not have.
     """
     import tensorflow as tf
-    from tensorflow.lite.python.convert_phase import ConverterError
 
     with quiet():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(model)])
@@ -38,7 +38,7 @@ def to_tflite(model, chosen: Format) -> bytes:
             converter.optimizations = [tf.lite.Optimize.DEFAULT]
         try:
             return converter.convert()
-        except ConverterError as error:
+        except converter_error() as error:
             raise PrecisionError(f"{chosen.name}: {failure(str(error))}") from None
 
 
@@ -54,11 +54,10 @@ def failure(message: str) -> str:
 def frozen(model):
     """The model as one graph of constants; the converter would otherwise lose the variables' values."""
     import tensorflow as tf
-    from tensorflow.python.framework.convert_to_constants import convert_variables_to_constants_v2
 
     spec = tf.TensorSpec(model.inputs[0].shape, tf.float32, name="image")
     function = tf.function(lambda image: model(image, training=False)).get_concrete_function(spec)
-    return convert_variables_to_constants_v2(function)
+    return with_constants(function)
 
 
 def tensors(data: bytes) -> tuple[Tensor, Tensor]:

@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 import keras
 import numpy as np
 from keras import activations, layers, ops, tree
-from keras.src.ops import core, nn, numpy
 
 from export.rewrite.folding import nodes_in_order
+from zoo.internals.keras import core, nn, numpy
 
 ZERO, FIXED = 0, 1
 WEIGHTED = (layers.Conv2D, layers.Conv2DTranspose, layers.DepthwiseConv2D, layers.Dense)

@@ -17,6 +17,7 @@ from export.quantize.sparse_kernels import with_sparse_kernels
 from export.quantize.tensor_batches import tensor_groups
 from export.quantize.tflite_chains import with_ranges_to_quantize
 from export.quantize.tflite_file import kinds_of, operators_of, packed, unpacked
+from zoo.internals import tensorflow as internals
 
 MOVES = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATION", "MAX_POOL_2D", "TRANSPOSE", "SPLIT",
                    "SQUEEZE", "EXPAND_DIMS", "PACK", "UNPACK", "DEPTH_TO_SPACE", "SPACE_TO_DEPTH", "GATHER",
@@ -36,16 +37,15 @@ def calibrate(model, patch: np.ndarray) -> bytes:
         PrecisionError: if the model holds operations that TFLite does not have.
     """
     import tensorflow as tf
-    from tensorflow.lite.python.convert_phase import ConverterError
 
     with quiet():
         converter = tf.lite.TFLiteConverter.from_concrete_functions([frozen(model)])
         converter.optimizations = [tf.lite.Optimize.DEFAULT]
         converter.representative_dataset = lambda: iter([[patch]])
-        converter._experimental_calibrate_only = True
+        internals.calibrate_only(converter)
         try:
             calibrated = bytes(converter.convert())
-        except ConverterError as error:
+        except internals.converter_error() as error:
             raise PrecisionError(f"tflite-int8: {failure(str(error))}") from None
     del converter
     give_back()
@@ -68,16 +68,11 @@ def quantize(
         sparse: kernels of many zeros are stored without them.
         chains: activations that stay float too.
     """
-    import tensorflow as tf
-    from tensorflow.lite.python.convert import mlir_quantize
-    from tensorflow.lite.python.util import modify_model_io_type
-
     tensors = unpacked(calibrated).subgraphs[0].tensors
     floats = [*float_outputs, *(tensors[i].name.decode() for chain in chains for i in chain.outputs)]
     with quiet():
         marked = with_ranges_to_quantize(calibrated, chains)
-        quantized = mlir_quantize(marked, not per_channel, denylisted_nodes=floats or None)
-        model = unpacked(modify_model_io_type(quantized, tf.int8, tf.int8))
+        model = unpacked(internals.quantize_int8(marked, per_channel, floats))
     stored = {tensor.name.decode(): tensor.quantization for tensor in tensors}
     ranges = {n: (float(q.min[0]), float(q.max[0])) for n, q in stored.items() if q is not None and q.min is not None}
     kinds = kinds_of(model)
@@ -92,13 +87,8 @@ def quantize_int16(data: bytes, patches: Sequence[np.ndarray]) -> bytes:
         data: float32 TFLite file.
         patches: representative inputs.
     """
-    import tensorflow as tf
-    from tensorflow.lite.python.optimize.calibrator import Calibrator
-
     with quiet():
-        calibrator = Calibrator(_with_own_biases(data))
-        given = ([patch] for patch in patches)
-        return bytes(calibrator.calibrate_and_quantize(lambda: given, tf.int16, tf.int16, False, tf.int16))
+        return internals.quantize_int16(_with_own_biases(data), patches)
 
 
 def _with_own_biases(data: bytes) -> bytes:

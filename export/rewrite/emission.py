@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 import keras
 from keras import tree
 
-from export.rewrite import naming
 from export.rewrite.blocks import choice
 from export.rewrite.blocks.layout import Blocks
 from export.rewrite.inline import inlined
 from medseg.errors import InputError
+from zoo.internals.keras import unlinked
 
 
 class RewriteError(InputError):
@@ -142,13 +142,13 @@ def filled(node, tensors):
 def whole(operation, args, kwargs, emission):
     """Emit an operation on tensors of the source's own rank: exact for any that is not of two spatial axes."""
     args, kwargs = emission.unfolded()
-    return emission.folded(naming.again(operation)(*args, **kwargs))
+    return emission.folded(unlinked(operation)(*args, **kwargs))
 
 
 def keep(layer, args, kwargs, emission):
     """Emit a layer or operation as it is, with its own weights: for all that is the same on folded tensors."""
     if not isinstance(layer, keras.Layer):
-        return naming.again(layer)(*args, **kwargs)
+        return unlinked(layer)(*args, **kwargs)
     kwargs = {key: value for key, value in kwargs.items() if key != "training" and value is not None}
 
     def make():

@@ -4,7 +4,7 @@ import keras
 from keras import layers, ops
 
 from export.rewrite.emission import RewriteError
-from export.rewrite.nested import graph, is_graph
+from zoo.internals.keras import is_functional, run_graph
 
 MULTIPLES = (2, 4, 8, 16, 32, 64)
 
@@ -39,7 +39,7 @@ def _misfit(model, patch) -> str | None:
     """Why a patch does not go through, or None."""
     image = keras.KerasTensor((1, *patch, model.inputs[0].shape[-1]))
     try:
-        graph(model)._run_through_graph(image, operation_fn=_shapes)
+        run_graph(model, image, operation_fn=_shapes)
     except (ValueError, TypeError, ZeroDivisionError) as error:
         return str(error).strip().splitlines()[0]
     return None
@@ -49,8 +49,8 @@ def _shapes(operation):
     """The shape inference of a layer, with what Keras leaves unchecked."""
 
     def infer(*args, **kwargs):
-        if is_graph(operation):
-            return graph(operation)._run_through_graph(*args, operation_fn=_shapes)
+        if is_functional(operation):
+            return run_graph(operation, *args, operation_fn=_shapes)
         try:
             if type(operation) is layers.Concatenate:
                 return ops.concatenate(args[0], axis=operation.axis)

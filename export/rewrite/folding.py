@@ -3,12 +3,12 @@
 import keras
 
 from export.rewrite.registry import FOLDABLE
+from zoo.internals.keras import nodes_by_depth
 
 
 def nodes_in_order(model) -> list:
-    """The graph nodes of a functional model, inputs first."""
-    depths = sorted(model._nodes_by_depth, reverse=True)
-    return [node for depth in depths for node in model._nodes_by_depth[depth] if not node.is_input]
+    """The calls of operations in a functional model, in the order of computation."""
+    return [node for node in nodes_by_depth(model) if not node.is_input]
 
 
 def batch_norm_folds(model) -> tuple[dict, set]:

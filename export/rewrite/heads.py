@@ -6,11 +6,10 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 from keras import layers, ops
-from keras.src.ops import nn
-from keras.src.ops import numpy as operations
 
-from export.rewrite.nested import graph, is_graph
 from medseg.errors import InputError
+from zoo.internals.keras import flat_layers, functional, is_functional, nn, producer
+from zoo.internals.keras import numpy as operations
 
 SEEN = 64  # voxels along an open axis where a network is run to see its values
 _RESHAPES = (layers.Reshape, layers.Flatten, operations.Reshape, operations.Squeeze, operations.ExpandDims)
@@ -89,7 +88,7 @@ def _check_layers(model, name):
             f"{name}: found a {type(model).__name__} without an input shape, expected a functional keras.Model; with "
             "image = keras.Input((*patch, channels)) save keras.Model(image, model(image))"
         )
-    first = [layer for layer in model._flatten_layers() if getattr(layer, "data_format", None) == "channels_first"]
+    first = [layer for layer in flat_layers(model) if getattr(layer, "data_format", None) == "channels_first"]
     if first:
         raise InputError(
             f"{name}: layer {first[0].name} has the channels first, expected channels last; build the same network "
@@ -137,7 +136,7 @@ def _logits(tensor):
     layer, node = _made(tensor)
     if layer is None or len(node.outputs) != 1:
         return tensor, None
-    if is_graph(layer):
+    if is_functional(layer):
         return _nested_logits(tensor, layer, node)
     if len(node.input_tensors) != 1:
         return tensor, None
@@ -161,7 +160,7 @@ def _logits(tensor):
 
 
 def _nested_logits(tensor, layer, node):
-    inner = graph(layer)
+    inner = functional(layer)
     logits, activation = _logits(inner.outputs[0])
     if logits is inner.outputs[0]:
         return tensor, activation
@@ -174,10 +173,8 @@ def _again(layer, tensor):
 
 
 def _made(tensor):
-    history = getattr(tensor, "_keras_history", None)
-    if history is None or not history.operation._inbound_nodes:
-        return None, None
-    return history.operation, history.operation._inbound_nodes[history.node_index]
+    node = producer(tensor)
+    return (None, None) if node is None else (node.operation, node)
 
 
 def _shaped(tensor, image, name, changes):

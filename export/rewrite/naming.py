@@ -5,16 +5,7 @@ import re
 import keras
 from keras import tree
 
-
-def again(operation):
-    """A fresh copy of a Keras operation: the same function, no place in a graph yet.
-
-    Operations have no copy of their own, and one object may not stand in a graph under two names.
-    """
-    copy = object.__new__(type(operation))
-    copy.__dict__.update(operation.__dict__)
-    copy._inbound_nodes, copy._outbound_nodes = [], []
-    return copy
+from zoo.internals.keras import producer
 
 
 def describe(operation, path: str = "") -> str:
@@ -43,17 +34,17 @@ def name(outputs, inputs, path: str, taken: set) -> None:
 
 def _between(outputs, stop, taken):
     """Operations that lead to ``outputs`` and are not named yet, first ones first."""
-    found, seen, waiting = [], set(stop), list(outputs)
+    unnamed, seen, waiting = [], set(stop), list(outputs)
     while waiting:
         tensor = waiting.pop()
-        if id(tensor) in seen or not hasattr(tensor, "_keras_history"):
+        node = producer(tensor)
+        if id(tensor) in seen or node is None:
             continue
         seen.add(id(tensor))
-        operation, index, _ = tensor._keras_history
-        if operation not in taken and operation not in found:
-            found.append(operation)
-        waiting.extend(operation._inbound_nodes[index].input_tensors)
-    return found[::-1]
+        if node.operation not in taken and node.operation not in unnamed:
+            unnamed.append(node.operation)
+        waiting.extend(node.input_tensors)
+    return unnamed[::-1]
 
 
 def _free(wanted, taken):

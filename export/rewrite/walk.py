@@ -13,8 +13,8 @@ from export.rewrite.blocks.registry import on_blocks
 from export.rewrite.emission import Emission, Layout, RewriteError, Walk, filled, keep, whole
 from export.rewrite.folding import batch_norm_folds, nodes_in_order
 from export.rewrite.inline import InlineError, placeholders
-from export.rewrite.nested import graph, is_graph
 from export.rewrite.rules.builtin import find_rule
+from zoo.internals.keras import functional, is_functional, unlinked
 
 
 def rewrite(model: keras.Model, patch: Sequence[int], layout: Layout | None = None) -> keras.Model:
@@ -33,12 +33,12 @@ def rewrite(model: keras.Model, patch: Sequence[int], layout: Layout | None = No
         RewriteError: if the model is not functional, has other than one input, or holds layers that no rule rewrites.
     """
     patch = tuple(int(n) for n in patch)
-    if not is_graph(model):
+    if not is_functional(model):
         raise RewriteError(
             f"{model.name}: found a {type(model).__name__}; expected a functional keras.Model: with "
             "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
-    network = graph(model)
+    network = functional(model)
     if len(network.inputs) != 1:
         raise RewriteError(f"{model.name}: found {len(network.inputs)} inputs; expected one image")
     source = network.inputs[0]
@@ -70,9 +70,9 @@ def _emit(model, inputs, walk, path):
         operation = node.operation
         if id(node) in folded_nodes:
             outputs = tensors[id(node.input_tensors[0])]
-        elif is_graph(operation):
+        elif is_functional(operation):
             given = [tensors[id(t)] for t in node.input_tensors]
-            outputs = _emit(graph(operation), given, walk, f"{path}{operation.name}.")
+            outputs = _emit(functional(operation), given, walk, f"{path}{operation.name}.")
         else:
             outputs = _emit_one(node, tensors, folds.get(id(node)), walk, f"{path}{operation.name}")
         for source, value in zip(node.outputs, tree.flatten(outputs), strict=True):
@@ -128,7 +128,7 @@ def _without_rule(operation, args, kwargs, emission):
     """A layer or operation without a rule: by what it is made of, or as it is where no 3D feature map is touched."""
     volume = any(len(t.shape) >= 5 for t in [*emission.node.input_tensors, *emission.node.outputs])
     if not isinstance(operation, keras.Layer):
-        return whole(operation, args, kwargs, emission) if volume else naming.again(operation)(*args, **kwargs)
+        return whole(operation, args, kwargs, emission) if volume else unlinked(operation)(*args, **kwargs)
     if not volume and type(operation).__module__.startswith("keras."):
         return keep(operation, args, kwargs, emission)
     try:

@@ -2,6 +2,8 @@
 
 import keras
 
+from zoo.internals.keras import uses
+
 
 def fuse(model, synchronized: bool = False):
     """A copy of ``model`` for training, made of the layers of ``train.hardware.fused_layers`` where they serve.
@@ -72,13 +74,14 @@ def _is_normalization(layer) -> bool:
 
 def _relu_after(layer, model):
     """The ReLU that is all that a batch normalisation of ``model`` feeds, or None."""
-    if not _is_normalization(layer) or len(layer._inbound_nodes) != 1 or len(layer._outbound_nodes) != 1:
+    calls, takers = uses(layer)
+    if not _is_normalization(layer) or len(calls) != 1 or len(takers) != 1:
         return None
-    after = layer._outbound_nodes[0].operation
-    whole = after in model.layers and len(after._inbound_nodes) == 1
+    after = takers[0].operation
+    is_called_once = after in model.layers and len(uses(after)[0]) == 1
     seen = any(layer.output is output for output in model.outputs)
     takes = layer.output.shape[-1] % 4 == 0  # the kernel's own condition
-    return after if whole and takes and not seen and _is_relu(after) else None
+    return after if is_called_once and takes and not seen and _is_relu(after) else None
 
 
 def _is_relu(layer) -> bool:

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from zoo.internals.tensorflow import object_graph
 from zoo.legacy.errors import LoadError
 from zoo.legacy.graph import Node, build
 from zoo.legacy.layers import WEIGHT_NORMALIZATION
@@ -42,7 +43,6 @@ class _Checkpoint:
     def __init__(self, prefix: Path):
         try:
             import tensorflow as tf
-            from tensorflow.core.protobuf import trackable_object_graph_pb2
         except ModuleNotFoundError:
             raise LoadError(
                 'a SavedModel needs TensorFlow, to read its weights: pip install "medseg-zoo[workstation]"'
@@ -52,7 +52,7 @@ class _Checkpoint:
             self._reader = tf.train.load_checkpoint(str(prefix))
         except (ValueError, tf.errors.OpError) as error:
             raise LoadError(f"the weights in variables/ are not readable ({error}); is the folder whole?") from None
-        graph = trackable_object_graph_pb2.TrackableObjectGraph()
+        graph = object_graph()
         graph.ParseFromString(self._reader.get_tensor("_CHECKPOINTABLE_OBJECT_GRAPH"))
         self._nodes = graph.nodes
 

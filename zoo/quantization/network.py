@@ -5,6 +5,7 @@ from collections.abc import Iterable
 import keras
 
 from zoo.errors import ZooError, unknown
+from zoo.internals.keras import flat_layers, input_name
 from zoo.quantization.layers import FakeQuantize, FakeQuantizedNormalization, FakeQuantizedProduct
 from zoo.quantization.quantized_tensors import Step, common_scales, fuses, joins, moves, steps
 from zoo.quantization.scales import PRODUCTS, check_granularity
@@ -39,8 +40,7 @@ def prepare(model, weights: str = "per-channel", runtime: str = "tflite", quanti
         raise unknown("runtime", runtime, RUNTIMES)
     found = steps(model)
     inputs = [
-        keras.Input(batch_shape=tensor.shape, name=tensor._keras_history.operation.name, dtype="float32")
-        for tensor in model.inputs
+        keras.Input(batch_shape=tensor.shape, name=input_name(tensor), dtype="float32") for tensor in model.inputs
     ]
     emit = _Emission(weights, runtime, common_scales(found, runtime), quantizer)
     tensors = {id(t): emit.quantized(value, t, value.name) for t, value in zip(model.inputs, inputs, strict=True)}
@@ -132,7 +132,7 @@ def calibrate(prepared, batches: Iterable) -> None:
     Raises:
         ZooError: if there are none.
     """
-    parts = [layer for layer in prepared._flatten_layers(include_self=False) if hasattr(layer, "observe")]
+    parts = [layer for layer in flat_layers(prepared, include_self=False) if hasattr(layer, "observe")]
     for part in parts:
         part.observe()
     count = 0

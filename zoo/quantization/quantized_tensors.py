@@ -8,6 +8,7 @@ from keras import layers
 from zoo.blocks.border import ZeroBorder
 from zoo.blocks.depthwise import DepthwiseConv3D
 from zoo.errors import ZooError
+from zoo.internals.keras import functional, is_functional, nodes_by_depth
 
 FOLDABLE = (
     layers.Conv2D,
@@ -124,8 +125,7 @@ def steps(model) -> list[Step]:
 
 
 def _steps(model, prefix):
-    nodes = [node for depth in sorted(model._nodes_by_depth, reverse=True) for node in model._nodes_by_depth[depth]]
-    nodes = [node for node in nodes if not node.is_input]
+    nodes = [node for node in nodes_by_depth(model) if not node.is_input]
     users, results = {}, {id(tensor) for tensor in model.outputs}
     for node in nodes:
         for tensor in node.input_tensors:
@@ -139,7 +139,7 @@ def _steps(model, prefix):
     for node in nodes:
         operation, path = node.operation, f"{prefix}{node.operation.name}"
         outputs, inputs = tuple(node.outputs), tuple(node.input_tensors)
-        if _is_graph(operation):
+        if is_functional(operation):
             inner = _graph(operation)
             yield Step(None, node, path, tuple(inner.inputs), inputs)
             yield from _steps(inner, f"{path}.")
@@ -163,14 +163,10 @@ def _folds(layer, follower, rank):
     return type(layer) in FOLDABLE and linear and type(follower) is layers.BatchNormalization and last
 
 
-def _is_graph(operation):
-    return hasattr(operation, "_nodes_by_depth") or getattr(operation, "_functional", None) is not None
-
-
 def _graph(model):
-    if not _is_graph(model):
+    if not is_functional(model):
         raise ZooError(
             f"{model.name}: found a {type(model).__name__}; expected a functional keras.Model: with "
             "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
-    return getattr(model, "_functional", None) or model
+    return functional(model)

@@ -8,9 +8,9 @@ from keras import layers, ops, tree
 
 from export.rewrite.batch1 import slices
 from export.rewrite.batch1.volume import Volume
-from export.rewrite.naming import again
 from export.rewrite.registry import volume_rule
 from export.rewrite.rules.operations import ELEMENTWISE
+from zoo.internals.keras import numpy, unlinked
 
 # Pixels of a plane from which on it saves memory to concatenate slice by slice.
 LARGE = 512
@@ -87,7 +87,7 @@ def elementwise(operation, args, kwargs, emission):
     if sum(isinstance(value, Volume) or np.ndim(value) > 0 for value in leaves if not _is_plain(value)) == 1:
         (volume,) = [value for value in leaves if isinstance(value, Volume)]
         args, kwargs = tree.map_structure(lambda v: v.joined if v is volume else v, (args, kwargs))
-        return Volume(volume.shape, [again(operation)(*args, **kwargs)])
+        return Volume(volume.shape, [unlinked(operation)(*args, **kwargs)])
     places = [i for i, value in enumerate(leaves) if not _is_plain(value)]
 
     def apply(images):
@@ -95,7 +95,7 @@ def elementwise(operation, args, kwargs, emission):
         for i, image in zip(places, images, strict=True):
             filled[i] = image
         again_args, again_kwargs = tree.pack_sequence_as((args, kwargs), filled)
-        return again(operation)(*again_args, **again_kwargs)
+        return unlinked(operation)(*again_args, **again_kwargs)
 
     return combined([leaves[i] for i in places], apply, emission.layout.fold)
 
@@ -126,7 +126,7 @@ def prelu(layer, args, kwargs, emission):
     )
 
 
-@volume_rule(layers.Concatenate, keras.src.ops.numpy.Concatenate)
+@volume_rule(layers.Concatenate, numpy.Concatenate)
 def concatenate(layer, args, kwargs, emission):
     """Concatenate along any axis but the batch."""
     axis, volumes = emission.axis(layer.axis), args[0]

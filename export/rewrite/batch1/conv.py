@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 from keras import layers, ops
-from keras.src.ops import nn as operations
 
 from export.rewrite.batch1 import gap, slices
 from export.rewrite.batch1.pointwise import activated
@@ -12,6 +11,7 @@ from export.rewrite.registry import volume_rule
 from export.rewrite.rules.conv import Place, Window, conv2d, depthwise2d, window_of
 from export.rewrite.rules.norm import folded_weights
 from zoo.blocks.depthwise import DepthwiseConv3D
+from zoo.internals.keras import nn as operations
 
 # Below so many pixels a plane, an NPU spends more on fetching the weights for each slice than on computing.
 SMALL = 0

@@ -2,12 +2,11 @@
 
 import keras
 from keras import layers, tree
-from keras.src.ops import nn
 
 from export.rewrite.batch1.volume import Volume
 from export.rewrite.emission import keep
-from export.rewrite.naming import again
 from export.rewrite.registry import find_rule, volume_rule
+from zoo.internals.keras import nn, unlinked
 
 _FUNCTIONS = (
     "celu elu exponential gelu hard_sigmoid hard_silu hard_tanh leaky_relu log_sigmoid mish relu relu6 selu sigmoid "
@@ -97,4 +96,4 @@ def activated(layer, volume: Volume) -> Volume:
 @volume_rule(nn.Relu, nn.Relu6)
 def fused_operation(operation, args, kwargs, emission):
     """keras.ops.relu and relu6, in each part of a convolution's output."""
-    return args[0].map(lambda part: again(operation)(part))
+    return args[0].map(lambda part: unlinked(operation)(part))

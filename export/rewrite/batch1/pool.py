@@ -1,12 +1,12 @@
 """Rules of batch 1 for pooling, padding, cropping and up-sampling: axis by axis, each in the view that has it whole."""
 
 from keras import layers, ops
-from keras.src.ops import nn
 
 from export.rewrite.batch1.volume import Volume, along_depth, along_planes, along_width
 from export.rewrite.registry import volume_rule
 from zoo.blocks.border import ZeroBorder
 from zoo.blocks.resample import LinearUpSampling3D
+from zoo.internals.keras import nn
 
 _KINDS = {"max": layers.MaxPooling2D, "average": layers.AveragePooling2D}
 

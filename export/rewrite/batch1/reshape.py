@@ -4,11 +4,11 @@ import math
 
 import keras
 from keras import layers, ops
-from keras.src.ops import core, numpy
 
 from export.rewrite import axes
 from export.rewrite.batch1.volume import Volume
 from export.rewrite.registry import volume_rule
+from zoo.internals.keras import core, numpy
 
 # The view and its axes for each set of reduced axes of (depth, height, width, channels).
 _REDUCED = {

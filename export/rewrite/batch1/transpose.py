@@ -3,7 +3,6 @@
 import keras
 import numpy as np
 from keras import layers, ops
-from keras.src.ops import nn as operations
 
 from export.rewrite.batch1 import slices
 from export.rewrite.batch1.pointwise import activated
@@ -12,6 +11,7 @@ from export.rewrite.registry import volume_rule
 from export.rewrite.rules.conv import Place
 from export.rewrite.rules.conv_transpose import Axis, axes_of, transpose2d
 from export.rewrite.rules.norm import folded_weights
+from zoo.internals.keras import nn as operations
 
 
 @volume_rule(layers.Conv3DTranspose, folds_batch_norm=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import keras
 from keras import layers
 
-from export.rewrite.nested import graph, is_graph
+from zoo.internals.keras import is_functional, run_graph
 
 # Multiply-accumulates in the time that one byte of a window takes to copy (with AMX 245, with AVX-512 VNNI 100).
 MACS_PER_BYTE = 150
@@ -217,8 +217,8 @@ def _convolutions(network, patch) -> list:
 
     def traced(operation):
         def infer(*args, **kwargs):
-            if is_graph(operation):
-                return graph(operation)._run_through_graph(*args, operation_fn=traced)
+            if is_functional(operation):
+                return run_graph(operation, *args, operation_fn=traced)
             if type(operation) is layers.Conv3D and operation.data_format == "channels_last":
                 sizes = sizes_of(operation, args[0].shape[1:])
                 if sizes is not None and sizes.kernel[0] > 1:
@@ -229,7 +229,7 @@ def _convolutions(network, patch) -> list:
 
     image = keras.KerasTensor((1, *patch, network.inputs[0].shape[-1]))
     try:
-        network._run_through_graph(image, operation_fn=traced)
+        run_graph(network, image, operation_fn=traced)
     except (ValueError, TypeError, ZeroDivisionError, NotImplementedError):
         return []  # the walk through the network tells the reason, layer by layer
     return list(found)

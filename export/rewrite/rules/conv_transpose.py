@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 from keras import layers, ops
-from keras.src.ops import nn as operations
 
 from export.rewrite.registry import rule
 from export.rewrite.rules import depth
 from export.rewrite.rules.conv import ONE, Place, activate, conv2d
 from export.rewrite.rules.norm import folded_weights
+from zoo.internals.keras import nn as operations
 
 
 @dataclass(frozen=True)

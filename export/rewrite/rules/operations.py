@@ -2,13 +2,12 @@
 
 import keras
 from keras import ops, tree
-from keras.src.ops import core, nn, numpy
 
 from export.rewrite import axes
 from export.rewrite.emission import whole
-from export.rewrite.naming import again
 from export.rewrite.registry import rule
 from export.rewrite.rules.pool import pool
+from zoo.internals.keras import core, math, nn, numpy, unlinked
 
 _ELEMENTWISE = {
     numpy: "Abs Absolute Add Ceil Clip Cos Divide Equal Exp Exp2 Expm1 Floor Greater GreaterEqual Less LessEqual Log "
@@ -16,7 +15,7 @@ _ELEMENTWISE = {
     "Sqrt Square Subtract Tanh TrueDivide Where",
     nn: "Celu Elu Gelu HardSigmoid HardSilu HardTanh LeakyRelu LogSigmoid Relu Relu6 Selu Sigmoid Silu Softplus "
     "Softsign",
-    keras.src.ops.math: "Erf Rsqrt",
+    math: "Erf Rsqrt",
 }
 ELEMENTWISE = [getattr(module, name) for module, names in _ELEMENTWISE.items() for name in names.split()]
 
@@ -27,7 +26,7 @@ def elementwise(operation, args, kwargs, emission):
     constants = [v for v in tree.flatten((args, kwargs)) if not keras.backend.is_keras_tensor(v)]
     if emission.rank > 5 or any(len(getattr(value, "shape", ())) >= 5 for value in constants):
         return whole(operation, args, kwargs, emission)
-    return again(operation)(*args, **kwargs)
+    return unlinked(operation)(*args, **kwargs)
 
 
 @rule(numpy.Mean, numpy.Sum, numpy.Max, numpy.Min, numpy.Amax, numpy.Amin)
@@ -78,7 +77,7 @@ def get_item(operation, args, kwargs, emission):
 def cast(operation, args, kwargs, emission):
     """A cast between float types is none: an artifact is float32 until it is quantized."""
     both = [keras.backend.is_float_dtype(str(t)) for t in (args[0].dtype, operation.dtype)]
-    return args[0] if all(both) else again(operation)(*args, **kwargs)
+    return args[0] if all(both) else unlinked(operation)(*args, **kwargs)
 
 
 @rule(core.StopGradient)
