@@ -10,10 +10,18 @@ from zoo.internals import tensorflow as internals
 def function():
     import tensorflow as tf
 
-    weight = tf.Variable(np.linspace(-1, 1, 12, dtype="float32").reshape(3, 4))
-    spec = tf.TensorSpec((1, 3), tf.float32)
-    # Yielded, so that the variable lives as long as the function that reads it.
-    yield tf.function(lambda row: tf.nn.relu(row @ weight)).get_concrete_function(spec)
+    class Row(tf.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = tf.Variable(np.linspace(-1, 1, 12, dtype="float32").reshape(3, 4))
+
+        @tf.function(input_signature=[tf.TensorSpec((1, 3), tf.float32)])
+        def __call__(self, row):
+            return tf.nn.relu(row @ self.weight)
+
+    module = Row()
+    yield module.__call__.get_concrete_function()
+    del module  # its variable must live as long as the function
 
 
 def converter(function):
