@@ -5,6 +5,7 @@ import argparse
 from edge.commands.bench import add_bench
 from edge.commands.info import add_info
 from edge.commands.predict import add_predict
+from edge.commands.serve import add_serve
 from edge.commands.stream import add_stream
 from edge.commands.verify import add_verify
 from medseg import command
@@ -20,6 +21,7 @@ def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
     add_info(commands)
     add_predict(commands)
     add_stream(commands)
+    add_serve(commands)
     add_bench(commands)
     add_verify(commands)
     return parser

@@ -1,0 +1,79 @@
+"""What the configuration refers to, opened: artifacts, packages, files of TLS and tokens; all faults at once."""
+
+import importlib.util
+import os
+
+from edge.node.config import Config
+from edge.runtime.segmenter import Segmenter, load
+from medseg.errors import InputError
+
+_DICOM = ("pydicom", "highdicom", "pynetdicom")
+_HTTP = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
+_SHORTEST_TOKEN = 16
+
+
+def open_segmenters(config: Config) -> dict[str, Segmenter]:
+    """The networks by name of rule; rules of one artifact share it.
+
+    Raises:
+        InputError: with a line for everything that the configuration refers to and that cannot be used.
+    """
+    faults, segmenters, opened = list(_surroundings(config)), {}, {}
+    for number, rule in enumerate(config.rule, 1):
+        key = rule.artifact, rule.trust
+        try:
+            if key not in opened:
+                opened[key] = load(rule.artifact, config.node.threads, trust=rule.trust)
+            segmenters[rule.name] = opened[key]
+            if rule.codes is not None:
+                from edge.dicom.codes import load_codes
+
+                load_codes(rule.codes)
+        except InputError as error:
+            faults.append(f"rule[{number}]: {str(error).partition(chr(10))[0]}")
+    if faults:
+        raise InputError("\n  ".join([f"{len(faults)} of what the configuration names cannot be used", *faults]))
+    return segmenters
+
+
+def _surroundings(config):
+    yield from _packages(config)
+    faults = list(_files(config))
+    yield from faults
+    if config.dicom.certificate and not faults:
+        from edge.node.receive import server_context
+
+        try:
+            server_context(config.dicom)
+        except OSError as error:
+            yield f"dicom.certificate: cannot be used with dicom.key ({error.strerror or type(error).__name__})"
+    above = config.node.folder
+    while not above.exists() and above != above.parent:
+        above = above.parent
+    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
+        yield f"node.folder: {config.node.folder} cannot be written"
+
+
+def _packages(config):
+    names = list(_DICOM)
+    if config.http.port:
+        names += _HTTP
+    if any(each.kind == "stow" for each in config.destination):
+        names.append("requests")
+    for name in names:
+        if importlib.util.find_spec(name) is None:
+            yield f'{name} is not installed: pip install "medseg-zoo[node]"'
+
+
+def _files(config):
+    files = {f"dicom.{name}": getattr(config.dicom, name) for name in ("certificate", "key", "authorities")}
+    files["http.token_file"] = config.http.token_file
+    for number, each in enumerate(config.destination, 1):
+        files |= {f"destination[{number}].{name}": getattr(each, name) for name in ("token_file", "authorities")}
+    for where, path in files.items():
+        if path is not None and not os.access(path, os.R_OK):
+            yield f"{where}: {path} is missing or cannot be read"
+        elif path is not None and where == "http.token_file":
+            token = path.read_text(encoding="utf-8", errors="replace").strip()
+            if len(token) < _SHORTEST_TOKEN:
+                yield f"{where}: {path} holds {len(token)} letters, expected {_SHORTEST_TOKEN} or more"
