@@ -4,6 +4,7 @@ import argparse
 import logging
 import signal
 import sys
+import warnings
 
 from medseg.errors import InputError
 from medseg.quiet import native_logs_hidden
@@ -39,6 +40,7 @@ def serve(args) -> None:
         print(f"{args.config}: {len(config.rule)} rules, {len(config.destination)} destinations, no mistakes")
         return
     _log(args.verbose)
+    _hide_values()
     from edge.node.service import Node
 
     node = Node(config)
@@ -54,3 +56,10 @@ def _log(verbose):
     logger = logging.getLogger("medseg.node")
     logger.addHandler(handler)
     logger.setLevel(logging.DEBUG if verbose else logging.INFO)
+
+
+def _hide_values():
+    """What pydicom and pynetdicom say of odd data sets quotes them; a log shall hold nothing of a patient."""
+    warnings.simplefilter("ignore")
+    for name in ("pydicom", "pynetdicom"):
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)

@@ -62,7 +62,6 @@ class Receiver:
         """
         from pynetdicom import AE, evt
 
-        logging.getLogger("pynetdicom").setLevel(logging.CRITICAL + 1)  # it would name patients
         dicom = self.config.dicom
         entity = AE(dicom.title)
         entity.require_called_aet = True

@@ -25,7 +25,9 @@ def quick_artifact(folder) -> Path:
     """An artifact that answers in closed form, and opens without TensorFlow."""
     shape = (1, 8, 16, 12, 1)
     build_onnx(folder / "graded.onnx", shape)
-    tensors = [Tensor(name, dims, "float32", 0.0, 0) for name, dims in zip("xy", (shape, (*shape[:-1], 3)), strict=True)]
+    tensors = [
+        Tensor(name, dims, "float32", 0.0, 0) for name, dims in zip("xy", (shape, (*shape[:-1], 3)), strict=True)
+    ]
     return write_artifact(
         folder / "graded", (folder / "graded.onnx").read_bytes(), tensors, VOLUME, False, "onnx-float32"
     )
@@ -72,10 +74,10 @@ def config_text(folder, artifact, ports, **lines) -> str:
     node, archive = ports
     tables = {
         "node": f'folder = "{folder}"\nfree_mb = 1\nthreads = 1',
-        "dicom": f'port = {node}\nquiet_seconds = 0.4',
+        "dicom": f"port = {node}\nquiet_seconds = 0.4",
         "http": "port = 0",
         "retry": "first_seconds = 0.2\nlongest_seconds = 0.5\nattempts = 200",
-        "[caller]": f'title = "SCANNER"\naddresses = ["127.0.0.0/8"]',
+        "[caller]": 'title = "SCANNER"\naddresses = ["127.0.0.0/8"]',
         "[destination]": f'name = "archive"\ntitle = "ARCHIVE"\nhost = "127.0.0.1"\nport = {archive}',
         "[rule]": f'name = "graded"\nartifact = "{artifact}"\nmodality = "MR"\ndestinations = ["archive"]',
     }
@@ -100,7 +102,19 @@ def serving(config: Path):
 
 def scan_sent(port, folder, *options, called="MEDSEG", calling="SCANNER") -> subprocess.CompletedProcess:
     """A series sent by dcmtk's storescu."""
-    words = [program("storescu"), *options, "-aet", calling, "-aec", called, "+sd", "+r", "127.0.0.1", str(port), folder]
+    words = [
+        program("storescu"),
+        *options,
+        "-aet",
+        calling,
+        "-aec",
+        called,
+        "+sd",
+        "+r",
+        "127.0.0.1",
+        str(port),
+        folder,
+    ]
     return subprocess.run([str(word) for word in words], capture_output=True, text=True, timeout=SECONDS)
 
 

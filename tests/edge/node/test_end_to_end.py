@@ -3,15 +3,15 @@
 import io
 import subprocess
 
-import edge
 import highdicom
-import imaging
 import numpy as np
 import pydicom
 import pytest
 from node_parts import Orthanc, config_text, free_port, listens, phantom, quick_artifact, scan_sent, serving, until
 from servers import program
 
+import edge
+import imaging
 from edge.node.database import Database
 from imaging.io.dicom import choose, find_series, read_dicom_labels, read_series
 
@@ -38,7 +38,7 @@ def labels_from_nifti(artifact, series, folder):
 
 def test_series_in_seg_and_report_out(parts, artifact, tmp_path):
     path, (port, archive_port) = parts
-    scans = phantom(tmp_path / "scan", PatientName="Secret^Name", PatientID="SECRET-ID")
+    scans = phantom(tmp_path / "scan", PatientName="Secret^Name", PatientID="SECRET-ID", StudyDate="Secret")
     with Orthanc(tmp_path / "archive", archive_port) as archive, serving(path) as node:
         until(lambda: listens(port))
         echo = subprocess.run(
