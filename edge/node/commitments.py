@@ -11,6 +11,8 @@ from medseg.errors import InputError
 _ALL_KEPT, _SOME_NOT = 1, 2  # event types
 _NO_SUCH_INSTANCE = 0x0112
 SECONDS = 30
+# The Push Model and its one well-known instance, PS3.4 J.3.5.
+_SOP_CLASS, _SOP_INSTANCE = "1.2.840.10008.1.20.1", "1.2.840.10008.1.20.1.1"
 
 
 def keep_request(database: Database, title: str, information) -> bool:
@@ -81,25 +83,22 @@ def _report(config, caller, transaction, kept: Sequence, lacking: Sequence) -> s
     """Send the N-EVENT-REPORT; returns what went wrong, or ""."""
     from pydicom.dataset import Dataset
     from pynetdicom import AE, build_role
-    from pynetdicom.sop_class import StorageCommitmentPushModel, StorageCommitmentPushModelInstance
 
     entity = AE(config.dicom.title)
     entity.acse_timeout = entity.connection_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
-    entity.add_requested_context(StorageCommitmentPushModel)
-    role = build_role(StorageCommitmentPushModel, scp_role=True)
+    entity.add_requested_context(_SOP_CLASS)
+    role = build_role(_SOP_CLASS, scp_role=True)
     link = entity.associate(caller.host, caller.port, ae_title=caller.title, ext_neg=[role])
     if not link.is_established:
         return "the caller cannot be reached, or rejects the association"
     try:
         report = Dataset()
         report.TransactionUID = transaction
-        report.ReferencedSOPSequence = [_item(*pair) for pair in kept]
+        report.ReferencedSOPSequence = [_item(pair) for pair in kept]
         if lacking:
-            report.FailedSOPSequence = [_item(*pair, _NO_SUCH_INSTANCE) for pair in lacking]
+            report.FailedSOPSequence = [_item(pair, _NO_SUCH_INSTANCE) for pair in lacking]
         kind = _SOME_NOT if lacking else _ALL_KEPT
-        status, _ = link.send_n_event_report(
-            report, kind, StorageCommitmentPushModel, StorageCommitmentPushModelInstance
-        )
+        status, _ = link.send_n_event_report(report, kind, _SOP_CLASS, _SOP_INSTANCE)
         return "" if status.get("Status") == 0 else "the caller did not take the answer"
     except (ValueError, RuntimeError) as error:
         return f"the caller takes no answers of storage commitment ({type(error).__name__})"
@@ -108,11 +107,11 @@ def _report(config, caller, transaction, kept: Sequence, lacking: Sequence) -> s
             link.release()
 
 
-def _item(sop_class, uid, reason=None):
+def _item(pair, reason: int | None = None):
     from pydicom.dataset import Dataset
 
     item = Dataset()
-    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, uid
+    item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = pair
     if reason is not None:
         item.FailureReason = reason
     return item

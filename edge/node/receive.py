@@ -5,6 +5,7 @@ import logging
 import sqlite3
 import ssl
 import threading
+from typing import Any
 
 from edge.node import commitments, instances
 from edge.node.config import Config
@@ -52,7 +53,7 @@ class Receiver:
     def __init__(self, config: Config, database: Database):
         self.config, self.database = config, database
         self._lock, self._touched = threading.Lock(), {}
-        self._server = None
+        self._server: Any = None
 
     def start(self) -> None:
         """Listen.
@@ -68,7 +69,7 @@ class Receiver:
         entity.maximum_associations = dicom.associations
         entity.acse_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
         _support(entity)
-        handlers = [
+        handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._requested), (evt.EVT_C_ECHO, lambda event: SUCCESS),
             (evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._commit),
             (evt.EVT_RELEASED, self._released), (evt.EVT_ABORTED, self._aborted), (evt.EVT_CONN_CLOSE, self._aborted),
@@ -183,7 +184,7 @@ class _LateHandshake(ssl.SSLContext):
     """Shakes hands when first read from, in the association's own thread, so that a silent caller holds up nobody."""
 
     def wrap_socket(self, *args, **options):
-        return super().wrap_socket(*args, **options, do_handshake_on_connect=False)
+        return super().wrap_socket(*args, **{**options, "do_handshake_on_connect": False})
 
 
 def _support(entity):

@@ -4,6 +4,7 @@ import logging
 import threading
 from collections.abc import Callable
 from contextlib import ExitStack
+from functools import partial
 
 from edge.node import commitments, deliveries, instances, jobs
 from edge.node.config import Config, Destination
@@ -81,12 +82,15 @@ class Node:
             from edge.node.http import serve_http
 
             resources.callback(serve_http(self))
-        loops = {"watch": (self._watch, _IDLE_SECONDS), "tidy": (self._tidy, _TIDY_SECONDS)}
-        loops["answers"] = (lambda: commitments.answer_due(self.database, config) > 0, _IDLE_SECONDS)
+        loops: dict[str, tuple[Callable, float]] = {
+            "watch": (self._watch, _IDLE_SECONDS),
+            "tidy": (self._tidy, _TIDY_SECONDS),
+        }
+        loops["answers"] = (partial(commitments.answer_due, self.database, config), _IDLE_SECONDS)
         for number in range(config.node.workers):
             loops[f"work-{number}"] = (self._work, _IDLE_SECONDS)
         for each in config.destination:
-            loops[f"send-{each.name}"] = (lambda each=each: self._deliver(each), _IDLE_SECONDS)
+            loops[f"send-{each.name}"] = (partial(self._deliver, each), _IDLE_SECONDS)
         self._threads = [
             threading.Thread(target=self._loop, args=arguments, name=name, daemon=True)
             for name, arguments in loops.items()
@@ -95,7 +99,7 @@ class Node:
             thread.start()
         log.info("listens as %s on %s port %d", config.dicom.title, config.dicom.host, config.dicom.port)
 
-    def _loop(self, step: Callable[[], bool], idle: float):
+    def _loop(self, step: Callable[[], object], idle: float):
         """Call ``step`` until the node ends: at once again where it did something."""
         while not self.stopping.is_set():
             try:
