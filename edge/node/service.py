@@ -48,10 +48,12 @@ class Node:
         return self
 
     def __exit__(self, *_):
+        self._resources.close()
+
+    def _end(self):
         self.stopping.set()
         for thread in self._threads:
             thread.join()
-        self._resources.close()
 
     def wait(self) -> None:
         """Wait until somebody sets ``stopping``."""
@@ -78,10 +80,6 @@ class Node:
         receiver = Receiver(config, self.database)
         receiver.start()
         resources.callback(receiver.stop)
-        if config.http.port:
-            from edge.node.http import serve_http
-
-            resources.callback(serve_http(self))
         loops: dict[str, tuple[Callable, float]] = {
             "watch": (self._watch, _IDLE_SECONDS),
             "tidy": (self._tidy, _TIDY_SECONDS),
@@ -97,6 +95,11 @@ class Node:
         ]
         for thread in self._threads:
             thread.start()
+        resources.callback(self._end)
+        if config.http.port:
+            from edge.node.web.server import serve_http
+
+            resources.callback(serve_http(self))
         log.info("listens as %s on %s port %d", config.dicom.title, config.dicom.host, config.dicom.port)
 
     def _loop(self, step: Callable[[], object], idle: float):
@@ -115,10 +118,13 @@ class Node:
         ready = instances.completed(self.database, self.config.node.folder, self.config.dicom.quiet_seconds)
         for series in ready:
             name = f"series {hashed(series.uid)}"
-            rules = fitting(self.config.rule, facts_of(series.files[0]))
+            try:
+                rules, reason = fitting(self.config.rule, facts_of(series.files[0])), "no rule fits it"
+            except InputError as error:
+                rules, reason = (), str(error)
             if not rules:
-                log.warning("%s is parked: no rule fits it", name)
-                instances.park_series(self.database, series.uid, "no rule fits it")
+                log.warning("%s is parked: %s", name, reason)
+                instances.park_series(self.database, series.uid, reason)
                 continue
             new = jobs.add_jobs(self.database, series, rules)
             log.info("%s is complete with %d instances: %d jobs", name, len(series.files), new)

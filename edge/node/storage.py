@@ -5,6 +5,7 @@ import hashlib
 import os
 import shutil
 from pathlib import Path
+from typing import BinaryIO
 
 RECEIVED, RESULTS, UPLOADS = "received", "results", "uploads"
 _TEMPORARY = ".tmp"
@@ -16,8 +17,12 @@ def hashed(uid: str) -> str:
     return hashlib.sha256(uid.encode()).hexdigest()[:20]
 
 
-def write_durably(path: Path, content: bytes) -> None:
+def write_durably(path: Path, content: bytes | BinaryIO) -> None:
     """Write a file whole or not at all; when this returns it outlives a loss of power.
+
+    Args:
+        path: where to; missing folders are made.
+        content: bytes, or a file that holds them.
 
     Raises:
         OSError: if it cannot be written; nothing is left under either name.
@@ -26,7 +31,10 @@ def write_durably(path: Path, content: bytes) -> None:
     temporary = path.with_name(path.name + _TEMPORARY)
     try:
         with open(temporary, "wb") as file:
-            file.write(content)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                shutil.copyfileobj(content, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

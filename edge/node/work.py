@@ -89,9 +89,9 @@ def _do(job, rule, database, config, segmenter, stop) -> Finding | None:
     for number, series in enumerate(parts):
         scan = read_series(series, rank)
         segmentation = segmenter.predict(scan, cancel=stop)
-        stem = str(number + 1) if len(parts) > 1 else ""
-        objects = _write_objects(segmentation, series, scan, segmenter.manifest, rule, (folder, results / stem))
-        _write_views(folder / results / stem, scan, segmentation, segmenter.manifest, job.source)
+        prefix = f"{number + 1}-" if len(parts) > 1 else ""
+        objects = _write_objects(segmentation, series, scan, segmenter.manifest, rule, (folder, results, prefix))
+        _write_views((folder / results, prefix), scan, segmentation, segmenter.manifest, job.source)
         findings.append(_finding(segmentation, objects))
     return _joined(findings)
 
@@ -111,32 +111,33 @@ def _parts(files, rank):
 def _of_file(path, segmenter, results, stop):
     scan = read(path, segmenter.manifest.recipe.channels)
     segmentation = segmenter.predict(scan, cancel=stop)
-    _write_views(results, scan, segmentation, segmenter.manifest, True)
+    _write_views((results, ""), scan, segmentation, segmenter.manifest, True)
     return _finding(segmentation, ())
 
 
 def _write_objects(segmentation, series, scan, manifest, rule: Rule, place) -> list[Object]:
-    folder, results = place
+    folder, results, prefix = place
     options = DicomOptions(str(rule.codes) if rule.codes else None, rule.labelmap)
     made = dicom_objects(segmentation.labels, series, origin_of(manifest), rule.write, options, scan)
     objects = []
     for kind, datasets in made.items():
         for number, dataset in enumerate(datasets, 1):
-            file = results / (f"{kind}.dcm" if len(datasets) == 1 else f"{kind}-{number:04d}.dcm")
+            file = results / (f"{prefix}{kind}.dcm" if len(datasets) == 1 else f"{prefix}{kind}-{number:04d}.dcm")
             write_durably(folder / file, dicom_bytes(dataset))
             objects.append(Object(kind, file.as_posix(), str(dataset.SOPClassUID), str(dataset.SOPInstanceUID)))
     return objects
 
 
-def _write_views(results, scan, segmentation, manifest, labels):
+def _write_views(place, scan, segmentation, manifest, labels):
     """What HTTP shows: a picture, and of an upload the labels."""
+    results, prefix = place
     image = picture(scan, segmentation.labels, [label.value for label in manifest.labels[1:]])
-    write_durably(results / OVERLAY, image_bytes(Scan(image, np.eye(4)), ".png"))
+    write_durably(results / f"{prefix}{OVERLAY}", image_bytes(Scan(image, np.eye(4)), ".png"))
     if labels:
         whole = segmentation.labels
         if whole.rank == 2:
             whole = Scan(whole.voxels[:, :, None], whole.affine)
-        write_durably(results / LABELS, nifti_bytes(whole, True))
+        write_durably(results / f"{prefix}{LABELS}", nifti_bytes(whole, True))
 
 
 def _finding(segmentation, objects):
