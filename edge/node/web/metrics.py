@@ -67,7 +67,7 @@ class _Collector:
         flags = CounterMetricFamily("medseg_flags", "Flags of results, by rule", labels=["rule"])
         drift = GaugeMetricFamily(
             "medseg_drift",
-            f"Median of a feature over the last {_RECENT} jobs, from the middle of its range in training, in half widths",
+            f"Median of a feature over the last {_RECENT} jobs, from the middle of its range in half widths",
             labels=["rule", "feature"],
         )
         outside = GaugeMetricFamily(
