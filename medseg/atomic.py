@@ -137,3 +137,40 @@ def check_writable(folder, named) -> None:
         raise InputError(f"{named}: cannot be written, {place} is not a folder; choose another place")
     if not os.access(place, os.W_OK | os.X_OK):
         raise InputError(f"{named}: cannot be written, {place} may not be written to; choose another place")
+
+
+def write_durably(path, data: bytes) -> None:
+    """Write ``data`` to ``path`` whole or not at all, and return only once it would survive the loss of power.
+
+    Args:
+        path: where to; missing folders are made.
+        data: the content.
+
+    Raises:
+        OSError: if the place cannot be written, or the disk is full; nothing is left under either name.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(temporary)
+        raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder):
+    """Make the names in a folder durable, where the system lets a folder be opened."""
+    if os.name == "nt":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

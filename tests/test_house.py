@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = ("medseg", "imaging", "edge", "zoo", "train", "export")
+PACKAGES = ("medseg", "imaging", "edge", "zoo", "train", "export", "review")
 MOST_FILES = 15
 MOST_PARAMETERS = 8
 # A network's or a layer's options are its interface; the papers that they come from name them one by one.

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {"medseg", "imaging", "zoo", "train", "export", "edge"}
+PACKAGES = {"medseg", "imaging", "zoo", "train", "export", "edge", "review"}
 MAY_IMPORT = {
     "medseg": set(),
     "imaging": {"medseg"},
@@ -16,6 +16,7 @@ MAY_IMPORT = {
     "train": {"medseg", "imaging", "zoo"},
     "edge": {"medseg", "imaging"},
     "export": {"medseg", "imaging", "zoo", "edge"},
+    "review": {"medseg", "imaging", "edge"},
 }
 HEAVY = {"tensorflow", "keras", "tf2onnx", "onnx", "matplotlib", "jax", "torch"}
 
@@ -49,7 +50,7 @@ def test_arrows(package):
     assert not wrong
 
 
-@pytest.mark.parametrize("package", ["medseg", "imaging", "edge"])
+@pytest.mark.parametrize("package", ["medseg", "imaging", "edge", "review"])
 def test_device_packages_name_no_framework(package):
     wrong = {f"{p.relative_to(ROOT)}: {n}" for p in _files(package) for n in _imported(p) if n in HEAVY}
     assert not wrong
@@ -66,6 +67,7 @@ def _modules_after(statement):
     [
         "import imaging",
         "import edge",
+        "import review",
         "import zoo; zoo.list_models(); zoo.info('unet3d')",
         "import export",
         "import zoo.cli",

@@ -18,6 +18,7 @@ COMMANDS = {
     "predict": ("zoo.commands.predict", "segment scans with an artifact, without TensorFlow, or with a run"),
     "segment": ("zoo.commands.segment", "segment scans without a network: thresholds, regions, graphs, atlases"),
     "annotate": ("zoo.commands.annotate", "make labels from points, boxes and scribbles"),
+    "review": ("review.cli", "look at segmentations in the browser, correct them, train the next version"),
     "bench": ("export.cli", "time artifacts, and other runtimes on the same network, side by side"),
     "cache": ("train.cli", "list or clear the preprocessed scans that trainings keep"),
     "demo": ("zoo.commands.demo", "all of the above on phantoms, ending in a report"),

@@ -1,0 +1,148 @@
+"""``zoo review``: the doctor's page over a folder of scans."""
+
+import argparse
+import importlib.util
+from pathlib import Path
+
+from medseg import command
+from medseg.errors import InputError, UsageError
+from medseg.quiet import native_logs_hidden
+
+SHORTEST_TOKEN = 16
+
+
+def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
+    """The parser, with its one sub-command."""
+    parser = argparse.ArgumentParser(prog=prog, description="Look at segmentations, correct them, send them back.")
+    commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
+    add_review(commands)
+    return parser
+
+
+def add_review(commands) -> None:
+    """Add ``review``."""
+    parser = commands.add_parser(
+        "review",
+        help="look at segmentations in the browser, correct them, and train the next version",
+        description="Segment what is not segmented, and open a page to look at the results, correct and accept them. "
+        "The review keeps its own files in FOLDER-review; the scans are only read.",
+    )
+    parser.add_argument("folder", type=Path, help="scans, a dataset folder, or a folder of DICOM files")
+    parser.add_argument(
+        "--artifact",
+        nargs="+",
+        default=[],
+        metavar="ARTIFACT",
+        help="artifact folder, or the name of a shipped one; the first segments, the others are offered beside it",
+    )
+    parser.add_argument("--work", type=Path, metavar="DIR", help="the review's own folder (default: FOLDER-review)")
+    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
+    parser.add_argument("--port", type=int, default=8008, help="its port (default 8008)")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
+    parser.add_argument(
+        "--token-file", type=Path, metavar="FILE", help="file of the token that clients must send; needed with --host"
+    )
+    parser.add_argument("--tls-cert", type=Path, metavar="PEM", help="certificate, to be reached by https")
+    parser.add_argument("--tls-key", type=Path, metavar="PEM", help="its private key")
+    parser.add_argument(
+        "--origin", action="append", default=[], metavar="URL", help="page of another server that may call this one"
+    )
+    parser.add_argument("--threads", type=int, default=2, help="processor threads of the network (default 2)")
+    parser.add_argument("--audit", type=Path, metavar="CSV", help="write the audit trail there and stop")
+    parser.set_defaults(handler=review)
+
+
+def review(args) -> int:
+    """Handle ``zoo review``."""
+    if args.audit is not None:
+        return _write_audit(args)
+    settings = settings_of(args)
+    if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
+        raise InputError(
+            'zoo review needs FastAPI and uvicorn, which are not installed; pip install "medseg-zoo[review]"'
+        )
+    from review.service import claim, open_service
+    from review.store.workspace import open_workspace
+
+    with claim(open_workspace(args.folder, args.work)), native_logs_hidden():
+        from review.server.serving import bind, serve
+
+        with bind(settings) as socket:
+            service = open_service(args.folder, args.artifact, args.work, args.threads)
+            return serve(service, settings, socket, browser=not args.no_browser)
+
+
+def settings_of(args):
+    """How the server may be reached, checked.
+
+    Raises:
+        UsageError: if it can be reached from elsewhere without a token, or half of TLS is given.
+        InputError: if a file cannot be read.
+    """
+    from review.server.settings import Settings
+
+    if not 0 <= args.port < 65536:
+        raise UsageError(f"--port {args.port}: expected 0 to 65535")
+    if args.threads < 1:
+        raise UsageError(f"--threads {args.threads}: expected at least 1")
+    if (args.tls_cert is None) != (args.tls_key is None):
+        raise UsageError("--tls-cert and --tls-key: give both, or none")
+    for path in filter(None, (args.tls_cert, args.tls_key)):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file, expected PEM")
+    token = None if args.token_file is None else read_token(args.token_file)
+    settings = Settings(
+        args.host, args.port, token, tuple(origin.rstrip("/") for origin in args.origin),
+        *(None if path is None else str(path) for path in (args.tls_cert, args.tls_key)),
+    )  # fmt: skip
+    if not settings.loopback and token is None:
+        raise UsageError(f"--host {args.host}: other machines could reach it; give --token-file as well")
+    return settings
+
+
+def read_token(path) -> str:
+    """The token in a file.
+
+    Raises:
+        InputError: if it cannot be read, or the token is too short or no plain text.
+    """
+    from medseg.untrusted import read_limited
+
+    try:
+        text = read_limited(path, 4096, "a token").decode("ascii").strip()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        text = ""
+    if len(text) < SHORTEST_TOKEN or not text.isprintable() or " " in text:
+        raise InputError(
+            f"{path}: expected a token of at least {SHORTEST_TOKEN} letters and digits, without spaces; "
+            "openssl rand -hex 32 makes one"
+        )
+    return text
+
+
+def _write_audit(args):
+    from medseg.atomic import write_bytes
+    from review.store.audit import audit_csv
+    from review.store.database import Database
+    from review.store.workspace import open_workspace
+
+    workspace = open_workspace(args.folder, args.work)
+    if not workspace.database.is_file():
+        raise InputError(f"{workspace.root}: holds no review; zoo review {args.folder} --artifact ARTIFACT begins one")
+    if args.audit.is_dir():
+        raise UsageError(f"--audit {args.audit}: is a folder; give the name of a CSV file")
+    database = Database(workspace.database)
+    try:
+        content = audit_csv(database)
+    finally:
+        database.close()
+    write_bytes(args.audit, content)
+    print(f"{args.audit} written, {content.count(chr(10).encode()) - 1} rows")
+    return 0
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run the command line and return the exit status."""
+    return command.run(build_parser(prog), argv)

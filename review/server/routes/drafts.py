@@ -1,0 +1,52 @@
+"""Drafts: what is being drawn, safe from the moment that it is acknowledged."""
+
+from dataclasses import asdict
+from urllib.parse import quote
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import Response
+
+from review.server.requests import body_of, user_of, whole
+from review.server.routes.cases import others
+from review.server.routes.context import OneCase, Review
+from review.server.routes.labels import nifti_answer
+from review.store.drafts import Draft, read_draft, remove_draft, save_draft
+from review.volumes.labels import label_bytes
+
+router = APIRouter(prefix="/api")
+
+
+@router.put("/cases/{case_id}/draft")
+async def save(request: Request, review: Review, case: OneCase, base: str = "0", seq: str = ""):
+    """Keep a draft; once this answers, it is on the disk."""
+    user = user_of(request)
+    draft = Draft(user, whole(seq, "seq"), whole(base, "base"), "")
+    content = await body_of(request)
+
+    def keep():
+        labels = review.parse_labels(case, content)
+        kept = save_draft(review.database, review.workspace, case.id, draft, label_bytes(labels))
+        return {"draft": asdict(kept), "others": others(review, case.id, user)}
+
+    return await run_in_threadpool(keep)
+
+
+@router.get("/cases/{case_id}/draft")
+def read(request: Request, review: Review, case: OneCase, of: str = ""):
+    """One's own draft, or that of another user."""
+    draft, packed = read_draft(review.database, review.workspace, case.id, of or user_of(request))
+    headers = {
+        "X-Seq": str(draft.seq),
+        "X-Base": str(draft.base),
+        "X-User": quote(draft.user),
+        "Cache-Control": "no-store",
+    }
+    return nifti_answer(request, packed, headers)
+
+
+@router.delete("/cases/{case_id}/draft", status_code=204)
+def discard(request: Request, review: Review, case: OneCase):
+    """Forget one's own draft."""
+    remove_draft(review.database, review.workspace, case.id, user_of(request))
+    return Response(status_code=204)

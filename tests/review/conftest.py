@@ -1,0 +1,42 @@
+"""A review of three oblique phantoms by a network whose answer is known in closed form."""
+
+import pytest
+from review_phantoms import build_artifact, write_scans
+from starlette.testclient import TestClient
+
+
+@pytest.fixture(scope="session")
+def artifact(tmp_path_factory):
+    """An artifact folder; tests must not change it."""
+    return build_artifact(tmp_path_factory.mktemp("artifact"))
+
+
+@pytest.fixture
+def service(tmp_path, artifact):
+    """A review that segments nothing by itself."""
+    from review.service import open_service
+
+    write_scans(tmp_path / "scans")
+    opened = open_service(tmp_path / "scans", [artifact], threads=1)
+    yield opened
+    opened.close()
+
+
+@pytest.fixture
+def segmented(service):
+    """The same with every case segmented."""
+    from review.segmenting import segment_case
+    from review.store.cases import all_cases
+
+    for case in all_cases(service.database):
+        segment_case(service, case)
+    return service
+
+
+@pytest.fixture
+def client(segmented):
+    """A browser's calls to it."""
+    from review.server.app import create_app
+
+    with TestClient(create_app(segmented), headers={"X-User": "Anna"}) as calls:
+        yield calls
