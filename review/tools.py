@@ -142,6 +142,7 @@ def _drawn(tool, request, scan, base, propose):
         if propose is None:
             raise WrongRequestError("tool network: the artifact answers with overlapping regions, choose another tool")
         probabilities, values = propose()
+        seeds = replace(seeds, labels=np.where(seeds.labels == 1, request.label, seeds.labels))
         return refine(first, seeds, probabilities.reshape(*scan.shape, -1), values).labels.voxels == request.label
     if tool == "clicks" or base is not None:
         proposal = np.zeros((*scan.shape, 1), np.uint8)
@@ -174,8 +175,9 @@ def _binary_seeds(seeds, base, request):
     """Scribbles, and of labels on the screen what lies deep inside, so that a stroke of one kind suffices."""
     if base is None:
         return seeds
-    from imaging.classical import Seeds
     from scipy import ndimage
+
+    from imaging.classical import Seeds
 
     mask = base.voxels[..., 0] == request.label
     labels = seeds.labels.copy()
