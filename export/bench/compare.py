@@ -11,6 +11,7 @@ from export.bench import network, peers
 from export.bench.contest import Contest, Rounds, contest
 from export.bench.process import PEERS as FOLDER
 from export.bench.process import Contestant
+from imaging.regions import written_classes
 from medseg.errors import InputError, UsageError
 
 
@@ -58,20 +59,25 @@ def compare(
     if lacking:
         raise InputError("; ".join(lacking))
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
-        job, reference = {}, None
+        job, reference, written = {}, None, None
         if found.python:
             made = network.gather(model, folder, patch, channels)
-            job, reference = made.job, made.classes
+            job, reference, written = made.job, made.classes, made.written
             if tell is not None:
                 tell(made.told)
         elif manifests:
             job["input"] = str(Path(folder) / "input.npy")
             np.save(job["input"], network.noise(patch, channels)[0])
         running = [
-            Contestant(name, FOLDER / "artifact.py", {"input": job["input"], "artifact": str(Path(name).absolute())})
-            for name in manifests
+            Contestant(
+                name,
+                FOLDER / "artifact.py",
+                {"input": job["input"], "artifact": str(Path(name).absolute())},
+                written=written_classes(manifest.labels, manifest.regions),
+            )
+            for name, manifest in manifests.items()
         ]
-        running += peers.contestants(chosen, found, job)
+        running += peers.contestants(chosen, found, job, written)
         result = contest(
             running,
             folder,

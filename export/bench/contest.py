@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from export.bench.process import Contestant, Worker, WorkerError
+from imaging.regions import classes_of
 from medseg.errors import InputError, UsageError
 
 # Runs of a turn that are timed, after one that is not.
@@ -190,9 +191,9 @@ class Runner:
 
     def classes(self, folder: Path) -> np.ndarray:
         """Class of each voxel of the patch."""
-        file = folder / "classes.npy"
-        self.worker.ask("classes", file=str(file))
-        return np.load(file)
+        file = folder / "logits.npy"
+        self.worker.ask("logits", file=str(file))
+        return classes_of(np.load(file), self.contestant.written)
 
     def result(self, threads: int, reference: np.ndarray, found: np.ndarray) -> Result:
         """What was measured."""

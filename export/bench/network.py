@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imaging.regions import classes_of, written_classes
 from medseg.errors import InputError
 
 PATCHES = 8
@@ -19,11 +20,13 @@ class Network:
         job: "onnx", "keras", "input" and "calibration", paths.
         classes: class of each voxel of the input by the Keras network.
         told: what the patches are, in words.
+        written: the class index that each region writes, of a network of regions (``imaging.regions``); else None.
     """
 
     job: dict
     classes: np.ndarray
     told: str
+    written: tuple[int, ...] | None = None
 
 
 def gather(model, folder, patch=None, channels: int | None = None) -> Network:
@@ -43,6 +46,7 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
 
     from export.conversion.convert import convert
     from export.device import memory_advice as fitting
+    from export.rewrite.heads import adapt
     from export.source.model_file import is_model
     from export.source.source import load_network, open_source
 
@@ -61,6 +65,8 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
         raise InputError(
             f"{model.name}: takes {found} channels, the artifacts {channels}; give the network they are of"
         )
+    if source is None:
+        model = adapt(model, model.name, patch).model  # as its artifacts were: one channel of a sigmoid is two classes
     model = fitting.resized(model, patch, origin)
     image = keras.Input(batch_shape=(1, *patch, found), name="image")
     network = keras.Model(image, model(image), name=model.name)
@@ -72,7 +78,8 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
     logits = np.asarray(network.predict_on_batch(image[None])[0])
     files = {"onnx": "network.onnx", "keras": "network.keras", "input": "input.npy", "calibration": "calibration.npy"}
     job = {name: str(folder / file) for name, file in files.items()}
-    return Network(job, np.argmax(logits, axis=-1).astype(np.uint8), told)
+    written = None if source is None else written_classes(source.labels, source.regions)
+    return Network(job, classes_of(logits, written), told, written)
 
 
 def noise(patch, channels: int, count: int = 1) -> np.ndarray:

@@ -123,16 +123,19 @@ def find(peers: Sequence[Peer], pythons: Sequence[str] = ()) -> Found:
     return Found(found, absent)
 
 
-def contestants(peers: Sequence[Peer], found: Found, job: dict) -> list[Contestant]:
+def contestants(peers: Sequence[Peer], found: Found, job: dict, written=None) -> list[Contestant]:
     """Those that were found, as contestants.
 
     Args:
         peers: what was asked for.
         found: from ``find``.
         job: files that they are made from, see ``export.bench.network``.
+        written: the class index that each region writes, of a network of regions; else None.
     """
     return [
-        Contestant(peer.name, FOLDER / f"{peer.runtime}.py", {**job, **peer.job}, found.python[peer.name], peer=True)
+        Contestant(
+            peer.name, FOLDER / f"{peer.runtime}.py", {**job, **peer.job}, found.python[peer.name], True, written
+        )
         for peer in peers
         if peer.name in found.python
     ]

@@ -23,6 +23,7 @@ class Contestant:
         job: what that file is told, JSON types; see ``export/bench/runtimes/__init__.py``.
         python: interpreter.
         peer: another's runtime, not an artifact.
+        written: the class index that each region writes, of a network of regions (``imaging.regions``); else None.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Contestant:
     job: dict
     python: str = sys.executable
     peer: bool = False
+    written: tuple[int, ...] | None = None
 
 
 class WorkerError(Exception):

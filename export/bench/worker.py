@@ -56,10 +56,9 @@ class Worker:
             spent.append(1e3 * (time.perf_counter() - began))
         return {"ms": spent}
 
-    def classes(self, file):
-        """Write the class of each voxel."""
-        logits = np.asarray(self.call())
-        np.save(file, np.argmax(logits, axis=-1).astype(np.uint8))
+    def logits(self, file):
+        """Write what the network gives."""
+        np.save(file, np.asarray(self.call(), np.float32))
         return {}
 
     def memory(self):

@@ -185,7 +185,7 @@ def layer_errors(model, format: str, patch=None, calibration=(), method: str = "
 
 def _to_tflite(job):
     from export.conversion import tflite
-    from export.quantize import tflite_int8 as tflite_integer
+    from export.quantize import tflite_int16
 
     flat, moved, patches = job.rewritten()
     how = {}
@@ -197,7 +197,8 @@ def _to_tflite(job):
         quantized = job.quantize(network, patches)
         data, how = quantized.model, _how(quantized) | {"equalised": moved}
     elif job.format.activations == "int16":
-        data = tflite_integer.quantize_int16(tflite.to_tflite(flat, find_format("tflite-float32")), patches)
+        plain = tflite.to_tflite(flat, find_format("tflite-float32"))
+        data = tflite_int16.quantize(plain, patches, npu=job.options.npu)
     else:
         data = tflite.to_tflite(flat, job.format)
     folded = len(job.patch) == 3

@@ -72,7 +72,7 @@ def _operands(kind, tensors) -> list:
 
 
 def _macs_tflite(kind, tensors, output) -> int:
-    size = int(np.prod(output.shape))
+    size = int(np.prod(() if output.shape is None else output.shape))
     if kind == "CONV_2D":
         _, kh, kw, inputs = tensors[1].shape
         return size * int(kh * kw * inputs)

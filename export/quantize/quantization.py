@@ -13,8 +13,8 @@ from export.conversion.layer_errors import LayerError
 from export.errors import FormatError
 from export.formats import find_format
 from export.quantize import onnx_int8 as onnx_integer
-from export.quantize import tflite_chains
 from export.quantize import tflite_int8 as tflite_integer
+from export.quantize.float_chains import float_chains
 from export.quantize.ranges import METHODS, check_method
 
 # Both are a matter of minutes: the agreement of methods differs in the third digit at most, errors by decibels.
@@ -70,7 +70,7 @@ class TFLiteNetwork:
         self.sparse = sparse
         self.calibrated = tflite_integer.calibrate(model, patches[0])
         self.histograms, self.logits = tflite_integer.histograms(self.calibrated, patches)
-        self.chains = () if npu else tuple(tflite_chains.float_chains(self.calibrated))
+        self.chains = () if npu else tuple(float_chains(self.calibrated))
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()) -> bytes:
         """The int8 file with the ranges of ``method``."""

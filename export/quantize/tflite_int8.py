@@ -1,6 +1,5 @@
 """Full-integer TFLite with ranges of our own choice: the converter's calibrated model, edited, then quantized by it."""
 
-import copy
 from collections.abc import Iterator, Sequence
 
 import numpy as np
@@ -10,12 +9,11 @@ from export.conversion.operators import ARITHMETIC_TFLITE
 from export.conversion.release_memory import give_back
 from export.conversion.tflite import failure, frozen, quiet
 from export.errors import PrecisionError
-from export.quantize.float_chains import Chain
+from export.quantize.float_chains import Chain, with_ranges_to_quantize
 from export.quantize.ranges import Histogram, Observer, carried, cover
 from export.quantize.skip_connections import with_own_scales
 from export.quantize.sparse_kernels import with_sparse_kernels
 from export.quantize.tensor_batches import tensor_groups
-from export.quantize.tflite_chains import with_ranges_to_quantize
 from export.quantize.tflite_file import kinds_of, operators_of, packed, unpacked
 from zoo.internals import tensorflow as internals
 
@@ -78,36 +76,6 @@ def quantize(
     kinds = kinds_of(model)
     model = with_own_scales(model, kinds, ranges)
     return packed(with_sparse_kernels(model, kinds) if sparse else model)
-
-
-def quantize_int16(data: bytes, patches: Sequence[np.ndarray]) -> bytes:
-    """Quantize a float file to int16 activations and int8 weights, input and output int16 too.
-
-    Args:
-        data: float32 TFLite file.
-        patches: representative inputs.
-    """
-    with quiet():
-        return internals.quantize_int16(_with_own_biases(data), patches)
-
-
-def _with_own_biases(data: bytes) -> bytes:
-    """A file in which no two operators share a bias: TFLite's quantizer gives it the scale of only one of them."""
-    model = unpacked(data)
-    graph, seen = model.subgraphs[0], set()
-    for (kind, inputs, _), operator in zip(operators_of(data), graph.operators, strict=True):
-        place = {"TRANSPOSE_CONV": 3}.get(kind, 2)
-        if kind not in ARITHMETIC_TFLITE or len(inputs) <= place or inputs[place] < 0:
-            continue
-        if inputs[place] in seen:
-            bias = copy.deepcopy(graph.tensors[inputs[place]])
-            model.buffers.append(copy.deepcopy(model.buffers[bias.buffer]))
-            bias.buffer, bias.name = len(model.buffers) - 1, bias.name + f"_{len(graph.tensors)}".encode()
-            graph.tensors.append(bias)
-            inputs[place] = len(graph.tensors) - 1
-            operator.inputs = inputs
-        seen.add(inputs[place])
-    return packed(model)
 
 
 def histograms(calibrated: bytes, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histogram], list[np.ndarray]]:

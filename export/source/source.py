@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imaging.adopted import adopted_postprocessing
 from imaging.cleaning import Postprocessing
 from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
@@ -101,7 +102,7 @@ def open_source(run) -> Source:
             },
             ignore=plan.get("ignore"),
             regions=record.from_dict(tuple[Region, ...], plan.get("regions", []), "regions"),
-            postprocessing=_adopted(run, origin.get("fold")),
+            postprocessing=adopted_postprocessing(run),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
         )
     except KeyError as error:
@@ -115,17 +116,6 @@ def folds_in(folder) -> dict[int, Path]:
         return {}
     found = {path.parent.name.removeprefix("fold_"): path.parent for path in folder.glob("fold_*/model.keras")}
     return {int(fold): found[fold] for fold in sorted(filter(str.isdecimal, found), key=int)}
-
-
-def _adopted(run, fold) -> Postprocessing:
-    """What the cross-validation that a run is a fold of decided on; nothing of a run that is none."""
-    summary = run.absolute().parent / "summary.json"
-    if not run.absolute().name.startswith("fold_") or not summary.is_file():
-        return Postprocessing()
-    found = read_json(summary, "cross-validation's summary")
-    if fold not in found.get("folds", []):
-        return Postprocessing()
-    return record.from_dict(Postprocessing, found["postprocessing"]["chosen"], "postprocessing")
 
 
 def int8_warning(source: Source, formats) -> str | None:

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -9,6 +10,8 @@ import numpy as np
 import pytest
 
 import imaging
+from export.source.source import open_source
+from imaging.adopted import adopted_postprocessing
 from imaging.cleaning import ClassCleaning, Postprocessing, apply
 from medseg import record
 from train.evaluation.ensemble import ensemble_segmenter
@@ -41,12 +44,13 @@ def runs(dataset, tmp_path_factory):
         network(seeded).save(run.model_file)
     chosen = Postprocessing((ClassCleaning("near", largest=True), ClassCleaning("far", largest=True)))
     decision = Decision(chosen, 6, {"near": 0.5, "far": 0.5}, {"near": 0.6, "far": 0.6}, 2)
-    (folder / "summary.json").write_text(json.dumps({"postprocessing": record.to_dict(decision)}))
+    summary = {"folds": [0, 1], "postprocessing": record.to_dict(decision)}
+    (folder / "summary.json").write_text(json.dumps(summary))
     return folder
 
 
 def test_a_run_segments_as_its_evaluation_does(runs, dataset, tmp_path, capsys):
-    run = open_run(runs / "fold_1")
+    run = open_run(runs / "fold_2")  # the summary is of folds 0 and 1
     metrics = evaluate(run, dataset, keep=True)
     cases = [dataset.case(name) for name in metrics["cases"]]
     out = tmp_path / "found"
@@ -79,6 +83,38 @@ def test_folds_segment_together_and_clean_up(runs, dataset, tmp_path, capsys):
         np.testing.assert_array_equal(found, np.array([0, 1, 5])[cleaned])
         assert report["scans"][0]["voxels"] == {"near": int((found == 1).sum()), "far": int((found == 5).sum())}
         assert not np.array_equal(alone, cleaned)
+
+
+def test_a_fold_alone_cleans_up_as_its_artifact_does(runs, dataset, tmp_path):
+    case = dataset.cases[0]
+    scan = imaging.read(case.images[0])
+    shutil.copytree(runs, tmp_path / "all")
+    folder = tmp_path / "all" / "fold_0"
+    (member,) = open_folds(folder.parent, (0,))
+    alone = ensemble_segmenter((member,))(scan)
+    most = int(np.bincount(alone.ravel())[1:].argmax()) + 1
+    chosen = {"classes": [{"label": member.plan.labels[most].name, "min_volume_mm3": 1e9}]}
+    summary = {"folds": [0], "postprocessing": {"chosen": chosen}}
+    (folder.parent / "summary.json").write_text(json.dumps(summary))
+    cleaned = apply(alone, open_source(folder).postprocessing, member.plan.labels, scan.spacing)
+    assert not np.array_equal(alone, cleaned)
+    flipped = ensemble_segmenter((member,), mirror=True)(scan)
+    for words, expected in (((), cleaned), (("--mirror",), flipped)):  # nothing was adopted of flipped predictions
+        out = tmp_path / f"{len(words)}.nii.gz"
+        assert main(["predict", str(folder), str(case.images[0]), "-o", str(out), *words]) == 0
+        np.testing.assert_array_equal(imaging.read_labels(out).voxels[..., 0], np.array([0, 1, 5])[expected])
+
+
+def test_a_summary_that_is_none_is_named(runs, dataset, tmp_path, capsys):
+    shutil.copytree(runs, tmp_path / "all")
+    for content in ({"folds": [0]}, {"folds": [0], "postprocessing": 3}, {"folds": [0], "postprocessing": {}}):
+        (tmp_path / "all" / "summary.json").write_text(json.dumps(content))
+        with pytest.raises(imaging.InputError, match=r"summary.json: holds no postprocessing"):
+            adopted_postprocessing(tmp_path / "all" / "fold_0")
+    assert (
+        main(["predict", str(tmp_path / "all" / "fold_0"), str(dataset.cases[0].images[0]), "-o", str(tmp_path)]) == 1
+    )
+    assert "summary.json: holds no postprocessing" in capsys.readouterr().err
 
 
 def test_mirroring(runs, dataset, tmp_path, capsys):

@@ -9,7 +9,7 @@ from imaging.measure.scoring import DISTANCES
 from medseg import page
 from medseg.record import from_dict, to_dict, write_text
 from train.evaluation import figures
-from train.evaluation.evaluate import COLUMNS
+from train.evaluation.evaluate import COLUMNS, present_row
 from train.evaluation.postprocess import GAIN, Decision
 from train.evaluation.predictions import load_prediction
 from train.evaluation.reference import read_case
@@ -55,12 +55,20 @@ def write_cross_report(out, summary: dict, runs: Sequence[Run], dataset, followi
 
 
 def mean_table(summary: dict) -> str:
-    """An HTML table of mean ± standard deviation over all cases, a line per label, and one more where it is cleaned."""
+    """An HTML table of mean ± standard deviation over all cases, a line per label.
+
+    One more where it is cleaned up, and the means where it is present for a label that some references do not hold.
+    """
     sets = [("", summary)] + ([(" cleaned", summary["postprocessed"])] if summary["postprocessed"] else [])
     rows = [
         (label + suffix, *(f"{row[column]:.4f} ± {found['std'][label][column]:.4f}" for column in COLUMNS))
         for suffix, found in sets
         for label, row in found["mean"].items()
+    ]
+    rows += [
+        (label + suffix + present_row(row), *(f"{row[column]:.4f}" for column in COLUMNS))
+        for suffix, found in sets
+        for label, row in found.get("mean_present", {}).items()
     ]
     return page.table(("label", *COLUMNS), rows)
 

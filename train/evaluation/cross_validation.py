@@ -3,22 +3,20 @@
 import json
 import math
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 
 import imaging
+from imaging.adopted import summary_file
 from imaging.cleaning import apply
 from imaging.measure.scoring import DISTANCES
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
-from train.evaluation.evaluate import COLUMNS, evaluate, mean_scores
+from train.evaluation.evaluate import COLUMNS, evaluate, means, present_row
 from train.evaluation.postprocess import Decision, choose, decision_text
 from train.evaluation.predictions import predicted_cases, prediction_file
 from train.evaluation.reliability import joined
 from train.fitting.run import Run
-
-NAME, MIRRORED = "summary.json", "summary_mirror.json"
 
 
 def cross_validate(
@@ -36,8 +34,9 @@ def cross_validate(
 
     Returns:
         {"folds": [numbers], "mirror": bool, "fold_of": {case: fold}, "cases": {case: {label: {metric: value}}},
-        "mean": {label: {metric: value}}, "std": the same, "mean_of_fold": {fold: the same},
-        "postprocessing": a ``train.evaluation.postprocess.Decision`` as a dictionary, "postprocessed": cases, mean and
+        "mean": {label: {metric: value}}, "mean_present": see ``train.evaluation.evaluate.means``, "std": as "mean",
+        "mean_of_fold": {fold: as "mean"},
+        "postprocessing": a ``train.evaluation.postprocess.Decision`` as a dictionary, "postprocessed": cases, means and
         std with what was chosen, or None if that is nothing, "calibration": see ``train.evaluation.reliability``}.
 
     Raises:
@@ -64,7 +63,7 @@ def cross_validate(
         "mirror": mirror,
         "fold_of": fold_of,
         "cases": cases,
-        "mean": mean_scores(cases),
+        **means(cases),
         "std": deviations(cases),
         "mean_of_fold": mean_of_fold,
         "postprocessing": to_dict(decision),
@@ -72,7 +71,7 @@ def cross_validate(
         "calibration": joined(calibrations),
     }
     if out is not None:
-        write_text(Path(out) / (MIRRORED if mirror else NAME), json.dumps(summary, indent=1) + "\n")
+        write_text(summary_file(out, mirror), json.dumps(summary, indent=1) + "\n")
     return summary
 
 
@@ -83,7 +82,7 @@ def load_decision(out, mirror: bool = False) -> Decision | None:
         out: the folder.
         mirror: of predictions averaged over flips.
     """
-    path = Path(out) / (MIRRORED if mirror else NAME)
+    path = summary_file(out, mirror)
     if not path.is_file():
         return None
     return from_dict(Decision, json.loads(path.read_text(encoding="utf-8"))["postprocessing"])
@@ -99,9 +98,12 @@ def deviations(cases: dict) -> dict:
 
 
 def summary_table(summary: dict) -> str:
-    """``summary`` as text: mean ± standard deviation over all cases, a line per label, and mean Dice per fold."""
-    mean, std = summary["mean"], summary["std"]
-    width = max(len(name) for name in (*mean, "  cleaned"))
+    """``summary`` as text: mean ± standard deviation over all cases, a line per label, and mean Dice per fold.
+
+    A label that some references do not hold has a line more, the means of the cases whose references do.
+    """
+    mean, std, present = summary["mean"], summary["std"], summary["mean_present"]
+    width = max(map(len, (*mean, "  cleaned", *map(present_row, present.values()))))
     lines = [f"{'label':{width}}" + "".join(f"{column:>17}" for column in COLUMNS)]
     for name in mean:
         cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in COLUMNS]
@@ -110,12 +112,15 @@ def summary_table(summary: dict) -> str:
             found = summary["postprocessed"]
             cells = [f"{found['mean'][name][column]:.4f} ± {found['std'][name][column]:.4f}" for column in COLUMNS]
             lines.append(f"{'  cleaned':{width}}" + "".join(f"{cell:>17}" for cell in cells))
+        if name in present:
+            cells = [f"{present[name][column]:.4f}" for column in COLUMNS]
+            lines.append(f"{present_row(present[name]):{width}}" + "".join(f"{cell:>17}" for cell in cells))
     lines.append(
         f"mean ± standard deviation over {len(summary['cases'])} cases of folds "
         f"{', '.join(map(str, summary['folds']))}; {DISTANCES}"
     )
-    for fold, means in summary["mean_of_fold"].items():
-        dice = ", ".join(f"{name} {row['dice']:.4f}" for name, row in means.items())
+    for fold, rows in summary["mean_of_fold"].items():
+        dice = ", ".join(f"{name} {row['dice']:.4f}" for name, row in rows.items())
         lines.append(f"mean Dice of fold {fold}: {dice}")
     lines.append(decision_text(from_dict(Decision, summary["postprocessing"])))
     return "\n".join(lines)
@@ -127,7 +132,7 @@ def _rescored(runs, dataset, chosen, mirror):
         name: imaging.score_case(apply(prediction, chosen, labels, spacing), reference, labels, spacing)
         for name, prediction, reference, spacing in predicted_cases(runs, dataset, mirror)
     }
-    return {"cases": cases, "mean": mean_scores(cases), "std": deviations(cases)}
+    return {"cases": cases, **means(cases), "std": deviations(cases)}
 
 
 def _deviation(values):

@@ -213,6 +213,11 @@ def mean_scores(cases: dict, ignore_empty: bool = False) -> dict:
     return means
 
 
+def present_row(means: dict) -> str:
+    """The heading of a line of ``mean_present`` in tables."""
+    return f"  where present ({means['cases']})"
+
+
 def _reference_size(row) -> float:
     return row.get("reference_ml", row.get("reference_mm2", 0.0))
 
@@ -227,7 +232,7 @@ def table(metrics: dict) -> str:
         rows.append((name, row))
         present = metrics.get("mean_present", {}).get(name)
         if present:
-            rows.append((f"  where present ({present['cases']})", present))
+            rows.append((present_row(present), present))
     width = max(len(name) for name, _ in (*rows, ("label", {})))
     lines = [f"{'label':{width}}" + "".join(f"{c:>11}" for c in COLUMNS)]
     lines += [f"{name:{width}}" + "".join(f"{row[c]:11.4f}" for c in COLUMNS) for name, row in rows]

@@ -135,7 +135,8 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
         InputError: if a training has not finished.
         UsageError: for a fold that is not there, or a fold of a single run.
     """
-    from imaging.cleaning import apply
+    from imaging.adopted import adopted_postprocessing
+    from imaging.cleaning import Postprocessing, apply
     from train.evaluation.cross_validation import load_decision
     from train.evaluation.ensemble import ensemble_segmenter
     from train.fitting.folds import fold_numbers, open_folds
@@ -144,9 +145,10 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
     if (folder / "plan.json").is_file():
         if fold is not None:
             raise UsageError(f"--fold {fold}: of a cross-validated run; {folder} is a single one")
-        runs, decision = (open_run(folder),), None
+        runs, chosen = (open_run(folder),), adopted_postprocessing(folder, mirror)
     else:
         runs, decision = open_folds(folder), load_decision(folder, mirror)
+        chosen = decision.chosen if decision else Postprocessing()
         if fold not in (None, "all"):
             runs = open_folds(folder, fold_numbers(fold, runs[0].plan))
     for run in runs:
@@ -156,8 +158,7 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
     segment = ensemble_segmenter(runs, mirror)
 
     def cleaned(scan, progress=None):
-        indices = segment(scan, progress)
-        return apply(indices, decision.chosen, plan.labels, scan.spacing) if decision else indices
+        return apply(segment(scan, progress), chosen, plan.labels, scan.spacing)
 
     name = f"{plan.dataset}-{plan.network.name}"
     kind = "Keras" if len(runs) == 1 else f"Keras, mean of {len(runs)} networks"

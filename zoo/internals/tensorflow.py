@@ -41,18 +41,24 @@ def quantize_int8(calibrated: bytes, per_channel: bool, float_tensors: list[str]
     return bytes(modify_model_io_type(quantized, tf.int8, tf.int8))
 
 
-def quantize_int16(data: bytes, patches) -> bytes:
+def quantize_int16(data: bytes, patches, allow_float: bool = False) -> bytes:
     """Quantize a float TFLite file to int16 activations and int8 weights, input and output int16 too.
 
     Args:
         data: float32 TFLite file.
         patches: representative inputs.
+        allow_float: operators that have no such form stay float between the others.
+
+    Raises:
+        RuntimeError: naming an operator that has no such form.
     """
     import tensorflow as tf
     from tensorflow.lite.python.optimize.calibrator import Calibrator
 
     representative = ([patch] for patch in patches)
-    return bytes(Calibrator(data).calibrate_and_quantize(lambda: representative, tf.int16, tf.int16, False, tf.int16))
+    calibrator = Calibrator(data)
+    kinds = (tf.int16, tf.int16, allow_float, tf.int16)  # input, output, activations
+    return bytes(calibrator.calibrate_and_quantize(lambda: representative, *kinds))
 
 
 def object_graph():

@@ -1,5 +1,6 @@
 """Turns, variants, failures and the pause of those whose turn it is not."""
 
+import dataclasses
 import json
 import os
 import signal
@@ -54,6 +55,14 @@ def test_reference_is_what_agreement_counts(pretenders, tmp_path):
     reference[0] = 9
     found = contest([pretenders("a")], tmp_path / "work", rounds=1, warmup=0, reference=reference)
     assert found.results[0].agreement == pytest.approx(0.75)
+
+
+def test_regions_are_where_their_own_logit_is_above_0(pretenders, tmp_path):
+    """The first channel is 0 everywhere: no region, although it is the larger one where the second is below 0."""
+    regions = dataclasses.replace(pretenders("a"), written=(1, 3))
+    reference = np.where(pretenders.patch[..., 0] > 0, 3, 0)
+    found = contest([regions], tmp_path / "work", rounds=1, warmup=0, reference=reference)
+    assert found.results[0].agreement == 1.0
 
 
 def test_the_fastest_variant_runs(pretenders, tmp_path):

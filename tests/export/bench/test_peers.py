@@ -6,11 +6,13 @@ import sys
 import keras
 import numpy as np
 import pytest
+from export_runs import write_run
 from keras import layers
 
+from export.artifact.folder import export_run
 from export.bench import network, peers, report
 from export.bench.compare import compare
-from export.bench.contest import Contest, Result, contest
+from export.bench.contest import Contest, Result, Rounds, contest
 from export.bench.process import Worker
 from export.cli import main
 from export.conversion.convert import convert
@@ -70,11 +72,39 @@ def test_tensorflow_runs_the_same_network(made, tmp_path):
     worker = Worker(contestant, 1, tmp_path)
     try:
         opened = worker.ask("open", variant={"how": "tf.function", "xla": False, "files": []})
-        worker.ask("classes", file=str(tmp_path / "classes.npy"))
+        worker.ask("logits", file=str(tmp_path / "logits.npy"))
     finally:
         worker.close()
     assert opened["runtime"].startswith("TensorFlow 2")
-    assert np.mean(np.load(tmp_path / "classes.npy") == made.classes) > 0.999
+    assert np.mean(np.load(tmp_path / "logits.npy").argmax(-1) == made.classes) > 0.999
+
+
+def test_regions_are_compared_as_regions(tmp_path):
+    """Of a network of regions a voxel's largest logit says nothing; a region is where its own is above 0."""
+    run = write_run(tmp_path / "balls")
+    plan = json.loads((run / "plan.json").read_text())
+    plan["labels"] = [{"name": name, "value": value} for name, value in (("background", 0), ("rim", 3), ("core", 4))]
+    plan["regions"] = [
+        {"name": "whole", "values": [3, 4], "written": 3},
+        {"name": "core", "values": [4], "written": 4},
+    ]
+    (run / "plan.json").write_text(json.dumps(plan))
+    found = network.gather(run, tmp_path)
+    assert found.written == (1, 2)
+    assert set(np.unique(found.classes)) == {0, 2}  # the first channel's logit is 0 everywhere
+    (result,) = compare(named=["onnxruntime-float32"], model=run, rounds=Rounds((1,), 1, 1)).results
+    assert result.agreement > 0.999
+    (written,) = export_run(run, ["onnx-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
+    (result,) = compare([written], rounds=Rounds((1,), 1, 1)).results
+    assert result.agreement == 1.0
+
+
+def test_a_channel_of_a_sigmoid_is_two_classes(tmp_path):
+    image = keras.Input((*PATCH, 1))
+    model = keras.Model(image, layers.Conv3D(1, 3, padding="same", activation="sigmoid")(image))
+    found = network.gather(model, tmp_path)
+    chances = model.predict(np.load(found.job["input"])[None], verbose=0)[0, ..., 0]
+    np.testing.assert_array_equal(found.classes, chances > 0.5)
 
 
 def test_pytorch_computes_what_onnx_runtime_does(tmp_path):

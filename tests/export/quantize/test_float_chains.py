@@ -1,4 +1,4 @@
-"""Every activation of Keras in int8 TFLite keeps the classes; which operators stay float for that."""
+"""Every activation of Keras in TFLite of 8 and 16 bits keeps the classes; which operators stay float for that."""
 
 import inspect
 
@@ -8,6 +8,7 @@ import pytest
 from keras import layers
 
 from export.conversion.convert import convert
+from export.errors import PrecisionError
 from export.quantize import tflite_int8
 from export.quantize.float_chains import lossy_chains
 
@@ -52,19 +53,46 @@ def grading(activation):
 
 
 @pytest.mark.parametrize("activation", activations())
-def test_int8_keeps_the_classes_of_every_activation(activation):
+def test_integers_keep_the_classes_of_every_activation(activation):
     model, patches = grading(activation), [blocks(seed)[0] for seed in range(4)]
     expected = model.predict(np.stack(patches), verbose=0)
     assert len(np.unique(expected.argmax(-1))) > 1
-    converted = convert(model, "tflite-int8", SHAPE, patches)
-    found = np.concatenate(list(tflite_int8.logits(converted.data, [patch[None] for patch in patches])))
-    assert np.mean(found.argmax(-1) == expected.argmax(-1)) >= 0.99
-    assert all(operator.precision == "int8" for operator in converted.operators if operator.macs)
+    for kind, precision in (("tflite-int8", "int8"), ("tflite-int16", "int16x8")):
+        converted = convert(model, kind, SHAPE, patches)
+        found = np.concatenate(list(tflite_int8.logits(converted.data, [patch[None] for patch in patches])))
+        assert np.mean(found.argmax(-1) == expected.argmax(-1)) >= 0.99
+        assert {operator.precision for operator in converted.operators if operator.macs} == {precision}
+
+
+def test_int16_keeps_small_values_beside_large_ones():
+    """The exponential within mish reaches e¹⁵ here: 16 bits of that know nothing below 100."""
+    image = keras.Input((*SHAPE, 1))
+    one = keras.initializers.Constant(1.0)  # the kernel as well as the bias: TFLite stores them once
+    x = layers.Conv2D(1, 1, kernel_initializer=one, bias_initializer=one, activation="mish")(image)
+    model = keras.Model(image, layers.Conv2D(2, 1, kernel_initializer=one, bias_initializer=one)(x))
+    patch = np.linspace(-3, 14, 320, dtype=np.float32).reshape(*SHAPE, 1)
+    converted = convert(model, "tflite-int16", SHAPE, [patch])
+    (found,) = tflite_int8.logits(converted.data, [patch[None]])
+    np.testing.assert_allclose(found, model.predict(patch[None], verbose=0), atol=0.05)
+
+
+def test_a_chain_that_starts_at_the_image_and_is_read_half_way():
+    image = keras.Input((*SHAPE, 1))
+    whole, inner = (layers.Activation(name)(image) for name in ("mish", "softplus"))
+    kernel = keras.initializers.RandomNormal(seed=0)
+    model = keras.Model(image, layers.Conv2D(3, 1, kernel_initializer=kernel)(layers.Concatenate()([whole, inner])))
+    patch = blocks(0)[0]
+    converted = convert(model, "tflite-int16", SHAPE, [patch])
+    (found,) = tflite_int8.logits(converted.data, [patch[None]])
+    expected = model.predict(patch[None], verbose=0)
+    np.testing.assert_allclose(found, expected, atol=0.02 * np.ptp(expected))
 
 
 def test_what_npus_take_stays_int8():
     converted = convert(grading("mish"), "tflite-int8", SHAPE, [blocks(0)[0]], npu=True)
     assert {operator.precision for operator in converted.operators} == {"int8"}
+    with pytest.raises(PrecisionError, match=r"tflite-int16: .*'ELU'"):
+        convert(grading("elu"), "tflite-int16", SHAPE, [blocks(0)[0]], npu=True)
 
 
 @pytest.mark.parametrize("name", ["celu", "mish"])

@@ -1,6 +1,7 @@
 """Several folds: training in turn, cross-validated summary, ensemble."""
 
 import json
+import shutil
 
 import keras
 import nibabel
@@ -68,6 +69,26 @@ def test_the_postprocessing_that_was_chosen_gives_the_scores_in_the_summary(out,
         found = nibabel.load(run.folder / "predictions" / f"{name}.nii.gz")
         assert set(np.unique(found.dataobj)) <= {0, 1, 5}
         np.testing.assert_allclose(found.affine, nibabel.load(dataset.case(name).images[0]).affine)
+
+
+def test_the_summary_has_means_of_the_cases_that_hold_a_label(out, dataset, tmp_path):
+    shutil.copytree(out, tmp_path / "all")
+    runs = open_folds(tmp_path / "all")
+    path = runs[0].result_file("metrics.json")
+    metrics = json.loads(path.read_text())
+    absent = runs[0].plan.folds[0][0]
+    metrics["cases"][absent]["far"] |= {"reference_ml": 0.0, "dice": 0.0}
+    path.write_text(json.dumps(metrics))
+    summary = cross_validate(runs, dataset, tmp_path, reuse=True)
+    assert json.loads((tmp_path / "summary.json").read_text())["mean_present"] == summary["mean_present"]
+    assert set(summary["mean_present"]) == {"far"}
+    present = summary["mean_present"]["far"]
+    others = [rows["far"]["dice"] for name, rows in summary["cases"].items() if name != absent]
+    assert (present["cases"], len(others)) == (5, 5)
+    assert present["dice"] == pytest.approx(np.mean(others))
+    line = next(line for line in summary_table(summary).splitlines() if line.startswith("  where present (5)"))
+    assert float(line.split()[3]) == pytest.approx(present["dice"], abs=5e-5)
+    assert f"<td>far  where present (5)</td><td>{present['dice']:.4f}</td>" in mean_table(summary)
 
 
 def test_the_report_shows_folds_classes_cases_and_why(out, dataset):

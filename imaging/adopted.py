@@ -1,0 +1,45 @@
+"""The postprocessing that a cross-validation adopted, as its summary says, for the runs of its folds."""
+
+from pathlib import Path
+
+from imaging.cleaning import Postprocessing
+from medseg import record
+from medseg.errors import InputError
+from medseg.untrusted import read_json
+
+
+def summary_file(out, mirror: bool = False) -> Path:
+    """Where the summary of a cross-validation lies.
+
+    Args:
+        out: the folder that holds ``fold_0``, ``fold_1``, ...
+        mirror: of predictions averaged over flips.
+    """
+    return Path(out) / ("summary_mirror.json" if mirror else "summary.json")
+
+
+def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
+    """What the cross-validation that a run is a fold of decided on; nothing of a run that is none.
+
+    Prediction and export both ask here, so that a fold's network and its artifact segment alike.
+
+    Args:
+        run: run folder, ``fold_0`` and the like in the folder of a cross-validation.
+        mirror: of predictions averaged over flips.
+
+    Raises:
+        InputError: if the summary cannot be read.
+    """
+    run = Path(run).absolute()
+    summary = summary_file(run.parent, mirror)
+    if not run.name.startswith("fold_") or not summary.is_file() or not (run / "run.json").is_file():
+        return Postprocessing()
+    content = read_json(summary, "cross-validation's summary")
+    if read_json(run / "run.json", "run").get("fold") not in content.get("folds", []):
+        return Postprocessing()
+    try:
+        return record.from_dict(Postprocessing, content["postprocessing"]["chosen"], "postprocessing")
+    except (KeyError, TypeError):
+        raise InputError(
+            f"{summary}: holds no postprocessing; expected the summary that zoo evaluate {run.parent} writes"
+        ) from None
