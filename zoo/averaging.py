@@ -164,6 +164,6 @@ def _layers(model):
         yield from _layers(layer) if hasattr(layer, "layers") else (layer,)
 
 
-def _require(condition: bool, callback: str, option: str, found, accepted: str) -> None:
+def _require(condition: bool, callback: str, option: str, value, accepted: str) -> None:
     if not condition:
-        raise ZooError(f"{callback}: {option}={found!r}; expected {accepted}")
+        raise ZooError(f"{callback}: {option}={value!r}; expected {accepted}")

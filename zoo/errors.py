@@ -9,18 +9,18 @@ class ZooError(ValueError):
     exit_status = 2
 
 
-def unknown(kind: str, found, accepted) -> ZooError:
+def unknown(kind: str, name, accepted) -> ZooError:
     """The error for ``found`` not being one of ``accepted``, with the nearest spelling.
 
     Args:
         kind: what was asked for, for example "model".
-        found: the name given.
+        name: the name given.
         accepted: the names known.
 
     Returns:
         The error, to be raised by the caller.
     """
     accepted = [str(a) for a in accepted]
-    near = difflib.get_close_matches(str(found), accepted, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(str(name), accepted, n=1, cutoff=0.5)
     meant = f" Did you mean {near[0]!r}?" if near else ""
-    return ZooError(f"unknown {kind} {found!r}.{meant} Expected one of {', '.join(accepted)}")
+    return ZooError(f"unknown {kind} {name!r}.{meant} Expected one of {', '.join(accepted)}")

@@ -116,22 +116,22 @@ def get(
     Raises:
         ZooError: for an unknown name or option, or a shape that does not fit.
     """
-    found = entry(name)
+    network = entry(name)
     card = _card(name, weights)
     if card is not None:
         classes = len(card.classes) if classes is None else classes
         channels = len(card.channels) if channels is None and input_shape is None else channels
     classes = 2 if classes is None else classes
-    shape = _input_shape(found, input_shape, channels)
+    shape = _input_shape(network, input_shape, channels)
     if not isinstance(classes, int) or classes < 1:
         raise ZooError(f"{name}: classes={classes!r}; expected 2 or more with the background, or 1 for a sigmoid")
-    builder = _builder(found)
-    _check_options(found, builder, options)
+    builder = _builder(network)
+    _check_options(network, builder, options)
     trained_with = card.options if card is not None else {}
     model = builder(
-        shape, classes=classes, **{**found.options, **trained_with, **options, "name": name.rpartition(":")[2]}
+        shape, classes=classes, **{**network.options, **trained_with, **options, "name": name.rpartition(":")[2]}
     )
-    if not found.shipped:
+    if not network.shipped:
         _check_built(name, model, shape, classes)
         model = _steadily_named(model)
     if weights is not None:
@@ -156,24 +156,24 @@ def info(name: str, input_shape=None, *, classes: int = 2, **options) -> Info:
     Returns:
         An ``Info``; its figures are None for a registered entry of the user's own asked for by name only.
     """
-    found = entry(name)
+    network = entry(name)
     facts = {
         "name": name,
-        "rank": found.rank,
-        "tags": found.tags,
-        "summary": found.summary,
-        "paper": found.paper,
-        "edge": found.edge,
-        "options": dict(found.options),
+        "rank": network.rank,
+        "tags": network.tags,
+        "summary": network.summary,
+        "paper": network.paper,
+        "edge": network.edge,
+        "options": dict(network.options),
     }
     if input_shape is None and not options and classes == 2:
-        figures = json.loads(_FIGURES.read_text(encoding="utf-8")).get(name, {}) if found.shipped else {}
+        figures = json.loads(_FIGURES.read_text(encoding="utf-8")).get(name, {}) if network.shipped else {}
         return Info(**facts, **{k: tuple(v) if isinstance(v, list) else v for k, v in figures.items()})
     from zoo.cost import count
 
-    shape = input_shape or reference_shape(found.rank)
+    shape = input_shape or reference_shape(network.rank)
     figures = count(get(name, shape, classes=classes, **options))
-    facts["options"] = {**found.options, **options}
+    facts["options"] = {**network.options, **options}
     return Info(**facts, input_shape=tuple(shape), classes=classes, **dataclasses.asdict(figures))
 
 
@@ -299,10 +299,10 @@ def _card(name, weights):
     return find_card(name, weights)
 
 
-def _builder(found: Entry) -> Callable:
-    if callable(found.builder):
-        return found.builder
-    module, _, function = found.builder.partition(":")
+def _builder(network: Entry) -> Callable:
+    if callable(network.builder):
+        return network.builder
+    module, _, function = network.builder.partition(":")
     return getattr(importlib.import_module(module), function)
 
 
@@ -314,30 +314,30 @@ def _accepted(builder):
     return [p.name for p in parameters if p.name not in ("input_shape", "classes", "name")]
 
 
-def _check_options(found, builder, options):
+def _check_options(network, builder, options):
     accepted = _accepted(builder)
     for option in options:
         if accepted is not None and option not in accepted:
-            raise unknown(f"option of {found.name}", option, accepted)
+            raise unknown(f"option of {network.name}", option, accepted)
 
 
-def _input_shape(found, input_shape, channels):
-    if found.rank is None:
+def _input_shape(network, input_shape, channels):
+    if network.rank is None:
         if input_shape is None or len(input_shape) not in (3, 4):
-            raise ZooError(f"{found.name}: input_shape {input_shape}; expected 2 or 3 spatial sizes and channels")
-        found = dataclasses.replace(found, rank=len(input_shape) - 1)
+            raise ZooError(f"{network.name}: input_shape {input_shape}; expected 2 or 3 spatial sizes and channels")
+        network = dataclasses.replace(network, rank=len(input_shape) - 1)
     if input_shape is None:
-        return (None,) * found.rank + (1 if channels is None else channels,)
+        return (None,) * network.rank + (1 if channels is None else channels,)
     shape = tuple(input_shape)
-    if len(shape) != found.rank + 1:
-        twin = next((n for n, e in _entries.items() if e.builder == found.builder and e.rank == len(shape) - 1), None)
+    if len(shape) != network.rank + 1:
+        twin = next((n for n, e in _entries.items() if e.builder == network.builder and e.rank == len(shape) - 1), None)
         mend = f"; {twin!r} takes it" if twin else ""
         raise ZooError(
-            f"{found.name}: input_shape {shape} has {len(shape) - 1} spatial sizes and channels; "
-            f"expected {found.rank} spatial sizes and channels{mend}"
+            f"{network.name}: input_shape {shape} has {len(shape) - 1} spatial sizes and channels; "
+            f"expected {network.rank} spatial sizes and channels{mend}"
         )
     if channels is not None and shape[-1] != channels:
-        raise ZooError(f"{found.name}: input_shape {shape} says {shape[-1]} channels, channels={channels}; give one")
+        raise ZooError(f"{network.name}: input_shape {shape} says {shape[-1]} channels, channels={channels}; give one")
     if not isinstance(shape[-1], int) or shape[-1] < 1:
-        raise ZooError(f"{found.name}: input_shape {shape} has {shape[-1]!r} channels; expected 1 or more")
+        raise ZooError(f"{network.name}: input_shape {shape} has {shape[-1]!r} channels; expected 1 or more")
     return shape

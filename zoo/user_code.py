@@ -226,7 +226,7 @@ def _add_network(file, name, module) -> str:
     spec = f"{file}:{name}"
     registered = registry.entry(name) if name in registry.list_models() else None
     if registered is not None and getattr(registered.builder, "__module__", None) == module.__name__:
-        found = dataclasses.replace(registered, name=spec)
+        network = dataclasses.replace(registered, name=spec)
     else:
         function = defined(spec, "model")
         try:
@@ -234,10 +234,10 @@ def _add_network(file, name, module) -> str:
         except TypeError:
             given = f"{name}{inspect.signature(function)}"
             raise ZooError(f"model {spec!r}: expected {name}(input_shape, classes), got {given}") from None
-        found = Entry(
+        network = Entry(
             spec, _without_name(function), None, (), inspect.getdoc(function) or "", "", "float", shipped=False
         )
-    registry.put(found)
+    registry.put(network)
     return spec
 
 

@@ -56,8 +56,8 @@ def write_report(path, began: str, artifacts: Sequence[Mapping], scans: Sequence
 
 def versions() -> dict[str, str]:
     """Versions of Python, the system and the packages that take part, as far as they are installed."""
-    found = {"python": platform.python_version(), "system": platform.platform()}
+    installed = {"python": platform.python_version(), "system": platform.platform()}
     for name in PACKAGES:
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            installed[name] = metadata.version(name)
+    return installed

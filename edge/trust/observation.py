@@ -54,13 +54,13 @@ class Answer:
         inside = self.voxels[1:].sum()
         ml = abs(float(np.linalg.det(prepared.affine[:3, :3]))) / 1000
         share = 1 / math.prod(prepared.shape) if prepared.rank == 2 else ml
-        found = {f"volume of {n}": float(v * share) for n, v in zip(self.names[1:], self.voxels[1:], strict=True)}
+        statistics = {f"volume of {n}": float(v * share) for n, v in zip(self.names[1:], self.voxels[1:], strict=True)}
         if inside:
-            found |= {name: float(total / inside) for name, total in self.sums.items()}
+            statistics |= {name: float(total / inside) for name, total in self.sums.items()}
         if inside and whole:
             middle = self.place / inside / np.array(prepared.shape)
-            found |= {f"place {axis}": float(value) for axis, value in enumerate(middle)}
-        return found
+            statistics |= {f"place {axis}": float(value) for axis, value in enumerate(middle)}
+        return statistics
 
     def _add(self, start, scores):
         classes = classes_of(scores, self.written)
@@ -94,12 +94,12 @@ def scan_features(grid: Scan, prepared: Scan) -> dict[str, float]:
         the recipe; "detail": the mean step between neighbours, by that between next neighbours (1 in white noise, 0.5
         where an image is smooth), and "edges": the same by the deviation.
     """
-    found = {}
+    statistics = {}
     if grid.has_spacing:
         spacing = np.array(grid.spacing, float)
         extent = spacing * grid.shape
         for name, values in (("spacing", spacing), ("field of view", extent)):
-            found |= {f"{name}, smallest": float(values.min()), f"{name}, largest": float(values.max())}
+            statistics |= {f"{name}, smallest": float(values.min()), f"{name}, largest": float(values.max())}
     step = max(1, math.ceil((math.prod(prepared.shape) / _SAMPLE) ** (1 / prepared.rank)))
     sample = prepared.voxels[(slice(None, None, step),) * prepared.rank]
     middle = tuple(slice(max(0, (n - _BLOCK) // 2), max(0, (n - _BLOCK) // 2) + _BLOCK) for n in prepared.shape)
@@ -107,9 +107,9 @@ def scan_features(grid: Scan, prepared: Scan) -> dict[str, float]:
     for channel in range(prepared.channels):
         of = f" of channel {channel}" if prepared.channels > 1 else ""
         quantiles = np.percentile(sample[..., channel], QUANTILES)
-        found |= {f"intensity {q} %{of}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)}
-        found |= {f"{name}{of}": value for name, value in _detail(block[..., channel]).items()}
-    return found
+        statistics |= {f"intensity {q} %{of}": float(v) for q, v in zip(QUANTILES, quantiles, strict=True)}
+        statistics |= {f"{name}{of}": value for name, value in _detail(block[..., channel]).items()}
+    return statistics
 
 
 def _detail(block) -> dict[str, float]:

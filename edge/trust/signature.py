@@ -205,14 +205,14 @@ def _checksums(folder) -> dict[str, str]:
         raise InputError(f"{folder}: cannot be read ({error.strerror}); expected an artifact folder") from None
     if len(names) > _MAX_FILES:
         raise InputError(f"{folder}: holds {len(names)} files, expected an artifact folder")
-    found = {}
+    checksums = {}
     for name in names:
         path = folder / name
         if path.is_symlink() or not path.is_file():
             kind = "a link" if path.is_symlink() else "no file"
             raise InputError(f"{path}: is {kind}, which a signature cannot cover")
         if name != SIGNATURE:
-            found[name] = sha256(path)
-    if not found:
+            checksums[name] = sha256(path)
+    if not checksums:
         raise InputError(f"{folder}: holds no files; expected an artifact folder")
-    return found
+    return checksums

@@ -134,8 +134,8 @@ def _form(manifest) -> list[str]:
 def _memory(source) -> list[str]:
     if "arena" not in source:
         return []
-    found = source["arena"]
-    return [f"- Activations: {spell_size(found['size'])} without a delegate, most at `{found['operator']}`"]
+    arena = source["arena"]
+    return [f"- Activations: {spell_size(arena['size'])} without a delegate, most at `{arena['operator']}`"]
 
 
 def _npu(source) -> list[str]:
@@ -143,15 +143,15 @@ def _npu(source) -> list[str]:
 
 
 def _fidelity(manifest) -> list[str]:
-    found = manifest.fidelity
+    fidelity = manifest.fidelity
     patches = _sanity(manifest.source.get("sanity"))
-    if not found:
+    if not fidelity:
         return ["## Fidelity", "", f"Not verified on labelled cases: the export was asked to skip it.{patches}"]
     rows = [
         f"| {name} | {f['dice_network']:.4f} | {f['dice_artifact']:.4f} | {f['dice_drop']:+.4f} "
         f"| {f['worst_drop']:+.4f} ({f['worst_case']}) | {_pair(f, 'hd95', 2)} | {_pair(f, 'nsd', 4)} "
         f"| {f['volume_change']:.2%} |"
-        for name, f in found["labels"].items()
+        for name, f in fidelity["labels"].items()
     ]
     if manifest.source.get("fold", 0) is None:
         which = "that calibration did not see, though the network was trained on them"
@@ -160,29 +160,35 @@ def _fidelity(manifest) -> list[str]:
     return [
         "## Fidelity",
         "",
-        f"On {len(found['cases'])} cases {which}, through the device runtime: verdict {found['verdict']}, "
-        f"{found['argmax_changed']:.3%} of voxels change class.",
+        f"On {len(fidelity['cases'])} cases {which}, through the device runtime: verdict {fidelity['verdict']}, "
+        f"{fidelity['argmax_changed']:.3%} of voxels change class.",
         "",
         "| class | Dice of the network | Dice of the artifact | drop | worst drop | HD95 mm | NSD | volume change |",
         "|---|---|---|---|---|---|---|---|",
         *rows,
-        *(["", f"No case holds {', '.join(found['unseen'])}: nothing is known of them."] if "unseen" in found else []),
         *(
-            ["", f"**Refused, and written all the same, as was asked**: {found['refused']}."]
-            if "refused" in found
+            ["", f"No case holds {', '.join(fidelity['unseen'])}: nothing is known of them."]
+            if "unseen" in fidelity
+            else []
+        ),
+        *(
+            ["", f"**Refused, and written all the same, as was asked**: {fidelity['refused']}."]
+            if "refused" in fidelity
             else []
         ),
         *(["", patches.strip()] if patches else []),
     ]
 
 
-def _sanity(found) -> str:
+def _sanity(sanity) -> str:
     """A sentence on the calibration patches; artifacts of before they were compared have none."""
-    if not found:
+    if not sanity:
         return ""
-    text = f" On {found['patches']} patches without labels {found['agreement']:.3%} of voxels have the network's class."
-    if "problem" in found:
-        text += f" {_refused(found['problem'])}"
+    text = (
+        f" On {sanity['patches']} patches without labels {sanity['agreement']:.3%} of voxels have the network's class."
+    )
+    if "problem" in sanity:
+        text += f" {_refused(sanity['problem'])}"
     return text
 
 
@@ -192,5 +198,5 @@ def _refused(reason) -> str:
 
 def _pair(label, metric, digits) -> str:
     """A metric of the network and of the artifact; artifacts of before it was measured have none."""
-    found = [label.get(f"{metric}_{which}") for which in ("network", "artifact")]
-    return " → ".join("-" if value is None else f"{value:.{digits}f}" for value in found)
+    values = [label.get(f"{metric}_{which}") for which in ("network", "artifact")]
+    return " → ".join("-" if value is None else f"{value:.{digits}f}" for value in values)

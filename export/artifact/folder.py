@@ -241,8 +241,8 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
 
 
 def _versions() -> dict[str, str]:
-    found = {}
+    installed = {}
     for name in ("medseg-zoo", "tensorflow", "keras", "tf2onnx", "onnxruntime", "openvino", "ai-edge-litert"):
         with contextlib.suppress(metadata.PackageNotFoundError):
-            found[name] = metadata.version(name)
-    return found
+            installed[name] = metadata.version(name)
+    return installed

@@ -33,9 +33,9 @@ def sections(facts: dict, worst: bytes | None) -> list[str]:
 
 
 def _summary(facts) -> str:
-    network, found = facts["network"], facts["fidelity"]
+    network, fidelity = facts["network"], facts["fidelity"]
     rows = [
-        ("verdict", "not verified" if found is None else found["verdict"]),
+        ("verdict", "not verified" if fidelity is None else fidelity["verdict"]),
         ("network", network["network"] or ""),
         ("parameters", f"{network['parameters'] or 0:,}"),
         ("MACs a patch", f"{facts['macs'] / 1e9:.2f} G"),
@@ -65,8 +65,8 @@ def _tensor(tensor) -> str:
 
 
 def _fidelity(facts) -> str:
-    found = facts["fidelity"]
-    if found is None:
+    fidelity = facts["fidelity"]
+    if fidelity is None:
         return "<h2>Fidelity</h2><p>Not verified on labelled cases: the export was asked to skip it.</p>" + _refused(
             facts["sanity"].get("problem")
         )
@@ -79,14 +79,15 @@ def _fidelity(facts) -> str:
             _number(f["hd95_artifact"], "-"), f"{f['nsd_network']:.4f}", f"{f['nsd_artifact']:.4f}",
             f"{f['volume_change']:.2%}",
         )
-        for name, f in found["labels"].items()
+        for name, f in fidelity["labels"].items()
     ]  # fmt: skip
     return (
-        f"<h2>Fidelity</h2><p>On {len(found['cases'])} cases that calibration did not see, through the device runtime, "
-        f"means by class: verdict <b>{html.escape(found['verdict'])}</b>, {found['argmax_agreement']:.4%} of voxels "
-        f"keep their class. NSD at {found['nsd_tolerance_mm']:g} mm; pixels for mm in images without a pixel size.</p>"
+        f"<h2>Fidelity</h2><p>On {len(fidelity['cases'])} cases that calibration did not see, through the device "
+        f"runtime, means by class: verdict <b>{html.escape(fidelity['verdict'])}</b>, "
+        f"{fidelity['argmax_agreement']:.4%} of voxels keep their class. NSD at {fidelity['nsd_tolerance_mm']:g} mm; "
+        "pixels for mm in images without a pixel size.</p>"
         + page.table(heads, rows)
-        + _refused(found["refused"] or facts["sanity"].get("problem"))
+        + _refused(fidelity["refused"] or facts["sanity"].get("problem"))
     )
 
 
@@ -107,10 +108,10 @@ def _worst(facts, worst) -> str:
 
 
 def _cases(facts) -> str:
-    found = facts["fidelity"]
-    if found is None or not found["cases"]:
+    fidelity = facts["fidelity"]
+    if fidelity is None or not fidelity["cases"]:
         return ""
-    unit = found["volume_unit"]
+    unit = fidelity["volume_unit"]
     heads = ("case", "class", "Dice network", "Dice artifact", "drop", "between", "HD95 network", "HD95 artifact",
              "NSD network", "NSD artifact", f"{unit} network", f"{unit} artifact", f"{unit} reference",
              "voxels kept")  # fmt: skip
@@ -121,7 +122,7 @@ def _cases(facts) -> str:
             f"{other['nsd']:.4f}", f"{one['volume']:.4g}", f"{other['volume']:.4g}", f"{s['reference_volume']:.4g}",
             f"{case['argmax_agreement']:.4%}",
         )
-        for case in found["cases"]
+        for case in fidelity["cases"]
         for label, s in case["labels"].items()
         for one, other in [(s["network"], s["artifact"])]
     ]  # fmt: skip
@@ -142,8 +143,8 @@ def _operators(facts) -> str:
 
 
 def _latency(facts) -> str:
-    found = facts["latency"]
-    if not found["runs"]:
+    latency = facts["latency"]
+    if not latency["runs"]:
         return "<h2>Latency</h2><p>Not measured.</p>"
     rows = [
         (
@@ -153,9 +154,9 @@ def _latency(facts) -> str:
             f"{one['cold_start_ms']:.1f}",
             one["rounds"],
         )
-        for one in found["runs"]
+        for one in latency["runs"]
     ]
-    where = found["machine"]
+    where = latency["machine"]
     return (
         f"<h2>Latency</h2><p>One patch, thread counts in turn, on the machine that exported: "
         f"{html.escape(where['processor'])}, {where['cores']} cores. <code>zoo bench</code> measures at length.</p>"
@@ -164,12 +165,12 @@ def _latency(facts) -> str:
 
 
 def _memory(facts) -> str:
-    found = facts["memory"]
-    if found is None:
+    memory = facts["memory"]
+    if memory is None:
         return "<h2>Memory</h2><p>Activations are planned by the runtime, not by the file.</p>"
     return (
-        f"<h2>Memory</h2><p>Activations: {spell_size(found['size'])} as LiteRT plans them without a delegate; most, "
-        f"{spell_size(found['alive'])}, at <code>{html.escape(found['operator'])}</code>.</p>"
+        f"<h2>Memory</h2><p>Activations: {spell_size(memory['size'])} as LiteRT plans them without a delegate; most, "
+        f"{spell_size(memory['alive'])}, at <code>{html.escape(memory['operator'])}</code>.</p>"
     )
 
 
@@ -180,21 +181,23 @@ def _npu(facts) -> str:
 
 
 def _calibration(facts) -> str:
-    found = facts["calibration"]
-    if not found["cases"]:
+    calibration = facts["calibration"]
+    if not calibration["cases"]:
         return "<h2>Calibration</h2><p>No calibration cases.</p>"
-    parts = [f"<h2>Calibration</h2><p>{len(found['cases'])} training cases"]
-    if found["method"]:
-        parts.append(f", by {html.escape(found['method'])}")
-    parts.append(f". SHA-256 of the prepared patches: <code>{found['sha256']}</code>.</p>")
-    if found["agreement"]:
-        rows = [(name, f"{share:.4%}") for name, share in found["agreement"].items()]
+    parts = [f"<h2>Calibration</h2><p>{len(calibration['cases'])} training cases"]
+    if calibration["method"]:
+        parts.append(f", by {html.escape(calibration['method'])}")
+    parts.append(f". SHA-256 of the prepared patches: <code>{calibration['sha256']}</code>.</p>")
+    if calibration["agreement"]:
+        rows = [(name, f"{share:.4%}") for name, share in calibration["agreement"].items()]
         parts.append(page.table(("tried", "calibration voxels that keep their class"), rows))
-    if found["equalised"]:
-        parts.append(f"<p>Channels equalised, by scales moved between layers: {found['equalised']}.</p>")
-    if found["float_layers"]:
-        parts.append("<p>Layers that stay float, as was allowed:</p>" + page.text("\n".join(found["float_layers"])))
-    return "".join(parts) + page.text("\n".join(found["cases"]))
+    if calibration["equalised"]:
+        parts.append(f"<p>Channels equalised, by scales moved between layers: {calibration['equalised']}.</p>")
+    if calibration["float_layers"]:
+        parts.append(
+            "<p>Layers that stay float, as was allowed:</p>" + page.text("\n".join(calibration["float_layers"]))
+        )
+    return "".join(parts) + page.text("\n".join(calibration["cases"]))
 
 
 def _layers(facts) -> str:

@@ -57,7 +57,7 @@ def run_bench(args) -> int:
     if args.model is not None and not args.model.exists():
         raise InputError(f"--model {args.model}: no such run folder or saved Keras network")
     bar = Bar("rounds")
-    found = compare(
+    comparison = compare(
         args.artifacts,
         every=args.peers,
         named=args.peer,
@@ -69,18 +69,18 @@ def run_bench(args) -> int:
     )
     bar.close()
     if args.plot is not None:
-        report.plot(found, args.plot)
+        report.plot(comparison, args.plot)
     if args.json:
-        emit_json(report.to_dict(found))
+        emit_json(report.to_dict(comparison))
     else:
-        print(report.table(found))
+        print(report.table(comparison))
         print(
             f"{args.rounds} turns of 3 runs after {args.warmup} of warm-up; first: opening and one run, the runtime "
             "imported before; peak: the whole process; same: voxels of the reference's class"
         )
-    wanted = [name for name in (*args.artifacts, *args.peer) if name in found.failures]
+    wanted = [name for name in (*args.artifacts, *args.peer) if name in comparison.failures]
     if wanted:
-        raise InputError("; ".join(f"{name}: {found.failures[name]}" for name in wanted))
+        raise InputError("; ".join(f"{name}: {comparison.failures[name]}" for name in wanted))
     return 0
 
 
@@ -90,18 +90,18 @@ def _list(args) -> int:
     from export.bench.peers import PEERS, find
     from medseg.command import emit_json
 
-    found = find(list(PEERS.values()), args.python)
+    peers = find(list(PEERS.values()), args.python)
     if args.json:
         emit_json(
             [
-                dataclasses.asdict(peer) | {"python": found.python.get(name), "absent": found.absent.get(name)}
+                dataclasses.asdict(peer) | {"python": peers.python.get(name), "absent": peers.absent.get(name)}
                 for name, peer in PEERS.items()
             ]
         )
         return 0
     for name, peer in PEERS.items():
         slow = "; by --peer only, takes a minute" if peer.slow else ""
-        print(f"{name:26} {peer.what}{slow}: {found.absent.get(name) or found.python[name]}")
+        print(f"{name:26} {peer.what}{slow}: {peers.absent.get(name) or peers.python[name]}")
     return 0
 
 

@@ -37,12 +37,12 @@ def listed(run=None, out=None, measured: dict | None = None) -> list[dict]:
     """
     measured = figures() if measured is None else measured
     shares = _shares(measured)
-    found = {} if run is None and out is None else _artifacts(run, out)
+    artifacts = {} if run is None and out is None else _artifacts(run, out)
     rows = []
     for kind in FORMATS.values():
         row = {name: getattr(kind, name) for name in ("name", "weights", "activations", "purpose")}
         row["relative"] = shares.get(kind.name)
-        row |= found.get(kind.name) or _estimate(kind.name, found, shares)
+        row |= artifacts.get(kind.name) or _estimate(kind.name, artifacts, shares)
         rows.append(row)
     return rows
 
@@ -62,13 +62,13 @@ def _shares(measured) -> dict[str, dict]:
     }
 
 
-def _estimate(name, found, shares) -> dict:
+def _estimate(name, figures, shares) -> dict:
     """Size and time from those of another artifact of the network, in the measured proportion."""
     nothing = dict.fromkeys(("size_bytes", "threads", "ms", "verdict", "drop")) | {"estimated": False}
-    known = [other for other in (REFERENCE, *found) if other in found and other in shares]
+    known = [other for other in (REFERENCE, *figures) if other in figures and other in shares]
     if name not in shares or not known:
         return nothing
-    one, share, base = found[known[0]], shares[name], shares[known[0]]
+    one, share, base = figures[known[0]], shares[name], shares[known[0]]
     return nothing | {
         "size_bytes": round(one["size_bytes"] * share["size"] / base["size"]),
         "ms": None if one["ms"] is None else one["ms"] * share["ms"] / base["ms"],
@@ -84,7 +84,7 @@ def _artifacts(run, out) -> dict[str, dict]:
         places = [place for place in places if place.is_dir()][:1]
     else:
         places = [Path(out)]
-    found = {}
+    artifacts = {}
     for place in places:
         for name in FORMATS:
             if not (place / name / MANIFEST).is_file():
@@ -92,8 +92,8 @@ def _artifacts(run, out) -> dict[str, dict]:
             manifest = load_manifest(place / name, verify=False)
             if expected not in (None, manifest.name):
                 raise InputError(f"{place / name}: was made of {manifest.name}, not of {expected}; give its own --out")
-            found[name] = _facts(place / name, manifest)
-    return found
+            artifacts[name] = _facts(place / name, manifest)
+    return artifacts
 
 
 def _facts(folder, manifest) -> dict:

@@ -40,10 +40,10 @@ def ratios(pairs: Iterable[tuple[str, str, np.ndarray, np.ndarray]]) -> tuple[La
     """
     signal: dict[tuple[str, str], float] = {}
     noise: dict[tuple[str, str], float] = {}
-    for name, kind, expected, found in pairs:
+    for name, kind, expected, actual in pairs:
         key = (name, kind)
         signal[key] = signal.get(key, 0.0) + float(np.sum(np.square(expected, dtype=np.float64)))
-        noise[key] = noise.get(key, 0.0) + float(np.sum(np.square(found - expected, dtype=np.float64)))
+        noise[key] = noise.get(key, 0.0) + float(np.sum(np.square(actual - expected, dtype=np.float64)))
     errors = [LayerError(*key, _decibels(signal[key], noise[key])) for key in signal]
     return tuple(sorted(errors, key=lambda error: error.sqnr))
 

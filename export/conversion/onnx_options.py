@@ -155,11 +155,11 @@ def check_sizes(converted, network, patch: Sequence[int], format: str, sample: n
     try:
         running = session(converted, fused=True)
         for image in sizes:
-            (found,) = running.run(None, {running.get_inputs()[0].name: image})
+            (result,) = running.run(None, {running.get_inputs()[0].name: image})
             expected = np.asarray(network(image, training=False))
-            if found.shape != expected.shape:
-                raise ValueError(f"at {image.shape} it gives {found.shape} instead of {expected.shape}")
-            error = float(np.std(found - expected) / max(float(np.std(expected)), 1e-12))
+            if result.shape != expected.shape:
+                raise ValueError(f"at {image.shape} it gives {result.shape} instead of {expected.shape}")
+            error = float(np.std(result - expected) / max(float(np.std(expected)), 1e-12))
             if not error < TOLERANCE[format.rpartition("-")[2]]:
                 raise ValueError(f"at {image.shape} it is off by {error:.3f} of the logits' deviation")
     except Exception as error:  # onnxruntime's own errors share no base class but Exception

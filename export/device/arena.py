@@ -154,15 +154,15 @@ def _subgraphs(data) -> list[tuple[list[Buffer], list[str]]]:
     kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     sizes = {value: SIZES.get(name, 0) for name, value in vars(schema.TensorType).items()}
     codes = [kinds[max(code.builtinCode, code.deprecatedBuiltinCode)] for code in model.operatorCodes]
-    found = []
+    subgraphs = []
     for graph in model.subgraphs:
         operators = [
             (codes[op.opcodeIndex], [int(i) for i in op.inputs if i >= 0], [int(i) for i in op.outputs if i >= 0])
             for op in graph.operators or []
         ]
         names = [f"{kind} {graph.tensors[outputs[0]].name.decode()}" for kind, _, outputs in operators]
-        found.append((_buffers(graph, operators, lambda tensor: _bytes(tensor, sizes)), names))
-    return found
+        subgraphs.append((_buffers(graph, operators, lambda tensor: _bytes(tensor, sizes)), names))
+    return subgraphs
 
 
 def _bytes(tensor, sizes) -> int:
@@ -188,12 +188,12 @@ def _buffers(graph, operators, size_of) -> list[Buffer]:
         for i in read:
             i = owner.get(i, i)
             last[i] = max(last.get(i, 0), step)
-    found = [
+    buffers = [
         Buffer(graph.tensors[i].name.decode(), sizes[i], start, last.get(i, FOREVER))
         for i, start in first.items()
         if i not in owner
     ]
-    return found + [
+    return buffers + [
         Buffer(f"scratch of {graph.tensors[written[0]].name.decode()}", size, step, step)
         for step, (kind, _, written) in enumerate(operators)
         if (size := _scratch(kind, graph.tensors[written[0]], sizes[written[0]]))

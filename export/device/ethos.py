@@ -215,8 +215,8 @@ def _memory(name: str) -> str:
 
 def _on_cpu(layers, said) -> tuple[str, ...]:
     """The operators on the processor in words, with the reason that Vela gave."""
-    found = re.findall(r"operator: (\w+), ofm: '([^']*)'\nReason: (.*)", said)
-    reasons = {output: (kind, reason) for kind, output, reason in found}
+    causes = re.findall(r"operator: (\w+), ofm: '([^']*)'\nReason: (.*)", said)
+    reasons = {output: (kind, reason) for kind, output, reason in causes}
     words = []
     for row in layers:
         if row["Target"] == "CPU":

@@ -136,8 +136,8 @@ def smaller_patch(
         except InputError:  # not a size that this network takes
             return None
 
-    found = _search(_shrunk(patch, _steps(origin, patch)), math.prod, measure, limit, needed / math.prod(patch))
-    return None if found is None else Fit(found[0], None, found[1])
+    smaller = _search(_shrunk(patch, _steps(origin, patch)), math.prod, measure, limit, needed / math.prod(patch))
+    return None if smaller is None else Fit(smaller[0], None, smaller[1])
 
 
 def narrower_network(
@@ -161,8 +161,8 @@ def narrower_network(
         options = {**origin.options, "width": candidate}
         return size_of(zoo.get(origin.network, (*patch, channels), classes=classes, **options), patch)
 
-    found = _search(range((width - 1) // 4 * 4, 0, -4), float, measure, limit, needed / width)
-    return None if found is None else Fit(tuple(patch), *found)
+    narrower = _search(range((width - 1) // 4 * 4, 0, -4), float, measure, limit, needed / width)
+    return None if narrower is None else Fit(tuple(patch), *narrower)
 
 
 def _search(candidates, amount, measure, limit, rate):
@@ -257,12 +257,12 @@ def _width(origin) -> int | None:
 
     if not origin.known:
         return None
-    found = entry(origin.network)
-    builder = found.builder
+    network = entry(origin.network)
+    builder = network.builder
     if isinstance(builder, str):
         module, _, function = builder.partition(":")
         builder = getattr(importlib.import_module(module), function)
-    given = {**found.options, **origin.options}
+    given = {**network.options, **origin.options}
     parameter = inspect.signature(builder).parameters.get("width")
     if parameter is None or given.get("widths") is not None:
         return None

@@ -45,10 +45,10 @@ class Groups:
 
     def find(self, numbers) -> np.ndarray:
         """The number that stands for the whole set, for each of ``numbers``."""
-        found = self.parents[numbers]
-        while (found != self.parents[found]).any():
-            found = self.parents[found]
-        return found
+        root = self.parents[numbers]
+        while (root != self.parents[root]).any():
+            root = self.parents[root]
+        return root
 
     def tie(self, one, other) -> np.ndarray:
         """Join sets number by number, but for zeros; the joined numbers, broadcast."""
@@ -109,62 +109,62 @@ def trace(model) -> Trace:
         model: rewritten Keras model of fixed shape. What is not known to keep the proportions of its input
             (positive homogeneity) fixes the scale of what it takes and gives.
     """
-    found = Trace()
+    record = Trace()
     for tensor in model.inputs:
-        found.numbers[id(tensor)] = _spread(np.asarray([FIXED]), tensor)
+        record.numbers[id(tensor)] = _spread(np.asarray([FIXED]), tensor)
     for node in nodes_in_order(model):
-        numbers = _follow(node, found)
+        numbers = _follow(node, record)
         if numbers is None:
             for tensor in node.input_tensors:
-                found.fix(tensor)
+                record.fix(tensor)
             numbers = [np.asarray(FIXED)] * len(node.outputs)
         for tensor, one in zip(node.outputs, numbers, strict=True):
-            found.numbers[id(tensor)] = one if one.ndim == len(tensor.shape) else _spread(one.reshape(-1), tensor)
+            record.numbers[id(tensor)] = one if one.ndim == len(tensor.shape) else _spread(one.reshape(-1), tensor)
     for tensor in model.outputs:
-        found.fix(tensor)
-    return found
+        record.fix(tensor)
+    return record
 
 
 def _spread(channels, tensor):
     return channels.reshape(*[1] * (len(tensor.shape) - 1), -1)
 
 
-def _follow(node, found: Trace):
+def _follow(node, record: Trace):
     """Numbers of a node's outputs, or None for an operation that scales cannot pass."""
     operation, kind = node.operation, type(node.operation)
     if not node.arguments.args:
         return None
     x, *others = node.arguments.args
     if kind in WEIGHTED:
-        return _weighted(operation, x, found)
+        return _weighted(operation, x, record)
     if kind in _HOMOGENEOUS or _rectifies(operation):
-        return [found.of(x)]
+        return [record.of(x)]
     if kind in _JOINS:
-        return [found.groups.tie(found.of(x), found.of(others[0]))]
+        return [record.groups.tie(record.of(x), record.of(others[0]))]
     if kind in _PRODUCTS:
-        return _product(kind, x, others[0], found)
+        return _product(kind, x, others[0], record)
     if kind is numpy.Concatenate:
-        return [_joined([found.of(one) for one in x], [one.shape for one in x], operation.axis)]
+        return [_joined([record.of(one) for one in x], [one.shape for one in x], operation.axis)]
     if kind in _MOVES and len(node.input_tensors) == 1:
-        return _moved(node, x, found)
+        return _moved(node, x, record)
     if kind in _POOLS or (kind in _REDUCTIONS and _leaves_channels(operation, x)):
-        return [found.channels(x)]
+        return [record.channels(x)]
     return None
 
 
-def _weighted(layer, x, found):
+def _weighted(layer, x, record):
     if getattr(layer, "groups", 1) != 1:
         return None
-    inputs = found.channels(x)
-    if layer in found.ends:
-        found.groups.tie(found.ends[layer].inputs, inputs)
+    inputs = record.channels(x)
+    if layer in record.ends:
+        record.groups.tie(record.ends[layer].inputs, inputs)
     else:
         outputs = layer.kernel.shape[-1] if type(layer) is not layers.Conv2DTranspose else layer.kernel.shape[-2]
         outputs *= layer.kernel.shape[-2] if type(layer) is layers.DepthwiseConv2D else 1
-        found.ends[layer] = Ends(inputs, found.groups.new(outputs))
-    outputs = found.ends[layer].outputs
+        record.ends[layer] = Ends(inputs, record.groups.new(outputs))
+    outputs = record.ends[layer].outputs
     if layer.activation is not None and layer.activation not in _RECTIFIERS:
-        found.groups.tie(outputs, FIXED)
+        record.groups.tie(outputs, FIXED)
     return [outputs]
 
 
@@ -174,17 +174,17 @@ def _rectifies(layer) -> bool:
     return type(layer) is layers.Activation and layer.activation in _RECTIFIERS
 
 
-def _product(kind, one, other, found):
+def _product(kind, one, other, record):
     """A product keeps the scale of the larger tensor; the smaller one, such as the gate beside it, has a fixed one."""
     if not keras.backend.is_keras_tensor(other):
-        return [found.of(one)]
+        return [record.of(one)]
     if kind is not numpy.Multiply:
         return None
     if not keras.backend.is_keras_tensor(one) or np.prod(one.shape) < np.prod(other.shape):
         one, other = other, one
     if keras.backend.is_keras_tensor(other):
-        found.fix(other)
-    return [found.of(one)]
+        record.fix(other)
+    return [record.of(one)]
 
 
 def _joined(parts, shapes, axis):
@@ -194,9 +194,9 @@ def _joined(parts, shapes, axis):
     return _compact(np.concatenate([np.broadcast_to(p, s) for p, s in zip(parts, sized, strict=True)], axis))
 
 
-def _moved(node, x, found):
+def _moved(node, x, record):
     """The operation itself, done on numbers."""
-    operation, numbers = node.operation, found.of(x)
+    operation, numbers = node.operation, record.of(x)
     if type(operation) is numpy.Pad and (operation.mode != "constant" or _pads_values(node)):
         return None
     same = [tensor.shape[-1] == x.shape[-1] for tensor in node.outputs]

@@ -30,22 +30,22 @@ def equalise(model) -> int:
     Returns:
         Number of channels whose scale moved by more than a hundredth; 0 leaves the network as it was.
     """
-    found = trace(model)
-    scales = _scales(found)
+    record = trace(model)
+    scales = _scales(record)
     moved = int((np.maximum(scales, 1 / scales) > MOVED).sum())
     if moved:
-        for layer, ends in found.ends.items():
-            _rescale(layer, *(scales[found.groups.find(end)] for end in (ends.inputs, ends.outputs)))
+        for layer, ends in record.ends.items():
+            _rescale(layer, *(scales[record.groups.find(end)] for end in (ends.inputs, ends.outputs)))
     return moved
 
 
-def _scales(found: Trace) -> np.ndarray:
+def _scales(record: Trace) -> np.ndarray:
     """By number of a channel: 1 where none is free to move. Damped, since all move at once."""
     tables = [
-        (_table(layer), found.groups.find(ends.inputs), found.groups.find(ends.outputs))
-        for layer, ends in found.ends.items()
+        (_table(layer), record.groups.find(ends.inputs), record.groups.find(ends.outputs))
+        for layer, ends in record.ends.items()
     ]
-    size = len(found.groups.parents)
+    size = len(record.groups.parents)
     scales = np.ones(size)
     written, read = _extremes(tables, scales)
     free = (written > LEAST * written.max(initial=0)) & (read > LEAST * read.max(initial=0))

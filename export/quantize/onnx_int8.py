@@ -137,10 +137,10 @@ def _products(model) -> dict[str, tuple[str, str]]:
     for node in model.graph.node:
         for name in node.input:
             consumers.setdefault(name, []).append(node)
-    found = {}
+    products = {}
     for node in model.graph.node:
         if node.op_type in ARITHMETIC_ONNX:
             users = consumers.get(node.output[0], [])
             fused = len(users) == 1 and users[0].op_type in ("Relu", "Clip")
-            found[users[0].output[0] if fused else node.output[0]] = (node.name, node.op_type)
-    return found
+            products[users[0].output[0] if fused else node.output[0]] = (node.name, node.op_type)
+    return products

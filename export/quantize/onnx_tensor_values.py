@@ -74,9 +74,11 @@ def observed(
     opened = session(watched)
     image, logits = opened.get_inputs()[0].name, []
     for patch in patches:
-        output, *found = opened.run(fetched, {image: np.asarray(patch, np.float32)})
+        output, *measured = opened.run(fetched, {image: np.asarray(patch, np.float32)})
         logits.append(output)
-        for observer, low, high, sample in zip(observers.values(), found[::3], found[1::3], found[2::3], strict=True):
+        for observer, low, high, sample in zip(
+            observers.values(), measured[::3], measured[1::3], measured[2::3], strict=True
+        ):
             observer.take(float(low), float(high), sample)
     del opened
     give_back()

@@ -75,10 +75,10 @@ class Observer:
 
     def histogram(self) -> Histogram:
         """Of the sample, between the extremes of all."""
-        found = Histogram.between(self.low, self.high)
+        histogram = Histogram.between(self.low, self.high)
         for sample in self._samples:
-            found.add(sample)
-        return found
+            histogram.add(sample)
+        return histogram
 
 
 def check_method(method: str) -> None:
@@ -152,15 +152,15 @@ def carried(ranges: dict[str, tuple[float, float]], moves: Iterable[tuple[list[s
         ranges: by tensor name.
         moves: (inputs, outputs) of each operator that only moves values, in the order of execution.
     """
-    found, moves, before = dict(ranges), list(moves), None
-    while found != before:
-        before = dict(found)
+    reach, moves, before = dict(ranges), list(moves), None
+    while reach != before:
+        before = dict(reach)
         for inputs, outputs in moves:
-            known = [found[name] for name in (*inputs, *outputs) if name in found]
+            known = [reach[name] for name in (*inputs, *outputs) if name in reach]
             if known:
                 low, high = min(low for low, _ in known), max(high for _, high in known)
                 alike = [
-                    n for n in inputs if n in found and found[n][0] == low and high - low <= 2 * (found[n][1] - low)
+                    n for n in inputs if n in reach and reach[n][0] == low and high - low <= 2 * (reach[n][1] - low)
                 ]
-                found |= dict.fromkeys([*alike, *outputs], (low, high))
-    return found
+                reach |= dict.fromkeys([*alike, *outputs], (low, high))
+    return reach

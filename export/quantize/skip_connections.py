@@ -68,8 +68,8 @@ def _scale(limits) -> tuple[float, int]:
 
 
 def _stored(tensor) -> float | None:
-    found = tensor.quantization
-    return float(found.scale[0]) if found is not None and found.scale is not None and len(found.scale) == 1 else None
+    scales = getattr(tensor.quantization, "scale", None)
+    return float(scales[0]) if scales is not None and len(scales) == 1 else None
 
 
 def _rescale(model, kinds, root, scale, zero) -> None:
@@ -101,8 +101,8 @@ def _rescale(model, kinds, root, scale, zero) -> None:
         for tensor in dict.fromkeys(inside):
             _requantize(model, kinds, op, tensor, wide)
     for tensor in region:
-        found = graph.tensors[tensor].quantization
-        found.scale, found.zeroPoint = [scale], [zero]
+        quantization = graph.tensors[tensor].quantization
+        quantization.scale, quantization.zeroPoint = [scale], [zero]
 
 
 def _integers(model, tensor) -> np.ndarray:

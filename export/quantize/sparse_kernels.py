@@ -40,10 +40,10 @@ def with_sparse_kernels(model, kinds):
         values = _values(model, kernel)
         if values is None:
             continue
-        found = [(size, *_blocks(values, size)) for size in BLOCKS if values.shape[-1] % size == 0]
-        if not found:
+        candidates = [(size, *_blocks(values, size)) for size in BLOCKS if values.shape[-1] % size == 0]
+        if not candidates:
             continue
-        size, data, segments, indices = min(found, key=lambda one: sum(part.nbytes for part in one[1:]))
+        size, data, segments, indices = min(candidates, key=lambda one: sum(part.nbytes for part in one[1:]))
         if data.nbytes + segments.nbytes + indices.nbytes > (1 - WORTH) * values.nbytes:
             continue
         dense = copy.deepcopy(kernel)
@@ -80,21 +80,21 @@ def _smallest(numbers):
 def _sparsity(schema, shape, size, segments, indices):
     """TFLite's description: outputs, height and width are whole, input channels are blocks that are listed."""
     *outer, inputs = (int(n) for n in shape)
-    found = schema.SparsityParametersT()
-    found.traversalOrder, found.blockMap = [0, 1, 2, 3, 4], [3]
-    found.dimMetadata = [_whole(schema, n) for n in outer]
+    sparsity = schema.SparsityParametersT()
+    sparsity.traversalOrder, sparsity.blockMap = [0, 1, 2, 3, 4], [3]
+    sparsity.dimMetadata = [_whole(schema, n) for n in outer]
     listed = schema.DimensionMetadataT()
     listed.format, listed.denseSize = schema.DimensionType.SPARSE_CSR, inputs // size
     listed.arraySegmentsType, listed.arraySegments = _vector(schema, segments)
     listed.arrayIndicesType, listed.arrayIndices = _vector(schema, indices)
-    found.dimMetadata += [listed, _whole(schema, size)]
-    return found
+    sparsity.dimMetadata += [listed, _whole(schema, size)]
+    return sparsity
 
 
 def _whole(schema, size):
-    found = schema.DimensionMetadataT()
-    found.format, found.denseSize = schema.DimensionType.DENSE, size
-    return found
+    dimension = schema.DimensionMetadataT()
+    dimension.format, dimension.denseSize = schema.DimensionType.DENSE, size
+    return dimension
 
 
 def _vector(schema, numbers):

@@ -57,6 +57,6 @@ def insert_before(model, kinds: list[str], reader, source: int, kind: str, versi
     operator.opcodeIndex, operator.inputs, operator.outputs = kinds.index(kind), [source], [result]
     operator.builtinOptions = options
     operator.builtinOptionsType = getattr(schema.BuiltinOptions, type(options).__name__.removesuffix("T"))
-    place = next(i for i, found in enumerate(graph.operators) if found is reader)
+    place = next(i for i, present in enumerate(graph.operators) if present is reader)
     graph.operators.insert(place, operator)
     reader.inputs = [result if int(tensor) == source else int(tensor) for tensor in reader.inputs]

@@ -81,13 +81,13 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
     folds, weights, dice = [], [], {name: [] for name in structures(source.labels, source.regions)}
     for folder in folders:
         manifest = load_manifest(folder)
-        fold, found = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
-        if fold in folds or fold is None or str(fold) not in scores["mean_of_fold"] or not found:
+        fold, labels = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
+        if fold in folds or fold is None or str(fold) not in scores["mean_of_fold"] or not labels:
             raise InputError(
-                f"{folder}: an artifact of fold {fold}{'' if found else ', not verified'}; expected a verified one "
+                f"{folder}: an artifact of fold {fold}{'' if labels else ', not verified'}; expected a verified one "
                 f"for each of the folds scored: {', '.join(map(str, scores['folds']))}"
             )
-        for label, values in found.items():
+        for label, values in labels.items():
             scored = scores["mean_of_fold"][str(fold)].get(label, {}).get("dice")
             if scored is None or abs(scored - values["dice_network"]) > 1e-3:
                 raise InputError(
@@ -104,9 +104,9 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
 def training_settings(folder) -> dict:
     """Training settings of a run, nested ones by dotted name, with the epochs that it really took."""
     plan = read_json(Path(folder) / "plan.json", "plan")
-    found = _flat(plan["training"])
-    found.pop("minutes", None)
-    return found | {"epochs": epochs(folder)}
+    settings = _flat(plan["training"])
+    settings.pop("minutes", None)
+    return settings | {"epochs": epochs(folder)}
 
 
 def epochs(folder) -> int:
@@ -119,15 +119,15 @@ def epochs(folder) -> int:
 
 
 def _runs(folders):
-    found = []
+    runs = []
     for folder in map(Path, folders):
         inner = sorted(path.parent for path in folder.glob("fold_*/plan.json"))
-        found += inner if inner and not (folder / "plan.json").is_file() else [folder]
-    if not found:
+        runs += inner if inner and not (folder / "plan.json").is_file() else [folder]
+    if not runs:
         raise InputError(
             "scores: no run is given; give the runs of the folds, as zoo train --fold N or all leaves them"
         )
-    return found
+    return runs
 
 
 def _metrics(folder):
@@ -154,10 +154,10 @@ def _difference(scored, own):
 
 
 def _flat(data, prefix=""):
-    found = {}
+    flat = {}
     for name, value in data.items():
-        found |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
-    return found
+        flat |= _flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {prefix + name: value}
+    return flat
 
 
 def _over_cases(cases, statistic):

@@ -102,10 +102,10 @@ class Emission:
         Raises:
             ValueError: for the batch axis of a 3D feature map, which is gone.
         """
-        found = axis % self.rank - (self.rank == 5)
-        if found < 0:
+        place = axis % self.rank - (self.rank == 5)
+        if place < 0:
             raise ValueError("acts along the batch axis, which a single patch does not have")
-        return found
+        return place
 
     def unfolded(self) -> tuple[tuple, dict]:
         """The call arguments with every 3D feature map as (1, depth, height, width, channels)."""

@@ -54,14 +54,14 @@ def _shapes(operation):
         try:
             if type(operation) is layers.Concatenate:
                 return ops.concatenate(args[0], axis=operation.axis)
-            found = operation.compute_output_spec(*args, **kwargs)
+            result = operation.compute_output_spec(*args, **kwargs)
         except ValueError as error:
             shapes = dict.fromkeys(tuple(t.shape[1:-1]) for t in keras.tree.flatten(args) if hasattr(t, "shape"))
             if len(shapes) > 1:
                 raise ValueError(f"layer {operation.name} joins {' and '.join(map(str, shapes))}") from None
             raise ValueError(f"layer {operation.name}: {str(error).strip().splitlines()[0]}") from None
-        if any(size == 0 for t in keras.tree.flatten(found) for size in t.shape):
+        if any(size == 0 for t in keras.tree.flatten(result) for size in t.shape):
             raise ValueError(f"layer {operation.name} leaves nothing of {tuple(args[0].shape[1:-1])}")
-        return found
+        return result
 
     return infer

@@ -47,12 +47,12 @@ def _between(outputs, stop, taken):
     return unnamed[::-1]
 
 
-def _free(wanted, taken):
-    number, found = 1, wanted
-    while found in taken:
+def _free(base, taken):
+    number, candidate = 1, base
+    while candidate in taken:
         number += 1
-        found = f"{wanted}_{number}"
-    return found
+        candidate = f"{base}_{number}"
+    return candidate
 
 
 def _snake(name):

@@ -111,8 +111,8 @@ def _rule_for(operation, emission):
 
 def _stand_in(node, tensors, walk):
     try:
-        found = zip(placeholders(node, tensors), node.outputs, strict=True)
-        return [volume.carried(t, walk.layout.fold, t.shape) if len(o.shape) == 5 else t for t, o in found]
+        pairs = zip(placeholders(node, tensors), node.outputs, strict=True)
+        return [volume.carried(t, walk.layout.fold, t.shape) if len(o.shape) == 5 else t for t, o in pairs]
     except InlineError:
         raise RewriteError("; ".join([*walk.problems, "and maybe more behind it"])) from None
 

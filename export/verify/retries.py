@@ -67,11 +67,11 @@ def attempt(
         if not floats:
             if equalised:
                 tell(f"{what}: {_equalised(converted)}")
-            found = _Made(converted.method or method, equalised, max(converted.agreement.values(), default=0.0))
-            if kept is not None and found.agreement <= kept.agreement:
-                tell(f"{what}: {found.agreement:.4%} of calibration voxels keep their class so, no more than without")
+            made = _Made(converted.method or method, equalised, max(converted.agreement.values(), default=0.0))
+            if kept is not None and made.agreement <= kept.agreement:
+                tell(f"{what}: {made.agreement:.4%} of calibration voxels keep their class so, no more than without")
                 continue
-            kept = found
+            kept = made
         else:
             names = ", ".join(spell(name) for name in converted.float_layers)
             tell(f"{what}: {len(converted.float_layers)} layers stay float: {names}")

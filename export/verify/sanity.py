@@ -76,9 +76,9 @@ def _problem(kept, only, after, names, patches) -> str:
     if not lost:
         return ""
     classes = np.unique(after)
-    found = f", and finds nothing but {names[classes[0]]}" if len(classes) == 1 else ""
+    lone_class = f", and finds nothing but {names[classes[0]]}" if len(classes) == 1 else ""
     listed = ", ".join(f"{share:.0%} of {name}" for name, share in lost.items())
     return (
         f"on {patches} patches the artifact agrees with its network in {listed} (Dice, expected at least "
-        f"{KEPT:.0%}){found}"
+        f"{KEPT:.0%}){lone_class}"
     )

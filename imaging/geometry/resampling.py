@@ -223,8 +223,8 @@ def majority(array: np.ndarray, aligned: AxisMap, shape, antialias: bool = False
 
 def distinct(array: np.ndarray) -> np.ndarray:
     """The values that occur, ascending, found slab by slab so that a large volume is never sorted whole."""
-    found = [np.unique(slab) for slab in array]
-    return np.unique(np.concatenate(found)) if found else np.unique(array)
+    values = [np.unique(slab) for slab in array]
+    return np.unique(np.concatenate(values)) if values else np.unique(array)
 
 
 def inside(aligned: AxisMap, source, target) -> tuple[slice, ...]:

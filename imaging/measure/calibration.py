@@ -59,8 +59,8 @@ def class_reliability(probabilities: np.ndarray, reference: np.ndarray, bins: in
     _check(probabilities, reference)
     classes = probabilities.shape[-1]
     counted = (reference >= 0) & (reference < classes)
-    truth, found = reference[counted], probabilities[counted]
-    return np.stack([_table(found[:, index].astype(np.float64), truth == index, bins) for index in range(classes)])
+    truth, predicted = reference[counted], probabilities[counted]
+    return np.stack([_table(predicted[:, index].astype(np.float64), truth == index, bins) for index in range(classes)])
 
 
 def map_reliability(probabilities: np.ndarray, maps: np.ndarray, counted: np.ndarray, bins: int = 15) -> np.ndarray:

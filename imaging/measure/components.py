@@ -24,9 +24,9 @@ def label_components(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     numbered, _ = ndimage.label(mask, structure=np.ones((3,) * mask.ndim, bool))
     counts = np.zeros(1, np.int64)
     for slab in numbered:  # slab by slab: bincount copies to 64 bit
-        found = np.bincount(slab.ravel())
-        counts = np.pad(counts, (0, max(0, len(found) - len(counts))))
-        counts[: len(found)] += found
+        sizes = np.bincount(slab.ravel())
+        counts = np.pad(counts, (0, max(0, len(sizes) - len(counts))))
+        counts[: len(sizes)] += sizes
     counts[0] = 0
     return numbered, counts
 

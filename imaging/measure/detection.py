@@ -111,13 +111,13 @@ def panoptic_quality(prediction: np.ndarray, reference: np.ndarray, threshold: f
         raise InputError(f"prediction of shape {prediction.shape}: the reference has {reference.shape}")
     if not 0.5 <= threshold < 1:
         raise InputError(f"threshold={threshold}: expected 0.5 to below 1, where no object has two partners")
-    (found, found_sizes), (real, real_sizes) = (_numbered(objects) for objects in (prediction, reference))
-    both = (found > 0) & (real > 0)
-    pairs, shared = np.unique(np.stack([found[both], real[both]]), axis=1, return_counts=True)
-    overlaps = shared / (found_sizes[pairs[0]] + real_sizes[pairs[1]] - shared)
+    (predicted, predicted_sizes), (real, real_sizes) = (_numbered(objects) for objects in (prediction, reference))
+    both = (predicted > 0) & (real > 0)
+    pairs, shared = np.unique(np.stack([predicted[both], real[both]]), axis=1, return_counts=True)
+    overlaps = shared / (predicted_sizes[pairs[0]] + real_sizes[pairs[1]] - shared)
     overlaps = overlaps[overlaps > threshold]
     matched = len(overlaps)
-    missed, false = len(real_sizes) - 1 - matched, len(found_sizes) - 1 - matched
+    missed, false = len(real_sizes) - 1 - matched, len(predicted_sizes) - 1 - matched
     if not matched:
         quality = float(not missed and not false)
         return PanopticQuality(quality, quality, 0.0, 0, missed, false)

@@ -36,16 +36,16 @@ def run_cache(args) -> int:
     if args.action == "list":
         if args.all or args.older_than is not None:
             raise UsageError("--all and --older-than go with zoo cache clear")
-        found, limit = entries(root), cache_limit()
+        stored, limit = entries(root), cache_limit()
         if args.json:
-            _as_json(root, found)
+            _as_json(root, stored)
             return 0
-        for entry in found:
+        for entry in stored:
             days = (time.time() - entry.used) / DAY_S
             note = "" if entry.finished else ", unfinished"
             print(f"{entry.folder.name}  {spell_size(entry.size):>10}  used {days:.1f} days ago{note}")
-        print(f"{root}: {_summed(found)}, limit {spell_size(limit)}")
-        if found:
+        print(f"{root}: {_summed(stored)}, limit {spell_size(limit)}")
+        if stored:
             next_command("zoo cache clear --older-than 30")
         return 0
     if args.all == (args.older_than is not None):
@@ -61,13 +61,13 @@ def run_cache(args) -> int:
     return 0
 
 
-def _summed(found):
-    return f"{len(found)} preprocessed scans, {spell_size(sum(entry.size for entry in found))}"
+def _summed(stored):
+    return f"{len(stored)} preprocessed scans, {spell_size(sum(entry.size for entry in stored))}"
 
 
-def _as_json(root, found):
+def _as_json(root, stored):
     rows = [
         {"key": entry.folder.name, "bytes": entry.size, "used": entry.used, "finished": entry.finished}
-        for entry in found
+        for entry in stored
     ]
     emit_json({"folder": str(root), "entries": rows})

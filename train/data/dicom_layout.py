@@ -41,7 +41,7 @@ def read_dicom_dataset(folder: Path, description: dict, choices: Choices) -> Lis
     """
     problems, notes = [], []
     series = [each for each in find_series(folder) if not each.localizer]
-    objects = [found for file in files_of(folder) if (found := label_object(file)) is not None]
+    objects = [label_file for file in files_of(folder) if (label_file := label_object(file)) is not None]
     pairs = _pairs(series, objects, problems, notes)
     if not pairs and not problems:
         raise InputError(

@@ -114,8 +114,8 @@ def verify_archive(archive: Path, md5: str, sha256: str | None, elsewhere: bool,
     if sha256 is not None:
         _require(archive, "sha256", sha256, address)
         return "sha256 as given"
-    found = _digest(archive, "md5")
-    if found == md5:
+    digest = _digest(archive, "md5")
+    if digest == md5:
         return "md5 as published"
     if elsewhere:
         return None
@@ -123,10 +123,10 @@ def verify_archive(archive: Path, md5: str, sha256: str | None, elsewhere: bool,
 
 
 def _require(archive, kind, wanted, address):
-    found = _digest(archive, kind)
-    if found != wanted.strip().lower():
+    digest = _digest(archive, kind)
+    if digest != wanted.strip().lower():
         archive.unlink()
-        raise InputError(f"{address}: {kind} is {found}, expected is {wanted}; the archive was deleted, fetch it again")
+        raise InputError(f"{address}: {kind} is {digest}, expected {wanted}; the archive was deleted, fetch it again")
 
 
 def _digest(path, kind):

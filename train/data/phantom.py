@@ -160,10 +160,10 @@ def best_threshold_dice(dataset, bins: int = 128) -> dict[str, float]:
             [_histograms(image[..., c].ravel(), classes, len(dataset.labels), edges) for c in range(image.shape[-1])]
         )
     counts = np.array(tables, np.float64)
-    found = {}
+    scores = {}
     for k, label in enumerate(dataset.labels[1:], start=1):
-        found[label.name] = max(_best_interval(counts[:, c, k], counts[:, c, -1]) for c in range(counts.shape[1]))
-    return found
+        scores[label.name] = max(_best_interval(counts[:, c, k], counts[:, c, -1]) for c in range(counts.shape[1]))
+    return scores
 
 
 def _histograms(values, classes, count, edges):

@@ -49,10 +49,10 @@ def unpack(archive: Path, folder: Path, progress: bool = False) -> Path:
                     raise tarfile.ReadError(f"{member.name} is cut short")
     except (tarfile.TarError, EOFError, zlib.error, gzip.BadGzipFile) as error:
         raise InputError(f"{archive}: not a whole tar archive ({error}); fetch it again") from None
-    found = sorted(folder.rglob("dataset.json"), key=lambda path: len(path.parts))
-    if not found:
+    lists = sorted(folder.rglob("dataset.json"), key=lambda path: len(path.parts))
+    if not lists:
         raise InputError(f"{archive}: holds no dataset.json, so it is no dataset in the MSD layout; check the address")
-    return found[0].parent
+    return lists[0].parent
 
 
 def verify_members(folder: Path, cases: int | None, read_all: bool = False, progress: bool = False) -> int:

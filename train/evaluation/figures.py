@@ -26,9 +26,9 @@ def boxes(cases: dict) -> str:
         values = [np.array([case[label][metric] for case in cases.values()]) for label in labels]
         values = [v[np.isfinite(v)] for v in values]
         axes.boxplot(values, tick_labels=labels, showfliers=False)
-        for position, found in enumerate(values, start=1):
-            spread = np.linspace(-0.15, 0.15, len(found)) if len(found) > 1 else np.zeros(len(found))
-            axes.plot(position + spread, found, ".", color=COLOURS[(position - 1) % len(COLOURS)], alpha=0.5, ms=4)
+        for position, scores in enumerate(values, start=1):
+            spread = np.linspace(-0.15, 0.15, len(scores)) if len(scores) > 1 else np.zeros(len(scores))
+            axes.plot(position + spread, scores, ".", color=COLOURS[(position - 1) % len(COLOURS)], alpha=0.5, ms=4)
         axes.set_ylabel(name)
         axes.grid(axis="y", alpha=0.3)
     return _address(figure)
@@ -45,9 +45,9 @@ def fold_boxes(cases: dict, fold_of: dict) -> str:
         axes = figure.add_subplot(rows, columns, place)
         values = [np.array([cases[name][label]["dice"] for name in cases if fold_of[name] == fold]) for fold in folds]
         axes.boxplot(values, tick_labels=[f"fold {fold}" for fold in folds], showfliers=False)
-        for position, found in enumerate(values, start=1):
-            spread = np.linspace(-0.15, 0.15, len(found)) if len(found) > 1 else np.zeros(len(found))
-            axes.plot(position + spread, found, ".", color=COLOURS[(place - 1) % len(COLOURS)], alpha=0.5, ms=4)
+        for position, scores in enumerate(values, start=1):
+            spread = np.linspace(-0.15, 0.15, len(scores)) if len(scores) > 1 else np.zeros(len(scores))
+            axes.plot(position + spread, scores, ".", color=COLOURS[(place - 1) % len(COLOURS)], alpha=0.5, ms=4)
         axes.set_title(label)
         axes.set_ylabel("Dice")
         axes.grid(axis="y", alpha=0.3)
@@ -101,14 +101,14 @@ def draw_overlay(scan, reference: np.ndarray, prediction: np.ndarray, names):
     figure = _figure(4.2 * len(views), 4.2)
     for place, axis in enumerate(views, start=1):
         axes = figure.add_subplot(1, len(views), place)
-        image, wanted, found, size = _slice(scan, reference, prediction, axis)
+        image, true, predicted, size = _slice(scan, reference, prediction, axis)
         low, high = np.percentile(image, (1, 99))
         shown = image if image.shape[-1] in (3, 4) else image[..., 0]
         shown = np.clip((shown - low) / max(high - low, 1e-9), 0, 1)
         axes.imshow(np.swapaxes(shown, 0, 1), cmap="gray", origin="upper" if axis is None else "lower")
         for index in range(1, len(names)):
             colour = COLOURS[(index - 1) % len(COLOURS)]
-            for mask, style in ((wanted == index, "solid"), (found == index, "dashed")):
+            for mask, style in ((true == index, "solid"), (predicted == index, "dashed")):
                 if mask.any() and not mask.all() and min(mask.shape) > 1:
                     axes.contour(mask.T.astype(float), [0.5], colors=[colour], linestyles=style, linewidths=1.2)
         axes.set_aspect(size[1] / size[0])

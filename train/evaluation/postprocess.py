@@ -52,7 +52,7 @@ def choose(cases: Callable[[], Iterable], labels: Sequence[Label], regions: Sequ
     for _, reference, spacing in cases():
         for index, label in enumerate(labels[1:], 1):
             volumes[label.name].append(np.count_nonzero(reference == index) * math.prod(spacing))
-    candidates = {name: _candidates(name, found) for name, found in volumes.items()}
+    candidates = {name: _candidates(name, volume) for name, volume in volumes.items()}
     scores = {name: [[] for _ in tried] for name, tried in candidates.items()}
     for prediction, reference, spacing in cases():
         background, labelled = prediction == 0, reference < len(labels)

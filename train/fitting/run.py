@@ -161,10 +161,10 @@ def versions() -> dict[str, str]:
 
     import keras
 
-    found = {"python": platform.python_version(), "cpus": str(os.cpu_count())}
+    installed = {"python": platform.python_version(), "cpus": str(os.cpu_count())}
     for name in ("medseg-zoo", "tensorflow", keras.config.backend(), "keras", "numpy", "nibabel", "scipy"):
         try:
-            found[name] = metadata.version(name)
+            installed[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             continue
-    return found
+    return installed

@@ -80,9 +80,9 @@ def load_start(model, weights: dict[str, np.ndarray], source: str) -> Start:
     loaded, fresh = [], []
     for layer, variables in own.items():
         shapes = {name: tuple(variable.shape) for name, variable in variables.items()}
-        found = {name: tuple(value.shape) for name, value in given.get(layer, {}).items()}
-        if shapes != found:
-            fresh.append(f"{layer}: {_difference(shapes, found)}")
+        stored = {name: tuple(value.shape) for name, value in given.get(layer, {}).items()}
+        if shapes != stored:
+            fresh.append(f"{layer}: {_difference(shapes, stored)}")
             continue
         for name, variable in variables.items():
             variable.assign(given[layer][name].astype("float32"))
@@ -188,10 +188,10 @@ def _by_layer(weights):
     return layers
 
 
-def _difference(shapes, found):
-    if not found:
+def _difference(shapes, stored):
+    if not stored:
         return "not in the source"
-    for name in sorted({*shapes, *found}):
-        if shapes.get(name) != found.get(name):
-            return f"{name} has shape {shapes.get(name, 'none')} here and {found.get(name, 'none')} there"
+    for name in sorted({*shapes, *stored}):
+        if shapes.get(name) != stored.get(name):
+            return f"{name} has shape {shapes.get(name, 'none')} here and {stored.get(name, 'none')} there"
     return "differs"

@@ -25,8 +25,8 @@ def fuse(model, synchronized: bool = False):
     on_cpu = not tf.config.list_physical_devices("GPU")
     pairs = {}
     if on_cpu and not synchronized:
-        found = {layer: relu for layer in model.layers if (relu := _relu_after(layer, model)) is not None}
-        pairs = {a.name: b.name for a, b in found.items() if fused.has_normalized_relu(a.compute_dtype)}
+        relus = {layer: relu for layer in model.layers if (relu := _relu_after(layer, model)) is not None}
+        pairs = {a.name: b.name for a, b in relus.items() if fused.has_normalized_relu(a.compute_dtype)}
     absorbed = set(pairs.values())
 
     def swap(layer):

@@ -132,11 +132,11 @@ def has_normalized_relu(kind: str) -> bool:
     image = tf.cast(tf.reshape(tf.range(-8.0, 8.0), (1, 2, 2, 4)), kind)
     one, zero = tf.ones(4), tf.zeros(4)
     try:
-        found = normalized_relu(image, one, zero, 1e-3)[0]
+        result = normalized_relu(image, one, zero, 1e-3)[0]
     except (tf.errors.OpError, RuntimeError, ValueError):  # no kernel, no such operation, or another form of it
         return False
     wanted = tf.nn.relu(tf.compat.v1.nn.fused_batch_norm(image, one, zero, epsilon=1e-3, is_training=True)[0])
-    return bool(tf.reduce_all(tf.abs(found - wanted) < 0.01))
+    return bool(tf.reduce_all(tf.abs(result - wanted) < 0.01))
 
 
 @keras.saving.register_keras_serializable(package="medseg")

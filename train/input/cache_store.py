@@ -82,7 +82,7 @@ def open_store(root: Path) -> bool:
 
 def entries(root: Path) -> list[Entry]:
     """What a cache holds, last used first; nothing that was not written by this package."""
-    found = []
+    stored = []
     for folder in root.iterdir() if root.is_dir() else ():
         finished = bool(_ENTRY.fullmatch(folder.name))
         if not (finished or _UNFINISHED.fullmatch(folder.name)) or folder.is_symlink() or not folder.is_dir():
@@ -91,8 +91,8 @@ def entries(root: Path) -> list[Entry]:
             files = list(folder.iterdir())
             if {file.name for file in files} <= FILES:
                 size = sum(file.stat().st_size for file in files)
-                found.append(Entry(folder, size, folder.stat().st_mtime, finished))
-    return sorted(found, key=lambda entry: -entry.used)
+                stored.append(Entry(folder, size, folder.stat().st_mtime, finished))
+    return sorted(stored, key=lambda entry: -entry.used)
 
 
 def clear(root: Path, older_than_s: float | None = None) -> list[Entry]:
@@ -155,10 +155,10 @@ def tidy(root: Path) -> list[Entry]:
         UsageError: if the limit is no size.
     """
     limit = cache_limit()
-    found, kept, now = entries(root), in_use(root), time.time()
-    chosen = [entry for entry in found if _is_abandoned(entry, now)]
+    stored, kept, now = entries(root), in_use(root), time.time()
+    chosen = [entry for entry in stored if _is_abandoned(entry, now)]
     total = 0
-    for entry in (entry for entry in found if entry.finished):
+    for entry in (entry for entry in stored if entry.finished):
         total += entry.size
         if total > limit and entry.folder.name not in kept and fcntl is not None:
             chosen.append(entry)

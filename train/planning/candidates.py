@@ -104,14 +104,14 @@ class Candidates:
 
         if (width, patch) not in self._counted:
             shape = (*patch, self.channels)
-            found = zoo.info(self.network.name, shape, classes=self.classes, **self._options(width))
-            self._counted[width, patch] = found
+            cost = zoo.info(self.network.name, shape, classes=self.classes, **self._options(width))
+            self._counted[width, patch] = cost
         return self._counted[width, patch]
 
     def figures(self, width, patch) -> dict:
         """Every figure of a candidate by the name of its bound; it is measured if something measured is bounded."""
-        found = self.counted(width, patch)
-        counted = {"params": found.parameters, "macs": found.macs}
+        cost = self.counted(width, patch)
+        counted = {"params": cost.parameters, "macs": cost.macs}
         if not self.bounds.measured:
             return counted
         taken = self.footprint(width, patch)
@@ -129,10 +129,10 @@ class Candidates:
             patch: its patch.
             counted: the patch that operations and activations are counted at; they are about in proportion to voxels.
         """
-        found = self.counted(width, counted)
+        cost = self.counted(width, counted)
         share = math.prod(patch) / math.prod(counted)
-        expected = self._expected(found.macs * share, found.peak_activation_bytes * share)
-        return self.bounds.hold({"params": found.parameters, "macs": found.macs * share, **expected})
+        expected = self._expected(cost.macs * share, cost.peak_activation_bytes * share)
+        return self.bounds.hold({"params": cost.parameters, "macs": cost.macs * share, **expected})
 
     def footprint(self, width, patch):
         """What a candidate takes on this machine, measured once.

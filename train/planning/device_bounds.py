@@ -146,14 +146,14 @@ def _decided(candidates, width, planned, patch, sizes, reasons):
         if getattr(bounds, name) is not None
     ]
     figures = candidates.figures(width, sizes)
-    found = ", ".join(spell(name, value) for name, value in figures.items() if name not in MEASURED)
+    words = ", ".join(spell(name, value) for name, value in figures.items() if name not in MEASURED)
     if bounds.measured:
         taken = candidates.footprint(width, sizes)
-        found += "; measured as int8 TFLite with random weights: " + ", ".join(
+        words += "; measured as int8 TFLite with random weights: " + ", ".join(
             spell(name, figures[name]) for name in reversed(MEASURED)
         )
-        found += f", {taken.threads} thread{'s' * (taken.threads > 1)}, {taken.machine}"
-    reasons["bounds"] = f"{' and '.join(limits)}: {', '.join(changes) or 'kept as planned'}; {found}"
+        words += f", {taken.threads} thread{'s' * (taken.threads > 1)}, {taken.machine}"
+    reasons["bounds"] = f"{' and '.join(limits)}: {', '.join(changes) or 'kept as planned'}; {words}"
     return network, sizes
 
 

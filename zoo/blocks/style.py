@@ -30,12 +30,12 @@ class Style:
     def __post_init__(self):
         if self.rank not in (2, 3):
             raise ZooError(f"a network of {self.rank} spatial axes; expected 2 or 3")
-        for kind, found, accepted in (
+        for kind, value, accepted in (
             ("normalisation", self.normalisation, NORMALISATIONS),
             ("activation", self.activation, ACTIVATIONS),
             ("upsample", self.upsample, UPSAMPLINGS),
         ):
-            if found not in accepted:
-                raise unknown(kind, found, accepted)
+            if value not in accepted:
+                raise unknown(kind, value, accepted)
         if not 0 <= self.dropout < 1:
             raise ZooError(f"dropout={self.dropout!r}; expected a share from 0 to below 1")

@@ -48,7 +48,7 @@ def mark(out, made: Sequence[str]) -> None:
         out: its folder.
         made: files and folders in it that are the demo's.
     """
-    files = {name: found for name, found in _files(Path(out)).items() if name.split("/")[0] in made}
+    files = {name: content for name, content in _files(Path(out)).items() if name.split("/")[0] in made}
     record.write_text(Path(out) / MARK, json.dumps({"files": files}, indent=1) + "\n")
 
 
@@ -64,13 +64,13 @@ def _remove(out, names):
 
 def _files(out) -> dict[str, list[int]]:
     """Size and time of change of each file, and of each link, below a folder; links are not followed."""
-    found = {}
+    content = {}
     for folder, inner, files in os.walk(out):
         here = Path(folder)
         for name in (*files, *(name for name in inner if (here / name).is_symlink())):
             about = (here / name).lstat()
-            found[(here / name).relative_to(out).as_posix()] = [about.st_size, about.st_mtime_ns]
-    return found
+            content[(here / name).relative_to(out).as_posix()] = [about.st_size, about.st_mtime_ns]
+    return content
 
 
 def _marked(out) -> dict:

@@ -172,5 +172,5 @@ def _ends(references, tensors: dict):
     """The inputs or outputs of a model, one tensor or a list of them."""
     if _is_reference(references):
         return tensors[tuple(references)]
-    found = [tensors[tuple(reference)] for reference in references]
-    return found[0] if len(found) == 1 else found
+    ends = [tensors[tuple(reference)] for reference in references]
+    return ends[0] if len(ends) == 1 else ends

@@ -48,7 +48,7 @@ def _attribute(group, name: str) -> list:
     """A list of names; Keras split those that are too long for an HDF5 header into ``name0``, ``name1``, ..."""
     if name in group.attrs:
         return list(group.attrs[name])
-    found = []
-    while f"{name}{len(found)}" in group.attrs:
-        found.append(list(group.attrs[f"{name}{len(found)}"]))
-    return [item for chunk in found for item in chunk]
+    values = []
+    while f"{name}{len(values)}" in group.attrs:
+        values.append(list(group.attrs[f"{name}{len(values)}"]))
+    return [item for chunk in values for item in chunk]

@@ -104,38 +104,38 @@ def plain(value):
         return plain(value["items"])
     if value.get("class_name") in ("Policy", "PolicyV1", "DTypePolicy"):
         return value["config"]["name"]
-    found = {key: plain(item) for key, item in value.items()}
-    known = getattr(keras.initializers, str(found.get("class_name")), None)
-    if known is not None and isinstance(found.get("config"), dict):
-        found["config"].pop("dtype", None)  # TensorFlow 1 wrote it; the layer's own decides
-    return found
+    entries = {key: plain(item) for key, item in value.items()}
+    known = getattr(keras.initializers, str(entries.get("class_name")), None)
+    if known is not None and isinstance(entries.get("config"), dict):
+        entries["config"].pop("dtype", None)  # TensorFlow 1 wrote it; the layer's own decides
+    return entries
 
 
 def _accepted(cls, kind: str, name: str, config: dict) -> dict:
     arguments = _arguments(cls)
-    found = {}
+    accepted = {}
     for key, value in config.items():
         key = _RENAMED.get((kind, key), key)
         if key == "axis" and isinstance(value, list) and len(value) == 1:
             value = value[0]
         if key in arguments:
-            found[key] = value
+            accepted[key] = value
         elif key not in _WITHOUT_EFFECT or (_WITHOUT_EFFECT[key] is not None and value not in _WITHOUT_EFFECT[key]):
             raise LoadError(
                 f"layer '{name}' of class '{kind}' has {key}={value!r}, which Keras 3 cannot do; pass "
                 f"custom_objects={{'{kind}': a Keras 3 layer class that can}}"
             )
-    return found
+    return accepted
 
 
 def _arguments(cls) -> set[str]:
     """What the constructor takes, and those of its bases as long as it passes keyword arguments on to them."""
-    found = set()
+    names = set()
     for base in inspect.getmro(cls):
         if "__init__" not in vars(base):
             continue
         parameters = inspect.signature(base.__init__).parameters
-        found |= set(parameters)
+        names |= set(parameters)
         if all(p.kind is not inspect.Parameter.VAR_KEYWORD for p in parameters.values()) or base is keras.layers.Layer:
             break
-    return found - {"self", "args", "kwargs"}
+    return names - {"self", "args", "kwargs"}

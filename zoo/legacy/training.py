@@ -52,8 +52,8 @@ def compile_as(model, training: dict, custom_objects: dict) -> list[str]:
 def _each(entries, convert):
     """``convert`` applied to every object in lists and in dictionaries by output."""
     if isinstance(entries, list):
-        found = [_each(entry, convert) for entry in entries]
-        return found[0] if len(found) == 1 and isinstance(found[0], list) else found
+        converted = [_each(entry, convert) for entry in entries]
+        return converted[0] if len(converted) == 1 and isinstance(converted[0], list) else converted
     if isinstance(entries, dict) and "class_name" not in entries:
         return {key: _each(entry, convert) for key, entry in entries.items()}
     return entries if entries is None else convert(entries)
@@ -75,41 +75,41 @@ def _loss(entry, notes, custom_objects):
             "output channel, and for several the mean over them where tensorflow-addons took the sum"
         )
         return keras.losses.BinaryFocalCrossentropy(apply_class_balancing=bool(arguments["alpha"]), **arguments)
-    found = _by_name(keras.losses, kind)
-    if found is None:
+    loss = _by_name(keras.losses, kind)
+    if loss is None:
         raise _NoEqualError(f"the loss {kind} is not known to Keras 3")
-    if not isinstance(found, type):
+    if not isinstance(loss, type):
         return _RENAMED.get(kind, kind)
     if config.get("reduction") == "auto":
         config["reduction"] = "sum_over_batch_size"
     config.pop("fn", None)
-    return found(**config)
+    return loss(**config)
 
 
 def _metric(entry, notes):
     kind, config = _kind(entry)
     if kind == _METRIC_FUNCTIONS and isinstance(config.get("fn"), str):
         kind, config = config["fn"], {}
-    found = kind if kind in ("accuracy", "acc") else _by_name(keras.metrics, kind) or _by_name(keras.losses, kind)
-    if found is None:
+    metric = kind if kind in ("accuracy", "acc") else _by_name(keras.metrics, kind) or _by_name(keras.losses, kind)
+    if metric is None:
         notes.append(f"the metric {kind} is not known to Keras 3 and left out")
         return None
-    if isinstance(found, type):
+    if isinstance(metric, type):
         config.pop("fn", None)
         try:
-            return found(**config)
+            return metric(**config)
         except TypeError as error:
             notes.append(f"the metric {kind} is left out: {error}")
             return None
-    return found  # a function of keras.losses, which keras.metrics knows by no name
+    return metric  # a function of keras.losses, which keras.metrics knows by no name
 
 
 def _by_name(module, kind: str):
     """A class or function of ``keras.losses`` or ``keras.metrics`` by any name that Keras takes, such as "mse"."""
     kind = _RENAMED.get(kind, kind)
-    found = getattr(module, kind, None)
-    if found is not None:
-        return found
+    member = getattr(module, kind, None)
+    if member is not None:
+        return member
     try:
         return module.get(kind)
     except ValueError:
@@ -138,8 +138,8 @@ def _optimizer(entry, notes):
             f"the optimizer keras.optimizers.{kind} has weight_decay={config['weight_decay']:g}, which is that of "
             "tensorflow-addons divided by the learning rate, since Keras 3 multiplies by it"
         )
-    found = getattr(keras.optimizers, _by_lower_case(keras.optimizers, kind), None)
-    if found is None:
+    optimizer = getattr(keras.optimizers, _by_lower_case(keras.optimizers, kind), None)
+    if optimizer is None:
         raise _NoEqualError(f"the optimizer {kind} is not known to Keras 3")
     for key, harmless in _OPTIMIZER_WITHOUT_EFFECT.items():
         value = config.pop(key, None)
@@ -149,7 +149,7 @@ def _optimizer(entry, notes):
     if isinstance(rate, dict):
         config["learning_rate"] = keras.optimizers.schedules.deserialize(rate)
     try:
-        return found(**config)
+        return optimizer(**config)
     except (TypeError, ValueError) as error:
         raise _NoEqualError(f"the optimizer {kind} cannot be built by Keras 3 ({error})") from None
 
@@ -162,7 +162,7 @@ def _kind(entry) -> tuple[str, dict]:
 
 def _by_lower_case(module, name: str) -> str:
     """The attribute of ``module`` that is ``name`` in any case: Keras 2 knew optimizers as "adam" too."""
-    return next((found for found in dir(module) if found.lower() == name.lower()), name)
+    return next((member for member in dir(module) if member.lower() == name.lower()), name)
 
 
 def _shown(arguments: dict) -> str:

@@ -29,8 +29,8 @@ class Slot:
 
 def slots(node: Node) -> list[Slot]:
     """What Keras 2 saved for a layer or a nested model, in its order: trainable weights first, then the others."""
-    found = [_folded(leaf) if leaf.folded else _plain(leaf) for leaf in leaves(node)]
-    return [slot for first, _ in found for slot in first] + [slot for _, second in found for slot in second]
+    stored = [_folded(leaf) if leaf.folded else _plain(leaf) for leaf in leaves(node)]
+    return [slot for first, _ in stored for slot in first] + [slot for _, second in stored for slot in second]
 
 
 def assign(values) -> None:
@@ -76,11 +76,11 @@ def _plain(node: Node) -> tuple[list[Slot], list[Slot]]:
 def _paths(layer, seen: set, path: tuple[str, ...] = ()) -> dict:
     """By the identity of each variable of a layer, the attributes that lead to the layer that owns it."""
     seen.add(id(layer))
-    found = {id(variable): path for variable in layer.weights}
+    paths = {id(variable): path for variable in layer.weights}
     for attribute, part in vars(layer).items():
         if isinstance(part, keras.layers.Layer) and id(part) not in seen:
-            found |= _paths(part, seen, (*path, attribute))
-    return found
+            paths |= _paths(part, seen, (*path, attribute))
+    return paths
 
 
 def _folded(node: Node) -> tuple[list[Slot], list[Slot]]:

@@ -56,14 +56,14 @@ class KerasLoss(keras.losses.Loss):
 
     def __init__(self, kind: str, reduction="sum_over_batch_size", name=None, dtype=None, **options):
         super().__init__(name=name or kind, reduction=reduction, dtype=dtype)
-        found = getattr(keras.losses, kind, None)
-        if kind in _OF_NO_VOXELS or not (inspect.isclass(found) and issubclass(found, keras.losses.Loss)):
+        loss = getattr(keras.losses, kind, None)
+        if kind in _OF_NO_VOXELS or not (inspect.isclass(loss) and issubclass(loss, keras.losses.Loss)):
             raise unknown("loss of Keras", kind, keras_losses())
-        _check_options(PREFIX + kind, found, options)
+        _check_options(PREFIX + kind, loss, options)
         self.kind = kind
         self.options = options
-        self.takes_logits = "from_logits" in inspect.signature(found).parameters
-        self.loss = found(**({"from_logits": True} if self.takes_logits else {}), **options)
+        self.takes_logits = "from_logits" in inspect.signature(loss).parameters
+        self.loss = loss(**({"from_logits": True} if self.takes_logits else {}), **options)
 
     def call(self, y_true, y_pred):
         channelled = len(y_true.shape) == len(y_pred.shape)

@@ -38,13 +38,13 @@ def prepare(model, weights: str = "per-channel", runtime: str = "tflite", quanti
     check_granularity(weights)
     if runtime not in RUNTIMES:
         raise unknown("runtime", runtime, RUNTIMES)
-    found = steps(model)
+    order = steps(model)
     inputs = [
         keras.Input(batch_shape=tensor.shape, name=input_name(tensor), dtype="float32") for tensor in model.inputs
     ]
-    emit = _Emission(weights, runtime, common_scales(found, runtime), quantizer)
+    emit = _Emission(weights, runtime, common_scales(order, runtime), quantizer)
     tensors = {id(t): emit.quantized(value, t, value.name) for t, value in zip(model.inputs, inputs, strict=True)}
-    for step in found:
+    for step in order:
         given = [tensors[id(tensor)] for tensor in step.passed]
         outputs = given if step.operation is None else keras.tree.flatten(emit(step, tensors))
         tensors |= {id(tensor): value for tensor, value in zip(step.outputs, outputs, strict=True)}
@@ -113,13 +113,13 @@ class _Emission:
             self.quantizers[scale] = self.quantizer(name=self._free(f"{path}_quantized"), dtype="float32")
         return self.quantizers[scale](y)
 
-    def _free(self, wanted):
-        number, found = 1, wanted
-        while found in self.names:
+    def _free(self, base):
+        number, candidate = 1, base
+        while candidate in self.names:
             number += 1
-            found = f"{wanted}_{number}"
-        self.names.add(found)
-        return found
+            candidate = f"{base}_{number}"
+        self.names.add(candidate)
+        return candidate
 
 
 def calibrate(prepared, batches: Iterable) -> None:

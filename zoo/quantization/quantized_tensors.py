@@ -80,11 +80,11 @@ def joins(operation) -> bool:
     return isinstance(operation, layers.Concatenate) or type(operation).__name__ == "Concatenate"
 
 
-def common_scales(found: list[Step], runtime: str) -> dict[int, int]:
+def common_scales(order: list[Step], runtime: str) -> dict[int, int]:
     """Which source tensors have the same scale in the artifact.
 
     Args:
-        found: from ``steps``.
+        order: from ``steps``.
         runtime: TFLite's converter gives joined tensors the scale of the whole; for ONNX each keeps its own, and is
             quantized anew where it is joined.
 
@@ -98,7 +98,7 @@ def common_scales(found: list[Step], runtime: str) -> dict[int, int]:
             key = parent[key]
         return key
 
-    for step in found:
+    for step in order:
         if step.operation is None:
             pairs = list(zip(step.outputs, step.passed, strict=True))
         elif moves(step.operation) or (runtime == "tflite" and joins(step.operation)):
@@ -116,12 +116,12 @@ def steps(model) -> list[Step]:
     Raises:
         ZooError: for a model that is no graph of layers, or that shares a layer before different normalisations.
     """
-    found = list(_steps(_graph(model), ""))
+    order = list(_steps(_graph(model), ""))
     norms = {}
-    for step in found:
+    for step in order:
         if step.operation is not None and norms.setdefault(id(step.operation), step.norm) is not step.norm:
             raise ZooError(f"layer {step.path}: is shared before different normalisations; give each its own layer")
-    return found
+    return order
 
 
 def _steps(model, prefix):

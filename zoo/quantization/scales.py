@@ -65,5 +65,5 @@ def _by_residue(size, strides, weights):
     reduced = [*range(0, len(split), 2), len(split) + 1]
     if weights == "per-tensor":
         reduced += [*range(3 if len(spatial) == 3 else 1, len(split), 2), len(split)]
-    found = ops.broadcast_to(ops.max(taps, axis=reduced, keepdims=True), taps.shape)
-    return ops.reshape(found, padded.shape)[tuple(slice(n) for n in spatial)]
+    largest = ops.broadcast_to(ops.max(taps, axis=reduced, keepdims=True), taps.shape)
+    return ops.reshape(largest, padded.shape)[tuple(slice(n) for n in spatial)]

@@ -97,12 +97,12 @@ def _scores(card):
 def _device(card):
     if not card.artifact:
         return []
-    found = card.artifact
+    artifact = card.artifact
     lines = [
         "## The int8 artifact",
         "",
-        f"`{found['format']}/{found['file']}`, {found['bytes'] / 1e6:.2f} MB, sha256 `{found['sha256']}`, patch "
-        f"{' × '.join(map(str, found['patch']))}; its own card lies beside it.",
+        f"`{artifact['format']}/{artifact['file']}`, {artifact['bytes'] / 1e6:.2f} MB, sha256 "
+        f"`{artifact['sha256']}`, patch {' × '.join(map(str, artifact['patch']))}; its own card lies beside it.",
         "",
     ]
     if card.int8_scores:
@@ -119,21 +119,21 @@ def _device(card):
 def _storage(card):
     if not card.storage:
         return []
-    found = card.storage
+    storage = card.storage
     how = {
         "float16": "Half precision.",
         "int8": "Kernels in int8 with a scale for each index of the last axis, everything else in half precision.",
-    }[found["kind"]]
+    }[storage["kind"]]
     rows = [
         f"| {label} | {row['dice_float32']:.4f} | {row['dice_stored']:.4f} | {row['worst_drop']:+.4f} |"
-        for label, row in found["labels"].items()
+        for label, row in storage["labels"].items()
     ]
     return [
         "## Storage",
         "",
-        f"`weights.npz`, {card.bytes / 1e6:.2f} MB. {how} What that changes, on {found['cases']} cases "
-        f"{'that the network was trained on' if found['seen'] else 'held back'}: "
-        f"{found['argmax_changed']:.4%} of voxels change class.",
+        f"`weights.npz`, {card.bytes / 1e6:.2f} MB. {how} What that changes, on {storage['cases']} cases "
+        f"{'that the network was trained on' if storage['seen'] else 'held back'}: "
+        f"{storage['argmax_changed']:.4%} of voxels change class.",
         "",
         "| class | Dice as trained, float32 | Dice as stored | largest drop in a case |",
         "|---|---|---|---|",

@@ -79,14 +79,14 @@ def _array(archive, name):
 
 
 def _multiplied_out(stored) -> dict:
-    found = {}
+    products = {}
     for name, values in stored.items():
         path, _, part = name.partition(":")
         if part == "int8":
-            found[path] = values * stored[f"{path}:scale"]
+            products[path] = values * stored[f"{path}:scale"]
         elif not part:
-            found[path] = values
-    return found
+            products[path] = values
+    return products
 
 
 def _first_line(error) -> str:

@@ -126,7 +126,7 @@ def _windows(volume, kernel, window):
     else:
         x = ops.reshape(x, (1, x.shape[1] // stride, stride * pixels, channels))
     image = (1, count * block.rows, width, channels)
-    found = []
+    windows = []
     for i, start in starts.items():
         first, phase = divmod(start + front, stride)
         if stride > 1:
@@ -134,8 +134,8 @@ def _windows(volume, kernel, window):
             piece = ops.reshape(piece, image)
         else:
             piece = x if x.shape == image else ops.slice(x, (0, first * block.rows, 0, 0), image)
-        found.append((i, piece))
-    return found, block
+        windows.append((i, piece))
+    return windows, block
 
 
 def _cropped(volume, y, kernel, window, block) -> Volume:

@@ -47,10 +47,10 @@ def get_item(operation, args, kwargs, emission):
     """Slices ``x[key]``."""
     x, key = args
     values, shape = (x.joined, (1, *x.shape)) if isinstance(x, Volume) else (x, tuple(x.shape))
-    found = axes.get_item(values, shape, key)
-    if found is None:
+    taken = axes.get_item(values, shape, key)
+    if taken is None:
         raise ValueError("its key holds more than integers, slices and new axes; a layout of batch 1 cannot")
-    return _shaped(*found)
+    return _shaped(*taken)
 
 
 @volume_rule(numpy.Transpose)

@@ -91,9 +91,9 @@ class Budget:
         """The group of a convolution whose input has ``source`` slices side by side; its gain is taken off."""
         if sizes.kernel[0] > 1 and (name, sizes) in self.planned:
             return self.planned[name, sizes]
-        found = best(self.unit, sizes, source, self.room)
-        self.room -= gain(self.unit, sizes, found)
-        return found
+        step = best(self.unit, sizes, source, self.room)
+        self.room -= gain(self.unit, sizes, step)
+        return step
 
 
 def sizes_of(layer: layers.Conv3D, shape) -> Sizes | None:
@@ -186,11 +186,11 @@ def planned(network, patch, unit: Unit, room: float) -> Budget:
         unit: of the runtime.
         room: values that all kernels may gain.
     """
-    found = _convolutions(network, patch)
-    chosen = dict.fromkeys(found, ONE)
+    convolutions = _convolutions(network, patch)
+    chosen = dict.fromkeys(convolutions, ONE)
     left = room
     while True:
-        steps = [step for step in (_step(unit, name, sizes, chosen, left) for name, sizes in found) if step]
+        steps = [step for step in (_step(unit, name, sizes, chosen, left) for name, sizes in convolutions) if step]
         if not steps:
             break
         _, added, key, group = max(steps, key=lambda step: step[0])
@@ -213,7 +213,7 @@ def _step(unit, name, sizes, chosen, left):
 
 def _convolutions(network, patch) -> list:
     """(layer's id, ``Sizes``) of every convolution over several slices; none where shapes cannot be told."""
-    found = {}
+    convolutions = {}
 
     def traced(operation):
         def infer(*args, **kwargs):
@@ -222,7 +222,7 @@ def _convolutions(network, patch) -> list:
             if type(operation) is layers.Conv3D and operation.data_format == "channels_last":
                 sizes = sizes_of(operation, args[0].shape[1:])
                 if sizes is not None and sizes.kernel[0] > 1:
-                    found[id(operation), sizes] = None
+                    convolutions[id(operation), sizes] = None
             return operation.compute_output_spec(*args, **kwargs)
 
         return infer
@@ -232,4 +232,4 @@ def _convolutions(network, patch) -> list:
         run_graph(network, image, operation_fn=traced)
     except (ValueError, TypeError, ZeroDivisionError, NotImplementedError):
         return []  # the walk through the network tells the reason, layer by layer
-    return list(found)
+    return list(convolutions)

@@ -83,15 +83,15 @@ def _unfold(x, slices):
 
 def windows(source: Blocks, before: int, after: int) -> list[Piece]:
     """What each block sees: itself, ``before`` slices of the block before it and ``after`` of the one behind it."""
-    found = []
+    windows = []
     for i, (part, channels) in enumerate(zip(source.parts, source.channels, strict=True)):
         last = (source.slices - before) * channels
-        found += [
+        windows += [
             Piece(_of_neighbour(part, last, before * channels, -1), i, tuple(range(-before, 0))),
             Piece(part, i, tuple(range(source.slices))),
             Piece(_of_neighbour(part, 0, after * channels, 1), i, tuple(range(source.slices, source.slices + after))),
         ]
-    return [piece for piece in found if piece.tensor is not None]
+    return [piece for piece in windows if piece.tensor is not None]
 
 
 def _of_neighbour(x, start: int, channels: int, step: int):

@@ -28,10 +28,10 @@ def on_blocks(operation, args, kwargs, emission):
     own, rule = RULES.get(type(operation)), BLOCK_RULES.get(type(operation))
     if emission.rank != 5 or rule is None or not getattr(own, "__module__", "").startswith("export.rewrite."):
         return None  # a rule that a user registered comes first
-    found = rule(operation, args, kwargs, emission)
-    if found is None:
+    blocks = rule(operation, args, kwargs, emission)
+    if blocks is None:
         return None
-    plain = found.plain()
-    if found.slices > 1:
-        emission.walk.blocks[id(plain)] = plain, found
+    plain = blocks.plain()
+    if blocks.slices > 1:
+        emission.walk.blocks[id(plain)] = plain, blocks
     return plain

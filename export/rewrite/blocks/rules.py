@@ -119,20 +119,20 @@ def pooling_3d(layer, args, kwargs, emission):
 @block_rule(layers.Concatenate)
 def concatenate(layer, args, kwargs, emission):
     """Concatenate along channels: the parts of all, joined where a convolution takes its windows."""
-    found = [emission.blocks(x) for x in args[0]]
-    if emission.axis(layer.axis) != 3 or None in found or len({one.slices for one in found}) > 1:
+    inputs = [emission.blocks(x) for x in args[0]]
+    if emission.axis(layer.axis) != 3 or None in inputs or len({one.slices for one in inputs}) > 1:
         return None
-    return Blocks(tuple(part for one in found for part in one.parts), found[0].slices)
+    return Blocks(tuple(part for one in inputs for part in one.parts), inputs[0].slices)
 
 
 @block_rule(layers.Add)
 def add(layer, args, kwargs, emission):
     """Add of feature maps of one layout."""
-    found = [emission.blocks(x) for x in args[0]]
-    if None in found or len({(one.slices, one.channels) for one in found}) > 1:
+    inputs = [emission.blocks(x) for x in args[0]]
+    if None in inputs or len({(one.slices, one.channels) for one in inputs}) > 1:
         return None
-    sums = [reduce(ops.add, parts) for parts in zip(*(one.parts for one in found), strict=True)]
-    return Blocks(tuple(sums), found[0].slices)
+    sums = [reduce(ops.add, parts) for parts in zip(*(one.parts for one in inputs), strict=True)]
+    return Blocks(tuple(sums), inputs[0].slices)
 
 
 @block_rule(layers.ReLU, layers.LeakyReLU, layers.ELU)

@@ -78,8 +78,8 @@ def _transpose3d(x, kernel, bias, place, axes):
     count = -(-size // along.stride)
     parts = []
     for residue in range(along.stride):
-        found = along.taps(residue)
-        stacked = [(k, depth.shifted(x, shift, count)) for k, shift in found]
+        taps = along.taps(residue)
+        stacked = [(k, depth.shifted(x, shift, count)) for k, shift in taps]
         reached = [(k, piece) for k, piece in stacked if piece is not None]
         if not reached:
             parts.append(None)
@@ -153,7 +153,7 @@ def _pad_or_crop(x, pads):
 
 
 def _reach(residues) -> tuple[int, int]:
-    shifts = [shift for found in residues for _, shift in found]
+    shifts = [shift for taps in residues for _, shift in taps]
     return min(0, *shifts), max(0, *shifts)
 
 

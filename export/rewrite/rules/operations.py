@@ -66,10 +66,10 @@ def get_item(operation, args, kwargs, emission):
     """Slices ``x[key]`` of any rank."""
     x, key = args
     shape = (1, *x.shape) if emission.rank == 5 else tuple(x.shape)
-    found = axes.get_item(x, shape, key)
-    if found is None:
+    taken = axes.get_item(x, shape, key)
+    if taken is None:
         return whole(operation, args, kwargs, emission)
-    y, shape = found
+    y, shape = taken
     return ops.reshape(y, shape[1:] if len(shape) == 5 else shape)
 
 

@@ -82,7 +82,7 @@ def find_series(source) -> tuple[Series, ...]:
     Raises:
         InputError: if there is none, a file is damaged, or a series mixes patients.
     """
-    found, copies, seen = defaultdict(list), defaultdict(int), set()
+    slices, copies, seen = defaultdict(list), defaultdict(int), set()
     objects = 0
     for file in files_of(source):
         objects += 1
@@ -92,12 +92,12 @@ def find_series(source) -> tuple[Series, ...]:
                 copies[instance.series] += 1
                 continue
             seen.add((instance.uid, frame.index))
-            found[instance.series].append(frame)
-    if not found:
+            slices[instance.series].append(frame)
+    if not slices:
         reason = f"none of its {objects} DICOM files is an image" if objects else "no DICOM file"
         raise InputError(f"{_named(source)}: holds no image series ({reason}); give the folder of one")
     stacks = []
-    for uid, frames in found.items():
+    for uid, frames in slices.items():
         _check_one_patient(frames)
         parts = _parts(frames)
         stacks += [Series(part, selection, copies[uid]) for part, selection in parts]
