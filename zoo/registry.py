@@ -64,11 +64,11 @@ def list_models(pattern: str = "*", tag=None) -> list[str]:
     Returns:
         Sorted names; empty if none fits.
     """
-    wanted = {tag} if isinstance(tag, str) else set(tag or ())
+    tags = {tag} if isinstance(tag, str) else set(tag or ())
     known = {t for entry in _entries.values() for t in entry.tags}
-    for name in sorted(wanted - known):
+    for name in sorted(tags - known):
         raise unknown("tag", name, sorted(known))
-    return sorted(n for n, e in _entries.items() if fnmatch.fnmatchcase(n, pattern) and wanted <= set(e.tags))
+    return sorted(n for n, e in _entries.items() if fnmatch.fnmatchcase(n, pattern) and tags <= set(e.tags))
 
 
 def entry(name: str) -> Entry:

@@ -78,12 +78,12 @@ def code_of(name: str, context: str, table: Sequence[SegmentCode], number: int) 
         table: as ``load_codes`` returns it.
         number: of the segment, from 1, which gives a colour where the table has none.
     """
-    wanted, context = _plain(name), _plain(context)
+    plain_name, context = _plain(name), _plain(context)
     color = PALETTE[(number - 1) % len(PALETTE)]
     for row in table:
-        if wanted in row.names and row.within in context:
+        if plain_name in row.names and row.within in context:
             return row if row.color else SegmentCode(row.names, row.category, row.type, row.modifier, color, row.within)
-    return SegmentCode((wanted,), color=color)
+    return SegmentCode((plain_name,), color=color)
 
 
 def _plain(text):

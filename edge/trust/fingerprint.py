@@ -181,9 +181,9 @@ def _kind(name) -> str:
 
 def _said(name, topic, value, expected) -> str:
     unit = " mm" if topic in ("spacing", "field of view") else ""
-    what = name if topic in name else f"{topic} ({name})"
+    subject = name if topic in name else f"{topic} ({name})"
     low = max(0.0, expected.low) if unit or topic == "region" else expected.low
-    return f"unlike training: {what} {value:.3g}{unit}, {low:.3g} to {expected.high:.3g} expected"
+    return f"unlike training: {subject} {value:.3g}{unit}, {low:.3g} to {expected.high:.3g} expected"
 
 
 def _ridge(inputs, targets):

@@ -76,12 +76,13 @@ def _bill(subject, packages) -> str:
 
 
 def _component(name) -> dict:
-    told = metadata.metadata(name)
-    reference = f"pkg:pypi/{_canonical(name)}@{told['Version']}"
+    description = metadata.metadata(name)
+    reference = f"pkg:pypi/{_canonical(name)}@{description['Version']}"
     component = {
-        "type": "library", "bom-ref": reference, "name": told["Name"], "version": told["Version"], "purl": reference,
+        "type": "library", "bom-ref": reference, "name": description["Name"], "version": description["Version"],
+        "purl": reference,
     }  # fmt: skip
-    licence = told.get("License-Expression")
+    licence = description.get("License-Expression")
     return component | ({"licenses": [{"expression": licence}]} if licence else {})
 
 

@@ -117,14 +117,14 @@ def _cases(facts) -> str:
              "voxels kept")  # fmt: skip
     rows = [
         (
-            case["name"], label, f"{one['dice']:.4f}", f"{other['dice']:.4f}", f"{one['dice'] - other['dice']:+.4f}",
-            f"{s['dice_between']:.4f}", _number(one["hd95"], "inf"), _number(other["hd95"], "inf"), f"{one['nsd']:.4f}",
-            f"{other['nsd']:.4f}", f"{one['volume']:.4g}", f"{other['volume']:.4g}", f"{s['reference_volume']:.4g}",
-            f"{case['argmax_agreement']:.4%}",
+            case["name"], label, f"{network['dice']:.4f}", f"{artifact['dice']:.4f}",
+            f"{network['dice'] - artifact['dice']:+.4f}", f"{s['dice_between']:.4f}", _number(network["hd95"], "inf"),
+            _number(artifact["hd95"], "inf"), f"{network['nsd']:.4f}", f"{artifact['nsd']:.4f}",
+            f"{network['volume']:.4g}", f"{artifact['volume']:.4g}", f"{s['reference_volume']:.4g}", f"{case['argmax_agreement']:.4%}",
         )
         for case in fidelity["cases"]
         for label, s in case["labels"].items()
-        for one, other in [(s["network"], s["artifact"])]
+        for network, artifact in [(s["network"], s["artifact"])]
     ]  # fmt: skip
     return (
         "<h2>All cases</h2><p>Click a heading to sort. “Between” is the Dice of the artifact against the float network."
@@ -148,13 +148,13 @@ def _latency(facts) -> str:
         return "<h2>Latency</h2><p>Not measured.</p>"
     rows = [
         (
-            one["threads"],
-            f"{one['median_ms']:.2f}",
-            f"{one['min_ms']:.2f}",
-            f"{one['cold_start_ms']:.1f}",
-            one["rounds"],
+            run["threads"],
+            f"{run['median_ms']:.2f}",
+            f"{run['min_ms']:.2f}",
+            f"{run['cold_start_ms']:.1f}",
+            run["rounds"],
         )
-        for one in latency["runs"]
+        for run in latency["runs"]
     ]
     where = latency["machine"]
     return (

@@ -68,12 +68,14 @@ def markdown(results: Sequence[Result], extra: Sequence[tuple[str, ...]] = ()) -
 
 def notes(contest: Contest) -> list[str]:
     """A line each: runtime and variant of every peer, and the reason of everyone who could not run."""
-    told = {}
+    remarks = {}
     for r in contest.results:
         if r.peer:
-            ways = told.setdefault((r.name, r.runtime), [])
+            ways = remarks.setdefault((r.name, r.runtime), [])
             ways += [r.how] if r.how and r.how not in ways else []
-    lines = [f"{name}: {runtime}" + (f", {' / '.join(ways)}" if ways else "") for (name, runtime), ways in told.items()]
+    lines = [
+        f"{name}: {runtime}" + (f", {' / '.join(ways)}" if ways else "") for (name, runtime), ways in remarks.items()
+    ]
     return lines + [f"{name}: {reason}" for name, reason in contest.failures.items()]
 
 

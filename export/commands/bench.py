@@ -78,9 +78,9 @@ def run_bench(args) -> int:
             f"{args.rounds} turns of 3 runs after {args.warmup} of warm-up; first: opening and one run, the runtime "
             "imported before; peak: the whole process; same: voxels of the reference's class"
         )
-    wanted = [name for name in (*args.artifacts, *args.peer) if name in comparison.failures]
-    if wanted:
-        raise InputError("; ".join(f"{name}: {comparison.failures[name]}" for name in wanted))
+    failed = [name for name in (*args.artifacts, *args.peer) if name in comparison.failures]
+    if failed:
+        raise InputError("; ".join(f"{name}: {comparison.failures[name]}" for name in failed))
     return 0
 
 

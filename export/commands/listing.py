@@ -54,25 +54,29 @@ def _shares(measured) -> dict[str, dict]:
     base = formats[REFERENCE]
     return {
         name: {
-            "size": one["size_bytes"] / base["size_bytes"],
-            "ms": one["median_ms"] / base["median_ms"],
-            "drop": one["drop"],
+            "size": figures["size_bytes"] / base["size_bytes"],
+            "ms": figures["median_ms"] / base["median_ms"],
+            "drop": figures["drop"],
         }
-        for name, one in formats.items()
+        for name, figures in formats.items()
     }
 
 
 def _estimate(name, figures, shares) -> dict:
     """Size and time from those of another artifact of the network, in the measured proportion."""
     nothing = dict.fromkeys(("size_bytes", "threads", "ms", "verdict", "drop")) | {"estimated": False}
-    known = [other for other in (REFERENCE, *figures) if other in figures and other in shares]
+    known = [
+        measured_format
+        for measured_format in (REFERENCE, *figures)
+        if measured_format in figures and measured_format in shares
+    ]
     if name not in shares or not known:
         return nothing
-    one, share, base = figures[known[0]], shares[name], shares[known[0]]
+    measured, share, base = figures[known[0]], shares[name], shares[known[0]]
     return nothing | {
-        "size_bytes": round(one["size_bytes"] * share["size"] / base["size"]),
-        "ms": None if one["ms"] is None else one["ms"] * share["ms"] / base["ms"],
-        "threads": one["threads"],
+        "size_bytes": round(measured["size_bytes"] * share["size"] / base["size"]),
+        "ms": None if measured["ms"] is None else measured["ms"] * share["ms"] / base["ms"],
+        "threads": measured["threads"],
         "estimated": True,
     }
 
@@ -99,7 +103,7 @@ def _artifacts(run, out) -> dict[str, dict]:
 def _facts(folder, manifest) -> dict:
     report = folder / "report.json"
     runs = json.loads(report.read_text(encoding="utf-8"))["latency"]["runs"] if report.is_file() else []
-    best = min(runs, key=lambda one: one["median_ms"], default=None)
+    best = min(runs, key=lambda run: run["median_ms"], default=None)
     labels = manifest.fidelity.get("labels", {}).values()
     return {
         "size_bytes": (folder / manifest.model).stat().st_size,

@@ -110,10 +110,10 @@ def _transpose_instead(graph):
 
     constants = {i.name: numpy_helper.to_array(i) for i in graph.initializer}
     for node in graph.node:
-        wanted = constants.get(node.input[1]) if node.op_type == "Reshape" else None
-        if wanted is None or len(wanted) != 4 or np.count_nonzero(wanted > 1) != 2:
+        target = constants.get(node.input[1]) if node.op_type == "Reshape" else None
+        if target is None or len(target) != 4 or np.count_nonzero(target > 1) != 2:
             continue
-        perm = (0, 3, 1, 2) if wanted[1] == 1 else (0, 2, 3, 1)
+        perm = (0, 3, 1, 2) if target[1] == 1 else (0, 2, 3, 1)
         node.CopyFrom(helper.make_node("Transpose", [node.input[0]], list(node.output), node.name, perm=perm))
 
 

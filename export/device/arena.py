@@ -39,9 +39,9 @@ class Buffer:
     first: int
     last: float
 
-    def meets(self, other: "Buffer") -> bool:
+    def meets(self, buffer: "Buffer") -> bool:
         """Whether both are alive at some operator."""
-        return self.first <= other.last and other.first <= self.last
+        return self.first <= buffer.last and buffer.first <= self.last
 
 
 @dataclass(frozen=True)

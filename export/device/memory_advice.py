@@ -89,8 +89,11 @@ def check(
     needed = memory(converted)
     if needed <= limit:
         return
-    what, patch = converted.format.name, tuple(patch)
-    tell(f"{what}: needs {spell_size(needed)} for its activations, looking for a patch and a width within the limit")
+    format_name, patch = converted.format.name, tuple(patch)
+    tell(
+        f"{format_name}: needs {spell_size(needed)} for its activations, "
+        "looking for a patch and a width within the limit"
+    )
     origin = origin or Origin()
 
     def size_of(network, size):
@@ -108,7 +111,8 @@ def check(
         )
     peak = arena.measure(converted.data).operator
     raise ArenaError(
-        f"{what}: its activations need {spell_size(needed)}, most at {peak}; expected at most {spell_size(limit)}; "
+        f"{format_name}: its activations need {spell_size(needed)}, most at {peak}; expected at most "
+        f"{spell_size(limit)}; "
         + ("; ".join(mends) if mends else "no smaller patch and no narrower network was found that fits")
     )
 

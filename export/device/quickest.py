@@ -75,8 +75,8 @@ def export_quickest(
         timings = compare(list(made.values()), threads, ROUNDS)
         medians = {name: timing.median_ms for name, timing in zip(made, timings, strict=True)}
         quickest = min(medians, key=medians.__getitem__)
-        told = ", ".join(f"{name} {milliseconds:.2f} ms" for name, milliseconds in medians.items())
-        tell(f"best: {quickest} is the quickest on this machine with {threads} threads ({told})")
+        times = ", ".join(f"{name} {milliseconds:.2f} ms" for name, milliseconds in medians.items())
+        tell(f"best: {quickest} is the quickest on this machine with {threads} threads ({times})")
         folder, place = made[quickest], out / quickest
         manifest = load_manifest(folder)
         rounded = {name: round(milliseconds, 3) for name, milliseconds in medians.items()}

@@ -50,14 +50,14 @@ class Groups:
             root = self.parents[root]
         return root
 
-    def tie(self, one, other) -> np.ndarray:
+    def tie(self, first, second) -> np.ndarray:
         """Join sets number by number, but for zeros; the joined numbers, broadcast."""
-        one, other = np.broadcast_arrays(self.find(one), self.find(other))
-        differ = (one != other) & (one != ZERO) & (other != ZERO)
-        for a, b in set(zip(one[differ].tolist(), other[differ].tolist(), strict=True)):
+        first, second = np.broadcast_arrays(self.find(first), self.find(second))
+        differ = (first != second) & (first != ZERO) & (second != ZERO)
+        for a, b in set(zip(first[differ].tolist(), second[differ].tolist(), strict=True)):
             a, b = self.find(a), self.find(b)
             self.parents[max(a, b)] = min(a, b)
-        return self.find(np.where(one == ZERO, other, one))
+        return self.find(np.where(first == ZERO, second, first))
 
 
 @dataclass
@@ -118,8 +118,10 @@ def trace(model) -> Trace:
             for tensor in node.input_tensors:
                 record.fix(tensor)
             numbers = [np.asarray(FIXED)] * len(node.outputs)
-        for tensor, one in zip(node.outputs, numbers, strict=True):
-            record.numbers[id(tensor)] = one if one.ndim == len(tensor.shape) else _spread(one.reshape(-1), tensor)
+        for tensor, channels in zip(node.outputs, numbers, strict=True):
+            record.numbers[id(tensor)] = (
+                channels if channels.ndim == len(tensor.shape) else _spread(channels.reshape(-1), tensor)
+            )
     for tensor in model.outputs:
         record.fix(tensor)
     return record
@@ -144,7 +146,7 @@ def _follow(node, record: Trace):
     if kind in _PRODUCTS:
         return _product(kind, x, others[0], record)
     if kind is numpy.Concatenate:
-        return [_joined([record.of(one) for one in x], [one.shape for one in x], operation.axis)]
+        return [_joined([record.of(tensor) for tensor in x], [tensor.shape for tensor in x], operation.axis)]
     if kind in _MOVES and len(node.input_tensors) == 1:
         return _moved(node, x, record)
     if kind in _POOLS or (kind in _REDUCTIONS and _leaves_channels(operation, x)):
@@ -174,17 +176,17 @@ def _rectifies(layer) -> bool:
     return type(layer) is layers.Activation and layer.activation in _RECTIFIERS
 
 
-def _product(kind, one, other, record):
+def _product(kind, left, right, record):
     """A product keeps the scale of the larger tensor; the smaller one, such as the gate beside it, has a fixed one."""
-    if not keras.backend.is_keras_tensor(other):
-        return [record.of(one)]
+    if not keras.backend.is_keras_tensor(right):
+        return [record.of(left)]
     if kind is not numpy.Multiply:
         return None
-    if not keras.backend.is_keras_tensor(one) or np.prod(one.shape) < np.prod(other.shape):
-        one, other = other, one
-    if keras.backend.is_keras_tensor(other):
-        record.fix(other)
-    return [record.of(one)]
+    if not keras.backend.is_keras_tensor(left) or np.prod(left.shape) < np.prod(right.shape):
+        left, right = right, left
+    if keras.backend.is_keras_tensor(right):
+        record.fix(right)
+    return [record.of(left)]
 
 
 def _joined(parts, shapes, axis):

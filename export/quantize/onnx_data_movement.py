@@ -88,8 +88,8 @@ def _pads_with_zero(node, constants) -> bool:
     return mode == b"constant" and not np.any(value)
 
 
-def _same_scale(one, other, constants) -> bool:
+def _same_scale(first, second, constants) -> bool:
     return all(
         a in constants and b in constants and np.array_equal(constants[a], constants[b])
-        for a, b in zip(one.input[1:3], other.input[1:3], strict=True)
+        for a, b in zip(first.input[1:3], second.input[1:3], strict=True)
     )

@@ -120,13 +120,13 @@ def paired(prepared, quantized, patches: Sequence[np.ndarray]) -> Iterator[tuple
         traced(quantized, {integer[t]: size for t, size in sizes.items()}, patches),
         strict=True,
     )
-    for (_, one), (_, other) in pairs:
-        for tensor, value in one.items():
-            found = other[integer[tensor]]
-            if found.dtype.kind in "iu":
+    for (_, floats), (_, integers) in pairs:
+        for tensor, value in floats.items():
+            value_there = integers[integer[tensor]]
+            if value_there.dtype.kind in "iu":
                 scale, zero = (constants[name] for name in scales[integer[tensor]].input[1:3])
-                found = (found.astype(np.float32) - zero.astype(np.float32)) * scale
-            yield *nodes[tensor], value, found
+                value_there = (value_there.astype(np.float32) - zero.astype(np.float32)) * scale
+            yield *nodes[tensor], value, value_there
 
 
 def _products(model) -> dict[str, tuple[str, str]]:

@@ -60,7 +60,7 @@ def observed(
     for i, (name, observer) in enumerate(observers.items()):
         size = sizes[name] // 4
         end, step = constant(f"end_{i}", [size]), constant(f"step_{i}", [observer.step(size)])
-        low, high, flattened, sample = (f"watch_{what}_{i}" for what in ("low", "high", "flattened", "sample"))
+        low, high, flattened, sample = (f"watch_{part}_{i}" for part in ("low", "high", "flattened", "sample"))
         graph.node.extend(
             (
                 helper.make_node("ReduceMin", [name], [low], keepdims=0),

@@ -43,7 +43,9 @@ def with_sparse_kernels(model, kinds):
         candidates = [(size, *_blocks(values, size)) for size in BLOCKS if values.shape[-1] % size == 0]
         if not candidates:
             continue
-        size, data, segments, indices = min(candidates, key=lambda one: sum(part.nbytes for part in one[1:]))
+        size, data, segments, indices = min(
+            candidates, key=lambda candidate: sum(part.nbytes for part in candidate[1:])
+        )
         if data.nbytes + segments.nbytes + indices.nbytes > (1 - WORTH) * values.nbytes:
             continue
         dense = copy.deepcopy(kernel)

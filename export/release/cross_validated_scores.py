@@ -138,13 +138,13 @@ def _metrics(folder):
 
 
 def _check_same(folder, scored, source):
-    for what in ("recipe", "labels", "channels", "patch"):
-        if getattr(scored, what) != getattr(source, what):
-            raise InputError(f"{folder}: its {what} differs from the shipped run's; give runs of the same plan")
-    for what in ("network", "options"):
-        if scored.provenance[what] != source.provenance[what]:
+    for key in ("recipe", "labels", "channels", "patch"):
+        if getattr(scored, key) != getattr(source, key):
+            raise InputError(f"{folder}: its {key} differs from the shipped run's; give runs of the same plan")
+    for key in ("network", "options"):
+        if scored.provenance[key] != source.provenance[key]:
             raise InputError(
-                f"{folder}: trained {what} {scored.provenance[what]}, the shipped run {source.provenance[what]}; give "
+                f"{folder}: trained {key} {scored.provenance[key]}, the shipped run {source.provenance[key]}; give "
                 "runs of the same network"
             )
 

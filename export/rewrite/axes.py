@@ -12,19 +12,19 @@ def transpose(x, order):
         x: tensor of fixed shape.
         order: for each axis of the result the axis of ``x``.
     """
-    current, wanted = list(range(len(x.shape))), [axis % len(x.shape) for axis in order]
+    current, target = list(range(len(x.shape))), [axis % len(x.shape) for axis in order]
     sizes = tuple(x.shape)
-    for place in range(len(wanted)):
-        start = current.index(wanted[place])
+    for place in range(len(target)):
+        start = current.index(target[place])
         if start == place:
             continue
         stop = start + 1
-        while stop < len(current) and current[stop] == wanted[place + stop - start]:
+        while stop < len(current) and current[stop] == target[place + stop - start]:
             stop += 1
         parts = [current[:place], current[place:start], current[start:stop], current[stop:]]
         x = ops.transpose(ops.reshape(x, [math.prod(sizes[axis] for axis in part) for part in parts]), (0, 2, 1, 3))
         current = parts[0] + parts[2] + parts[1] + parts[3]
-    return ops.reshape(x, [sizes[axis] for axis in wanted])
+    return ops.reshape(x, [sizes[axis] for axis in target])
 
 
 def get_item(x, shape, key):
@@ -42,34 +42,34 @@ def get_item(x, shape, key):
     if selected is None:
         return None
     merged, slices, result, axis = [], [], [], 0
-    for one in selected:
-        if one is None:
+    for index in selected:
+        if index is None:
             result.append(1)
             continue
         size, axis = shape[axis], axis + 1
-        if isinstance(one, int):
-            one = one % size
-            merged, slices = [*merged, size], [*slices, slice(one, one + 1)]
+        if isinstance(index, int):
+            index = index % size
+            merged, slices = [*merged, size], [*slices, slice(index, index + 1)]
             continue
-        result.append(len(range(*one.indices(size))))
-        whole = one.indices(size) == (0, size, 1)
+        result.append(len(range(*index.indices(size))))
+        whole = index.indices(size) == (0, size, 1)
         if whole and slices and slices[-1] == slice(None):
             merged[-1] *= size
         else:
-            merged, slices = [*merged, size], [*slices, slice(None) if whole else one]
-    if any(one != slice(None) for one in slices):
+            merged, slices = [*merged, size], [*slices, slice(None) if whole else index]
+    if any(index != slice(None) for index in slices):
         x = ops.reshape(x, merged)[tuple(slices)]
     return x, tuple(result)
 
 
 def _by_axis(key, rank):
     """The key with its Ellipsis written out, or None if it holds more than integers, slices and None."""
-    if not all(one is None or one is Ellipsis or isinstance(one, int | slice) for one in key):
+    if not all(index is None or index is Ellipsis or isinstance(index, int | slice) for index in key):
         return None
-    taken = sum(one is not None and one is not Ellipsis for one in key)
-    if not any(one is Ellipsis for one in key):
+    taken = sum(index is not None and index is not Ellipsis for index in key)
+    if not any(index is Ellipsis for index in key):
         key = (*key, Ellipsis)
     spread = []
-    for one in key:
-        spread += [slice(None)] * (rank - taken) if one is Ellipsis else [one]
+    for index in key:
+        spread += [slice(None)] * (rank - taken) if index is Ellipsis else [index]
     return spread

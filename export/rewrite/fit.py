@@ -31,7 +31,9 @@ def check_fit(model, patch) -> None:
     if problem is None:
         return
     larger = [tuple(-(-size // multiple) * multiple for size in patch) for multiple in MULTIPLES]
-    fits = next((f"use {one}" for one in larger if one != patch and _misfit(model, one) is None), None)
+    fits = next(
+        (f"use {candidate}" for candidate in larger if candidate != patch and _misfit(model, candidate) is None), None
+    )
     raise RewriteError(f"{model.name} does not take patch {patch} ({problem}); {fits or 'give another'}")
 
 

@@ -27,8 +27,8 @@ def name(outputs, inputs, path: str, taken: set) -> None:
     weighted = [operation for operation in fresh if getattr(operation, "weights", None)]
     main = weighted[0] if len(weighted) == 1 else fresh[0] if len(fresh) == 1 else None
     for operation in fresh:
-        wanted = path if operation is main else f"{path}.{_snake(type(operation).__name__)}"
-        operation.name = _free(wanted, taken)
+        full_name = path if operation is main else f"{path}.{_snake(type(operation).__name__)}"
+        operation.name = _free(full_name, taken)
         taken |= {operation.name, operation}
 
 

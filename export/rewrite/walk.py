@@ -55,8 +55,8 @@ def rewrite(model: keras.Model, patch: Sequence[int], layout: Layout | None = No
     image = keras.Input(batch_shape=volume.layout(walk.layout.fold, shape), name="image", dtype="float32")
     outputs = _emit(network, [volume.carried(image, walk.layout.fold, shape)], walk, "")
     if walk.problems:
-        what = "" if walk.layout.fold == "batch" else f" in the layout {walk.layout.fold!r}"
-        raise RewriteError(f"{model.name} cannot be rewritten{what}: " + "; ".join(walk.problems))
+        in_layout = "" if walk.layout.fold == "batch" else f" in the layout {walk.layout.fold!r}"
+        raise RewriteError(f"{model.name} cannot be rewritten{in_layout}: " + "; ".join(walk.problems))
     outputs = tree.map_structure(lambda value: volume.laid_out(value, walk.layout.fold), outputs)
     naming.name(outputs, [image], "output", walk.names)
     return keras.Model(image, outputs, name=f"{model.name}_rewritten")

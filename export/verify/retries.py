@@ -25,9 +25,9 @@ def check_allowed(formats: Sequence[str], allow_float: int, equalise: bool | Non
     """
     if allow_float < 0:
         raise UsageError(f"allow-float {allow_float}: expected a number of layers, 0 or more")
-    for what, asked in (("allow-float", allow_float), ("equalise", equalise)):
+    for option, asked in (("allow-float", allow_float), ("equalise", equalise)):
         if asked and not any(find_format(name).activations == "int8" for name in formats):
-            raise FormatError(f"{what}: holds for int8 formats, not for {', '.join(formats)}; leave it out")
+            raise FormatError(f"{option}: holds for int8 formats, not for {', '.join(formats)}; leave it out")
 
 
 def attempt(
@@ -63,21 +63,24 @@ def attempt(
     for place, (floats, equalised) in enumerate(tries, 1):
         how = (kept.method, floats, kept.equalised) if floats else (method, 0, equalised)
         converted, candidate = make(*how)
-        what = converted.format.name
+        format_name = converted.format.name
         if not floats:
             if equalised:
-                tell(f"{what}: {_equalised(converted)}")
+                tell(f"{format_name}: {_equalised(converted)}")
             made = _Made(converted.method or method, equalised, max(converted.agreement.values(), default=0.0))
             if kept is not None and made.agreement <= kept.agreement:
-                tell(f"{what}: {made.agreement:.4%} of calibration voxels keep their class so, no more than without")
+                tell(
+                    f"{format_name}: {made.agreement:.4%} of calibration voxels keep their class so, "
+                    "no more than without"
+                )
                 continue
             kept = made
         else:
             names = ", ".join(spell(name) for name in converted.float_layers)
-            tell(f"{what}: {len(converted.float_layers)} layers stay float: {names}")
+            tell(f"{format_name}: {len(converted.float_layers)} layers stay float: {names}")
         if len(converted.agreement) > 1:
             tried = ", ".join(f"{name} {share:.4%}" for name, share in converted.agreement.items())
-            tell(f"{what}: calibrated by {kept.method}; calibration voxels that keep their class: {tried}")
+            tell(f"{format_name}: calibrated by {kept.method}; calibration voxels that keep their class: {tried}")
         write = candidate
         try:
             return write()

@@ -102,10 +102,10 @@ def open_video(source: str, channels: int) -> Video:
         capture = cv2.VideoCapture(int(number)) if live else cv2.VideoCapture(str(source))
     if not capture.isOpened():
         capture.release()
-        told = (
+        message = (
             "no such camera, or it is in use" if live else "cannot be read as a video, it is damaged or of another kind"
         )
-        raise InputError(f"{source}: {told}; give a video that OpenCV reads (.mp4, .avi, .mkv, .mov), or camera:0")
+        raise InputError(f"{source}: {message}; give a video that OpenCV reads (.mp4, .avi, .mkv, .mov), or camera:0")
     rate = float(capture.get(cv2.CAP_PROP_FPS))
     frames = 0 if live else max(0, int(capture.get(cv2.CAP_PROP_FRAME_COUNT)))
     return Video(source, capture, live, rate if 0 < rate <= 1000 else DEFAULT_RATE, frames, channels)

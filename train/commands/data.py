@@ -51,8 +51,8 @@ def _phantoms(args, out):
     make_phantoms(out, args.cases, args.seed, args.unseen)
     dice = best_threshold_dice(open_dataset(out))
     if not args.json:
-        told = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
-        print(f"Dice of the best intensity interval, chosen with the reference in hand: {told}")
+        scores = ", ".join(f"{name} {value:.2f}" for name, value in dice.items())
+        print(f"Dice of the best intensity interval, chosen with the reference in hand: {scores}")
     return _made(args, out, best_threshold_dice=dice)
 
 

@@ -122,11 +122,11 @@ def verify_archive(archive: Path, md5: str, sha256: str | None, elsewhere: bool,
     return _require(archive, "md5", md5, address)
 
 
-def _require(archive, kind, wanted, address):
+def _require(archive, kind, expected, address):
     digest = _digest(archive, kind)
-    if digest != wanted.strip().lower():
+    if digest != expected.strip().lower():
         archive.unlink()
-        raise InputError(f"{address}: {kind} is {digest}, expected {wanted}; the archive was deleted, fetch it again")
+        raise InputError(f"{address}: {kind} is {digest}, expected {expected}; the archive was deleted, fetch it again")
 
 
 def _digest(path, kind):

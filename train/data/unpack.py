@@ -75,10 +75,10 @@ def verify_members(folder: Path, cases: int | None, read_all: bool = False, prog
 
     listing = layouts.read(folder)
     problems = list(listing.problems)
-    told = description_of(folder).get("numTraining")
-    for wanted in dict.fromkeys(n for n in (cases, told) if n is not None):
-        if len(listing.entries) != wanted:
-            problems.append(f"{len(listing.entries)} labelled cases, {wanted} are expected")
+    announced = description_of(folder).get("numTraining")
+    for expected in dict.fromkeys(n for n in (cases, announced) if n is not None):
+        if len(listing.entries) != expected:
+            problems.append(f"{len(listing.entries)} labelled cases, {expected} are expected")
     if read_all and not problems:
         files = [path for entry in listing.entries for path in (*entry.images, entry.label)]
         for path in track(files, "verify", show=progress):

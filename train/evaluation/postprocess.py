@@ -93,4 +93,4 @@ def _candidates(name, volumes):
     median = float(np.median(present)) if present else 0.0
     sizes = [float(f"{share * median:.3g}") for share in SHARES if median]
     kept = [{}, {"largest": True}, *({"min_volume_mm3": size} for size in sizes)]
-    return [ClassCleaning(name, **what, fill_holes=fill) for fill in (False, True) for what in kept]
+    return [ClassCleaning(name, **limits, fill_holes=fill) for fill in (False, True) for limits in kept]

@@ -133,10 +133,10 @@ class StopWithoutNumber(keras.callbacks.Callback):
         if lost:
             self._stop(f"weights of {lost[0]} are no numbers after epoch {epoch + 1}")
 
-    def _stop(self, what):
+    def _stop(self, reason):
         kept = f"the checkpoint of epoch {self.epoch} is kept" if self.epoch else "no epoch was complete"
         raise InputError(
-            f"{self.folder}: {what}; {kept}; check the cases, or train with a smaller --learning-rate or "
+            f"{self.folder}: {reason}; {kept}; check the cases, or train with a smaller --learning-rate or "
             "--precision float32"
         )
 

@@ -47,10 +47,12 @@ def draw_curves(history):
     axes.set_xlabel("epoch")
     axes.set_ylabel("loss")
     axes.grid(alpha=0.3)
-    other = axes.twinx()
-    other.plot(epochs, [row["learning_rate"] for row in history], color="grey", lw=1, ls=":", label="learning rate")
-    other.set_ylabel("learning rate")
-    handles = [*axes.get_legend_handles_labels()[0], *other.get_legend_handles_labels()[0]]
+    right_axes = axes.twinx()
+    right_axes.plot(
+        epochs, [row["learning_rate"] for row in history], color="grey", lw=1, ls=":", label="learning rate"
+    )
+    right_axes.set_ylabel("learning rate")
+    handles = [*axes.get_legend_handles_labels()[0], *right_axes.get_legend_handles_labels()[0]]
     axes.legend(handles, [handle.get_label() for handle in handles], loc="upper right")
     if validated:
         _draw_dice(figure.add_subplot(rows, 1, 2, sharex=axes), validated)

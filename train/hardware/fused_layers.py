@@ -130,13 +130,13 @@ def has_normalized_relu(kind: str) -> bool:
         kind: type of the image, such as "bfloat16".
     """
     image = tf.cast(tf.reshape(tf.range(-8.0, 8.0), (1, 2, 2, 4)), kind)
-    one, zero = tf.ones(4), tf.zeros(4)
+    ones, zeros = tf.ones(4), tf.zeros(4)
     try:
-        result = normalized_relu(image, one, zero, 1e-3)[0]
+        result = normalized_relu(image, ones, zeros, 1e-3)[0]
     except (tf.errors.OpError, RuntimeError, ValueError):  # no kernel, no such operation, or another form of it
         return False
-    wanted = tf.nn.relu(tf.compat.v1.nn.fused_batch_norm(image, one, zero, epsilon=1e-3, is_training=True)[0])
-    return bool(tf.reduce_all(tf.abs(result - wanted) < 0.01))
+    expected = tf.nn.relu(tf.compat.v1.nn.fused_batch_norm(image, ones, zeros, epsilon=1e-3, is_training=True)[0])
+    return bool(tf.reduce_all(tf.abs(result - expected) < 0.01))
 
 
 @keras.saving.register_keras_serializable(package="medseg")
@@ -204,13 +204,13 @@ def add_bias(values, bias):
 
     @tf.custom_gradient
     def added(x, b):
-        zero, one = tf.zeros(channels), tf.ones(channels)
+        zeros, ones = tf.zeros(channels), tf.ones(channels)
         shifted = tf.raw_ops.FusedBatchNormV3(
             x=_as_image(x),
-            scale=one,
+            scale=ones,
             offset=tf.cast(b, tf.float32),
-            mean=zero,
-            variance=one,
+            mean=zeros,
+            variance=ones,
             epsilon=0.0,
             is_training=False,
         )

@@ -175,8 +175,8 @@ class Candidates:
         *earlier, (info, taken) = self._measured.values()
         grown = activations / info.peak_activation_bytes
         base = taken.idle_bytes
-        for other, its in earlier[-1:]:
-            ratio = other.peak_activation_bytes / info.peak_activation_bytes
+        for neighbour, its in earlier[-1:]:
+            ratio = neighbour.peak_activation_bytes / info.peak_activation_bytes
             if max(ratio, 1 / ratio) >= APART:  # runtime and kernels take a part that does not shrink
                 base = max(base, min(taken.peak_bytes, (its.peak_bytes - ratio * taken.peak_bytes) / (1 - ratio)))
         return {

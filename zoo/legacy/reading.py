@@ -69,16 +69,16 @@ def read_hdf5(path) -> Contents:
     ended = subprocess.run(command, env=environment(), stdin=subprocess.DEVNULL, capture_output=True, check=False)
     if ended.returncode:
         raise LoadError("not readable as HDF5, the file is damaged: its reader crashed or did not come to an end")
-    told = json.loads(ended.stdout)
-    if "error" in told:
-        raise LoadError(told["error"].replace(str(Path(path).absolute()), str(path)))
-    attributes = told["attributes"]
+    answer = json.loads(ended.stdout)
+    if "error" in answer:
+        raise LoadError(answer["error"].replace(str(Path(path).absolute()), str(path)))
+    attributes = answer["attributes"]
     config = parse_json(attributes["model_config"], "model_config") if "model_config" in attributes else {}
     if not isinstance(config, dict):
         raise LoadError("its model_config holds no object; is it whole?")
     if "training_config" in attributes:
         config = {**config, "training_config": parse_json(attributes["training_config"], "training_config")}
-    return Contents(config, told["numbers"], attributes.get("keras_version"))
+    return Contents(config, answer["numbers"], attributes.get("keras_version"))
 
 
 def main(path: str) -> None:
@@ -91,14 +91,14 @@ def main(path: str) -> None:
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     try:
         numbers, attributes = read_here(Path(path))
-        told = {"numbers": numbers, "attributes": attributes}
+        answer = {"numbers": numbers, "attributes": attributes}
     except (InputError, LoadError) as error:
-        told = {"error": str(error)}
+        answer = {"error": str(error)}
     except MemoryError:
-        told = {"error": "is too large for this machine's memory"}
+        answer = {"error": "is too large for this machine's memory"}
     except OSError as error:
-        told = {"error": f"cannot be read ({error.strerror or error})"}
-    sys.stdout.write(json.dumps(told))
+        answer = {"error": f"cannot be read ({error.strerror or error})"}
+    sys.stdout.write(json.dumps(answer))
 
 
 def read_here(path: Path) -> tuple[int, dict[str, str]]:

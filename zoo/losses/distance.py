@@ -38,9 +38,9 @@ def boundary_distance(mask, spacing=None):
         everywhere for a mask that is empty or full, which has no boundary.
     """
     axes = tuple(range(1, len(mask.shape) - 1))
-    other = ops.logical_not(mask)
-    some = ops.logical_and(ops.any(mask, axis=axes, keepdims=True), ops.any(other, axis=axes, keepdims=True))
-    inside = ops.where(some, distance_to(other, spacing), 0.0)
+    background = ops.logical_not(mask)
+    some = ops.logical_and(ops.any(mask, axis=axes, keepdims=True), ops.any(background, axis=axes, keepdims=True))
+    inside = ops.where(some, distance_to(background, spacing), 0.0)
     outside = ops.where(some, distance_to(mask, spacing), 0.0)
     return inside, outside
 

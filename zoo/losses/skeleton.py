@@ -99,8 +99,8 @@ def _erode(mask):
     windows = [tuple(3 if axis == along else 1 for axis in range(rank)) for along in range(rank)]
     eroded = [-ops.max_pool(-mask, window, strides=1, padding="same") for window in windows]
     result = eroded[0]
-    for other in eroded[1:]:
-        result = ops.minimum(result, other)
+    for neighbour in eroded[1:]:
+        result = ops.minimum(result, neighbour)
     return result
 
 

@@ -168,14 +168,14 @@ def release(prepared, model):
             trained = prepared.get_layer(step.path)
         except ValueError:
             raise ZooError(f"{prepared.name}: holds no layer {step.path}; it was not made from {model.name}") from None
-        for own, other in _pairs(step, trained):
-            own.set_weights(other.get_weights())
+        for own, source in _pairs(step, trained):
+            own.set_weights(source.get_weights())
     return model
 
 
 def _copy(step, made):
-    for own, other in _pairs(step, made):
-        other.set_weights(own.get_weights())
+    for own, source in _pairs(step, made):
+        source.set_weights(own.get_weights())
 
 
 def _pairs(step, made):

@@ -187,9 +187,9 @@ def _transfer(model, stored, path, classes, card):
     if misfits:
         wrong = next(name for name in (*own, *stored) if name in misfits)
         shape = tuple(stored[wrong].shape) if wrong in stored else "nothing"
-        wanted = tuple(own[wrong].shape) if wrong in own else "nothing"
+        own_shape = tuple(own[wrong].shape) if wrong in own else "nothing"
         raise ZooError(
-            f"{path}: weights do not fit {model.name}: {wrong} has shape {shape} there and {wanted} here; "
+            f"{path}: weights do not fit {model.name}: {wrong} has shape {shape} there and {own_shape} here; "
             "use the entry, channels and options that they were trained with"
         )
     for name, variable in own.items():

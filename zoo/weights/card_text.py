@@ -88,8 +88,8 @@ def _scores(card):
     if scores.get("training"):
         lines += ["Differing from the training of the shipped network:", ""]
         for fold, settings in scores["training"].items():
-            told = ", ".join(f"{name} {scored} instead of {own}" for name, (scored, own) in settings.items())
-            lines.append(f"- fold {fold}: {told}")
+            differences = ", ".join(f"{name} {scored} instead of {own}" for name, (scored, own) in settings.items())
+            lines.append(f"- fold {fold}: {differences}")
         lines.append("")
     return lines
 

@@ -39,7 +39,7 @@ volume_rule(layers.Dense, layers.GlobalAveragePooling3D, layers.GlobalMaxPooling
 def along_channels(layer, args, kwargs, emission):
     """Layers with a channel axis."""
     axis = layer.axis if isinstance(layer.axis, list | tuple) else [layer.axis]
-    places = sorted(emission.axis(one) for one in axis)
+    places = sorted(emission.axis(number) for number in axis)
     if places not in ([3], [0, 1, 2, 3]) or len(args) > 1 or kwargs.get("mask") is not None:
         raise ValueError("acts along a spatial axis or takes a mask; a layout of batch 1 takes channels alone")
     if isinstance(layer, layers.LayerNormalization) and layer.rms_scaling:

@@ -32,21 +32,21 @@ def unrolled(volume: Volume, kernel, bias, place: Place, window: Window) -> Volu
         size, shift = width + before + after, before
     parts = []
     for first in range(0, count, together):
-        wanted = range(first, min(first + together, count))
+        chunk = range(first, min(first + together, count))
         seen = {
             (o - first, t): o * stride + t - before + shift
-            for o in wanted
+            for o in chunk
             for t in range(taps)
             if 0 <= o * stride + t - before + shift < size
         }
         low, high = (min(seen.values()), max(seen.values()) + 1) if seen else (0, 1)
-        band = np.zeros((*kernel.shape[:2], high - low, channels, len(wanted), outputs), np.float32)
+        band = np.zeros((*kernel.shape[:2], high - low, channels, len(chunk), outputs), np.float32)
         for (o, t), i in seen.items():
             band[:, :, i - low, :, o] = kernel[:, :, t]
         pattern = "-".join(f"{o}.{t}.{i - low}" for (o, t), i in seen.items())
-        flat = band.reshape(*kernel.shape[:2], (high - low) * channels, len(wanted) * outputs)
+        flat = band.reshape(*kernel.shape[:2], (high - low) * channels, len(chunk) * outputs)
         parts.append(
-            conv2d(take(x, low * channels, high * channels), flat, np.tile(bias, len(wanted)), place.at(pattern), plane)
+            conv2d(take(x, low * channels, high * channels), flat, np.tile(bias, len(chunk)), place.at(pattern), plane)
         )
     return side_by_side(parts, count, outputs)
 

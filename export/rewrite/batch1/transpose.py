@@ -30,7 +30,7 @@ def conv_transpose_operation(operation, args, kwargs, emission):
     kernel = np.asarray(ops.convert_to_numpy(kernel), np.float32)
     values = (operation.strides, operation.dilation_rate, operation.padding, operation.output_padding)
     spread = [value if isinstance(value, tuple | list) else (value,) * 3 for value in values]
-    axes = [Axis(*one) for one in zip(kernel.shape[:3], *spread, strict=True)]
+    axes = [Axis(*options) for options in zip(kernel.shape[:3], *spread, strict=True)]
     bias = np.zeros(kernel.shape[-2], np.float32)
     return transpose3d(volume, kernel, bias, Place(operation, emission), axes)
 

@@ -165,7 +165,7 @@ def groups(unit: Unit, sizes: Sizes, source: int = 1) -> list[Group]:
     )  # TensorFlow errs where a kernel is wider than its image
     columns = [n for n in (1, 2, 4) if width % n == 0 and n <= max(fits, 1)]
     made = [Group(s, c) for s in slices for c in columns]
-    return [one for one in made if one == ONE or one.slices * one.columns * sizes.outputs <= unit.outer]
+    return [group for group in made if group == ONE or group.slices * group.columns * sizes.outputs <= unit.outer]
 
 
 def best(unit: Unit, sizes: Sizes, source: int = 1, room: float = math.inf) -> Group:

@@ -120,18 +120,18 @@ def pooling_3d(layer, args, kwargs, emission):
 def concatenate(layer, args, kwargs, emission):
     """Concatenate along channels: the parts of all, joined where a convolution takes its windows."""
     inputs = [emission.blocks(x) for x in args[0]]
-    if emission.axis(layer.axis) != 3 or None in inputs or len({one.slices for one in inputs}) > 1:
+    if emission.axis(layer.axis) != 3 or None in inputs or len({blocks.slices for blocks in inputs}) > 1:
         return None
-    return Blocks(tuple(part for one in inputs for part in one.parts), inputs[0].slices)
+    return Blocks(tuple(part for blocks in inputs for part in blocks.parts), inputs[0].slices)
 
 
 @block_rule(layers.Add)
 def add(layer, args, kwargs, emission):
     """Add of feature maps of one layout."""
     inputs = [emission.blocks(x) for x in args[0]]
-    if None in inputs or len({(one.slices, one.channels) for one in inputs}) > 1:
+    if None in inputs or len({(blocks.slices, blocks.channels) for blocks in inputs}) > 1:
         return None
-    sums = [reduce(ops.add, parts) for parts in zip(*(one.parts for one in inputs), strict=True)]
+    sums = [reduce(ops.add, parts) for parts in zip(*(blocks.parts for blocks in inputs), strict=True)]
     return Blocks(tuple(sums), inputs[0].slices)
 
 

@@ -54,7 +54,7 @@ def axes_of(layer, rank: int) -> list[Axis]:
     kernel = layer.kernel_size
     values = (kernel, layer.strides, layer.dilation_rate, layer.padding, layer.output_padding)
     spread = [value if isinstance(value, tuple | list) else (value,) * rank for value in values]
-    return [Axis(*one) for one in zip(*spread, strict=True)]
+    return [Axis(*options) for options in zip(*spread, strict=True)]
 
 
 @rule(layers.Conv3DTranspose, folds_batch_norm=True)
@@ -177,7 +177,7 @@ def conv_transpose_operation(operation, args, kwargs, emission):
     rank = kernel.ndim - 2
     values = (operation.strides, operation.dilation_rate, operation.padding, operation.output_padding)
     spread = [value if isinstance(value, tuple | list) else (value,) * rank for value in values]
-    axes = [Axis(*one) for one in zip(kernel.shape[:rank], *spread, strict=True)]
+    axes = [Axis(*options) for options in zip(kernel.shape[:rank], *spread, strict=True)]
     bias = np.zeros(kernel.shape[-2], np.float32)
     # the operation itself cannot be kept: Keras' ConvTranspose.call hands its arguments on in the wrong order
     return (_transpose3d if rank == 3 else transpose2d)(x, kernel, bias, Place(operation, emission), axes)

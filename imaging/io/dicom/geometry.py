@@ -29,8 +29,13 @@ def along_normal(frame: Frame) -> float:
 
 def same_plane(first: Frame, second: Frame) -> bool:
     """Whether two frames can be slices of one volume: equal size, spacing and orientation, both placed or neither."""
-    one, two = first.instance, second.instance
-    if (one.rows, one.columns, one.samples, one.localizer) != (two.rows, two.columns, two.samples, two.localizer):
+    left, right = first.instance, second.instance
+    if (left.rows, left.columns, left.samples, left.localizer) != (
+        right.rows,
+        right.columns,
+        right.samples,
+        right.localizer,
+    ):
         return False
     if first.placed != second.placed:
         return False

@@ -175,7 +175,7 @@ def test_no_server(tmp_path):
 
 def test_wrong_checksum_is_an_error_and_the_archive_is_not_kept(server, archive, tmp_path):
     server.content = archive[:6000] + b"x" + archive[6001:]
-    with pytest.raises(InputError, match=r"md5 is [0-9a-f]{32}, expected is [0-9a-f]{32}; the archive was deleted"):
+    with pytest.raises(InputError, match=r"md5 is [0-9a-f]{32}, expected [0-9a-f]{32}; the archive was deleted"):
         fetch("balls", tmp_path / "balls", say=str)
     assert not (tmp_path / "balls").exists()
     server.content = archive
