@@ -120,7 +120,8 @@ def _cases(facts) -> str:
             case["name"], label, f"{network['dice']:.4f}", f"{artifact['dice']:.4f}",
             f"{network['dice'] - artifact['dice']:+.4f}", f"{s['dice_between']:.4f}", _number(network["hd95"], "inf"),
             _number(artifact["hd95"], "inf"), f"{network['nsd']:.4f}", f"{artifact['nsd']:.4f}",
-            f"{network['volume']:.4g}", f"{artifact['volume']:.4g}", f"{s['reference_volume']:.4g}", f"{case['argmax_agreement']:.4%}",
+            f"{network['volume']:.4g}", f"{artifact['volume']:.4g}", f"{s['reference_volume']:.4g}",
+            f"{case['argmax_agreement']:.4%}",
         )
         for case in fidelity["cases"]
         for label, s in case["labels"].items()

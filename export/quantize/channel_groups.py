@@ -70,7 +70,9 @@ class Ends:
 
 @dataclass
 class Trace:
-    """What is known of a network's channels; numbers of a tensor have its rank, and one entry along axes of no matter.
+    """The channels of a network's tensors, numbered. An array of numbers has its tensor's rank.
+
+    Along an axis where all entries belong to the same set, the array has size 1.
 
     Attributes:
         groups: the sets.
