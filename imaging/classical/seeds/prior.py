@@ -35,13 +35,13 @@ def logits(image: np.ndarray, spacing, markers: np.ndarray, count: int) -> np.nd
 def windowed(image: np.ndarray, markers: np.ndarray) -> np.ndarray:
     """Intensities as 0 to 1 between limits around those at the seeds: the contrast that matters there."""
     values = _around(image, np.argwhere(markers >= 0))
-    low, high = map(float, np.percentile(values, [2, 98]))
-    first, last = map(float, np.percentile(image, [1, 99]))
+    low, high = (float(value) for value in np.percentile(values, [2, 98]))
+    first, last = (float(value) for value in np.percentile(image, [1, 99]))
     margin = (high - low) / 2
     low, high = max(low - margin, first), min(high + margin, last)
     if high <= low:
         low, high = float(image.min()), float(image.max())
-    return np.clip((image - low) / max(high - low, np.finfo(np.float32).tiny), 0, 1).astype(np.float32)
+    return np.clip((image - low) / max(high - low, float(np.finfo(np.float32).tiny)), 0, 1).astype(np.float32)
 
 
 def features(image: np.ndarray, spacing, inside: np.ndarray, outside: np.ndarray) -> np.ndarray:
