@@ -6,12 +6,13 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from threading import Event
 from typing import cast
 
+from tqdm import tqdm
+
 from medseg.errors import InputError
 
 # Work that is done sooner needs no bar.
 PATIENCE_S = 1.0
 MINUTE_S = 60.0
-WIDTH = 24
 
 Cancel = Event | Callable[[], bool] | None
 
@@ -40,46 +41,41 @@ class Bar:
     """A progress bar on standard error for work of more than a second; a line a minute where that is no terminal.
 
     Args:
-        what: text before the bar.
+        title: text before the bar.
         stream: where to.
+        patience: seconds before the bar is drawn first; 1 by default.
     """
 
-    def __init__(self, what: str, stream=None):
-        self.what = what
-        self._stream = sys.stderr if stream is None else stream
+    def __init__(self, title: str, stream=None, patience: float | None = None):
+        self.title = title
         self._began = time.monotonic()
-        self._drawn = 0
-        self._say = LineAMinute(self._stream)
+        stream = sys.stderr if stream is None else stream
+        delay = PATIENCE_S if patience is None else patience
+        self._say = LineAMinute(stream)
+        self._bar = tqdm(desc=title, file=stream, delay=delay, leave=False, disable=not stream.isatty())
 
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` steps are done."""
-        spent = time.monotonic() - self._began
-        left = f"{spent / done * (total - done):.0f} s left" if done else "time left unknown"
-        if not self._stream.isatty():
-            self._say(f"{self.what}: {done} of {total}, {left}")
+        if self._bar.disable:
+            left = (time.monotonic() - self._began) / done * (total - done) if done else None
+            self._say(
+                f"{self.title}: {done} of {total}, {'time left unknown' if left is None else f'{left:.0f} s left'}"
+            )
             return
-        if spent < PATIENCE_S and not self._drawn:
-            return
-        filled = WIDTH * done // total
-        line = f"{self.what} [{'#' * filled}{'.' * (WIDTH - filled)}] {done}/{total}, {left}"
-        self._stream.write("\r" + line.ljust(self._drawn))
-        self._stream.flush()
-        self._drawn = max(self._drawn, len(line))
+        self._bar.total = total
+        self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         """Take the bar off the terminal."""
-        if self._drawn:
-            self._stream.write("\r" + " " * self._drawn + "\r")
-            self._stream.flush()
-            self._drawn = 0
+        self._bar.close()
 
 
-def track(items: Iterable, what: str, total: int | None = None, show: bool = True) -> Iterator:
+def track(items: Iterable, title: str, total: int | None = None, show: bool = True) -> Iterator:
     """Iterate over ``items`` and show how many are done.
 
     Args:
         items: what to iterate over.
-        what: text before the bar.
+        title: text before the bar.
         total: how many there are; the length of ``items`` by default.
         show: whether to show anything.
     """
@@ -87,7 +83,7 @@ def track(items: Iterable, what: str, total: int | None = None, show: bool = Tru
         yield from items
         return
     total = len(cast(Sized, items)) if total is None else total
-    bar = Bar(what)
+    bar = Bar(title)
     try:
         for done, item in enumerate(items, 1):
             yield item
