@@ -104,13 +104,19 @@ def _ridge(image, spacing, sigma_mm):
     rank = image.ndim
     # Across thick slices at least so wide that the sampled second derivative is one.
     sigma = [max(sigma_mm / size, _NARROWEST) for size in spacing]
+
+    def derivative(i, j):
+        order = [int(axis == i) + int(axis == j) for axis in range(rank)]
+        curved = gaussian_filter(image, sigma, order=order, truncate=_HALO)
+        return curved * np.float32(sigma_mm**2 / (spacing[i] * spacing[j]))
+
+    if rank == 2:
+        first, second = derivative(0, 0), derivative(1, 1)
+        mean, half = (first + second) / 2, (first - second) / 2
+        return np.maximum(np.sqrt(half**2 + derivative(0, 1) ** 2) - mean, 0)
     hessian = np.empty((*image.shape, rank, rank), np.float32)
     for i in range(rank):
         for j in range(i, rank):
-            order = [int(axis == i) + int(axis == j) for axis in range(rank)]
-            derivative = gaussian_filter(image, sigma, order=order, truncate=_HALO)
-            hessian[..., i, j] = hessian[..., j, i] = derivative * (sigma_mm**2 / (spacing[i] * spacing[j]))
-    curvature = -np.linalg.eigvalsh(hessian)[..., : rank - 1]  # largest first
-    if rank == 3:  # a tube curves in two directions
-        return np.sqrt(np.prod(np.maximum(curvature, 0), axis=-1))
-    return np.maximum(curvature[..., 0], 0)
+            hessian[..., i, j] = hessian[..., j, i] = derivative(i, j)
+    curvature = -np.linalg.eigvalsh(hessian)[..., :2]  # largest first; a tube curves in two directions
+    return np.sqrt(np.prod(np.maximum(curvature, 0), axis=-1))

@@ -12,6 +12,7 @@ from imaging.annotate.clicks import simulated_clicks
 from imaging.classical.registry import get
 from imaging.classical.segmentation import segment
 from imaging.labels import Label
+from imaging.measure.overlap import dice
 from medseg.errors import InputError, UsageError, naming
 from medseg.progress import track
 from train.data.dataset import Dataset, open_dataset
@@ -170,6 +171,17 @@ class _Trial:
 
     def score(self, name, scan, reference, atlases, values):
         """{label: {metric: value}}, and the seconds that it took."""
+        indices, seconds = self.segmented(name, scan, reference, atlases, values)
+        return imaging.score_case(indices, reference, self.labels, scan.spacing), seconds
+
+    def dice(self, name, scan, reference, atlases, values) -> float:
+        """Mean Dice of the labels."""
+        indices, _ = self.segmented(name, scan, reference, atlases, values)
+        counted = reference < len(self.labels)
+        return float(np.mean([dice((indices == k) & counted, reference == k) for k in range(1, len(self.labels))]))
+
+    def segmented(self, name, scan, reference, atlases, values):
+        """Class indices (*spatial), and the seconds that it took."""
         seeds = self._seeds(name, scan, reference) if self.entry.seeds == "needed" else None
         began = time.perf_counter()
         with naming(name):
@@ -185,7 +197,7 @@ class _Trial:
                 )
         else:
             indices = segmented.astype(np.int32) if seeds is not None else (segmented > 0).astype(np.int32)
-        return imaging.score_case(indices, reference, self.labels, scan.spacing), seconds
+        return indices, seconds
 
     def _seeds(self, name, scan, reference):
         """Simulated clicks in every label that the case holds, in class indices, the same whenever it is asked."""
@@ -212,11 +224,10 @@ def _defaults(entry) -> dict:
 def _tuned(trial, cases, atlases, values, fixed, progress):
     """The best values by mean Dice, one parameter after the other."""
 
-    def dice(candidate):
-        rows = [trial.score(*case, atlases, candidate)[0] for case in cases]
-        return float(np.mean([row["dice"] for scores in rows for row in scores.values()]))
+    def mean_dice(candidate):
+        return float(np.mean([trial.dice(*case, atlases, candidate) for case in cases]))
 
-    best = dice(values)
+    best = mean_dice(values)
     steps = [p for p in trial.entry.parameters if p.tune and p.name not in fixed] * _ROUNDS
     channels = cases[0][1].channels
     seen = {_key(values)}
@@ -226,7 +237,7 @@ def _tuned(trial, cases, atlases, values, fixed, progress):
             if _key(candidate) in seen or not _fits(candidate, channels):
                 continue
             seen.add(_key(candidate))
-            score = dice(candidate)
+            score = mean_dice(candidate)
             if score > best:
                 best, values = score, candidate
     return values

@@ -51,9 +51,9 @@ def test_parameters_are_chosen_on_training_cases_only(pictures, monkeypatch):
     from train.evaluation import classical
 
     asked = []
-    original = classical._Trial.score
+    original = classical._Trial.segmented
     monkeypatch.setattr(
-        classical._Trial, "score", lambda self, name, *rest: asked.append(name) or original(self, name, *rest)
+        classical._Trial, "segmented", lambda self, name, *rest: asked.append(name) or original(self, name, *rest)
     )
     conditions = Conditions(fold=0, folds=3, tuning_cases=3)
     metrics = evaluate_method("otsu", pictures, conditions, {"channel": -1}, tune=True)
