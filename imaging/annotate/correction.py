@@ -6,7 +6,7 @@ import numpy as np
 
 from imaging.classical.grid import coarsened
 from imaging.classical.seeds.strokes import Seeds
-from imaging.classical.segmentation import check_installed, grey
+from imaging.classical.segmentation import check_installed, grey, image_of
 from imaging.classical.watershed import gradient
 from imaging.geometry.affine import index_map, moved
 from imaging.geometry.resampling import onto
@@ -91,7 +91,7 @@ def _add(out, scan, seeds, labels, pair, places, reach_mm, edges):
     inside = onto((labels[box] == replaced)[..., None].astype(np.float32), affine, coarse, antialias=True)[..., 0] > 0.5
     starts = _marks(coarse, part, _within(places, box, part.shape))
     holds = _marks(coarse, part, (seeds.labels[box] == replaced) & (labels[box] == replaced))
-    cost = 1 / reach_mm + edges * _edges(grey(coarse), coarse.spacing)
+    cost = 1 / reach_mm + edges * _edges(grey(image_of(coarse, {})), coarse.spacing)
     distance = geodesic(cost, coarse.spacing, starts, inside | starts, reach_mm)
     if holds.any():
         held = geodesic(cost, coarse.spacing, holds, inside | holds, reach_mm)

@@ -8,20 +8,43 @@ from imaging.classical.seeds.strokes import Seeds
 from imaging.geometry.affine import moved
 from imaging.scan import Scan
 
-_GROW = 0.25  # of the strokes' extent, on each side
+_GROW = 0.25  # of the strokes' extent, on sides where the background is marked
 _LEAST = 3  # voxels on each side
 
 
 def focus(scan: Scan, seeds: Seeds) -> tuple[slice, ...]:
-    """Slices of the box around all strokes, a quarter larger on each side."""
-    places = np.argwhere(seeds.labels >= 0)
+    """Slices of the box around all strokes and what they may stand for.
+
+    On a side where strokes of the background, or a box, lie beyond those of the structures, it is a quarter of the
+    strokes' extent larger. On the others nothing says where the structures end: there it is larger by the largest
+    extent along any axis.
+    """
+    spacing = np.asarray(scan.spacing)
+    low, high = _extent(seeds, seeds.labels >= 0)
+    bounds = _extent(seeds, seeds.labels == 0)
+    structures = np.argwhere(seeds.labels > 0)
+    widest = float(((high - low) * spacing).max())
+    margins = []
+    for side in (-1, 1):
+        closed = np.ceil((high - low) * _GROW)
+        if bounds is None:
+            is_open = np.ones(scan.rank, bool)
+        else:
+            edge = bounds[0] if side < 0 else bounds[1]
+            reach = structures.min(axis=0) if side < 0 else structures.max(axis=0)
+            is_open = side * (edge - reach) <= 0 if len(structures) else np.zeros(scan.rank, bool)
+        margins.append(np.maximum(np.where(is_open, np.ceil(widest / spacing), closed), _LEAST).astype(int))
+    low, high = np.maximum(low - margins[0], 0), np.minimum(high + margins[1] + 1, scan.shape)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _extent(seeds, mask):
+    """Smallest and largest index of a mask's voxels and of the box, or None where there is neither."""
+    places = np.argwhere(mask)
     corners = [places.min(axis=0), places.max(axis=0)] if len(places) else []
     if seeds.box is not None:
         corners += [np.array([s.start for s in seeds.box]), np.array([s.stop - 1 for s in seeds.box])]
-    low, high = np.min(corners, axis=0), np.max(corners, axis=0)
-    margin = np.maximum(np.ceil((high - low) * _GROW).astype(int), _LEAST)
-    low, high = np.maximum(low - margin, 0), np.minimum(high + margin + 1, scan.shape)
-    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+    return (np.min(corners, axis=0), np.max(corners, axis=0)) if corners else None
 
 
 def crop(scan: Scan, seeds: Seeds, box: tuple[slice, ...]) -> tuple[Scan, Seeds]:

@@ -1,5 +1,7 @@
 """Labelled scans registered to a scan by SimpleITK, whose labels vote."""
 
+import re
+
 import numpy as np
 
 from imaging.classical.fusion import staple, vote
@@ -9,6 +11,8 @@ from imaging.scan import Scan
 from medseg.errors import InputError
 
 _SEED = 0
+_LEAST = 4  # voxels along each axis that ITK's smoothing needs
+_ADDRESS = re.compile(r"ITK ERROR: |\(0x[0-9a-f]+\)")
 _AFFINE_STEPS = 40  # of each of two resolutions at most
 _SAMPLING = 0.3  # share of voxels that the affine registration measures
 
@@ -18,6 +22,7 @@ def atlas(work: Work) -> np.ndarray:
     import SimpleITK
 
     settings = work.parameters
+    _check_size(work.scan, "the scan")
     target = coarsened(work.scan, settings["max_voxels"])
     fixed = _image(target, SimpleITK)
     values = sorted({0}.union(*(np.unique(labels.voxels).tolist() for _, labels in work.atlases)))
@@ -30,7 +35,7 @@ def atlas(work: Work) -> np.ndarray:
             moving, likeness, transform = _affine(fixed, scan, settings, SimpleITK)
             ranked.append((likeness, number, moving, transform))
         except RuntimeError as error:
-            failed.append(str(error).strip().splitlines()[-1].strip())
+            failed.append(_ADDRESS.sub("", str(error).strip().splitlines()[-1]).strip())
         work.advance(number + 1, total)
     if not ranked:
         raise InputError(
@@ -47,9 +52,17 @@ def atlas(work: Work) -> np.ndarray:
     return np.asarray(values, np.int32)[restored(scores, target, work.scan)]
 
 
+def _check_size(scan, where):
+    if min(scan.shape) < _LEAST:
+        raise InputError(
+            f"{where}: shape {scan.shape}, expected at least {_LEAST} voxels along each axis to register it"
+        )
+
+
 def _check(scan, labels, target, number):
     if scan.rank != target.rank:
         raise InputError(f"atlas {number}: {scan.rank} axes, expected {target.rank} as the scan has")
+    _check_size(scan, f"atlas {number}")
     if labels.shape != scan.shape:
         raise InputError(f"atlas {number}: labels of shape {labels.shape}, expected that of its scan, {scan.shape}")
     if not labels.voxels.any():

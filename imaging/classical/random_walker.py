@@ -117,7 +117,8 @@ def _edges(image, spacing, beta):
     numbers = np.arange(image.size).reshape(image.shape)
     image = gaussian_filter(image.astype(float), [_SMOOTH * min(spacing) / size for size in spacing])
     # The median is that of noise, whatever edges there are, so that one beta fits scans of much and of little noise.
-    noise = max(float(np.mean([np.median(np.diff(image, axis=axis) ** 2) for axis in range(image.ndim)])), _LEAST_NOISE)
+    medians = [np.median(np.diff(image, axis=axis) ** 2) for axis in range(image.ndim) if image.shape[axis] > 1]
+    noise = max(float(np.mean(medians)), _LEAST_NOISE)
     first, second, weights = [], [], []
     for axis, size in enumerate(spacing):
         before = (slice(None),) * axis + (slice(None, -1),)

@@ -15,9 +15,10 @@ from imaging.io.nifti import smallest
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 
-# Half as much again as a float32 image takes; smoothing it needs one more.
 _CLEANING = ("largest", "fill", "min_mm3", "open_mm")
 EXTRA = "imaging"
+_LARGEST = 1e15  # intensities whose squares float32 can hold
+_FAR = 1000.0  # ranges of intensity from 0 at which float32 loses them
 
 
 @dataclass(frozen=True)
@@ -100,13 +101,22 @@ def image_of(scan: Scan, values: dict) -> Scan:
     from scipy import ndimage
 
     voxels, channel = scan.voxels, values.get("channel", -1)
-    voxels = np.array(voxels if channel < 0 else voxels[..., channel : channel + 1], np.float32)
+    voxels = _conditioned(voxels if channel < 0 else voxels[..., channel : channel + 1])
     smooth = values.get("smooth_mm", 0.0)
     if smooth:
         sigma = [smooth / size for size in scan.spacing]
         for k in range(voxels.shape[-1]):
             voxels[..., k] = ndimage.gaussian_filter(voxels[..., k], sigma, truncate=3)
     return replace(scan, voxels=voxels)
+
+
+def _conditioned(voxels):
+    """A float32 copy; as 0 to 1 where sums and squares of its intensities would not fit in float32."""
+    low, high = float(voxels.min()), float(voxels.max())
+    contrast = high - low
+    if contrast > 0 and (abs(low) > _FAR * contrast or max(abs(low), abs(high)) > _LARGEST or contrast < 1 / _LARGEST):
+        return ((voxels.astype(np.float64) - low) / contrast).astype(np.float32)
+    return np.array(voxels, np.float32)
 
 
 def grey(scan: Scan) -> np.ndarray:
@@ -128,6 +138,8 @@ def _check(entry: Method, scan, seeds, atlases, values):
         raise UsageError(f"{where}: takes no atlases; leave them out, or choose the method atlas")
     if values.get("channel", -1) >= scan.channels:
         raise InputError(f"{where}: channel {values['channel']} of a scan of {scan.channels}; they count from 0")
+    if 0 in scan.shape:
+        raise InputError(f"{where}: a scan of shape {scan.shape}, expected at least one voxel")
     voxels = scan.voxels if values.get("channel", -1) < 0 else scan.voxels[..., values["channel"]]
     low, high = float(voxels.min()), float(voxels.max())
     if not np.isfinite(low) or not np.isfinite(high):

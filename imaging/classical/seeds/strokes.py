@@ -162,6 +162,11 @@ def as_seeds(scan: Scan, given) -> Seeds:
     elif isinstance(given, np.ndarray):
         if given.dtype.kind not in "iub":
             raise InputError(f"seeds of type {given.dtype}: expected whole numbers, -1 where nothing is marked")
+        low, high = (int(given.min()), int(given.max())) if given.size else (-1, -1)
+        if low < -1 or high > MOST_LABEL:
+            raise InputError(
+                f"seeds: values {low} to {high}, expected labels from 0 to {MOST_LABEL} and -1 where nothing is marked"
+            )
         seeds = Seeds(given.astype(np.int32))
     else:
         seeds = seeds_on(scan, tuple(given))
