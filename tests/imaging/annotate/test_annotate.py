@@ -160,3 +160,29 @@ def test_what_filling_refuses():
         fill_between(Scan(labels, scan.affine), axis=5)
     with pytest.raises(UsageError, match="expected 0 to 17"):
         fill_between(Scan(labels, scan.affine), axis=2, slices=(3, 90))
+
+
+def few_clicks(kind):
+    """A picture with a bright structure of any shape, one or two clicks in it and beside it."""
+    x, y = np.indices((64, 64))
+    mask, inside, outside = {
+        "disc": ((x - 32) ** 2 + (y - 32) ** 2 < 18**2, [(32, 32)], [(4, 4)]),
+        "half": (x >= 32, [(50, 32)], [(10, 32)]),
+        "bar": ((x > 20) & (x < 40) & (y > 5) & (y < 58), [(30, 30)], [(5, 5), (60, 60)]),
+        "hook": (
+            ((x > 10) & (x < 54) & (y > 10) & (y < 22)) | ((x > 42) & (x < 54) & (y > 10) & (y < 54)),
+            [(16, 16), (48, 48)],
+            [(20, 40), (60, 5)],
+        ),
+    }[kind]
+    voxels = 100 + 60 * mask + np.random.default_rng(0).normal(0, 8, mask.shape)
+    points = [Stroke("point", k, (tuple(map(float, p)),)) for k, ps in ((1, inside), (0, outside)) for p in ps]
+    return Scan(voxels.astype(np.float32)[..., None], np.eye(4)), mask, points
+
+
+@pytest.mark.parametrize("method", ["random-walker", "graph-cut"])
+@pytest.mark.parametrize("kind", ["disc", "half", "bar", "hook"])
+def test_a_click_is_enough_where_intensity_tells(kind, method):
+    """Whatever the shape, and wherever the structure goes on beyond the clicks."""
+    scan, mask, points = few_clicks(kind)
+    assert dice(annotate(scan, points, method).labels.voxels[..., 0] == 1, mask) > 0.9

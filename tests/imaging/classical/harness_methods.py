@@ -21,6 +21,8 @@ OPTIONS = {
     "region-growing": {"tolerance": 0.3, "smooth_mm": 1.0},
     "confidence-connected": {"multiplier": 3.0, "fill": True},
     "slic": {"size_mm": 4.0, "smooth_mm": 1.0},
+    "chan-vese": {"iterations": 15},
+    "geodesic-contours": {"iterations": 25},
     "atlas": {"iterations": 5},
 }
 # Percentiles depend on how much of the scan the ball is.
