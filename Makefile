@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-machines servers lint types docs audit sbom clean
+.PHONY: demo test test-machines servers page lint types docs audit sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
@@ -16,7 +16,7 @@ test: lint types servers
 # Debian's programs that tests run against; without root or a sudo that asks for no password these tests are skipped.
 servers:
 	@PATH="$$PATH:/usr/sbin"; packages=""; \
-	for pair in storescu:dcmtk dciodvfy:dicom3tools dcm2niix:dcm2niix Orthanc:orthanc; do \
+	for pair in storescu:dcmtk dciodvfy:dicom3tools dcm2niix:dcm2niix Orthanc:orthanc chromium:chromium; do \
 	  command -v $${pair%%:*} >/dev/null || packages="$$packages $${pair##*:}"; done; \
 	[ -n "$$packages" ] || exit 0; \
 	if ! command -v apt-get >/dev/null; then as=none; elif [ "$$(id -u)" = 0 ]; then as=env; \
@@ -24,6 +24,10 @@ servers:
 	[ "$$as" = none ] || { $$as apt-get update -qq && $$as DEBIAN_FRONTEND=noninteractive \
 	  apt-get install -y -qq --no-install-recommends $$packages; } >/dev/null 2>&1 || as=none; \
 	[ "$$as" != none ] || echo "tests that need$$packages are skipped; install by apt-get install$$packages"
+
+# The page of zoo review, from TypeScript into review/static; needs Node 20 or newer. A test compares what is committed.
+page:
+	cd review/page && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && npm run --silent build
 
 # The tests that compute, once for each of several processors that this one can pass for: hours.
 test-machines: $(VENV)/.test

@@ -1,4 +1,4 @@
-"""Programs of Debian that tests run against: a scanner, an archive, a validator, a converter.
+"""Programs of Debian that tests run against: a scanner, an archive, a validator, a converter, a browser.
 
 ``make servers`` installs them where it may. Elsewhere a test that needs one is skipped with a line that names the
 package; where MEDSEG_REQUIRE_SERVERS is set, as in ``.ci/run``, it fails instead.
@@ -10,7 +10,13 @@ from pathlib import Path
 
 import pytest
 
-PACKAGES = {"storescu": "dcmtk", "dciodvfy": "dicom3tools", "dcm2niix": "dcm2niix", "Orthanc": "orthanc"}
+PACKAGES = {
+    "storescu": "dcmtk",
+    "dciodvfy": "dicom3tools",
+    "dcm2niix": "dcm2niix",
+    "Orthanc": "orthanc",
+    "chromium": "chromium",
+}
 REQUIRED = "MEDSEG_REQUIRE_SERVERS"
 
 

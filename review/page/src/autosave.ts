@@ -1,0 +1,117 @@
+// Sends every finished edit as a draft. "Saved" is said only once the server has acknowledged the newest edit, which it
+// does after the draft is on its disk. Until then the label also lies in the browser's own store.
+import { ApiError, type Other, putDraft, user } from "./api";
+import { forgetUnsent, keepUnsent } from "./unsent";
+
+export type SaveState = "unchanged" | "saving" | "saved" | "waiting" | "conflict" | "refused";
+
+export interface SaveStatus {
+  state: SaveState;
+  text: string;
+}
+
+const RETRY_MS = [500, 1000, 2000, 5000];
+const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
+
+export class Autosave {
+  private edits = 0;
+  private acknowledged = 0;
+  private running: Promise<void> | null = null;
+  private stopped = false;
+  private skipPause: () => void = () => undefined;
+
+  /**
+   * @param id case
+   * @param base version that the label was made from, 0 for none
+   * @param seq number of the newest draft that the server holds
+   * @param make the label as a gzipped NIfTI file
+   */
+  constructor(
+    readonly id: string,
+    public base: number,
+    private seq: number,
+    private readonly make: () => Promise<ArrayBuffer>,
+    private readonly show: (status: SaveStatus) => void,
+    private readonly tell: (others: Other[]) => void,
+  ) {
+    show({ state: seq > 0 ? "saved" : "unchanged", text: seq > 0 ? "Draft saved" : "No changes" });
+  }
+
+  get isSaved(): boolean {
+    return this.acknowledged === this.edits;
+  }
+
+  /** Whether there is a draft, acknowledged or not. */
+  get hasDraft(): boolean {
+    return this.edits > 0 || this.seq > 0;
+  }
+
+  /** To be called after every finished edit. */
+  changed(): void {
+    this.edits++;
+    if (!this.running) this.start();
+  }
+
+  /** Resolves once the newest edit is acknowledged, or rejects with the reason why it cannot be. */
+  async flush(): Promise<void> {
+    if (!this.isSaved && !this.running) this.start();
+    while (this.running) await this.running;
+    if (!this.isSaved) throw new ApiError(0, "the draft is not saved");
+  }
+
+  /** Tries again at once; after a conflict, what is on the screen replaces the newer draft. */
+  retry(seq = this.seq): void {
+    this.seq = Math.max(this.seq, seq);
+    this.stopped = false;
+    this.skipPause();
+    if (!this.running && !this.isSaved) this.start();
+  }
+
+  /** Ends sending, where the case is left. */
+  stop(): void {
+    this.stopped = true;
+    this.skipPause();
+  }
+
+  private start(): void {
+    this.stopped = false;
+    this.running = this.run().finally(() => (this.running = null));
+  }
+
+  private async run(): Promise<void> {
+    let failures = 0;
+    while (!this.isSaved && !this.stopped) {
+      const edits = this.edits;
+      this.show({ state: "saving", text: "Saving…" });
+      const bytes = await this.make();
+      const seq = this.seq + 1;
+      await keepUnsent(user(), this.id, { seq, base: this.base, bytes });
+      try {
+        const { draft, others } = await putDraft(this.id, this.base, seq, bytes);
+        this.seq = draft.seq;
+        this.acknowledged = edits;
+        failures = 0;
+        if (this.isSaved) {
+          await forgetUnsent(user(), this.id);
+          this.show({ state: "saved", text: `Saved ${new Date(draft.saved).toLocaleTimeString("en-GB")}` });
+        }
+        this.tell(others);
+      } catch (error) {
+        if (!(error instanceof ApiError)) throw error;
+        if (error.status === 409) {
+          this.seq = Math.max(this.seq, Number(error.extra.seq) || 0);
+          this.show({ state: "conflict", text: "Not saved: another window holds a newer draft" });
+          return;
+        }
+        if (error.status !== 0 && error.status !== 503 && error.status !== 401) {
+          this.show({ state: "refused", text: `Not saved: ${error.message}` });
+          return;
+        }
+        this.seq = seq; // it may have arrived although its answer did not: the next one must be newer
+        this.show({ state: "waiting", text: `Not saved: ${error.message}; trying again` });
+        const wait = RETRY_MS[Math.min(failures++, RETRY_MS.length - 1)]!;
+        await Promise.race([pause(wait), new Promise<void>((resolve) => (this.skipPause = resolve))]);
+      }
+    }
+  }
+}

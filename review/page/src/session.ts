@@ -1,0 +1,170 @@
+// One open case: its scan, its label, the steps of undo, and the draft that follows every edit.
+import * as api from "./api";
+import { Autosave, type SaveStatus } from "./autosave";
+import type { ScanCanvas } from "./canvas";
+import { type Grid, toFileOrder, voxelCount } from "./geometry";
+import { type Edit, History } from "./history";
+import { gzip, type LabelTable, readLabel, writeLabel } from "./nifti";
+import { forgetUnsent, readUnsent } from "./unsent";
+
+export interface Listener {
+  saved(status: SaveStatus): void;
+  others(others: api.Other[]): void;
+  edited(): void;
+}
+
+interface Start {
+  numbers: Uint8Array | null;
+  base: number;
+  seq: number;
+  unsent: boolean;
+}
+
+export class Session {
+  history: History;
+  readonly autosave: Autosave;
+  private readonly opened = performance.now();
+  private active = 0;
+  private lastSeen = performance.now();
+
+  private constructor(
+    public detail: api.CaseDetail,
+    readonly canvas: ScanCanvas,
+    readonly grid: Grid,
+    readonly volume: ArrayBuffer,
+    readonly table: LabelTable,
+    start: Start,
+    private readonly listener: Listener,
+  ) {
+    this.history = new History(canvas.bitmap);
+    const make = (): Promise<ArrayBuffer> => gzip(writeLabel(volume, toFileOrder(grid, canvas.bitmap), table));
+    this.autosave = new Autosave(detail.id, start.base, start.seq, make, (s) => listener.saved(s), (o) => listener.others(o));
+    if (start.unsent) this.autosave.changed();
+  }
+
+  /** Opens a case: the person's own draft where there is one, else its newest label. */
+  static async open(detail: api.CaseDetail, canvas: ScanCanvas, table: LabelTable, listener: Listener): Promise<Session> {
+    const newest = detail.version ?? 0;
+    const labelBytes = newest > 0 ? api.label(detail.id, newest) : Promise.resolve(null);
+    labelBytes.catch(() => undefined); // awaited below; a failure of the volume comes first
+    const volume = await api.volume(detail.id);
+    const grid = await canvas.open(volume, detail.window);
+    const count = voxelCount(grid);
+    const start = await ownWork(detail, table, count);
+    if (!start.numbers) {
+      const bytes = await labelBytes;
+      if (bytes) start.numbers = readLabel(bytes, table, count);
+    }
+    if (start.numbers) canvas.setLabel(start.numbers);
+    return new Session(detail, canvas, grid, volume, table, start, listener);
+  }
+
+  get id(): string {
+    return this.detail.id;
+  }
+
+  /** Whether the label differs from the version that it was made from, as far as the page knows. */
+  get isChanged(): boolean {
+    return this.autosave.hasDraft;
+  }
+
+  /** Seconds that somebody worked on the case: pauses of more than a minute do not count. */
+  seconds(): number {
+    return Math.round(this.active / 100) / 10;
+  }
+
+  /** To be called when a person does something. */
+  seen(): void {
+    const now = performance.now();
+    this.active += Math.min(now - this.lastSeen, 60_000);
+    this.lastSeen = now;
+  }
+
+  /** Milliseconds since the case was opened. */
+  age(): number {
+    return performance.now() - this.opened;
+  }
+
+  /** Ends an edit: a step of undo, a draft for the server. Returns whether anything changed. */
+  commit(): boolean {
+    const edit = this.history.record(this.canvas.bitmap);
+    if (edit) this.changed();
+    return edit !== null;
+  }
+
+  undo(): void {
+    this.stepped(this.history.undo(this.canvas.bitmap));
+  }
+
+  redo(): void {
+    this.stepped(this.history.redo(this.canvas.bitmap));
+  }
+
+  /** What the tools of the server start from. */
+  async base(): Promise<"draft" | number | null> {
+    if (!this.isChanged) return this.detail.version;
+    await this.autosave.flush();
+    return "draft";
+  }
+
+  /** Puts a tool's answer into the label: `number` where it says 1, nothing where it was `number` before. */
+  paste(bytes: ArrayBuffer, number: number): boolean {
+    const mask = readLabel(bytes, [0, 1], voxelCount(this.grid));
+    const { bitmap } = this.canvas;
+    const { dims, start, step } = this.grid;
+    let ras = 0;
+    for (let z = 0; z < dims[2]; z++) {
+      for (let y = 0; y < dims[1]; y++) {
+        let file = start + y * step[1] + z * step[2];
+        for (let x = 0; x < dims[0]; x++, ras++, file += step[0]) {
+          if (mask[file]) bitmap[ras] = number;
+          else if (bitmap[ras] === number) bitmap[ras] = 0;
+        }
+      }
+    }
+    this.canvas.upload();
+    return this.commit();
+  }
+
+  /** Drops what is on the screen in favour of what the server holds. */
+  async forget(): Promise<void> {
+    this.autosave.stop();
+    await forgetUnsent(api.user(), this.id);
+  }
+
+  /** Deletes the person's draft, here and on the server. */
+  async discard(): Promise<void> {
+    await this.forget();
+    await api.discardDraft(this.id);
+  }
+
+  close(): void {
+    this.autosave.stop();
+    api.leave(this.id);
+  }
+
+  private stepped(edit: Edit | null): void {
+    if (!edit) return;
+    this.canvas.upload();
+    this.changed();
+  }
+
+  private changed(): void {
+    this.autosave.changed();
+    this.listener.edited();
+  }
+}
+
+/** The person's own draft: what the browser could not send yet, else what the server holds. */
+async function ownWork(detail: api.CaseDetail, table: LabelTable, voxels: number): Promise<Start> {
+  const draft = detail.drafts.find((row) => row.user === api.user());
+  const unsent = await readUnsent(api.user(), detail.id);
+  if (unsent && unsent.seq > (draft?.seq ?? 0)) {
+    const numbers = readLabel(await api.plain(unsent.bytes), table, voxels);
+    return { numbers, base: unsent.base, seq: unsent.seq, unsent: true };
+  }
+  if (unsent) await forgetUnsent(api.user(), detail.id);
+  if (!draft) return { numbers: null, base: detail.version ?? 0, seq: 0, unsent: false };
+  const stored = await api.getDraft(detail.id);
+  return { numbers: readLabel(stored.bytes, table, voxels), base: stored.base, seq: stored.seq, unsent: false };
+}

@@ -1,0 +1,36 @@
+// Labels that the server has not acknowledged yet, kept in the browser so that they outlive it. A row is removed as
+// soon as the server says that it holds the draft; scans are never kept here.
+const STORE = "labels";
+
+export interface Unsent {
+  seq: number;
+  base: number;
+  bytes: ArrayBuffer;
+}
+
+function request<T>(made: IDBRequest<T>): Promise<T> {
+  return new Promise((resolve, reject) => {
+    made.onsuccess = () => resolve(made.result);
+    made.onerror = () => reject(made.error);
+  });
+}
+
+async function store(mode: IDBTransactionMode): Promise<IDBObjectStore> {
+  const opening = indexedDB.open("medseg-review", 1);
+  opening.onupgradeneeded = () => opening.result.createObjectStore(STORE);
+  return (await request(opening)).transaction(STORE, mode).objectStore(STORE);
+}
+
+const key = (user: string, id: string): string => JSON.stringify([user, id]);
+
+export async function keepUnsent(user: string, id: string, unsent: Unsent): Promise<void> {
+  await request((await store("readwrite")).put(unsent, key(user, id)));
+}
+
+export async function readUnsent(user: string, id: string): Promise<Unsent | null> {
+  return ((await request((await store("readonly")).get(key(user, id)))) as Unsent | undefined) ?? null;
+}
+
+export async function forgetUnsent(user: string, id: string): Promise<void> {
+  await request((await store("readwrite")).delete(key(user, id)));
+}
