@@ -14,9 +14,8 @@ import numpy as np
 
 ROOT = Path(__file__).parents[2]
 # WebGL 2 by the processor: no graphics card, no display.
-FLAGS = (
-    "--no-sandbox", "--disable-dev-shm-usage", "--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader",
-)  # fmt: skip
+SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
+FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", *SOFTWARE)
 SIZE = {"width": 1180, "height": 720}
 
 
@@ -141,5 +140,7 @@ class Person:
 
     def set(self, selector, value):
         """Set a slider or a number, as a person's hand does."""
-        script = "([s, v]) => { const e = document.querySelector(s); e.value = v; e.dispatchEvent(new Event('input')); }"
+        script = (
+            "([s, v]) => { const e = document.querySelector(s); e.value = v; e.dispatchEvent(new Event('input')); }"
+        )
         self.page.evaluate(script, [selector, str(value)])

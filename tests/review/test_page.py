@@ -222,7 +222,7 @@ def test_two_people_are_told(anna, browser, server):
         centre = np.array(anna.bitmap().shape) // 2
         anna.stroke(centre - (9, 9, 0), centre - (5, 9, 0))
         anna.saved()
-        ben.stroke(centre + (5, 9, 0), centre + (9, 9, 0))
+        ben.stroke(centre + np.array((5, 9, 0)), centre + np.array((9, 9, 0)))
         ben.saved()
         hers, his = anna.bitmap(), ben.bitmap()
         for person in (ben, anna):
@@ -267,8 +267,9 @@ def test_keys_alone(anna):
 def test_every_control_has_a_name(anna):
     anna.open("case_b")
     unnamed = anna.page.evaluate(
-        """[...document.querySelectorAll('button, input, select, textarea, canvas:not(.marks)')].filter(
-             (e) => !e.textContent.trim() && !e.getAttribute('aria-label') && !e.labels?.length).map((e) => e.outerHTML)"""
+        """[...document.querySelectorAll('button, input, select, textarea, canvas:not(.marks)')]
+             .filter((e) => !e.textContent.trim() && !e.getAttribute('aria-label') && !e.labels?.length)
+             .map((e) => e.outerHTML)"""
     )
     assert unnamed == []
 
@@ -288,7 +289,7 @@ def test_killed_server_loses_nothing_acknowledged(tmp_path, browser, artifact):
         anna.saved()
         acknowledged = anna.bitmap()
         server.kill()
-        anna.stroke(centre + (3, 8, 0), centre + (8, 8, 0))
+        anna.stroke(centre + np.array((3, 8, 0)), centre + np.array((8, 8, 0)))
         anna.until("document.getElementById('saved').textContent.includes('trying again')")
         assert not anna.page.evaluate("review.saved()")
         unsent = anna.bitmap()
@@ -302,7 +303,7 @@ def test_killed_server_loses_nothing_acknowledged(tmp_path, browser, artifact):
 
         # The browser too is killed, with a stroke that the server never got.
         server.kill()
-        anna.stroke(centre - (8, 0, 0), centre + (8, 0, 0))
+        anna.stroke(centre - (8, 0, 0), centre + np.array((8, 0, 0)))
         anna.until("document.getElementById('saved').textContent.includes('trying again')")
         last = anna.bitmap()
         anna.page.close()
