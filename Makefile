@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 OUT ?= demo
 export TF_CPP_MIN_LOG_LEVEL ?= 3
 
-.PHONY: demo test test-machines servers page lint types docs audit sbom clean
+.PHONY: demo test test-machines servers page screenshots lint types docs audit sbom clean
 
 demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
@@ -28,6 +28,10 @@ servers:
 # The page of zoo review, from TypeScript into review/static; needs Node 20 or newer. A test compares what is committed.
 page:
 	cd review/page && npm ci --ignore-scripts --no-audit --no-fund && npm run --silent check && npm run --silent build
+
+# The pictures of the documentation, by the tests that look at the same pages.
+screenshots: $(VENV)/.test servers
+	MEDSEG_SCREENSHOTS=1 $(BIN)/python -m pytest tests/review/test_page.py
 
 # The tests that compute, once for each of several processors that this one can pass for: hours.
 test-machines: $(VENV)/.test

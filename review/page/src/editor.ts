@@ -78,7 +78,7 @@ export class Editor {
     const { session } = this;
     if (!session) return;
     const touched = emptyBox();
-    fillHoles(this.stroke(this.axis), this.canvas.position()[this.axis]!, touched);
+    fillHoles({ ...this.stroke(this.axis), number: this.settings.number }, this.canvas.position()[this.axis]!, touched);
     this.canvas.upload(touched);
     session.commit();
   }
@@ -141,7 +141,8 @@ export class Editor {
       const points = tool === "clicks" ? drag.points.slice(-1) : drag.points;
       (drag.background ? this.background : this.foreground).push(...points);
       this.showMarks();
-      if (this.foreground.length > 0) void this.smart();
+      // Marks beside the structure alone take away from what is there.
+      if (this.foreground.length > 0 || session.detail.version !== null || session.isChanged) void this.smart();
     } else if (tool === "box") {
       this.box = { box: [drag.points[0]!, drag.points[drag.points.length - 1]!], axis: drag.axis };
       void this.smart();
