@@ -53,7 +53,8 @@ class Server:
 def phantom(shape, seed=0) -> np.ndarray:
     """A core of 1 in a rim of 3 on 0, with noise: what the graded network of the tests labels 1, 2 and 0."""
     random = np.random.default_rng(seed)
-    grid = np.stack(np.meshgrid(*(np.linspace(-1, 1, size) if size > 1 else [0.0] for size in shape), indexing="ij"), -1)
+    axes = [np.linspace(-1, 1, size) if size > 1 else [0.0] for size in shape]
+    grid = np.stack(np.meshgrid(*axes, indexing="ij"), -1)
     grid += 0.15 * np.sin(3 * grid[..., [1, 2, 0]] + random.uniform(0, 3, 3))
     away = np.sqrt(np.square((grid - random.uniform(-0.1, 0.1, 3)) / (0.6, 0.5, 0.7)).sum(-1))
     voxels = np.select([away < 0.6, away < 1], [1.0, 3.0], 0.0)
