@@ -102,7 +102,7 @@ def train_entry(name, args) -> None:
     plan = _fitted(dataclasses.replace(_plan(dataset, args), network=Network(name)))
     run = fit(plan, dataset, args.runs / name / "run", FOLD, resume=True, cache=args.cache, verbose=False)
     held = fold_cases(dataset, plan, FOLD)[1][: args.cases]
-    scores = score_cases(segmenter(patch_predictor(run.model()), plan), held, plan.labels, plan.recipe.channels)
+    scores = score_cases(segmenter(patch_predictor(run.model()), plan), held, plan.labels, plan.recipe)
     dice = {label: values["dice"] for label, values in scores["mean"].items()}
     known = zoo.info(name, (*plan.patch, len(plan.channels)), classes=len(plan.labels))
     row["train"] = {

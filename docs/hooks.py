@@ -19,13 +19,16 @@ def on_files(files, config):
 def pages() -> dict[str, str]:
     """Markdown by path in ``docs/``."""
     from edge.manifest import Manifest
+    from imaging.filters import FILTERS
     from train.planning.plan import Plan
+    from zoo.commands.filters import markdown
 
     return {
         "reference/command-line.md": command_line(),
         "reference/plan.md": records("plan.json", PLAN, Plan),
         "reference/manifest.md": records("manifest.json", MANIFEST, Manifest),
         "reference/formats.md": formats(),
+        "reference/filters.md": markdown(FILTERS),
     }
 
 

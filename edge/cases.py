@@ -9,7 +9,7 @@ from imaging.io.cases import case_and_channel, case_name, check_case_name, name_
 from imaging.io.dicom.reference import SUFFIXES as DICOM_SUFFIXES
 from imaging.io.dicom.reference import dicom_reference, is_dicom, split_reference
 from imaging.io.dicom.sources import files_of
-from imaging.io.files import NIFTI, SUFFIXES, suffix
+from imaging.io.files import SUFFIXES, TIFF, VOLUMES, suffix
 from medseg.errors import InputError, UsageError
 
 DICOM = ".dcm"
@@ -44,8 +44,8 @@ def find_cases(
         series: of DICOM folders, number in the list of their series or Series Instance UID.
 
     Returns:
-        A case per scan. In a folder, an output has the name of its case; NIfTI stays NIfTI, flat images become PNG, a
-        DICOM series NIfTI.
+        A case per scan. In a folder, an output has the name of its case and the format of its scan; flat images become
+        PNG, a DICOM series NIfTI.
 
     Raises:
         InputError: if a folder holds no scan, a channel is missing, or the output cannot be written.
@@ -56,9 +56,9 @@ def find_cases(
         if is_series(given, rank):
             found.append(((Path(given),), _series_output(given)))
         elif Path(given).is_dir():
-            found += [(files, _output_name(files[0], name)) for name, files in scans_of(given, channels)]
+            found += [(files, _output_name(files[0], name, rank)) for name, files in scans_of(given, channels)]
         else:
-            found.append(_named(given))
+            found.append(_named(given, rank))
     into = Path(output)
     several = len(scans) > 1 or (series is None and Path(scans[0]).is_dir() and not is_series(scans[0], rank))
     if several or _is_folder(output):
@@ -115,13 +115,14 @@ def _is_folder(output):
     return path.is_dir() or output.endswith(os.sep) or (not path.suffix and not path.is_file())
 
 
-def _named(given):
+def _named(given, rank):
     """One scan given by its file, or its files joined by commas."""
     files = tuple(Path(part) for part in given.split(",")) if not Path(given).is_file() else (Path(given),)
     for file in files:
         if not file.is_file() and not is_dicom(file):
             raise InputError(f"{file}: no such file; give a scan ({', '.join(SUFFIXES)}) or a folder of scans")
-    return files, _output_name(files[0], case_and_channel(files[0])[0] if len(files) > 1 else case_name(files[0]))
+    name = case_and_channel(files[0])[0] if len(files) > 1 else case_name(files[0])
+    return files, _output_name(files[0], name, rank)
 
 
 def scans_of(folder, channels: int) -> tuple[tuple[str, tuple[Path, ...]], ...]:
@@ -179,14 +180,15 @@ def _dicom_name(file):
     return name[: -len(Path(name).suffix)] if name.lower().endswith((*DICOM_SUFFIXES, ".zip")) else name
 
 
-def _output_name(file, name):
+def _output_name(file, name, rank):
     if not str(file).lower().endswith(SUFFIXES) and is_dicom(file):
         name = _series_output(file)[: -len(".nii.gz")] if not Path(file).is_file() else _dicom_name(file)
         check_case_name(name, file)
         return name + ".nii.gz"
     kind = suffix(file)
     check_case_name(name, file)
-    return name + (kind if kind in NIFTI else ".png")
+    kept = kind in VOLUMES or (kind in TIFF and rank == 3)
+    return name + (kind if kept else ".png")
 
 
 def _check_outputs(cases):

@@ -19,8 +19,8 @@ from medseg.errors import InputError
 from medseg.limits import check_bytes
 from medseg.untrusted import inside, open_regular, shown
 
-# 1: the first. 2: "form", "files" and "needs". 3: "training".
-SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0"), "export it again")
+# 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0", "0.2.0"), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",

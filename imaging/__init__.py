@@ -22,17 +22,29 @@ _NAMES = {
     "axis_codes": "geometry.orientation",
     "onto": "geometry.resampling",
     "prepare": "recipe",
-    "prepare_labels": "recipe",
+    "prepare_labels": "restoring",
     "read": "io.files",
     "read_labels": "io.files",
     "reorient": "geometry.orientation",
     "resample": "geometry.resampling",
-    "restore": "recipe",
-    "restore_classes": "recipe",
+    "restore": "restoring",
+    "restore_classes": "restoring",
     "score_case": "measure.scoring",
     "write": "io.files",
 }
-_MODULES = ("annotate", "classical", "geometry", "intensity", "io", "labels", "measure", "recipe", "scan", "tiling")
+_MODULES = (
+    "annotate",
+    "classical",
+    "filters",
+    "geometry",
+    "intensity",
+    "io",
+    "labels",
+    "measure",
+    "recipe",
+    "scan",
+    "tiling",
+)
 
 __all__ = sorted([*_NAMES, *_MODULES])
 

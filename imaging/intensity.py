@@ -107,6 +107,22 @@ def normalise(voxels: np.ndarray, kind: str, mean=(), std=(), foreground: np.nda
     return voxels
 
 
+def fill_nan(voxels: np.ndarray, value: float | None) -> np.ndarray:
+    """Put a number where voxels are NaN, in place.
+
+    Args:
+        voxels: float32, any shape.
+        value: the number; None leaves them.
+
+    Returns:
+        The same array.
+    """
+    # A NaN anywhere makes the sum one too, so the common case needs no array of flags.
+    if value is not None and np.isnan(voxels.sum(dtype=np.float64)):
+        voxels[np.isnan(voxels)] = np.float32(value)
+    return voxels
+
+
 def moments(channel: np.ndarray, where: np.ndarray | None = None) -> tuple[float, float]:
     """Mean and standard deviation, added up in float64 slab by slab; of nothing, 0 and 0.
 

@@ -1,17 +1,16 @@
-"""The preprocessing of a scan, as data, and the one function that applies it; and the way back."""
+"""The preprocessing of a scan, as data, and the one function that applies it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from imaging.filters.steps import FilterStep, apply_steps, check_steps
 from imaging.geometry.affine import moved
 from imaging.geometry.orientation import check_codes, reorient
-from imaging.geometry.resampling import INTERPOLATIONS, check_grid, onto, resample
-from imaging.geometry.restoring import restore_slabs
-from imaging.intensity import check_clip, check_normalise, clip, normalise
+from imaging.geometry.resampling import INTERPOLATIONS, check_grid, resample
+from imaging.geometry.restoring import onto_prepared
+from imaging.intensity import LARGEST, check_clip, check_normalise, clip, fill_nan, normalise
 from imaging.measure.components import fill_holes
-from imaging.regions import classes_of
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import shown
@@ -67,8 +66,10 @@ class Recipe:
         clip: intensity limits applied first, or None.
         normalise: the intensity normalisation.
         interpolation: of images on their new grid: "linear", averaging where it is coarser, or "cubic", nnU-Net's cubic
-            splines with slices apart where they are thick (see ``imaging.geometry.resampling.cubic``). Labels are
-            never mixed.
+            splines with slices apart where they are thick (see ``imaging.geometry.resampling.cubic``). Labels are never
+            mixed.
+        filters: steps that are applied after the crop and before ``clip``, in order, see ``imaging.filters``.
+        nan: what voxels that are NaN (outside the field of view) stand for; None refuses them.
     """
 
     rank: int
@@ -80,10 +81,12 @@ class Recipe:
     clip: Clip | None = None
     normalise: Normalise = Normalise()
     interpolation: str = "linear"
+    filters: tuple[FilterStep, ...] = ()
+    nan: float | None = None
 
 
 def prepare(scan: Scan, recipe: Recipe) -> Scan:
-    """Apply a recipe: orientation, crop, clip, normalisation, then the new grid.
+    """Apply a recipe: orientation, crop, filters, clip, normalisation, then the new grid.
 
     Intensities are measured on the scan's own voxels, before resampling. An image without contrast becomes all 0.
 
@@ -98,28 +101,9 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
         InputError: if the scan does not have the recipe's axes or channels, or holds NaN or infinite voxels.
     """
     check(recipe)
-    if scan.rank != recipe.rank:
-        raise InputError(
-            f"scan of shape {scan.shape} has {scan.rank} spatial axes; the recipe takes {recipe.rank}: give a "
-            f"{recipe.rank}D scan, or a network made for {scan.rank}D"
-        )
-    if scan.channels != recipe.channels:
-        raise InputError(
-            f"scan of shape {scan.shape} has {scan.channels} channels; the recipe takes {recipe.channels}: give one "
-            "file for each, in the order of training"
-        )
-    if recipe.orientation is not None:
-        scan = reorient(scan, recipe.orientation)
-    if recipe.crop_nonzero:
-        scan = crop_nonzero(scan)
-    if recipe.spacing is not None or recipe.size is not None:
-        check_grid(scan, recipe.spacing, recipe.size)
-    voxels = np.array(scan.voxels, np.float32, order="C")
-    scan = Scan(voxels, scan.affine)  # a source that nobody else holds is freed here
-    if not np.isfinite(voxels.sum(dtype=np.float64)):
-        bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
-        raise InputError(f"scan of shape {scan.shape}: {bad} voxels are NaN or infinite; replace them by numbers")
-    foreground = _foreground(voxels, recipe.normalise)
+    scan = _turned(scan, recipe)  # a source that nobody else holds is freed here
+    scan, foreground = _filtered(scan, recipe)
+    voxels, warp = scan.voxels, scan.warp
     if recipe.clip is not None:
         clip(voxels, recipe.clip.kind, recipe.clip.low, recipe.clip.high)
     normalise(voxels, recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, foreground)
@@ -130,7 +114,71 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
         )
     if recipe.spacing is not None or recipe.size is not None:
         scan = resample(scan, recipe.spacing, recipe.size, interpolation=recipe.interpolation)
-    return Scan(np.ascontiguousarray(scan.voxels), scan.affine)
+    return Scan(np.ascontiguousarray(scan.voxels), scan.affine, warp=warp)
+
+
+def filtered(scan: Scan, recipe: Recipe) -> tuple[Scan, np.ndarray | None]:
+    """The first part of ``prepare``: orientation, crop and filters.
+
+    Args:
+        scan: voxels (*spatial, C), any real type; it is not changed.
+        recipe: what to do.
+
+    Returns:
+        A scan of contiguous float32 voxels, and on its grid the voxels (*spatial) that "zscore_foreground" is of, None
+        for other kinds.
+
+    Raises:
+        InputError: as ``prepare`` does.
+    """
+    return _filtered(_turned(scan, recipe), recipe)
+
+
+def _turned(scan, recipe):
+    """A scan of voxels of its own, float32, in the recipe's orientation and cropped."""
+    if scan.rank != recipe.rank:
+        raise InputError(
+            f"scan of shape {scan.shape} has {scan.rank} spatial axes; the recipe takes {recipe.rank}: give a "
+            f"{recipe.rank}D scan, or a network made for {scan.rank}D"
+        )
+    if scan.channels != recipe.channels:
+        raise InputError(
+            f"scan of shape {scan.shape} has {scan.channels} channels; the recipe takes {recipe.channels}: give one "
+            "file for each, in the order of training"
+        )
+    if recipe.nan is not None and scan.voxels.dtype.kind == "f" and np.isnan(scan.voxels).any():
+        scan = replace(scan, voxels=fill_nan(np.array(scan.voxels, np.float32), recipe.nan), geometry=None)
+    if recipe.orientation is not None:
+        scan = reorient(scan, recipe.orientation)
+    if recipe.crop_nonzero:
+        scan = crop_nonzero(scan)
+    if recipe.spacing is not None or recipe.size is not None:
+        check_grid(scan, recipe.spacing, recipe.size)
+    voxels = np.array(scan.voxels, np.float32, order="C")
+    if not np.isfinite(voxels.sum(dtype=np.float64)):
+        bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
+        raise InputError(f"scan of shape {scan.shape}: {bad} voxels are NaN or infinite; replace them by numbers")
+    return Scan(voxels, scan.affine, has_spacing=scan.has_spacing)
+
+
+def _filtered(scan, recipe):
+    foreground = _foreground(scan.voxels, recipe.normalise)
+    if recipe.filters:
+        scan, foreground = _apply_filters(scan, foreground, recipe.filters)
+        if recipe.spacing is not None or recipe.size is not None:
+            check_grid(scan, recipe.spacing, recipe.size)
+    return scan, foreground
+
+
+def _apply_filters(scan, foreground, steps):
+    """The filtered scan, and the foreground of what it was before on its grid: a filter must not spread it."""
+    done = apply_steps(scan, steps)
+    done = replace(done, voxels=np.ascontiguousarray(done.voxels, np.float32))
+    same = done.shape == scan.shape and np.array_equal(done.affine, scan.affine) and done.warp is None
+    if foreground is None or same:
+        return done, foreground
+    carried = onto_prepared(foreground[..., None].astype(np.uint8), scan.affine, done)
+    return done, carried[..., 0].astype(bool)
 
 
 def _foreground(voxels, normalisation):
@@ -139,93 +187,6 @@ def _foreground(voxels, normalisation):
         return None
     used = (voxels != 0).any(axis=-1)
     return fill_holes(used) if normalisation.fill_holes else used
-
-
-def prepare_labels(labels: Scan, prepared: Scan, recipe: Recipe) -> Scan:
-    """A label map on the grid of the prepared image.
-
-    Args:
-        labels: integer voxels (*spatial, 1), in the geometry of the source image.
-        prepared: what ``prepare`` made of the image.
-        recipe: the same recipe.
-
-    Returns:
-        A scan of (*prepared.shape, 1) in the labels' type, with no value that ``labels`` lacks except 0 outside it.
-
-    Raises:
-        InputError: if the labels have other axes or more than one channel.
-    """
-    if labels.rank != recipe.rank or labels.channels != 1:
-        raise InputError(
-            f"label map of shape {labels.voxels.shape}: expected {recipe.rank} spatial axes and one channel"
-        )
-    resized = recipe.spacing is not None or recipe.size is not None
-    return Scan(onto(labels.voxels, labels.affine, prepared, 0, is_label=True, antialias=resized), prepared.affine)
-
-
-def restore(scores: np.ndarray, prepared: Scan, source: Scan) -> np.ndarray:
-    """Scores of a prepared scan in the geometry of the scan that it was made from.
-
-    Exact where preparing only flipped, permuted and cropped; linear interpolation where it resampled. Source voxels
-    outside the prepared grid (cropped away) are background for certain: class 0 gets the largest score that occurs
-    anywhere, the other classes the smallest.
-
-    Args:
-        scores: (*prepared.shape, K), probabilities or logits, class 0 the background.
-        prepared: what ``prepare`` made of ``source``.
-        source: the scan as read.
-
-    Returns:
-        float32 (*source.shape, K).
-
-    Raises:
-        InputError: if the scores are not on the grid of ``prepared``.
-    """
-    scores = _on_grid(scores, prepared)
-    return onto(scores, prepared.affine, source, _background(scores))
-
-
-def restore_classes(
-    scores: np.ndarray, prepared: Scan, source: Scan, slab: int = 16, written: Sequence[int] | None = None
-) -> np.ndarray:
-    """The class with the largest score at every voxel of the source: ``restore(...).argmax(-1)`` in less memory.
-
-    Of regions it is the class that the last region with a logit above 0 writes.
-
-    The scores are never held in the source geometry whole, only some slices at a time.
-
-    Args:
-        scores: (*prepared.shape, K), probabilities or logits of at most 256 classes, class 0 the background.
-        prepared: what ``prepare`` made of ``source``.
-        source: the scan as read.
-        slab: slices of the source that are restored at once.
-        written: of the logits of regions, the class index that each writes (``imaging.regions``); None for classes.
-
-    Returns:
-        uint8 (*source.shape), class indices; of equal scores the smaller index.
-
-    Raises:
-        InputError: if the scores are not on the grid of ``prepared``.
-    """
-    scores = _on_grid(scores, prepared)
-    out = np.zeros(source.shape, np.uint8)  # what was cropped away is background
-    for place, values in restore_slabs([(0, scores)], prepared, source, slab=slab):
-        out[place] = classes_of(values, written)
-    return out
-
-
-def _on_grid(scores, prepared):
-    scores = np.asarray(scores, np.float32)
-    if scores.shape[:-1] != prepared.shape:
-        raise InputError(f"scores of shape {scores.shape}: expected {prepared.shape} and a class axis")
-    return scores
-
-
-def _background(scores):
-    fill = np.full(scores.shape[-1], scores.min())
-    if len(fill) > 1:
-        fill[0] = scores.max()
-    return fill
 
 
 def crop_nonzero(scan: Scan) -> Scan:
@@ -240,8 +201,12 @@ def crop_nonzero(scan: Scan) -> Scan:
     return Scan(scan.voxels[tuple(box)], moved(scan.affine, [b.start for b in box]))
 
 
-def check(recipe: Recipe) -> None:
+def check(recipe: Recipe, learnt: bool = True) -> None:
     """Require a recipe to make sense in itself.
+
+    Args:
+        recipe: the recipe.
+        learnt: whether what filters learn from training cases must be there.
 
     Raises:
         UsageError: naming the field that does not.
@@ -255,7 +220,7 @@ def check(recipe: Recipe) -> None:
     if recipe.interpolation not in INTERPOLATIONS:
         raise UsageError(f"recipe interpolation {recipe.interpolation!r}: expected {' or '.join(INTERPOLATIONS)}")
     try:
-        _check_parts(recipe)
+        _check_parts(recipe, learnt)
     except InputError as error:
         raise UsageError(f"recipe: {error}") from None
     if recipe.spacing is not None and recipe.size is not None:
@@ -269,9 +234,12 @@ def check(recipe: Recipe) -> None:
             )
 
 
-def _check_parts(recipe):
+def _check_parts(recipe, learnt):
     if recipe.orientation is not None:
         check_codes(recipe.orientation)
     if recipe.clip is not None:
         check_clip(recipe.clip.kind, recipe.clip.low, recipe.clip.high)
+    check_steps(recipe.filters, recipe.rank, recipe.channels, learnt)
+    if recipe.nan is not None and not abs(recipe.nan) <= LARGEST:
+        raise InputError(f"nan {recipe.nan}: expected a finite number")
     check_normalise(recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, recipe.channels)

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imaging.geometry.warp import Warp
 from imaging.io.nifti_geometry import NiftiGeometry
 from medseg.errors import InputError, UsageError
 
@@ -19,6 +20,7 @@ class Scan:
             of it, is written back with the same; None for a scan from elsewhere or on another grid. A scan with other
             voxels on the same grid is ``dataclasses.replace(scan, voxels=...)``.
         has_spacing: False for a picture, whose file does not tell the size of a pixel; it counts as 1 mm.
+        warp: of a scan that a deformable registration made, where its voxels lie beyond what the affine says.
 
     Raises:
         InputError: if the shapes do not fit together.
@@ -28,6 +30,7 @@ class Scan:
     affine: np.ndarray
     geometry: NiftiGeometry | None = None
     has_spacing: bool = True
+    warp: Warp | None = None
 
     def __post_init__(self):
         if self.voxels.ndim not in (3, 4):

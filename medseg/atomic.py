@@ -174,3 +174,27 @@ def _sync_folder(folder):
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_files(folder, target) -> None:
+    """Move the files of a temporary folder beside ``target``, the one of its name last: it names the others.
+
+    Args:
+        folder: holds the finished files, one of them called as ``target``.
+        target: where that one goes.
+
+    Raises:
+        InputError: if another of the files stands there already while ``target`` does not: it belongs to somebody else.
+        OSError: if a move fails.
+    """
+    target = Path(target)
+    companions = [path for path in sorted(Path(folder).iterdir()) if path.name != target.name]
+    if not target.exists():
+        for path in companions:
+            if target.with_name(path.name).exists():
+                raise InputError(
+                    f"{target}: would replace {target.with_name(path.name)}, which does not belong to it; choose "
+                    "another name"
+                )
+    for path in (*companions, Path(folder) / target.name):
+        os.replace(path, target.with_name(path.name))

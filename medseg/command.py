@@ -1,10 +1,12 @@
-"""What every command line of the project shares: one-line errors, exit statuses, JSON output."""
+"""What every command line of the project shares: one-line errors, exit statuses, JSON output, extras by package."""
 
+import importlib
 import json
 import os
 import sys
 import traceback
 
+from medseg.errors import InputError
 from medseg.quiet import hide_native_logs
 
 EXTRAS = {
@@ -59,6 +61,31 @@ def missing_package(error: Exception) -> str | None:
     package = error.name.split(".")[0]
     extra = EXTRAS.get(package, "all")
     return f'this needs {package}, which is not installed; pip install "medseg-zoo[{extra}]"'
+
+
+def load_package(module: str, purpose: str):
+    """Import a module of an optional package.
+
+    Args:
+        module: its dotted name, such as "skimage.exposure".
+        purpose: what needs it, for the message: "reading scan.nrrd".
+
+    Returns:
+        The module.
+
+    Raises:
+        InputError: if the package is not installed; the message names the extra that brings it.
+    """
+    package = module.split(".")[0]
+    try:
+        return importlib.import_module(module)
+    except ModuleNotFoundError as error:
+        if (error.name or "").split(".")[0] != package:
+            raise
+        extra = EXTRAS.get(package, "all")
+        raise InputError(
+            f'{purpose} needs {package}, which is not installed; pip install "medseg-zoo[{extra}]"'
+        ) from None
 
 
 def emit_json(data) -> None:

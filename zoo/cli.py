@@ -19,6 +19,8 @@ COMMANDS = {
     "segment": ("zoo.commands.segment", "segment scans without a network: thresholds, regions, graphs, atlases"),
     "annotate": ("zoo.commands.annotate", "make labels from points, boxes and scribbles"),
     "review": ("review.cli", "look at segmentations in the browser, correct them, train the next version"),
+    "filters": ("zoo.commands.filters", "list the filters that a recipe may hold, and what each is for"),
+    "filter": ("zoo.commands.filters", "try a filter on a scan"),
     "bench": ("export.cli", "time artifacts, and other runtimes on the same network, side by side"),
     "cache": ("train.cli", "list or clear the preprocessed scans that trainings keep"),
     "demo": ("zoo.commands.demo", "all of the above on phantoms, ending in a report"),

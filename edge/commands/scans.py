@@ -14,7 +14,7 @@ from edge.measure import voxel_counts
 from edge.outputs.writing import planned, write_outputs
 from edge.runtime.many import predict_in_order
 from edge.runtime.options import Options, check_options
-from imaging.io.files import NIFTI, suffix
+from imaging.io.files import TIFF, VOLUMES, suffix
 from imaging.regions import structures
 from medseg import command
 from medseg.claims import claimed
@@ -117,9 +117,9 @@ def _places(cases, options, manifest, args):
     """Where the outputs of each case go, checked before any scan is read."""
     kinds, report = kinds_of(args, cases), args.report
     for case in cases:
-        if manifest.recipe.rank == 3 and NIFTI_KIND in kinds and suffix(case.output) not in NIFTI:
+        if manifest.recipe.rank == 3 and NIFTI_KIND in kinds and suffix(case.output) not in VOLUMES + TIFF:
             raise UsageError(
-                f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them"
+                f"--out {case.output}: a 3D segmentation is written as {', '.join(VOLUMES + TIFF)}; use one of them"
             )
     places = [_of_case(case.output, options.outputs, kinds) for case in cases]
     inputs = {path.resolve() for case in cases for path in case.scan}

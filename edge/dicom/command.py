@@ -10,7 +10,7 @@ from edge.dicom.origin import origin_of
 from imaging.io.dicom.read import series_affine
 from imaging.io.dicom.reference import split_reference
 from imaging.io.dicom.series import Series, choose, find_series
-from imaging.io.files import NIFTI, SUFFIXES, is_dicom_scan, suffix
+from imaging.io.files import SUFFIXES, VOLUMES, is_dicom_scan, suffix
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
 from medseg.errors import UsageError
@@ -100,6 +100,6 @@ def write_objects(places: dict[str, Path], labels: Scan, series: Series, manifes
 
 def placed_labels(labels: Scan, series: Series | None, output: Path) -> Scan:
     """Labels of a single slice as the slice of a volume, so that a NIfTI lies where the slice does in the patient."""
-    if series is None or labels.rank == 3 or not series.placed or suffix(output) not in NIFTI:
+    if series is None or labels.rank == 3 or not series.placed or suffix(output) not in VOLUMES:
         return labels
     return Scan(labels.voxels.transpose(1, 0, 2)[:, :, None], series_affine(series))

@@ -10,7 +10,7 @@ from edge.measure import voxel_counts
 from edge.outputs.instances import Instance, find_instances
 from edge.outputs.tables import box_rows, csv_bytes, instance_rows, json_bytes, measurement_rows
 from edge.runtime.options import Outputs
-from imaging.io.files import NIFTI, read, suffix, write
+from imaging.io.files import VOLUMES, read, suffix, write
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
 
@@ -29,7 +29,7 @@ def planned(output: Path, outputs: Outputs) -> dict[str, Path]:
     """
     kind = suffix(output)
     stem = output.name[: -len(kind)]
-    whole = kind if kind in NIFTI else ".png"
+    whole = kind if kind in VOLUMES else ".png"
     names = {
         "probabilities": (outputs.probabilities, f"{stem}_probabilities.nii.gz"),
         "entropy": (outputs.entropy, f"{stem}_entropy.nii.gz"),
@@ -87,7 +87,8 @@ def _overlay(segmentation, manifest, scan_files):
     from edge.outputs.overlay import picture
     from imaging.io.image import image_bytes
 
-    scan = read(scan_files[0] if len(scan_files) == 1 else scan_files, manifest.recipe.channels)
+    recipe = manifest.recipe
+    scan = read(scan_files[0] if len(scan_files) == 1 else scan_files, recipe.channels, recipe.nan)
     image = picture(scan, segmentation.labels, [label.value for label in manifest.labels[1:]])
     return image_bytes(Scan(image, np.eye(4)), ".png")
 

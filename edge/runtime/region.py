@@ -123,6 +123,8 @@ def cut(prepared: Scan, source: Scan, box: Sequence[slice], patch: Sequence[int]
     Returns:
         A scan whose voxels are a view and whose affine says where they lie.
     """
+    if prepared.warp is not None:  # a box of the source is no box there
+        return prepared
     matrix, offset = index_map(prepared.affine, source.affine, source.rank)
     corners = np.array(np.meshgrid(*[(s.start - 0.5, s.stop - 0.5) for s in box], indexing="ij"))
     places = matrix @ corners.reshape(source.rank, -1) + offset[:, None]

@@ -148,7 +148,7 @@ class Segmenter:
         began = time.perf_counter()
         options, recipe = self._checked(options), self.manifest.recipe
         check_cancelled(cancel, str(paths))
-        scans = [read(paths, recipe.channels)]
+        scans = [read(paths, recipe.channels, recipe.nan)]
         with naming(str(paths) if isinstance(paths, str | Path) else ",".join(map(str, paths))):
             grid = grid_of(scans[0])
             if grid.rank != recipe.rank:

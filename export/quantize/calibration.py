@@ -41,7 +41,7 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
     each = max(1, most // len(cases))
     found = []
     for case in cases:
-        scan = imaging.read(list(case.images), len(source.channels))
+        scan = imaging.read(list(case.images), len(source.channels), source.recipe.nan)
         with naming(case.images[0]):
             prepared = imaging.prepare(scan, source.recipe).voxels
         padded, _ = tiling.pad_to(prepared, source.patch)

@@ -209,7 +209,7 @@ def _compare(trained, stored, manifest: Manifest, source: Source) -> Fidelity:
         lambda scan: other.predict(scan).labels.voxels[..., 0],
         _labelled(source),
         source.labels,
-        channels=len(source.channels),
+        recipe=source.recipe,
         ignore=source.ignore,
         regions=source.regions,
     )

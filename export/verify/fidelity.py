@@ -184,7 +184,7 @@ def compare(
     cases: tuple[CaseFiles, ...],
     labels: tuple[Label, ...],
     progress=None,
-    channels: int | None = None,
+    recipe: imaging.Recipe | None = None,
     ignore: int | None = None,
     regions: tuple[Region, ...] = (),
 ) -> Fidelity:
@@ -196,7 +196,7 @@ def compare(
         cases: labelled cases.
         labels: classes by class index.
         progress: wraps the iteration over cases (``tqdm``), or None.
-        channels: that a scan must have; None takes what the files say.
+        recipe: says how many channels a scan must have and what NaN in it stands for; None takes what the files hold.
         ignore: value of voxels in label files that nobody has labelled, background to all three here; or None.
         regions: structures of several classes, which are compared instead of the classes.
 
@@ -211,8 +211,9 @@ def compare(
     members = structure_values(labels, regions)
     changed = voxels = 0
     found, worst, order = [], None, (-math.inf, -math.inf)
+    channels, nan = (recipe.channels, recipe.nan) if recipe is not None else (None, None)
     for case in progress(labelled) if progress else labelled:
-        scan = imaging.read(list(case.images), channels)
+        scan = imaging.read(list(case.images), channels, nan)
         reference = read_reference(case, scan, labels, ignore)
         one, other = network(scan), artifact(scan)
         if ignore is not None:

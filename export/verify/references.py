@@ -52,7 +52,7 @@ def check_references(cases: Iterable[CaseFiles], labels: Sequence[Label], channe
 
 
 def _scan(case, channels):
-    return imaging.read(list(case.images), channels)
+    return imaging.read(list(case.images), channels, nan=0.0)  # its grid is what counts here
 
 
 def _check_values(case, voxels, labels, ignore):

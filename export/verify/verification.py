@@ -165,7 +165,7 @@ class Verifier:
             lambda scan: artifact.predict(scan).labels.voxels[..., 0],
             labelled,
             self.source.labels,
-            channels=len(self.source.channels),
+            recipe=self.source.recipe,
             ignore=self.source.ignore,
             regions=self.source.regions,
         )

@@ -5,7 +5,7 @@ import math
 import numpy as np
 
 from imaging.geometry.resampling import resample
-from imaging.recipe import restore_classes
+from imaging.restoring import restore_classes
 from imaging.scan import Scan
 
 

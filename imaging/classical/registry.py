@@ -2,7 +2,8 @@
 
 import difflib
 
-from imaging.classical.entry import Method, Parameter
+from imaging.classical.entry import Method
+from imaging.parameters import Parameter
 from medseg.errors import UsageError
 from medseg.untrusted import shown
 

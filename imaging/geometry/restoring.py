@@ -5,11 +5,11 @@ from dataclasses import replace
 
 import numpy as np
 
-from imaging.geometry.affine import AxisMap, axis_map, index_map
+from imaging.geometry.affine import AxisMap, axis_map, index_map, moved
 from imaging.geometry.interpolation import apply_axis, axis_weights
-from imaging.geometry.resampling import inside, interpolated, picked
+from imaging.geometry.resampling import inside, interpolated, onto, picked
+from imaging.geometry.warp import through
 from imaging.scan import Scan
-from medseg.errors import InputError
 
 # Flat scores that take no more than this on their new grid are interpolated at once, by OpenCV where it can.
 AT_ONCE_BYTES = 2**28
@@ -34,13 +34,11 @@ def restore_slabs(
     Yields:
         Place in the source and the values there, float32 (*sizes, K). Places do not overlap. What no place covers lies
         outside the prepared grid: it was cropped away and is background.
-
-    Raises:
-        InputError: if the prepared grid is turned against the source's by other than right angles.
     """
     aligned = axis_map(*index_map(prepared.affine, source.affine, source.rank), source.shape)
-    if aligned is None:
-        raise InputError(f"prepared grid of shape {prepared.shape}: is turned against its source's; prepare it anew")
+    if aligned is None or prepared.warp is not None:  # a registered scan
+        yield from _turned(slabs, prepared, source, slab)
+        return
     box = inside(aligned, prepared.shape, source.shape)
     sizes = tuple(s.stop - s.start for s in box)
     if 0 in sizes:
@@ -50,6 +48,34 @@ def restore_slabs(
     parts = _exact(slabs, aligned, sizes) if aligned.exact else _resampled(slabs, aligned, prepared.shape, sizes, slab)
     for place, values in parts:
         yield tuple(slice(b.start + p.start, b.start + p.stop) for b, p in zip(box, place, strict=True)), values
+
+
+def onto_prepared(labels: np.ndarray, affine: np.ndarray, prepared: Scan, antialias: bool = False) -> np.ndarray:
+    """Label values (*spatial, 1), which lie by ``affine`` in the source's world, on the grid of a prepared scan."""
+    if prepared.warp is None:
+        return onto(labels, affine, prepared, 0, is_label=True, antialias=antialias)
+    warp = prepared.warp
+    return through(labels, affine, prepared.shape, prepared.affine, warp.field, warp, 0, is_label=True)
+
+
+def onto_source(scores: np.ndarray, prepared: Scan, source: Scan, fill) -> np.ndarray:
+    """Scores (*prepared.shape, K) on the grid of the source, (*source.shape, K); ``fill`` where they do not reach."""
+    if prepared.warp is None:
+        return onto(scores, prepared.affine, source, fill)
+    warp = prepared.warp
+    return through(scores, prepared.affine, source.shape, source.affine, warp.inverse, warp, fill)
+
+
+def _turned(slabs, prepared, source, slab):
+    """Of a grid that is turned by any angle, or warped, any slice may be needed next: all are held."""
+    scores = np.concatenate([np.asarray(scores, np.float32) for _, scores in slabs])
+    # The background has the smallest index of equal classes, and no region has a score below 0.
+    fill = min(float(scores.min()), -1.0)
+    for start in range(0, source.shape[0], slab):
+        stop = min(start + slab, source.shape[0])
+        part = Scan(source.voxels[start:stop], moved(source.affine, [start] + [0] * (source.rank - 1)))
+        place = (slice(start, stop), *(slice(0, n) for n in source.shape[1:]))
+        yield place, onto_source(scores, prepared, part, fill)
 
 
 def _exact(slabs, aligned, sizes):

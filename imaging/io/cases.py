@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.io.files import SUFFIXES
+from imaging.io.volumes.pair import DATA
 from medseg.errors import InputError
 
 # Windows refuses these names whatever suffix follows, and these characters in any name.
@@ -41,8 +42,12 @@ def scan_suffix(path) -> str:
 
 
 def is_scan(path) -> bool:
-    """Whether a file name is that of a scan: a known suffix, and not hidden as ``._name`` files of macOS are."""
-    return bool(scan_suffix(path)) and not Path(path).name.startswith(".")
+    """Whether a file name is that of a scan: a known suffix, and not hidden as ``._name`` files of macOS are.
+
+    Of a pair of files (.hdr and .img) the header counts.
+    """
+    suffix = scan_suffix(path)
+    return bool(suffix) and suffix.lower() not in DATA and not Path(path).name.startswith(".")
 
 
 def scans_in(folder) -> list[Path]:

@@ -6,20 +6,26 @@ from pathlib import Path
 import numpy as np
 
 from imaging.geometry.grid import align
+from imaging.intensity import fill_nan
 from imaging.io.dicom.label import read_dicom_labels
 from imaging.io.dicom.read import read_dicom
 from imaging.io.dicom.reference import is_dicom
 from imaging.io.image import image_bytes, read_image
-from imaging.io.masks import read_mask
+from imaging.io.masks import read_mask_scan
 from imaging.io.nifti import nifti_bytes, read_nifti, smallest
+from imaging.io.volumes.itk import FORMATS, read_itk, write_itk
+from imaging.io.volumes.pair import DATA, HEADERS, read_pair, write_pair
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
 from medseg.errors import InputError
 
 NIFTI = (".nii", ".nii.gz")
 IMAGES = (".png", ".jpg", ".jpeg", ".tif", ".tiff")
-SUFFIXES = NIFTI + IMAGES
-PAIR = (".hdr", ".img", ".hdr.gz", ".img.gz")
+PAIRS = HEADERS + DATA
+ITK = tuple(FORMATS)
+TIFF = (".tif", ".tiff")
+VOLUMES = NIFTI + ITK + PAIRS  # which keep a voxel's place in the world
+SUFFIXES = NIFTI + IMAGES + ITK + PAIRS
 LABEL_TOLERANCE = 0.01  # what rounding in a scaled or real-valued label file leaves of whole numbers
 LARGEST_LABEL = 2**24  # float32, in which NIfTI files are read, holds whole numbers up to here
 
@@ -34,23 +40,20 @@ def suffix(path) -> str:
     for known in sorted(SUFFIXES, key=len, reverse=True):
         if name.endswith(known):
             return known
-    if name.endswith(PAIR):
-        raise InputError(
-            f"{path}: is one of a pair of files; convert the pair to one file, for example by nib-convert "
-            f"{Path(path).stem}.hdr {Path(path).stem}.nii.gz"
-        )
     raise InputError(f"{path}: its suffix is not one of {', '.join(SUFFIXES)}; convert it to one of them")
 
 
-def read(paths, channels: int | None = None) -> Scan:
+def read(paths, channels: int | None = None, nan: float | None = None) -> Scan:
     """Read a scan.
 
     Args:
-        paths: a file, or a sequence of files that hold one channel each on the same voxel grid. NIfTI may be 2D or
-            3D; a flat image has axes row and column and counts as 1 mm a pixel. A folder, a zip or a DICOMDIR is read
+        paths: a file, or a sequence of files that hold one channel each on the same voxel grid. NIfTI
+            (single files and pairs), NRRD, MetaImage and Analyze may be 2D or 3D, a TIFF of several pages is a volume;
+            a flat image has axes row and column and counts as 1 mm a pixel. A folder, a zip or a DICOMDIR is read
             as the DICOM series that it holds; ``folder#UID`` is one series of several (``imaging.io.dicom``).
         channels: how many channels are expected. It allows a NIfTI's fourth axis to be the channels, and takes a grey
             image that is stored as colour (three equal channels) as one. Without it, the file decides.
+        nan: what voxels that are NaN (outside the field of view) stand for; without it they are an error.
 
     Returns:
         A scan with float32 voxels (*spatial, C).
@@ -62,7 +65,7 @@ def read(paths, channels: int | None = None) -> Scan:
     files = [paths] if isinstance(paths, str | Path) else list(paths)
     if not files:
         raise InputError("no file given; expected one, or one per channel")
-    scans = [_read_one(path, channels if len(files) == 1 else 1) for path in files]
+    scans = [_read_one(path, channels if len(files) == 1 else 1, nan) for path in files]
     scans[1:] = [align(scan, scans[0], path, files[0]) for path, scan in zip(files[1:], scans[1:], strict=True)]
     scan = scans[0]
     if len(scans) > 1:
@@ -77,8 +80,8 @@ def read_labels(path) -> Scan:
     """Read a label map: what is stored counts, whatever colours a viewer would show for it.
 
     Args:
-        path: NIfTI, PNG or TIFF, or a DICOM segmentation (``imaging.io.dicom.read_dicom_labels``). Indices of a palette
-            are the values. A colour image is taken as grey if its three channels are equal.
+        path: of any suffix but JPEG's, or a DICOM segmentation (``imaging.io.dicom.read_dicom_labels``). Indices of a
+            palette are the values. A colour image is taken as grey if its three channels are equal.
 
     Returns:
         A scan with voxels (*spatial, 1) in the smallest of uint8, int16 and int32 that holds them.
@@ -89,10 +92,8 @@ def read_labels(path) -> Scan:
     """
     if is_dicom_scan(path):
         scan = read_dicom_labels(path)
-    elif _kind(path) in NIFTI:
-        scan = _read_one(path, 1)
     else:
-        scan = Scan(read_mask(path), np.eye(4), has_spacing=False)
+        scan = read_mask_scan(path) if _kind(path) in IMAGES else _read_one(path, 1)
     if scan.channels != 1:
         raise InputError(f"{path}: {scan.channels} channels found, expected one class value a voxel")
     voxels = scan.voxels
@@ -116,8 +117,10 @@ def read_labels(path) -> Scan:
 def write(path, scan: Scan) -> None:
     """Write a scan, whole or not at all; missing folders are made.
 
-    NIfTI keeps integers in the smallest of uint8, int16 and int32 and real numbers in float32. PNG and TIFF take 2D
-    scans of whole numbers, 8 bit, or 16 where a value needs it. JPEG is refused because it alters values.
+    NIfTI, NRRD and MetaImage keep integers in the smallest of uint8, int16 and int32 and real numbers in float32; .hdr
+    and .img are a NIfTI pair. PNG and TIFF take 2D scans of whole numbers, 8 bit, or 16 where a value needs it; a 3D
+    TIFF is ImageJ's stack, for scans whose axes are those of ``imaging.io.volumes.tiff_volume``.
+    JPEG is refused because it alters values.
 
     Args:
         path: where to.
@@ -130,10 +133,15 @@ def write(path, scan: Scan) -> None:
     if kind in (".jpg", ".jpeg"):
         raise InputError(f"{path}: JPEG alters values and is not written; use .png, .tif or .nii.gz")
     try:
+        if kind in ITK:
+            return write_itk(path, kind, scan)
+        if kind in PAIRS:
+            return write_pair(path, scan)
         content = nifti_bytes(scan, kind == ".nii.gz") if kind in NIFTI else image_bytes(scan, kind)
     except InputError as error:
-        raise InputError(f"{path}: {error}") from None
+        raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None
     write_bytes(path, content)
+    return None
 
 
 def _kind(path):
@@ -144,19 +152,24 @@ def _kind(path):
     return kind
 
 
-def _read_one(path, channels):
-    if is_dicom_scan(path):
-        scan = read_dicom(path)
-    else:
-        scan = read_nifti(path, channels) if _kind(path) in NIFTI else read_image(path)
+def _read_one(path, channels, nan=None):
+    scan = read_dicom(path) if is_dicom_scan(path) else _by_kind(path, _kind(path), channels)
     if scan.voxels.size == 0:
         raise InputError(f"{path}: shape {scan.shape} holds no voxel")
-    _check_finite(path, scan.voxels)
+    _check_finite(path, fill_nan(scan.voxels, nan))
     if channels == 1 and scan.channels == 3 and scan.rank == 2:
         first = scan.voxels[..., :1]
         if (scan.voxels == first).all():
             scan = replace(scan, voxels=np.ascontiguousarray(first))
     return scan
+
+
+def _by_kind(path, kind, channels):
+    if kind in NIFTI:
+        return read_nifti(path, channels)
+    if kind in ITK:
+        return read_itk(path, kind, channels)
+    return read_pair(path, channels) if kind in PAIRS else read_image(path)
 
 
 def is_dicom_scan(path) -> bool:
@@ -168,7 +181,7 @@ def _check_finite(path, voxels):
     # A NaN or infinity anywhere makes the sum one too, so the common case needs no array of flags.
     if not np.isfinite(voxels.sum(dtype=np.float64)):
         bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
-        raise InputError(
-            f"{path}: {bad} of {voxels.size} voxels are NaN or infinite; replace them by numbers, outside the field of "
-            "view for example by the value of air"
-        )
+        mend = "replace them by numbers"
+        if np.isnan(voxels).sum() == bad:
+            mend = "replace them by numbers, or say what they stand for outside the field of view: zoo plan --nan 0"
+        raise InputError(f"{path}: {bad} of {voxels.size} voxels are NaN or infinite; {mend}")

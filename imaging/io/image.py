@@ -14,7 +14,8 @@ from imaging.io.picture import Picture
 from imaging.io.png import SIGNATURE as PNG_SIGNATURE
 from imaging.io.png import read_png
 from imaging.io.tiff import STARTS as TIFF_STARTS
-from imaging.io.tiff import read_tiff
+from imaging.io.tiff import page_count, read_tiff
+from imaging.io.volumes.tiff_volume import read_volume, volume_bytes
 from imaging.scan import Scan
 from medseg.errors import InputError
 from medseg.limits import check_bytes
@@ -33,7 +34,7 @@ _STRANGERS = {
 
 
 def read_image(path) -> Scan:
-    """Read a flat image.
+    """Read a flat image, or the volume in a TIFF of several pages (``imaging.io.volumes.tiff_volume``).
 
     Grey of fewer than 8 bits is spread over 0 to 255, as every viewer does; deeper samples and real numbers are as
     stored. Where a TIFF's photometric tag says that 0 is white, values are subtracted from white, so that bright is
@@ -41,19 +42,23 @@ def read_image(path) -> Scan:
     not looked at.
 
     Args:
-        path: PNG of any kind, JPEG of 8 bits (not CMYK), or TIFF of one page: 1 to 32 bits, signed or not, or real
+        path: PNG of any kind, JPEG of 8 bits (not CMYK), or TIFF: 1 to 32 bits, signed or not, or real
             numbers; strips or tiles; uncompressed, LZW, deflate, PackBits, LZMA, CCITT, JPEG or Zstandard. The content
             counts, not the suffix.
 
     Returns:
-        A scan with float32 voxels (rows, columns, C), without a spacing; colour is red, green, blue, and an opaque
+        A scan with float32 voxels (rows, columns, C), without a spacing, or (columns, rows, pages, C);
+        colour is red, green, blue, and an opaque
         alpha is dropped.
 
     Raises:
-        InputError: if the file is missing or damaged, of another kind, too large (``medseg.limits``), holds several
-            pages or is partly transparent.
+        InputError: if the file is missing or damaged, of another kind, too large (``medseg.limits``) or is partly
+            transparent.
     """
-    picture = open_picture(path)
+    content = read_content(path)
+    if is_stack(path, content):
+        return read_volume(path, content)
+    picture = picture_of(path, content)
     if picture.transparent:
         raise InputError(f"{path}: is partly transparent, expected a grey or RGB image; save it without alpha")
     samples, kind = picture.samples, picture.samples.dtype.kind
@@ -83,7 +88,24 @@ def open_picture(path) -> Picture:
     Raises:
         InputError: as ``read_image`` does, but for transparency.
     """
-    content = _content(path)
+    return picture_of(path, read_content(path))
+
+
+def is_stack(path, content: bytes) -> bool:
+    """Whether the content of a picture file is a TIFF of several pages.
+
+    Raises:
+        InputError: if it is a damaged TIFF.
+    """
+    return content.startswith(TIFF_STARTS) and page_count(path, content) > 1
+
+
+def picture_of(path, content: bytes) -> Picture:
+    """What the content of a PNG, JPEG or TIFF file of one page stores.
+
+    Raises:
+        InputError: as ``open_picture`` does.
+    """
     if content.startswith(PNG_SIGNATURE):
         return read_png(path, content)
     if content.startswith(JPEG_START):
@@ -103,7 +125,7 @@ def image_bytes(scan: Scan, suffix: str) -> bytes:
     """The content of a PNG or TIFF file that holds ``scan``: 8 bit, or 16 bit where a value needs it.
 
     Args:
-        scan: 2D, 1 or 3 channels, whole numbers from 0 to 65535.
+        scan: 2D, 1 or 3 channels, whole numbers from 0 to 65535; for TIFF also 3D (``volumes.tiff_volume``).
         suffix: ".png", ".tif" or ".tiff".
 
     Raises:
@@ -112,6 +134,8 @@ def image_bytes(scan: Scan, suffix: str) -> bytes:
     import cv2
 
     voxels = scan.voxels
+    if scan.rank == 3 and suffix in (".tif", ".tiff"):
+        return volume_bytes(scan)
     if scan.rank != 2 or scan.channels not in (1, 3):
         raise InputError(
             f"scan of shape {scan.shape} with {scan.channels} channels: {suffix} takes 2 axes and 1 or 3 channels; "
@@ -131,7 +155,12 @@ def image_bytes(scan: Scan, suffix: str) -> bytes:
     return content.tobytes()
 
 
-def _content(path):
+def read_content(path) -> bytes:
+    """The bytes of a picture file.
+
+    Raises:
+        InputError: if it is missing, unreadable or larger than the limit.
+    """
     try:
         with open_regular(path) as file:
             check_bytes(path, os.fstat(file.fileno()).st_size, "its content")

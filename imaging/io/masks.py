@@ -4,9 +4,13 @@ People save masks as JPEG, scale them with interpolation or draw them with smoot
 between, which would become classes of their own.
 """
 
+from dataclasses import replace
+
 import numpy as np
 
-from imaging.io.image import open_picture
+from imaging.io.image import is_stack, open_picture, picture_of, read_content
+from imaging.io.volumes.tiff_volume import read_volume
+from imaging.scan import Scan
 from medseg.errors import InputError
 
 _FAR = 64  # the lowest and the highest value of such a mask are at least so far apart
@@ -19,8 +23,29 @@ _LEAST_BETWEEN = 0.3  # of the pixels in between lie between the values of their
 _LEAST_EXPLAINED = 0.8  # of them do, or are near the value of a class
 
 
+def read_mask_scan(path) -> Scan:
+    """Read a label map in a picture file: flat, or a volume in a TIFF of several pages.
+
+    Args:
+        path: PNG or TIFF.
+
+    Returns:
+        A scan with voxels (*spatial, 1) in the file's own type.
+
+    Raises:
+        InputError: as ``read_mask`` does.
+    """
+    content = read_content(path)
+    if not is_stack(path, content):
+        return Scan(_flat_mask(path, picture_of(path, content)), np.eye(4), has_spacing=False)
+    scan = read_volume(path, content, stored=True)
+    if scan.channels != 1 and (scan.voxels == scan.voxels[..., :1]).all():
+        scan = replace(scan, voxels=scan.voxels[..., :1])
+    return scan
+
+
 def read_mask(path) -> np.ndarray:
-    """Read the stored values of a label map.
+    """Read the stored values of a flat label map.
 
     Indices of a palette and samples of any number of bits are the class values, whatever colours a viewer would show
     for them and whether 0 is black or white. Colour is taken as grey if its three channels are equal.
@@ -35,7 +60,10 @@ def read_mask(path) -> np.ndarray:
         InputError: if the file cannot be read, is JPEG or looks as if it had been, is smooth at its edges, is partly
             transparent or has colours for classes.
     """
-    picture = open_picture(path)
+    return _flat_mask(path, open_picture(path))
+
+
+def _flat_mask(path, picture):
     if picture.lossy:
         raise InputError(
             f"{path}: is compressed by JPEG, which alters label values; save masks without loss (PNG), each pixel set "

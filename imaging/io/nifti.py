@@ -21,7 +21,7 @@ def read_nifti(path, channels: int | None = None) -> Scan:
     """Read a NIfTI file; whether it is compressed is told by its first bytes, not by its name.
 
     Args:
-        path: a single file; pairs (.hdr and .img) are refused.
+        path: a single file; of pairs (.hdr and .img) see ``imaging.io.volumes.pair``.
         channels: take the fourth axis as that many channels; without it a fourth axis longer than 1 is an error.
 
     Returns:
@@ -34,28 +34,50 @@ def read_nifti(path, channels: int | None = None) -> Scan:
     """
     try:
         with open_regular(path) as stored:
-            packed, size = stored.read(2) == GZIP, os.fstat(stored.fileno()).st_size
-            stored.seek(0)
-            file = gzip.GzipFile(fileobj=stored) if packed else stored
+            file = unpacked(stored)
             header = parse_header(path, file.read(LONGEST))
-            shape = _with_channels(path, header.shape, channels)
-            check_bytes(path, math.prod(header.shape) * max(4, header.dtype.itemsize), "its voxels")
-            if header.end > (size * DEFLATE_RATIO if packed else size):
-                raise InputError(
-                    f"{path}: cannot be read as NIfTI, it is truncated or damaged (its header announces {header.end} "
-                    f"bytes, the file has {size}); copy it again"
-                )
-            voxels = _voxels(file, header)
-            # Of a packed file this also verifies the checksum, which stands at the end.
-            if size > header.end if not packed else file.read(1):
-                raise InputError(
-                    f"{path}: holds more than the {header.end} bytes that its header announces, so one of the two is "
-                    "damaged; copy or convert it again"
-                )
+            return read_voxels(path, stored, file, header, channels)
     except InputError:
         raise
     except Exception as error:  # what a damaged file makes gzip and nibabel raise is of many types
-        raise _unreadable(path, error) from None
+        raise unreadable(path, error) from None
+
+
+def unpacked(stored):
+    """An open file, or what it holds if it is compressed, which its first bytes tell."""
+    packed = stored.read(2) == GZIP
+    stored.seek(0)
+    return gzip.GzipFile(fileobj=stored) if packed else stored
+
+
+def read_voxels(path, stored, file, header: NiftiHeader, channels: int | None) -> Scan:
+    """The scan that a header announces.
+
+    Args:
+        path: of the file that holds the voxels, for messages.
+        stored: that file, open.
+        file: the same through ``unpacked``.
+        header: what it should hold.
+        channels: see ``read_nifti``.
+
+    Raises:
+        InputError: if the file is shorter or longer, or asks for more memory than the limit.
+    """
+    size, packed = os.fstat(stored.fileno()).st_size, file is not stored
+    shape = _with_channels(path, header.shape, channels)
+    check_bytes(path, math.prod(header.shape) * max(4, header.dtype.itemsize), "its voxels")
+    if header.end > (size * DEFLATE_RATIO if packed else size):
+        raise InputError(
+            f"{path}: cannot be read as NIfTI, it is truncated or damaged (its header announces {header.end} "
+            f"bytes, the file has {size}); copy it again"
+        )
+    voxels = _voxels(file, header)
+    # Of a packed file this also verifies the checksum, which stands at the end.
+    if size > header.end if not packed else file.read(1):
+        raise InputError(
+            f"{path}: holds more than the {header.end} bytes that its header announces, so one of the two is "
+            "damaged; copy or convert it again"
+        )
     return Scan(voxels.reshape(shape), header.affine, header.geometry)
 
 
@@ -73,14 +95,23 @@ def nifti_bytes(scan: Scan, compressed: bool) -> bytes:
     Raises:
         InputError: for integers beyond 32 bits, or a 2D scan of several channels (the format has no place for it).
     """
+    voxels, header = nifti_parts(scan)
+    content = header.binaryblock + bytes(4) + voxels.tobytes(order="F")  # four zeros: no extension
+    return gzip.compress(content, compresslevel=6, mtime=0) if compressed else content
+
+
+def nifti_parts(scan: Scan):
+    """The voxels as a NIfTI file stores them, and a nibabel header for them.
+
+    Raises:
+        InputError: as ``nifti_bytes`` does.
+    """
     voxels = smallest(scan.voxels)
     if scan.channels == 1:
         voxels = voxels[..., 0]
     elif scan.rank == 2:
         raise InputError(f"2D scan with {scan.channels} channels: NIfTI takes one; write .png or .tif")
-    header = _header(voxels, scan)
-    content = header.binaryblock + bytes(4) + voxels.tobytes(order="F")  # four zeros: no extension
-    return gzip.compress(content, compresslevel=6, mtime=0) if compressed else content
+    return voxels, _header(voxels, scan)
 
 
 def smallest(voxels: np.ndarray) -> np.ndarray:
@@ -141,7 +172,8 @@ def _voxels(file, header: NiftiHeader):
         return np.asanyarray(proxy, dtype=np.float32)
 
 
-def _unreadable(path, error):
+def unreadable(path, error) -> InputError:
+    """The user's error for what went wrong while a NIfTI file was read."""
     if isinstance(error, FileNotFoundError):
         return InputError(f"{path}: no such file; give the path of a NIfTI file")
     if isinstance(error, MemoryError):

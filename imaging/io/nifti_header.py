@@ -28,7 +28,7 @@ class NiftiHeader:
         start: byte at which the array begins.
         scaling: slope and intercept of the intensities, (1, 0) where the header gives none.
         affine: (4, 4), voxel index to world in mm: the sform if it has a code, else the qform, else the voxel size.
-        geometry: the same as stored.
+        geometry: the same as stored; None for Analyze.
     """
 
     shape: tuple[int, ...]
@@ -36,7 +36,7 @@ class NiftiHeader:
     start: int
     scaling: tuple[float, float]
     affine: np.ndarray
-    geometry: NiftiGeometry
+    geometry: NiftiGeometry | None
 
     @property
     def end(self) -> int:
@@ -44,17 +44,20 @@ class NiftiHeader:
         return self.start + math.prod(self.shape) * self.dtype.itemsize
 
 
-def parse_header(path, content: bytes) -> NiftiHeader:
+def parse_header(path, content: bytes, pair: bool = False) -> NiftiHeader:
     """Parse the first ``LONGEST`` bytes of an unpacked file.
 
     Args:
         path: the file, for messages.
         content: its first bytes; fewer where it has fewer.
+        pair: it is the header of a pair of files, NIfTI or Analyze 7.5 with SPM's fields for origin and scale.
 
     Raises:
-        InputError: if they are no header of a single NIfTI file, or one that announces no array of real numbers.
+        InputError: if they are no header of such a file, or one that announces no array of real numbers.
     """
-    fields, version, minimum = _fields(path, content)
+    if pair and (analyze := _analyze(path, content)) is not None:
+        return analyze
+    fields, version, minimum = _fields(path, content, pair)
     shape = _shape(path, fields)
     start = float(fields["vox_offset"])
     start = minimum if start == 0 else start  # some tools leave it to the reader
@@ -93,7 +96,35 @@ def world_affine(fields) -> np.ndarray:
     return affine
 
 
-def _fields(path, content):
+def _analyze(path, content) -> NiftiHeader | None:
+    """The header of Analyze 7.5; None for a NIfTI one. It says no orientation: as in SPM, left is where x is large."""
+    from nibabel.spm99analyze import Spm99AnalyzeHeader
+
+    little, size = content[:4] == (348).to_bytes(4, "little"), Spm99AnalyzeHeader.sizeof_hdr
+    if (
+        len(content) < size
+        or content[344:347] in (b"ni1", b"n+1")
+        or 348
+        not in (
+            int.from_bytes(content[:4], "little"),
+            int.from_bytes(content[:4], "big"),
+        )
+    ):
+        return None
+    fields = Spm99AnalyzeHeader(content[:size], endianness="<" if little else ">", check=False)
+    start, slope = float(fields["vox_offset"]), float(fields["scl_slope"])
+    if not 0 <= start <= MAX_EXTENSION:
+        raise InputError(f"{path}: its header is damaged, voxels from byte {start:g}; copy or convert it again")
+    shape, dtype = _shape(path, fields), _dtype(path, fields)
+    scale = slope if slope and math.isfinite(slope) else 1.0
+    with np.errstate(over="ignore", invalid="ignore"):
+        fields["pixdim"][1:4] = np.abs(fields["pixdim"][1:4])
+        affine = np.array(fields.get_best_affine(), float)
+    _check_affine(path, affine)
+    return NiftiHeader(shape, dtype, int(start), (scale, 0.0), affine, None)
+
+
+def _fields(path, content, pair=False):
     """nibabel's view of the header, its version and the first byte that voxels may have."""
     import nibabel
 
@@ -106,15 +137,16 @@ def _fields(path, content):
                 raise InputError(f"{path}: cannot be read as NIfTI, it is truncated or damaged; copy it again")
             fields = kind(content[:size], endianness=code, check=False)
             magic = fields["magic"].item()
+            if pair and magic == kind.pair_magic:
+                return fields, version, 0
             if magic in (b"ni1", b"ni2"):
                 raise InputError(
-                    f"{path}: is the header of a pair of files (.hdr and .img); convert the pair to one file, for "
-                    "example by nib-convert scan.hdr scan.nii.gz"
+                    f"{path}: is the header of a pair of files; name it .hdr, and the file of its voxels .img"
                 )
             if magic != kind.single_magic:
                 raise InputError(
-                    f"{path}: is not a NIfTI file (magic {magic!r}, expected {kind.single_magic!r}); an Analyze image "
-                    "says too little of where it lies, convert its source again"
+                    f"{path}: is not a NIfTI file (magic {magic!r}, expected {kind.single_magic!r}); a pair of files "
+                    "is named .hdr and .img, anything else copy or convert again"
                 )
             return fields, version, kind.single_vox_offset
     if not content:
@@ -184,6 +216,11 @@ def _affine(path, fields):
     except (HeaderDataError, ValueError) as error:  # a quaternion longer than 1, a qfac that is no sign
         reason = str(error).split("\n")[0]
         raise InputError(f"{path}: its header gives voxels no place ({reason}); correct the header") from None
+    _check_affine(path, affine)
+    return affine
+
+
+def _check_affine(path, affine):
     with np.errstate(over="ignore", invalid="ignore"):
         lengths = np.linalg.norm(affine[:3, :3], axis=0)
         usable = np.isfinite(affine).all() and (lengths > 0).all() and np.isfinite(lengths).all()
@@ -191,4 +228,3 @@ def _affine(path, fields):
     if not usable:
         shown = affine[:3].round(3).tolist()
         raise InputError(f"{path}: its affine {shown} gives voxels no size; correct the header")
-    return affine

@@ -1,8 +1,11 @@
 """TIFF files: what the tags say, by tifffile. The pixels themselves are taken out by ``imaging.io.tiff_segments``."""
 
+import functools
 import io
 import logging
-from dataclasses import dataclass
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -15,9 +18,10 @@ STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _WHITE_IS_ZERO, _BLACK_IS_ZERO, _RGB, _PALETTE, _YCBCR = 0, 1, 2, 3, 6
 _KINDS = {1: "u", 2: "i", 3: "f", 4: "u"}  # 4 is "undefined", which readers take for unsigned
 _SIZES = {"u": (*range(1, 33), 64), "i": (*range(2, 33), 64), "f": (16, 32, 64)}
+_X_RESOLUTION, _Y_RESOLUTION = 282, 283
 _PHOTOMETRIC, _ORIENTATION, _T4_OPTIONS, _FORMATS, _JPEG_TABLES, _DEPTH = 262, 274, 292, 339, 347, 32997
 _REDUCED = 1  # bit of NewSubfileType
-_MOST_PAGES = 100  # looked at; a chain of hundred thousands takes minutes
+_MOST_PAGES = 4096  # a chain of hundred thousands takes minutes
 _UNSPECIFIED = 0  # of ExtraSamples
 _MEND = "save the file with LZW, deflate or no compression"
 
@@ -49,6 +53,24 @@ class _Page:
     sizes: tuple[int, ...]
 
 
+@dataclass(frozen=True)
+class Stack:
+    """The pages of a file.
+
+    Attributes:
+        pages: each a function that decodes it to a ``Picture``.
+        imagej: ImageJ's metadata; empty where there are none.
+        ome: OME's XML; empty where there is none.
+        across, down: size of a pixel by the resolution tags, in a unit that the metadata name; None where not told.
+    """
+
+    pages: tuple[Callable[[], Picture], ...]
+    imagej: dict
+    ome: str
+    across: float | None
+    down: float | None
+
+
 def read_tiff(path, content: bytes) -> Picture:
     """Read a TIFF or BigTIFF file (Adobe TIFF 6.0) of one page, turned upright by its orientation tag.
 
@@ -61,7 +83,10 @@ def read_tiff(path, content: bytes) -> Picture:
     Raises:
         InputError: if it is damaged, holds several pages, is too large, or is of a kind that is not read.
     """
-    page = _open(path, content)
+    return _read(path, content, _open(path, content))
+
+
+def _read(path, content, page) -> Picture:
     grid = page.grid
     check_size(path, *grid.shape)
     # Tiles at the edges are unpacked whole.
@@ -73,18 +98,116 @@ def read_tiff(path, content: bytes) -> Picture:
     return _picture(path, page, stored)
 
 
+def read_stack(path, content: bytes) -> Stack:
+    """What a TIFF file of several pages says of them; the pages themselves are decoded as they are asked for.
+
+    Args:
+        path: for messages.
+        content: of the file.
+
+    Raises:
+        InputError: if it is damaged, its pages differ in size or type, or it is of a kind that is not read.
+    """
+    import tifffile
+
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            pages = _full_pages(path, file)
+            for page in pages:
+                _check(path, page)
+            parsed = [_page(page) for page in pages]
+            imagej, ome = dict(file.imagej_metadata or {}), file.ome_metadata
+            resolution = _resolution(pages[0])
+    except InputError:
+        raise
+    except Exception:  # what a damaged file makes tifffile raise is of many types
+        raise damaged(path) from None
+    kinds = {(page.grid.shape, page.samples.kind, page.samples.bits, page.photometric) for page in parsed}
+    if len(kinds) > 1:
+        shapes = " and ".join(sorted({str(page.grid.shape) for page in parsed})[:2])
+        raise InputError(
+            f"{path}: holds {len(parsed)} pages of different size or type ({shapes}), expected the slices of one "
+            "volume; save each as a file"
+        )
+    parsed = _contiguous(path, content, parsed, int(imagej.get("images", 1)))
+    rows, columns, samples = parsed[0].grid.shape
+    check_size(path, rows, columns, samples * len(parsed))
+    return Stack(
+        tuple(functools.partial(_read, path, content, page) for page in parsed), imagej, ome or "", *resolution
+    )
+
+
+def page_count(path, content: bytes) -> int:
+    """How many pages of a TIFF file are pictures of their own.
+
+    Raises:
+        InputError: if it is damaged.
+    """
+    import tifffile
+
+    length = _chain_length(content)
+    if length > _MOST_PAGES:
+        raise _many_pages(path)
+    if length == 1 and b"ImageJ=" not in content:
+        return 1
+    try:
+        with tifffile.TiffFile(io.BytesIO(content)) as file:
+            # A stack of ImageJ beyond 4 GB has one page that speaks for all.
+            return max(int((file.imagej_metadata or {}).get("images", 1)), len(_full_pages(path, file)))
+    except InputError:
+        raise
+    except Exception:  # what a damaged file makes tifffile raise is of many types
+        raise damaged(path) from None
+
+
+def _chain_length(content) -> int:
+    """How many pages follow one another, to one more than ``_MOST_PAGES``: told without parsing what they hold."""
+    order = "<" if content[:2] == b"II" else ">"
+    big = content[2:4] in (b"+\0", b"\0+")
+    at, number, entry, offset = (8, "Q", 20, "Q") if big else (4, "H", 12, "I")
+    pages = 0
+    try:
+        (place,) = struct.unpack_from(order + offset, content, at)
+        while place and pages <= _MOST_PAGES:
+            (entries,) = struct.unpack_from(order + number, content, place)
+            (place,) = struct.unpack_from(
+                order + offset, content, place + struct.calcsize(order + number) + entry * entries
+            )
+            pages += 1
+    except struct.error:
+        return 2  # damaged, which tifffile tells
+    return pages
+
+
+def _contiguous(path, content, parsed, images):
+    """The pages of an ImageJ stack of which only the first is described: the others follow it without a gap."""
+    if len(parsed) != 1 or images == 1:
+        return parsed
+    page = parsed[0]
+    size = sum(page.sizes)
+    whole = page.samples.compression == tiff_segments.NONE and page.offsets == tuple(
+        page.offsets[0] + sum(page.sizes[:part]) for part in range(len(page.sizes))
+    )
+    if not whole or not 1 < images <= (len(content) - page.offsets[0]) // max(size, 1):
+        raise damaged(path)
+    return [replace(page, offsets=tuple(offset + number * size for offset in page.offsets)) for number in range(images)]
+
+
+def _resolution(page):
+    """Size of a pixel across and down by the resolution tags, or None."""
+    fractions = [page.tags.valueof(tag, (0, 1)) for tag in (_X_RESOLUTION, _Y_RESOLUTION)]
+    return tuple(parts / number if number and parts else None for number, parts in fractions)
+
+
 def _open(path, content):
     """The tags of the only page, checked."""
     import tifffile
 
     try:
         with tifffile.TiffFile(io.BytesIO(content)) as file:
-            pages = _full_pages(file)
+            pages = max(int((file.imagej_metadata or {}).get("images", 1)), len(_full_pages(path, file)))
             if pages > 1:
-                number = f"more than {_MOST_PAGES}" if pages > _MOST_PAGES else pages
-                raise InputError(
-                    f"{path}: holds {number} pages, expected one; save each as a file, or convert to NIfTI"
-                )
+                raise InputError(f"{path}: holds {pages} pages, expected a flat image; give one page")
             _check(path, file.pages[0])
             return _page(file.pages[0])
     except InputError:
@@ -93,17 +216,21 @@ def _open(path, content):
         raise damaged(path) from None
 
 
-def _full_pages(file):
-    """How many pages are pictures of their own, counted to one more than ``_MOST_PAGES``."""
-    # A stack of ImageJ beyond 4 GB has one page that speaks for all.
-    announced, count = int((file.imagej_metadata or {}).get("images", 1)), 1
+def _full_pages(path, file):
+    """The pages that are pictures of their own."""
+    pages = [file.pages[0]]
     for number in range(1, _MOST_PAGES + 1):
         try:
             page = file.pages[number]
         except IndexError:
-            return max(announced, count)
-        count += not int(page.subfiletype) & _REDUCED
-    return _MOST_PAGES + 1
+            return pages
+        if not int(page.subfiletype) & _REDUCED:
+            pages.append(page)
+    raise _many_pages(path)
+
+
+def _many_pages(path):
+    return InputError(f"{path}: holds more than {_MOST_PAGES} pages; convert it to NIfTI, or save parts of it")
 
 
 def _check(path, page):

@@ -130,8 +130,10 @@ def test_unusable_places(folder, monkeypatch, scan, out, error, message):
 
 def test_dotted_names_and_names_in_capitals(folder, tmp_path):
     touch(folder, "pat.01.tif", "pat.02.tif", "._pat.01.tif")
-    cases = find_cases([str(folder)], str(tmp_path / "out"), 1)
+    cases = find_cases([str(folder)], str(tmp_path / "out"), 1, rank=2)
     assert named(cases) == {"pat.01.png": ["pat.01.tif"], "pat.02.png": ["pat.02.tif"]}
+    volumes = find_cases([str(folder)], str(tmp_path / "out"), 1, rank=3)
+    assert named(volumes) == {"pat.01.tif": ["pat.01.tif"], "pat.02.tif": ["pat.02.tif"]}
     touch(folder, "PAT.01.tif")
     with pytest.raises(UsageError, match=r"pat\.01\.tif: both would be written to"):
         find_cases([str(folder)], str(tmp_path / "out"), 1)

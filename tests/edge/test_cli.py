@@ -270,7 +270,7 @@ def test_constant_scan_works(artifacts, here):
         ("scan.nii.gz", 2, "is an input and would be overwritten"),
         ("scan.nii.gz/seg.nii.gz", 1, "is not a folder"),
         ("seg.jpg", 2, "JPEG alters values"),
-        ("seg.png", 2, "a 3D segmentation is written as .nii or .nii.gz"),
+        ("seg.png", 2, "a 3D segmentation is written as .nii, .nii.gz, .nrrd"),
         ("seg.v2", 1, "its suffix is not one of"),
     ],
 )

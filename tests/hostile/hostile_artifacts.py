@@ -1,11 +1,13 @@
 """Artifact folders that are traps: manifests with paths, claims and nonsense, model files that are none."""
 
+import base64
 import gzip
 import hashlib
 import json
 import os
 import shutil
 import sys
+import zlib
 from pathlib import Path
 
 from hostile_scans import GIGABYTE, device, itself, pipe, zeros_gz
@@ -119,6 +121,13 @@ def _whole():
     return gzip.decompress((locate("unet3d-hippocampus") / "model.tflite.gz").read_bytes())
 
 
+def _reference():
+    """A reference scan whose few voxels unpack to a gigabyte."""
+    rows = [1.0, 0, 0, 0, 0, 1.0, 0, 0, 0, 0, 1.0, 0]
+    packed = base64.b64encode(zlib.compress(bytes(2**28), 9)).decode()
+    return {"shape": [8, 8, 8], "affine": rows, "grid_shape": [8, 8, 8], "grid_affine": rows, "voxels": packed}
+
+
 ARTIFACTS = {
     "model by a path upwards": changed(model="../../../../etc/passwd"),
     "model by an absolute path": changed(model="/etc/passwd"),
@@ -150,6 +159,23 @@ ARTIFACTS = {
     "deviation 10^400": changed(recipe__normalise={"kind": "fixed", "mean": [0.0], "std": [10**400]}),
     "clip at infinity": changed(recipe__clip={"kind": "value", "low": float("inf"), "high": float("inf")}),
     "recipe a number": changed(recipe=5),
+    "filter unknown": changed(recipe__filters=[{"name": "sharpen", "parameters": {}}]),
+    "filter of a module": changed(recipe__filters=[{"name": "steps.apply", "parameters": {}}]),
+    "filter no name": changed(recipe__filters=[{"name": 5, "parameters": {}}]),
+    "filter parameter unknown": changed(recipe__filters=[{"name": "median", "parameters": {"channel": 1}}]),
+    "filter radius NaN": changed(recipe__filters=[{"name": "median", "parameters": {"radius_mm": float("nan")}}]),
+    "filter radius 10^9": changed(recipe__filters=[{"name": "median", "parameters": {"radius_mm": 1e9}}]),
+    "filter of many bins": changed(recipe__filters=[{"name": "clahe", "parameters": {"bins": 10**12}}]),
+    "filters 10^5": changed(recipe__filters=[{"name": "median", "parameters": {}}] * 10**5),
+    "filter resize to 1 µm": changed(recipe__filters=[{"name": "resize", "parameters": {"spacing_mm": 0.002}}]),
+    "filter reference a file": changed(
+        recipe__filters=[{"name": "register", "parameters": {"reference": "/etc/passwd"}}]
+    ),
+    "filter reference a bomb": changed(
+        recipe__filters=[{"name": "register", "parameters": {"reference": _reference()}}]
+    ),
+    "filter landmarks nested": changed(recipe__filters=[{"name": "nyul", "parameters": {"landmarks": [[[1]]]}}]),
+    "nan infinite": changed(recipe__nan=float("inf")),
     "rank 10^9": changed(recipe__rank=10**9),
     "channels 10^12": changed(recipe__channels=10**12),
     "patch 30000³": changed(patch=[30000] * 3),

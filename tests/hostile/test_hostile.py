@@ -15,6 +15,7 @@ from hostile_artifacts import ARTIFACTS
 from hostile_datasets import DATASETS, PLANS
 from hostile_models import MODELS, PLACES
 from hostile_scans import NO_FILES, SCANS, nifti
+from hostile_volumes import VOLUMES
 
 HERE = Path(__file__).parent
 PEAK_BYTES = 512 * 2**20
@@ -95,7 +96,14 @@ def test_scans(server, place, name):
     ends_in_a_line(server, place, ["zoo-edge", "predict", artifact_for(suffix), f"scan{suffix}", "-o", out])
 
 
-@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", *FLAT])
+@pytest.mark.parametrize("name", VOLUMES)
+def test_volumes(server, place, name):
+    file, make = VOLUMES[name]
+    make(place)
+    ends_in_a_line(server, place, ["zoo-edge", "predict", "unet3d-hippocampus", file, "-o", "out/"])
+
+
+@pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha", ".hdr", *FLAT])
 @pytest.mark.parametrize("kind", NO_FILES)
 def test_scans_that_are_no_files(server, place, suffix, kind):
     NO_FILES[kind](place / f"scan{suffix}")
@@ -152,7 +160,7 @@ def test_plans(server, place, name):
 
 
 def test_there_are_fifty():
-    assert len(SCANS) + len(ARTIFACTS) + len(MODELS) + len(DATASETS) + len(PLANS) >= 50
+    assert len(SCANS) + len(VOLUMES) + len(ARTIFACTS) + len(MODELS) + len(DATASETS) + len(PLANS) >= 50
 
 
 def test_the_harness_can_fail(server, place):

@@ -104,7 +104,7 @@ REFUSED = {
     "a bit a voxel": (header(datatype=1), b"", ["data type 1,"]),
     "no type": (header(datatype=77), b"", ["data type 77,"]),
     "slope without intercept": (header(scl_slope=2, scl_inter=np.nan), None, ["intercept nan", "correct the header"]),
-    "one of a pair": (header(magic=b"ni1"), None, ["pair of files", "nib-convert"]),
+    "one of a pair": (header(magic=b"ni1"), None, ["pair of files", "name it .hdr"]),
     "Analyze": (header(magic=b""), None, ["magic b''", "is not a NIfTI file"]),
     "no voxel": (header(dim=[3, 4, 0, 6, 1, 1, 1, 1]), b"", ["shape (4, 0, 6) holds no scan"]),
     "negative": (header(dim=[3, 4, -5, 6, 1, 1, 1, 1]), b"", ["shape (4, -5, 6) holds no scan"]),
@@ -137,9 +137,9 @@ def test_what_to_do_about_not_a_number(tmp_path):
 
 
 @pytest.mark.parametrize("suffix", [".hdr", ".img", ".img.gz"])
-def test_pairs_are_refused_by_name(tmp_path, suffix):
+def test_half_a_pair_is_refused(tmp_path, suffix):
     (tmp_path / f"a{suffix}").write_bytes(bytes(348))
-    with pytest.raises(InputError, match="one of a pair of files; convert the pair to one file"):
+    with pytest.raises(InputError, match=r"one of a pair of files, and a\.(img|hdr) is not beside it; copy both"):
         imaging.read(tmp_path / f"a{suffix}")
 
 

@@ -6,6 +6,7 @@ import math
 import os
 from pathlib import Path
 
+from imaging.filters.steps import FilterStep, parse_step
 from medseg import record
 from medseg.byte_sizes import parse_size
 from medseg.command import emit_json, next_command
@@ -41,6 +42,16 @@ def add_plan(subparsers) -> None:
         "--interpolation",
         choices=("linear", "cubic"),
         help="of images on their new grid (default: linear); cubic is nnU-Net's, with thick slices apart",
+    )
+    parser.add_argument(
+        "--filter",
+        action="append",
+        default=[],
+        metavar="NAME=PARAMETER:VALUE,...",
+        help="filter of the scans, such as clahe=clip:2,tile_mm:40, see zoo filters; repeatable, in order",
+    )
+    parser.add_argument(
+        "--nan", type=float, metavar="VALUE", help="what voxels that are NaN, outside the field of view, stand for"
     )
     parser.add_argument("--overlap", type=float, help="of neighbouring tiles, 0 to 0.9 (default: 0.5)")
     parser.add_argument("--batch", type=int, help="patches per step")
@@ -88,9 +99,9 @@ def run_plan(args) -> int:
     out = args.out or Path("plan.json")
     named = f" --model {args.model}" if args.model and ".py:" in args.model else ""
     use_files(args)
-    check_request(args, out)
+    steps = check_request(args, out)
     dataset = read_dataset(args.folder, choices_of(args), args.groups)
-    inspection = inspect(dataset, progress=not args.json)
+    inspection = inspect(dataset, not args.json, args.nan)
     plan = make_plan(
         dataset,
         model=args.model,
@@ -101,6 +112,8 @@ def run_plan(args) -> int:
         spacing=args.spacing,
         size=args.size,
         interpolation=args.interpolation,
+        filters=steps or None,
+        nan=args.nan,
         overlap=args.overlap,
         batch=args.batch,
         epochs=args.epochs,
@@ -121,6 +134,9 @@ def run_plan(args) -> int:
     for note in (*dataset.notes, *inspection.warnings):
         print(f"note: {note}")
     print(summary(plan))
+    for name, reason in plan.reasons.items():
+        if name.startswith("proposed: "):
+            print(f"{name}: {reason}")
     if args.explain:
         print(explanation(plan))
     print(f"\nwritten to {out}" + ("" if args.explain else "; --explain tells why"))
@@ -130,8 +146,11 @@ def run_plan(args) -> int:
     return 0
 
 
-def check_request(args, out) -> None:
+def check_request(args, out) -> tuple[FilterStep, ...]:
     """Require what is asked for to make sense by itself, before the dataset is read.
+
+    Returns:
+        The filters asked for.
 
     Raises:
         ZooError: for an unknown model.
@@ -156,13 +175,16 @@ def check_request(args, out) -> None:
     if args.groups is not None:
         check_groups(args.groups)
     check_plan_file(out)
+    if args.nan is not None and not math.isfinite(args.nan):
+        raise UsageError(f"--nan {args.nan}: expected a finite number")
+    return tuple(parse_step(text) for text in args.filter)
 
 
 def summary(plan: Plan) -> str:
     """The plan in a few lines."""
     found, recipe, training = plan.fingerprint, plan.recipe, plan.training
     steps = [recipe.orientation, recipe.spacing and f"{_x(recipe.spacing)} mm", recipe.size and f"{_x(recipe.size)} px"]
-    steps += [recipe.crop_nonzero and "cropped to non-zero"]
+    steps += [recipe.crop_nonzero and "cropped to non-zero", *(step.name for step in recipe.filters)]
     if recipe.clip:
         unit = "percentiles" if recipe.clip.kind == "percentile" else "values"
         steps.append(f"clipped to {unit} {recipe.clip.low:g} to {recipe.clip.high:g}")
@@ -207,7 +229,7 @@ def _check(args):
 
     plan = load_plan(args.plan) if args.plan else None
     choices = dataclasses.replace(choices_of(args, plan), labels=None)
-    report = check_dataset(args.folder, choices, args.groups, plan, args.folds, args.seed, progress=not args.json)
+    report = check_dataset(args.folder, choices, args.groups, plan, args.folds, args.seed, not args.json, args.nan)
     if args.json:
         found = [{"message": problem.message, "fatal": problem.fatal} for problem in report.problems]
         emit_json({"cases": len(report.dataset.cases), "grouping": report.dataset.grouping, "problems": found})

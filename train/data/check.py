@@ -36,6 +36,7 @@ def check_dataset(
     folds: int = 5,
     seed: int = 0,
     progress: bool = False,
+    nan: float | None = None,
 ) -> Report:
     """Verify a dataset folder.
 
@@ -52,6 +53,7 @@ def check_dataset(
         folds: of the cross-validation.
         seed: of the split.
         progress: show a bar.
+        nan: what voxels that are NaN stand for; a plan knows it already.
 
     Returns:
         The report; no problem means that training can start.
@@ -61,7 +63,7 @@ def check_dataset(
     """
     listing = layouts.read(Path(folder), choices)
     dataset = from_listing(listing, groups)
-    inspection = inspect(dataset, progress)
+    inspection = inspect(dataset, progress, nan if plan is None else plan.recipe.nan)
     problems = [*(Problem(message) for message in listing.problems), *inspection.problems]
     if plan is None:
         try:

@@ -124,7 +124,7 @@ def _pictures(summary, runs, dataset):
 
 def _overlay(run, case, mirror):
     plan = run.plan
-    scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore)
+    scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore, plan.recipe.nan)
     reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
     found = load_prediction(run, case.name, mirror)

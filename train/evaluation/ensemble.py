@@ -61,7 +61,7 @@ def evaluate_ensemble(
     def segment(scan):
         return apply(ensemble(scan), chosen, plan.labels, scan.spacing)
 
-    whose = {"channels": plan.recipe.channels, "ignore": plan.ignore, "regions": plan.regions}
+    whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
     scores = score_cases(segment, cases, plan.labels, progress=progress, **whose)
     folds = [run.fold for run in runs]
     return {"folds": folds, "mirror": mirror, "postprocessing": list(record.to_dict(chosen)["classes"]), **scores}

@@ -78,7 +78,7 @@ def evaluate(
         if run and keep:
             save_prediction(run, case.name, found, scan, mirror)
 
-    whose = {"channels": plan.recipe.channels, "ignore": plan.ignore, "regions": plan.regions}
+    whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
     scores = score_cases(segment, cases, plan.labels, progress=progress, then=then, **whose)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
     metrics["calibration"] = reliability.result()
@@ -143,7 +143,7 @@ def score_cases(
     segment: Callable,
     cases: Sequence,
     labels: Sequence[Label],
-    channels: int | None = None,
+    recipe: imaging.Recipe | None = None,
     progress: bool = False,
     then: Callable | None = None,
     ignore: int | None = None,
@@ -155,7 +155,7 @@ def score_cases(
         segment: from a scan as read to class indices (*scan.shape).
         cases: labelled ``train.data.dataset.Case`` records.
         labels: classes by class index, background first.
-        channels: that a scan must have; None takes what the files hold.
+        recipe: says how many channels a scan must have and what NaN in it stands for; None takes what the files hold.
         progress: show a bar.
         then: called with each case, its scan and the class indices found.
         ignore: value of voxels in label files that count in no score, or None.
@@ -169,8 +169,9 @@ def score_cases(
         imaging.InputError: if image and label of a case differ in geometry.
     """
     scores = {}
+    channels, nan = (recipe.channels, recipe.nan) if recipe is not None else (None, None)
     for case in track(cases, "evaluate", show=progress):
-        scan, reference = read_case(case, labels, channels, ignore)
+        scan, reference = read_case(case, labels, channels, ignore, nan)
         with naming(case.images[0]):
             found = segment(scan)
         scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing, regions=regions)

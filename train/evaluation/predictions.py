@@ -57,5 +57,7 @@ def predicted_cases(runs: Sequence, dataset, mirror: bool = False) -> Iterator[t
     for run in runs:
         for name in run.plan.folds[run.fold]:
             plan = run.plan
-            _, reference = read_case(dataset.case(name), plan.labels, plan.recipe.channels, plan.ignore)
+            _, reference = read_case(
+                dataset.case(name), plan.labels, plan.recipe.channels, plan.ignore, plan.recipe.nan
+            )
             yield name, load_prediction(run, name, mirror), reference.voxels[..., 0], reference.spacing

@@ -29,7 +29,13 @@ def read_reference(case, labels: Sequence[Label], ignore: int | None = None):
     return replace(scan, voxels=class_indices(scan.voxels, with_ignored(labels, ignore), case.label))
 
 
-def read_case(case, labels: Sequence[Label], channels: int | None = None, ignore: int | None = None):
+def read_case(
+    case,
+    labels: Sequence[Label],
+    channels: int | None = None,
+    ignore: int | None = None,
+    nan: float | None = None,
+):
     """Read a labelled case, its label file turned to the axes of the image.
 
     Args:
@@ -37,6 +43,7 @@ def read_case(case, labels: Sequence[Label], channels: int | None = None, ignore
         labels: classes by class index.
         channels: how many the image has; None takes what its files hold.
         ignore: value of voxels that nobody has labelled, or None.
+        nan: what NaN in the image stands for, or None.
 
     Returns:
         The image as read, and a Scan (*spatial, 1) of class indices on its grid; ``len(labels)`` where ignored.
@@ -47,7 +54,7 @@ def read_case(case, labels: Sequence[Label], channels: int | None = None, ignore
     import imaging
 
     reference = read_reference(case, labels, ignore)  # first: this takes more memory than the image, not there yet
-    image = imaging.read(list(case.images), channels=channels)
+    image = imaging.read(list(case.images), channels=channels, nan=nan)
     return image, imaging.align(reference, image, case.label, case.images[0])
 
 

@@ -107,7 +107,7 @@ def case_table(cases: dict) -> str:
 
 
 def _overlay(plan, segment, case):
-    scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore)
+    scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore, plan.recipe.nan)
     reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
     return figures.overlay(scan, reference, segment(scan), [label.name for label in plan.labels])

@@ -17,6 +17,7 @@ from train.hardware.devices import Engine, is_cluster, open_engine
 from train.hardware.precision import PRECISIONS, resolved
 from train.input.cache import cache_cases
 from train.input.pipeline import batches, cases_of_step, fold_cases, validation_steps
+from train.planning.filter_learning import learn_filters
 from train.planning.plan import Plan
 
 OPTIMIZERS = ("adamw", "sgd")
@@ -81,6 +82,7 @@ def fit(
     engine = engine or open_engine(run.devices if run is not None and devices is None else devices)
     engine.check(plan)
     if run is None:
+        plan = dataclasses.replace(plan, recipe=learn_filters(plan.recipe, training, verbose))
         _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder
         if engine.chief:
             run = create_run(out, plan, fold, str(dataset.folder.resolve()), training, validation, engine.devices)

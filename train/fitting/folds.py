@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medseg.errors import InputError, UsageError
 from train.fitting.run import Run, open_run
+from train.planning.filter_learning import forgotten
 from train.planning.plan import Plan
 
 
@@ -128,5 +129,6 @@ def fit_folds(
 
 
 def _what_is_shared(plan):
-    """A plan without what a machine decides."""
-    return dataclasses.replace(plan, training=dataclasses.replace(plan.training, precision="auto"))
+    """A plan without what a machine decides, and what filters learnt from the cases of a fold."""
+    training = dataclasses.replace(plan.training, precision="auto")
+    return dataclasses.replace(plan, training=training, recipe=forgotten(plan.recipe))

@@ -6,6 +6,7 @@ from pathlib import Path
 from medseg import record
 from medseg.errors import InputError, UsageError
 from train.fitting.run import Run
+from train.planning.filter_learning import forgotten
 from train.planning.plan import Plan
 
 NO_MATTER = ("reasons", "fingerprint", "bounds", "schema", "needs")  # fields of a plan that no training goes by
@@ -19,7 +20,8 @@ def require_same_plan(run: Run, plan: Plan) -> None:
     """
     if plan.training.precision == "auto":  # a plan's is whatever the machine is fastest with that it is begun on
         plan = replace(plan, training=replace(plan.training, precision=run.plan.training.precision))
-    begun, asked = (_flat(record.to_dict(each)) for each in (run.plan, plan))
+    plain = [replace(each, recipe=forgotten(each.recipe)) for each in (run.plan, plan)]  # a fold learns its own
+    begun, asked = (_flat(record.to_dict(each)) for each in plain)
     for name in dict.fromkeys((*begun, *asked)):
         if begun.get(name) != asked.get(name):
             raise UsageError(

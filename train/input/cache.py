@@ -185,7 +185,7 @@ def _make(case, recipe, labels, place, ignore):
     import imaging
     from train.evaluation.reference import read_case, with_ignored
 
-    image, reference = read_case(case, labels, recipe.channels, ignore)
+    image, reference = read_case(case, labels, recipe.channels, ignore, recipe.nan)
     with naming(case.images[0]):
         image = imaging.prepare(image, recipe)
     reference = imaging.prepare_labels(reference, image, recipe)

@@ -5,8 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from imaging.io.files import SUFFIXES
 from train.planning.inspection import CaseFacts
+from train.planning.proposals import summarise
 
 SAME_ORDER = 0.9  # share of the cases in which two classes must lie in the same order to count as ordered
 
@@ -30,6 +30,8 @@ def fingerprint(dataset, facts: Sequence[CaseFacts]) -> dict:
           foreground voxels and ``minimum`` of all voxels;
         - ``classes``: per class ``voxel_share``, ``cases`` that hold it, ``volume`` (median mm³ or pixels where
           present) and ``thickness`` (median of the mean thickness in pixels, 2D only, else None);
+        - ``quality``: ``noise``, ``bias``, ``bias_share`` and ``histogram_shift`` of the first channel, see
+          ``train.planning.proposals``;
         - ``ordered``: axis number to the pairs of classes that lie apart and in the same order along it in at least
           90 % of the cases.
     """
@@ -40,7 +42,7 @@ def fingerprint(dataset, facts: Sequence[CaseFacts]) -> dict:
         "cases": len(facts),
         "rank": shapes.shape[1],
         "channels": list(dataset.channels),
-        "has_spacing": _has_spacing(dataset),
+        "has_spacing": any(fact.has_spacing for fact in facts),
         "shape": {
             "median": _numbers(np.median(shapes, axis=0)),
             "minimum": _numbers(shapes.min(axis=0)),
@@ -57,6 +59,7 @@ def fingerprint(dataset, facts: Sequence[CaseFacts]) -> dict:
         },
         "intensity": _intensity(facts),
         "classes": _classes(dataset.labels, facts, spacings.prod(axis=1)),
+        "quality": summarise([fact.quality for fact in facts if fact.quality]),
         "ordered": ordered_classes(facts, [label.name for label in dataset.labels]),
     }
 
@@ -93,11 +96,6 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
         if pairs:
             found[str(axis)] = pairs
     return found
-
-
-def _has_spacing(dataset):
-    flat = tuple(suffix for suffix in SUFFIXES if not suffix.startswith(".nii"))
-    return not all(str(case.images[0]).lower().endswith(flat) for case in dataset.cases)
 
 
 def _intensity(facts):

@@ -4,7 +4,7 @@ import hashlib
 import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -12,6 +12,7 @@ import imaging
 from medseg.errors import InputError
 from medseg.progress import track
 from train.evaluation.reference import class_indices, with_ignored
+from train.planning.proposals import measure_quality
 
 SAMPLES = 10_000  # foreground voxels kept per case for the intensity statistics, as nnU-Net does
 THREADS = 2  # at most, because each holds a whole case in memory
@@ -49,6 +50,8 @@ class CaseFacts:
         spreads: (K, rank) standard deviation of the positions of each class, NaN where absent.
         thickness: (K,) mean thickness of each class in pixels (2D), NaN where absent or 3D.
         digest: of the image's content.
+        quality: noise, bias field and histogram, see ``train.planning.proposals``.
+        has_spacing: the file tells the size of a voxel, as all but flat pictures do.
     """
 
     name: str
@@ -62,6 +65,8 @@ class CaseFacts:
     spreads: np.ndarray
     thickness: np.ndarray
     digest: str
+    quality: dict = field(default_factory=dict)
+    has_spacing: bool = True
 
 
 @dataclass(frozen=True)
@@ -82,12 +87,13 @@ class Inspection:
         return tuple(problem.message for problem in self.problems if not problem.fatal)
 
 
-def inspect(dataset, progress: bool = False) -> Inspection:
+def inspect(dataset, progress: bool = False, nan: float | None = None) -> Inspection:
     """Read every labelled case of a dataset once.
 
     Args:
         dataset: a ``train.data.dataset.Dataset``.
         progress: show a bar.
+        nan: what voxels that are NaN stand for; None makes them a problem.
 
     Returns:
         The facts of the cases and all problems: files that cannot be read, geometry that differs between image and
@@ -97,7 +103,7 @@ def inspect(dataset, progress: bool = False) -> Inspection:
     cases = [case for case in dataset.cases if case.label is not None]
     with ThreadPoolExecutor(min(THREADS, os.cpu_count() or 1)) as pool:
         results = pool.map(
-            lambda case: inspect_case(case, dataset.labels, len(dataset.channels), dataset.ignore), cases
+            lambda case: inspect_case(case, dataset.labels, len(dataset.channels), dataset.ignore, nan), cases
         )
         results = list(track(results, "inspect", len(cases), progress))
     facts = tuple(fact for fact, _ in results if fact is not None)
@@ -106,7 +112,7 @@ def inspect(dataset, progress: bool = False) -> Inspection:
 
 
 def inspect_case(
-    case, labels, channels: int, ignore: int | None = None
+    case, labels, channels: int, ignore: int | None = None, nan: float | None = None
 ) -> tuple[CaseFacts | None, tuple[Problem, ...]]:
     """Read a labelled case and measure it.
 
@@ -115,6 +121,7 @@ def inspect_case(
         labels: classes by class index.
         channels: how many the dataset's images have.
         ignore: value of voxels that nobody has labelled, taken for background here; or None.
+        nan: what voxels that are NaN stand for, or None.
 
     Returns:
         Its facts, None if it cannot be used, and its problems.
@@ -128,7 +135,7 @@ def inspect_case(
             indices[indices == len(labels)] = 0
         if indices is not None and not indices.any():
             problems.append(Problem(f"{case.label}: marks nothing, every voxel is {labels[0].name}", fatal=False))
-    image = _attempt(problems, lambda: imaging.read(list(case.images), channels=channels))
+    image = _attempt(problems, lambda: imaging.read(list(case.images), channels=channels, nan=nan))
     if image is not None and reference is not None:
         # Of label values that are no class's, the problem above tells; their place is verified all the same.
         marked = reference if indices is None else imaging.Scan(indices, reference.affine)
@@ -169,6 +176,8 @@ def measure_case(name: str, image, reference, classes: int) -> CaseFacts:
         spreads=spreads,
         thickness=np.array([_thickness(indices == k) if indices.ndim == 2 else np.nan for k in range(classes)]),
         digest=digest.hexdigest(),
+        quality=measure_quality(image),
+        has_spacing=image.has_spacing or image.rank == 3,
     )
 
 

@@ -91,11 +91,11 @@ def _fields(plan):
 
 def _recipe(recipe):
     try:
-        check_recipe(recipe)
+        check_recipe(recipe, learnt=False)
         # What else it asks for is checked where it is done: on a scan of a few voxels that keeps its size.
         shape = (*(4,) * recipe.rank, recipe.channels)
         scan = Scan(np.arange(math.prod(shape), dtype=np.float32).reshape(shape), np.eye(4))
-        prepare(scan, replace(recipe, spacing=None, size=None))
+        prepare(scan, replace(recipe, spacing=None, size=None, filters=()))
     except InputError as error:
         return [str(error) if str(error).startswith("recipe") else f"recipe: {error}"]
     return []

@@ -4,22 +4,38 @@ of our own; every decision leaves its reason in ``plan.reasons``."""
 import dataclasses
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
+from imaging.filters.steps import parse_step
+from imaging.recipe import check as check_recipe
 from medseg.errors import InputError, UsageError
 from train.data.dataset import problems_text
 from train.planning.candidates import NAMES, Bounds
 from train.planning.device_bounds import PlannedPatch, keep_bounds
+from train.planning.filter_learning import learn_filters, moved_sizes
 from train.planning.fingerprint import fingerprint
 from train.planning.inspection import Inspection, inspect
 from train.planning.plan import Network, Plan, Training
 from train.planning.plan_check import check_plan
-from train.planning.recipe_rules import plan_recipe, prepared_shape
+from train.planning.proposals import propose
+from train.planning.recipe_rules import plan_recipe, prepared_shape, resized_to
 from train.planning.shape_rules import plan_batch, plan_patch, plan_strides
 from train.planning.split import given_folds, split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
-_PLAN_OVERRIDES = ("patch", "overlap", "spacing", "size", "interpolation", "options", *NAMES.values(), "threads")
+_PLAN_OVERRIDES = (
+    "patch",
+    "overlap",
+    "spacing",
+    "size",
+    "interpolation",
+    "filters",
+    "nan",
+    "options",
+    *NAMES.values(),
+    "threads",
+)
 _TRAINING = tuple(field.name for field in dataclasses.fields(Training))
 _BOUNDS = NAMES | {"threads": "threads"}
 
@@ -45,7 +61,7 @@ def make_plan(
         progress: show a bar while the cases are read, and a line on each network that is measured.
         measure: ``export.footprint``, which ``max_arena``, ``max_ram`` and ``target_ms`` need.
         **overrides: fields that the user decides: ``patch``, ``overlap``, ``spacing`` (mm), ``size`` (2D pixels),
-            ``interpolation`` (see ``imaging.Recipe``),
+            ``interpolation``, ``filters`` (steps or their texts) and ``nan`` (see ``imaging.Recipe``),
             ``options`` (of the network), ``max_params``, ``max_macs``, ``max_arena`` and ``max_ram`` (bytes),
             ``target_ms`` and ``threads`` (see ``train.planning.candidates.Bounds``) and every field of
             ``train.planning.plan.Training``. None means: by the rule.
@@ -58,7 +74,9 @@ def make_plan(
         UsageError: for an unknown override, or values that cannot work together.
     """
     decided = _decided(overrides)
-    inspection = inspection or inspect(dataset, progress)
+    steps = tuple(parse_step(step) if isinstance(step, str) else step for step in decided.pop("filters", ()))
+    nan = decided.pop("nan", None)
+    inspection = inspection or inspect(dataset, progress, nan)
     if inspection.fatal:
         raise InputError(problems_text(dataset.folder, inspection.fatal))
     if not inspection.facts:
@@ -70,8 +88,13 @@ def make_plan(
 
     network = _network(model, measured["rank"], reasons)
     grid = {name: decided.pop(name, None) for name in ("spacing", "size", "interpolation")}
-    recipe = plan_recipe(measured, reasons, **grid)
-    shape = prepared_shape(measured, recipe)
+    grid["spacing"] = grid["spacing"] or resized_to(steps, measured["rank"])
+    recipe = replace(plan_recipe(measured, reasons, **grid), filters=steps, nan=nan)
+    check_recipe(recipe, learnt=False)
+    labelled = [case for case in dataset.cases if case.label is not None]
+    recipe = learn_filters(recipe, labelled, progress)
+    _tell_filters(recipe, measured, reasons)
+    shape = prepared_shape(measured, recipe, moved_sizes(recipe, labelled))
     network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
     given = decided.pop("patch", None)
     patch = plan_patch(shape, stride, reasons, patch=given)
@@ -105,6 +128,16 @@ def make_plan(
     )
     check_plan(plan)
     return plan
+
+
+def _tell_filters(recipe, measured, reasons):
+    """The reasons of filters and of what NaN stands for, and the filters that are proposed."""
+    if recipe.filters:
+        reasons["recipe.filters"] = "given by the user"
+    if recipe.nan is not None:
+        reasons["recipe.nan"] = "given by the user"
+    for name, reason in propose(measured, recipe.filters).items():
+        reasons[f"proposed: --filter {name}"] = reason
 
 
 def _told(line):

@@ -64,11 +64,29 @@ def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None, interpol
     )
 
 
-def prepared_shape(measured: dict, recipe: Recipe) -> tuple[int, ...]:
-    """The median spatial shape, in voxels, of scans that went through the recipe."""
+def resized_to(steps, rank: int) -> tuple[float, ...] | None:
+    """The voxel size in mm that the last filter ``resize`` makes, which is then the network's too; None without one."""
+    sizes = [step.parameters["spacing_mm"] for step in steps if step.name == "resize"]
+    if not sizes:
+        return None
+    return tuple(sizes[-1]) if isinstance(sizes[-1], list | tuple) else (sizes[-1],) * rank
+
+
+def prepared_shape(measured: dict, recipe: Recipe, moved: dict | None = None) -> tuple[int, ...]:
+    """The median spatial shape, in voxels, of scans that went through the recipe.
+
+    Args:
+        measured: the fingerprint.
+        recipe: the recipe.
+        moved: sizes after filters that move the grid, see ``train.planning.filter_learning``; None without such.
+    """
     if recipe.size is not None:
         return recipe.size
+    if moved is not None and recipe.spacing is None:
+        return tuple(max(1, round(n)) for n in moved["shape"])
     extent = measured["nonzero_extent_mm" if recipe.crop_nonzero else "extent_mm"]
+    if moved is not None:
+        extent = moved["extent_mm"]
     spacing = recipe.spacing or measured["spacing"]["median"]
     return tuple(max(1, round(e / s)) for e, s in zip(extent, spacing, strict=True))
 

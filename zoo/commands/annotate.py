@@ -9,8 +9,8 @@ from medseg.errors import InputError, UsageError, naming
 NETWORK = "network"
 
 
-def main(argv=None, prog: str = "zoo") -> int:
-    """Run ``zoo annotate``; returns the exit status."""
+def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
+    """The parser of ``zoo annotate``."""
     from imaging.annotate.annotation import METHODS
 
     parser = argparse.ArgumentParser(prog=prog)
@@ -36,7 +36,12 @@ def main(argv=None, prog: str = "zoo") -> int:
     annotate.add_argument("--unsure", metavar="FILE.nii.gz", help="write where the labels are unsure: entropy, 0 to 1")
     annotate.add_argument("--json", action="store_true", help="print JSON")
     annotate.set_defaults(handler=run_annotate)
-    return command.run(parser, argv)
+    return parser
+
+
+def main(argv=None, prog: str = "zoo") -> int:
+    """Run ``zoo annotate``; returns the exit status."""
+    return command.run(build_parser(prog), argv)
 
 
 def run_annotate(args) -> int:
@@ -46,14 +51,14 @@ def run_annotate(args) -> int:
     import numpy as np
 
     from imaging.classical.seeds.strokes import read_strokes
-    from imaging.io.files import NIFTI, read, suffix, write
+    from imaging.io.files import VOLUMES, read, suffix, write
 
     _check(args)
     out = Path(args.out)
     scan = read(args.scan.split(",") if not Path(args.scan).is_file() else args.scan)
     for option, path in (("--out", out), ("--unsure", args.unsure)):
-        if path and (scan.rank == 3 or option == "--unsure") and suffix(path) not in NIFTI:
-            raise UsageError(f"{option} {path}: expected a name ending in {' or '.join(NIFTI)}")
+        if path and (scan.rank == 3 or option == "--unsure") and suffix(path) not in VOLUMES:
+            raise UsageError(f"{option} {path}: expected a name ending in {', '.join(VOLUMES)}")
     strokes = read_strokes(args.strokes) if args.strokes else ()
     began = time.perf_counter()
     with naming(args.strokes or args.scan):

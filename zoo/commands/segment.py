@@ -8,12 +8,16 @@ from medseg import command
 from medseg.errors import UsageError, naming
 
 
+def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
+    """The parser of ``zoo segment``."""
+    parser = argparse.ArgumentParser(prog=prog)
+    _add_segment(parser.add_subparsers(required=True, metavar="COMMAND"))
+    return parser
+
+
 def main(argv=None, prog: str = "zoo") -> int:
     """Run ``zoo segment``; returns the exit status."""
-    parser = argparse.ArgumentParser(prog=prog)
-    subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    _add_segment(subparsers)
-    return command.run(parser, argv)
+    return command.run(build_parser(prog), argv)
 
 
 def _add_segment(subparsers):
@@ -73,13 +77,14 @@ def _segment(case, method, seeds, atlases, parameters):
     import numpy as np
 
     from imaging.classical.segmentation import segment
-    from imaging.io.files import NIFTI, read, suffix, write
+    from imaging.io.files import TIFF, VOLUMES, read, suffix, write
     from medseg.progress import Bar
 
     with naming(case.name):
         scan = read(list(case.scan))
-    if scan.rank == 3 and suffix(case.output) not in NIFTI:
-        raise UsageError(f"--out {case.output}: a 3D segmentation is written as {' or '.join(NIFTI)}; use one of them")
+    if scan.rank == 3 and suffix(case.output) not in VOLUMES + TIFF:
+        kinds = ", ".join(VOLUMES + TIFF)
+        raise UsageError(f"--out {case.output}: a 3D segmentation is written as {kinds}; use one of them")
     bar, began = Bar(method), time.perf_counter()
     try:
         with naming(case.name):

@@ -112,7 +112,9 @@ def test_another_patch_and_no_verification(run, tmp_path):
 
 def test_calibration_reads_training_cases_only(run, tmp_path, monkeypatch):
     read, opened = imaging.read, []
-    monkeypatch.setattr(imaging, "read", lambda paths, channels=None: opened.extend(paths) or read(paths, channels))
+    monkeypatch.setattr(
+        imaging, "read", lambda paths, *given, **named: opened.extend(paths) or read(paths, *given, **named)
+    )
     export_run(run, ["tflite-int8"], tmp_path, verify=False, tell=quietly)
     assert sorted({Path(path).name for path in opened}) == [f"training_{n}.nii.gz" for n in range(3)]
 

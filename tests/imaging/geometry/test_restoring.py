@@ -9,10 +9,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging.geometry.restoring import restore_slabs
-from imaging.recipe import Recipe, prepare, restore, restore_classes
+from imaging.recipe import Recipe, prepare
+from imaging.restoring import restore, restore_classes
 from imaging.scan import Scan
 from imaging.tiling import predict_slabs, predict_tiled
-from medseg.errors import InputError
 
 SIZE = st.integers(3, 14)
 
@@ -113,8 +113,15 @@ def test_a_long_scan_takes_no_more_memory_than_its_window():
     assert peak < 6 * 4 * 3 * 8 * 24 * 24  # the window and a few tiles; the whole would be fifty tiles
 
 
-def test_a_turned_grid_is_refused():
-    turned = np.array([[0.8, -0.6, 0, 0], [0.6, 0.8, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]])
-    prepared, scan = Scan(np.zeros((9, 9, 9, 1)), turned), Scan(np.zeros((9, 9, 9, 1)), np.eye(4))
-    with pytest.raises(InputError, match="is turned against its source"):
-        list(restore_slabs([(0, np.zeros((9, 9, 9, 2), np.float32))], prepared, scan))
+def test_a_turned_grid_is_interpolated():
+    """Scores of a registered scan: linear in the world, so linear scores come back as they were where they reach."""
+    turned = np.array([[0.8, -0.6, 0, 3], [0.6, 0.8, 0, -2], [0, 0, 1, 0], [0, 0, 0, 1.0]])
+    scan = Scan(np.zeros((9, 9, 9, 1)), np.eye(4))
+    index = np.indices((9, 9, 9))
+    x, y = (sum(turned[row, axis] * index[axis] for axis in range(2)) + turned[row, 3] for row in range(2))
+    scores = np.stack([x + 0.5 * y + 9, np.full_like(x, 2.0)], -1).astype(np.float32)
+    values = np.full((9, 9, 9, 2), np.nan, np.float32)
+    for place, part in restore_slabs([(0, scores[:4]), (4, scores[4:])], Scan(scores, turned), scan, slab=4):
+        values[place] = part
+    np.testing.assert_allclose(values[4, 4], [[4 + 2 + 9, 2.0]] * 9, atol=1e-4)
+    assert values[8, 0, 0].tolist() == [-1.0, -1.0]  # beyond the scores: background

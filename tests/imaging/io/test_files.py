@@ -22,7 +22,7 @@ def test_suffix(name, kind):
     assert suffix(name) == kind
 
 
-@pytest.mark.parametrize("name", ["a.mha", "a", "a.gz", "a.nii.zip"])
+@pytest.mark.parametrize("name", ["a.mgz", "a", "a.gz", "a.nii.zip"])
 def test_unknown_suffix(tmp_path, name):
     with pytest.raises(InputError, match=r"its suffix is not one of \.nii, \.nii\.gz, \.png"):
         read(tmp_path / name)
