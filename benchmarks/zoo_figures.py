@@ -18,7 +18,8 @@ sys.path.insert(0, str(ROOT))
 def figures(name: str) -> dict:
     """The committed figures of an entry at its reference input, two classes."""
     import zoo
-    from zoo.registry import entry, reference_shape
+    from zoo.information import reference_shape
+    from zoo.registry import entry
 
     found = zoo.info(name, reference_shape(entry(name).rank))
     return {

@@ -9,7 +9,8 @@ import keras
 import numpy as np
 
 import zoo
-from zoo.registry import entry, option_names
+from zoo.building import option_names
+from zoo.registry import entry
 
 CLASSES = 3
 

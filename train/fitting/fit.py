@@ -111,8 +111,8 @@ def check(plan: Plan, dataset=None) -> None:
     from train.fitting.callbacks import SCHEDULES
     from train.fitting.compiling import check_loss
     from train.planning.plan_check import check_plan
+    from zoo.building import option_names
     from zoo.quantization.scales import GRANULARITIES
-    from zoo.registry import option_names
 
     settings = plan.training
     for name, accepted in (

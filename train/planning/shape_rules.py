@@ -88,7 +88,7 @@ def total_stride(network: Network, rank: int) -> tuple[int, ...]:
 
         depth = options.get("depth", DEPTH[rank])
         return stages(rank, width=1, depth=depth, strides=options.get("strides", 2)).multiple
-    from zoo.registry import info
+    from zoo.information import info
 
     return info(network.name).multiple or (2 ** (DEPTH[rank] - 1),) * rank
 

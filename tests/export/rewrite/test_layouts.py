@@ -22,7 +22,7 @@ from export.device.layout_choice import choose
 from export.errors import FormatError
 from export.formats import FORMATS
 from export.rewrite import RewriteError
-from zoo.registry import option_names
+from zoo.building import option_names
 
 PATCH = (8, 16, 8)
 OPTIONS = {"width": 8, "depth": 2, "convolutions": 1}

@@ -8,7 +8,7 @@ from keras import layers
 import zoo
 from export.rewrite import rewrite
 from zoo.blocks.depthwise import DepthwiseConv3D
-from zoo.registry import option_names
+from zoo.building import option_names
 
 NAMES = zoo.list_models()
 
