@@ -1,6 +1,7 @@
 """The command line of the export: ``python -m export``; ``zoo export`` and ``zoo bench`` are the same."""
 
 import argparse
+from collections.abc import Callable
 
 from medseg import command
 
@@ -17,6 +18,14 @@ def build_parser(prog: str = "python -m export") -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv=None, prog: str = "python -m export") -> int:
-    """Run a sub-command; returns the exit status."""
-    return command.run(build_parser(prog), argv)
+def main(argv=None, prog: str = "python -m export", read_folder: Callable | None = None) -> int:
+    """Run a sub-command; returns the exit status.
+
+    Args:
+        argv: words of the command line.
+        prog: name of the program.
+        read_folder: what ``export --verify-on`` reads a dataset folder with, from folder and source to cases.
+    """
+    parser = build_parser(prog)
+    parser.set_defaults(read_folder=read_folder)
+    return command.run(parser, argv)

@@ -104,6 +104,10 @@ WORDS = [
     ("evaluate nope", 1, "not a run folder"),
     ("evaluate run --fold 9", 2, "fold 9"),
     ("evaluate run --ensemble", 2, "is a single run"),
+    ("evaluate run data --sites nope.csv", 2, "--sites: of an external test"),
+    ("evaluate run data --out new --fold 0", 2, "--out: of an external test"),
+    ("compare nope run", 1, "nope: no such run folder"),
+    ("compare run run", 1, "run: holds no scores"),
     # export
     ("export run --format nope --out new", 2, "nope"),
     ("export run --format tflite-int8 --out taken", 1, "exists and is no artifact folder"),

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from medseg.command import run
 
-COMMANDS = ("plan", "data", "train", "finetune", "evaluate", "cache")
+COMMANDS = ("plan", "data", "train", "finetune", "evaluate", "compare", "cache")
 """Sub-commands; ``train/commands/<name>.py`` holds ``add_<name>(subparsers)``."""
 
 
@@ -20,14 +20,17 @@ def build_parser(prog: str | None = None) -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv=None, prog: str | None = None, measure: Callable | None = None) -> int:
+def main(
+    argv=None, prog: str | None = None, measure: Callable | None = None, open_artifact: Callable | None = None
+) -> int:
     """Run a sub-command and return the exit status.
 
     Args:
         argv: words of the command line.
         prog: name of the program.
         measure: what ``plan`` measures networks with, see ``train.make_plan``.
+        open_artifact: what ``evaluate`` opens artifacts with, which returns None for what is none.
     """
     parser = build_parser(prog)
-    parser.set_defaults(measure=measure)
+    parser.set_defaults(measure=measure, open_artifact=open_artifact)
     return run(parser, argv)

@@ -31,6 +31,7 @@ def card(manifest: Manifest, size: int) -> str:
         *(f"- Adapted: {line}" for line in source.get("adapted", ())),
         *_training(source),
         *_calibration(manifest),
+        *([f"- Verified on: the labelled scans of {source['verified_on']}"] if "verified_on" in source else []),
         "",
         *_fidelity(manifest),
         "",

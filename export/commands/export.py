@@ -82,6 +82,12 @@ def add_export(subparsers) -> None:
         help="that int8 files of 3D networks are quickest on: amx, x86 or any (default: the kind of this machine)",
     )
     parser.add_argument(
+        "--verify-on",
+        type=Path,
+        metavar="DIR",
+        help="verify on the labelled scans of this dataset folder, as another hospital's, not on the run's own cases",
+    )
+    parser.add_argument(
         "--no-verify",
         action="store_true",
         help="compare with the network on calibration patches only, not on labelled cases; the card says so",
@@ -168,6 +174,9 @@ def run_export(args) -> int:
         if getattr(args, name) and args.no_verify:
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: is used where verification fails; leave out --no-verify")
+    if args.verify_on is not None and (args.no_verify or args.read_folder is None):
+        mend = "leave out --no-verify" if args.no_verify else "is of zoo export, which reads dataset folders"
+        raise UsageError(f"--verify-on {args.verify_on}: {mend}")
     if args.allow_cpu and args.target is None:
         raise UsageError("--allow-cpu: goes with --target")
     if args.threads < 1:
@@ -188,6 +197,8 @@ def run_export(args) -> int:
         print(f"exporting {', '.join(str(run) for run, _ in runs)}", file=sys.stderr, flush=True)
     # Before TensorFlow is imported, so that a mistake is told at once.
     sources = [(_source(args, run), out) for run, out in runs]
+    if args.verify_on is not None:
+        sources = [(_verified_on(args, source), out) for source, out in sources]
     for source, _ in sources:
         check_finetune(source, args.format, args.finetune)
     declared = int8_warning(sources[0][0], args.format)
@@ -259,8 +270,10 @@ def _source(args, run):
         raise UsageError(
             f"{quantized[0]}: needs --calibration-folder, scans of the kind that the network was trained on"
         )
-    if args.labels_folder is None and not args.no_verify:
-        raise UsageError(f"{run}: nothing to verify on; give --labels-folder, or --no-verify to go without")
+    if args.labels_folder is None and args.verify_on is None and not args.no_verify:
+        raise UsageError(
+            f"{run}: nothing to verify on; give --labels-folder or --verify-on, or --no-verify to go without"
+        )
     return open_model(
         run,
         args.recipe,
@@ -269,6 +282,12 @@ def _source(args, run):
         patch=args.patch,
         classes=args.classes,
     )
+
+
+def _verified_on(args, source):
+    cases = args.read_folder(args.verify_on, source)
+    name = args.verify_on.resolve().name
+    return dataclasses.replace(source, validation=cases, provenance={**source.provenance, "verified_on": name})
 
 
 def _list(args) -> int:

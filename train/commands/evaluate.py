@@ -7,6 +7,13 @@ from pathlib import Path
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_run
+from train.commands.evaluate_external import (
+    add_external_options,
+    check_no_external_options,
+    is_external,
+    score_artifact,
+    score_runs,
+)
 from train.commands.evaluate_method import add_method_options, check_no_method_options, run_method
 from train.commands.folder_options import add_folder_options, choices_of
 
@@ -19,9 +26,12 @@ def add_evaluate(subparsers) -> None:
         description="Run a trained network over the validation cases of a fold and score them in their own geometry; "
         "writes metrics.json and report.html into the run folder, for another fold than the run's and with --mirror "
         "metrics_fold2.json, metrics_mirror.json and so on. With several folds: the scores of each case by the network "
-        "that was not trained on it, summed up in summary.json, or of the networks together (--ensemble).",
+        "that was not trained on it, summed up in summary.json, or of the networks together (--ensemble). With a "
+        "folder of other scans: an external test of the run, the runs together, or an artifact, with intervals.",
     )
-    parser.add_argument("run", type=Path, help="the --out of a zoo train; with --method a dataset folder")
+    parser.add_argument(
+        "run", type=Path, help="the --out of a zoo train, or an artifact folder; with --method a dataset folder"
+    )
     parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
     parser.add_argument("--fold", help="fold to score (default: the run's), or of several runs all, or some as 0,1,2")
     add_folder_options(parser, planned=True)
@@ -33,6 +43,7 @@ def add_evaluate(subparsers) -> None:
     )
     parser.add_argument("--no-report", action="store_true", help="leave out report.html")
     parser.add_argument("--json", action="store_true", help="print the scores as JSON instead of a table")
+    add_external_options(parser)
     add_method_options(parser)
     add_code(parser)
     parser.set_defaults(handler=run_evaluate)
@@ -41,8 +52,12 @@ def add_evaluate(subparsers) -> None:
 def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
     if args.method is not None:
+        check_no_external_options(args)
         return run_method(args)
     check_no_method_options(args)
+    artifact = args.open_artifact(args.run, args.threads) if args.open_artifact else None
+    if artifact is not None:
+        return score_artifact(args, artifact)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from medseg.atomic import check_writable
     from train.evaluation.evaluate import evaluate, table
@@ -58,6 +73,9 @@ def run_evaluate(args) -> int:
         return _several(args)
     run = open_run(args.run)
     run.check_finished()
+    if is_external(args, run):
+        return score_runs(args, (run,))
+    check_no_external_options(args)
     fold = None if args.fold is None else fold_numbers(args.fold, run.plan)[0]
     check_writable(run.folder, run.folder)
     dataset = _dataset(args, run)
@@ -86,6 +104,9 @@ def _several(args):
         runs = open_folds(args.run, fold_numbers(args.fold, runs[0].plan))
     for run in runs:
         run.check_finished()
+    if is_external(args, runs[0]):
+        return score_runs(args, runs)
+    check_no_external_options(args)
     check_writable(args.run, args.run)
     dataset = _dataset(args, runs[0])
     if args.ensemble:

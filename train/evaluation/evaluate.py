@@ -64,8 +64,8 @@ def evaluate(
     fold = (run.fold if run else 0) if fold is None else fold
     if fold is None:
         raise InputError(
-            f"{run.folder}: was trained on every case, so none is left to score it on; zoo train --fold all scores by "
-            "cross-validation, and --fold N scores cases that this network has seen"
+            f"{run.folder}: was trained on every case, so none is left to score it on; give a folder of other labelled "
+            "scans, or zoo train --fold all for cross-validation; --fold N scores cases that this network has seen"
         )
     model = run.model() if run else run_or_model
     cases = fold_cases(dataset, plan, fold)[1]

@@ -1,0 +1,167 @@
+"""``zoo evaluate RUN FOLDER`` and ``ARTIFACT FOLDER``: the external test, on scans that nothing was trained on."""
+
+import json
+from pathlib import Path
+
+from medseg.command import emit_json, next_command
+from medseg.errors import InputError, UsageError
+from medseg.record import write_text
+from medseg.untrusted import read_json
+from train.commands.folder_options import choices_of
+from train.data.dataset_json import Choices
+
+FOLDER = "external"
+OPTIONS = ("sites", "groups", "out")
+
+
+def add_external_options(parser) -> None:
+    """Add the options of an external test to ``zoo evaluate``."""
+    group = parser.add_argument_group("external test: another folder than the one trained on")
+    group.add_argument(
+        "--sites",
+        type=Path,
+        metavar="CSV",
+        help="a file with the headings case and others, such as site or scanner: scores by each of their values; a "
+        "heading patient says which cases are of one patient",
+    )
+    group.add_argument(
+        "--groups",
+        help="which cases are of one patient: none, a regular expression, or a CSV file of case,group (default: read "
+        "from the names)",
+    )
+    group.add_argument(
+        "--out",
+        type=Path,
+        help="folder for metrics.json and report.html (default: RUN/external/FOLDER; of an artifact none)",
+    )
+    group.add_argument("--threads", type=int, default=2, help="processor threads of an artifact (default: 2)")
+
+
+def check_no_external_options(args) -> None:
+    """Require that the options of an external test were left out.
+
+    Raises:
+        UsageError: otherwise.
+    """
+    given = [f"--{name}" for name in OPTIONS if getattr(args, name) is not None]
+    if given:
+        raise UsageError(
+            f"{', '.join(given)}: of an external test; give a folder of other scans than those trained on, without "
+            "--fold and --ensemble"
+        )
+
+
+def is_external(args, run) -> bool:
+    """Whether the folder holds other scans than those that the run was planned on.
+
+    Args:
+        args: of ``zoo evaluate``.
+        run: a run, or one of those of a cross-validation.
+    """
+    if args.folder is None or args.fold is not None or args.ensemble:
+        return False
+    begun = Path(run.dataset)
+    if begun.is_dir():
+        return begun.resolve() != args.folder.resolve()
+    from train.data.dataset import read_dataset
+
+    # What was trained on is gone: a folder that holds all of its cases is the same one, at another place.
+    names = {case.name for case in read_dataset(args.folder, choices_of(args, run.plan)).cases}
+    return not names >= {name for fold in run.plan.folds for name in fold}
+
+
+def score_runs(args, runs) -> int:
+    """Test a run, or those of a cross-validation together, on another folder."""
+    from imaging.adopted import adopted_postprocessing
+    from imaging.cleaning import Postprocessing
+    from train.evaluation.cross_validation import load_decision
+    from train.external.score import Candidate
+
+    plan = runs[0].plan
+    if len(runs) == 1:
+        chosen = adopted_postprocessing(runs[0].folder, args.mirror)
+    else:
+        decision = load_decision(args.run, args.mirror)
+        chosen = decision.chosen if decision else Postprocessing()
+    kind = "trained network" if len(runs) == 1 else f"mean of {len(runs)} networks"
+    opened = []
+
+    def segment(scan):
+        if not opened:  # the folder is checked before TensorFlow is imported
+            from train.evaluation.ensemble import ensemble_segmenter
+
+            opened.append(ensemble_segmenter(runs, args.mirror))
+        return opened[0](scan)
+
+    candidate = Candidate(
+        name=f"{plan.dataset}-{plan.network.name}",
+        kind=kind + ", averaged over flips" * args.mirror,
+        segment=segment,
+        labels=plan.labels,
+        channels=plan.channels,
+        rank=plan.recipe.rank,
+        regions=plan.regions,
+        postprocessing=chosen,
+        fingerprint=plan.fingerprint,
+        trained_on=tuple(run.folder / "cases.json" for run in runs),
+    )
+    name = args.folder.resolve().name + "_mirror" * args.mirror
+    return _score(args, candidate, choices_of(args, plan), args.out or args.run / FOLDER / name)
+
+
+def score_artifact(args, candidate) -> int:
+    """Test an artifact on the device runtime.
+
+    Raises:
+        UsageError: for options that are of a run.
+    """
+    given = [f"--{name}" for name in ("fold", "mirror", "ensemble", "code") if getattr(args, name)]
+    if given:
+        raise UsageError(f"{', '.join(given)}: of a run; {args.run} is an artifact")
+    if args.folder is None:
+        raise UsageError(
+            f"{args.run}: is an artifact; give the folder of labelled scans, zoo evaluate {args.run} FOLDER"
+        )
+    choices = Choices(args.images, args.labels, candidate.labels, args.follow_paths)
+    return _score(args, candidate, choices, args.out)
+
+
+def _score(args, candidate, choices, out) -> int:
+    from medseg.atomic import check_writable
+    from train.data.dataset import read_dataset
+    from train.data.grouping import check_groups
+    from train.external.report import table, write_report
+    from train.external.score import prepare, score
+    from train.external.sites import read_sites
+
+    if args.groups is not None:
+        check_groups(args.groups)
+    if out is not None:
+        _check_out(out, args.folder)
+        check_writable(out, out)
+    dataset = prepare(candidate, read_dataset(args.folder, choices, args.groups))
+    sites = None if args.sites is None else read_sites(args.sites, [case.name for case in dataset.cases])
+    result = score(candidate, dataset, sites, progress=not args.json)
+    if out is not None:
+        write_text(out / "metrics.json", json.dumps(result, indent=1) + "\n")
+    if args.json:
+        emit_json(result)
+        return 0
+    print(table(result))
+    if out is None:
+        return 0
+    if not args.no_report:
+        print(f"report: {write_report(out / 'report.html', result)}")
+    next_command(f"zoo compare {out} OTHER")
+    return 0
+
+
+def _check_out(out, folder) -> None:
+    """Require that the scores of another folder are not overwritten."""
+    path = Path(out) / "metrics.json"
+    if not path.is_file():
+        return
+    content = read_json(path, "scores")
+    tested = content.get("dataset") if isinstance(content, dict) else None
+    if tested is None or Path(tested).resolve() != Path(folder).resolve():
+        raise InputError(f"{path}: holds scores of {tested or 'something else'}; give another --out")

@@ -1,0 +1,1 @@
+"""Several scored runs side by side, case by case."""

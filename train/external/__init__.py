@@ -1,0 +1,1 @@
+"""The external test: a finished network or artifact on labelled scans from elsewhere."""

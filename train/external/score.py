@@ -1,0 +1,199 @@
+"""A network or an artifact scored on a labelled folder from elsewhere, with intervals, by site or scanner."""
+
+import dataclasses
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import imaging
+from imaging.cleaning import Postprocessing, apply
+from imaging.io.cases import Cases
+from imaging.labels import Label, Region
+from imaging.measure.intervals import DRAWS, LEVEL, Interval, bootstrap_mean
+from medseg import record
+from medseg.errors import InputError, naming
+from medseg.progress import track
+from train.data.dataset import Dataset
+from train.evaluation.evaluate import COLUMNS, means
+from train.evaluation.reference import read_case
+from train.external.same_task import as_trained
+from train.external.sites import Sites
+from train.planning.fingerprint import fingerprint
+from train.planning.inspection import inspect
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """What is tested.
+
+    Attributes:
+        name: of dataset and network.
+        kind: in words: "network" or the format of an artifact, and of how many.
+        segment: from a scan as read to class indices (*spatial).
+        labels: classes by class index, background first.
+        channels: names of the input channels.
+        rank: spatial axes of the scans that it takes.
+        regions: structures that may overlap, or none.
+        postprocessing: how its segmentations are cleaned up, where ``segment`` does not do that itself.
+        fingerprint: what was measured of the training's scans (``train.planning.fingerprint``); {} if it is not known.
+        trained_on: ``cases.json`` of each run, whose training cases are left out.
+    """
+
+    name: str
+    kind: str
+    segment: Callable
+    labels: tuple[Label, ...]
+    channels: tuple[str, ...]
+    rank: int
+    regions: tuple[Region, ...] = ()
+    postprocessing: Postprocessing = field(default_factory=Postprocessing)
+    fingerprint: dict = field(default_factory=dict)
+    trained_on: tuple[Path, ...] = ()
+
+
+def prepare(candidate: Candidate, dataset: Dataset) -> Dataset:
+    """The cases of a folder that a candidate can be tested on; no image is opened, but files of equal size are read.
+
+    Raises:
+        InputError: in one line, if labels or channels differ, or no labelled case is left.
+    """
+    dataset = as_trained(dataset, candidate.labels, candidate.regions, candidate.channels)
+    labelled = [case for case in dataset.cases if case.label is not None]
+    if not labelled:
+        raise InputError(
+            f"{dataset.folder}: none of its {len(dataset.cases)} cases has a label; expected some to score"
+        )
+    seen = _trained_cases(candidate.trained_on, labelled)
+    unseen = tuple(case for case in labelled if case.name not in seen)
+    if not unseen:
+        raise InputError(
+            f"{dataset.folder}: each of its {len(labelled)} labelled cases trained {candidate.name}; give a folder "
+            "with other cases"
+        )
+    return dataclasses.replace(dataset, cases=unseen)
+
+
+def score(candidate: Candidate, dataset: Dataset, sites: Sites | None = None, progress: bool = False) -> dict:
+    """Score a candidate on every case of a folder.
+
+    Args:
+        candidate: what is tested.
+        dataset: what ``prepare`` returned.
+        sites: columns to score by, and patients, or None.
+        progress: show bars.
+
+    Returns:
+        {"name", "kind", "dataset": folder, "patients": {case: patient}, "grouping": the rule of these,
+        "postprocessing", "cases": {case: {label: {metric: value}}}, "mean", "mean_present" as
+        ``train.evaluation.evaluate.means`` gives them,
+        "interval": {label: {metric: [low, high]}}, "by": {column: {value: {"cases": number, "patients": number,
+        "mean", "interval"}}}, "fingerprint": of these scans, "trained": of the training's, "notes": lines}.
+
+    Raises:
+        InputError: before anything is segmented, if a case cannot be read or has other axes; every problem is listed.
+    """
+    facts = _inspected(candidate, dataset, progress)
+    cases = {}
+    for case in track(dataset.cases, "evaluate", show=progress):
+        scan, reference = read_case(case, dataset.labels, len(dataset.channels), dataset.ignore)
+        with naming(case.images[0]):
+            indices = candidate.segment(scan)
+        indices = apply(indices, candidate.postprocessing, candidate.labels, scan.spacing)
+        cases[case.name] = imaging.score_case(
+            indices, reference.voxels[..., 0], candidate.labels, scan.spacing, regions=candidate.regions
+        )
+    patients = {case.name: case.group for case in dataset.cases} | (sites.patients if sites else {})
+    columns = sites.columns if sites else {}
+    return {
+        "name": candidate.name,
+        "kind": candidate.kind,
+        "dataset": str(dataset.folder),
+        "postprocessing": list(record.to_dict(candidate.postprocessing)["classes"]),
+        "patients": patients,
+        "grouping": "the column patient" if sites and sites.patients else dataset.grouping,
+        **summed_up(cases, patients),
+        "by": {column: _by(cases, patients, values) for column, values in columns.items()},
+        "cases": cases,
+        "fingerprint": fingerprint(dataset, facts.facts),
+        "trained": candidate.fingerprint,
+        "notes": [*dataset.notes, *facts.warnings],
+    }
+
+
+def summed_up(cases: dict, patients: dict) -> dict:
+    """Means over the cases and their 95 % intervals, patients drawn with replacement."""
+    intervals = {
+        label: {
+            metric: bootstrap_mean([rows[label][metric] for rows in cases.values()], [patients[n] for n in cases])
+            for metric in COLUMNS
+        }
+        for label in next(iter(cases.values()))
+    }
+    ends = {label: {m: [each.low, each.high] for m, each in row.items()} for label, row in intervals.items()}
+    return {**means(cases), "interval": ends}
+
+
+def interval_of(result: dict, label: str, metric: str) -> Interval:
+    """A mean of ``score`` or of one of its sites, with its interval."""
+    return Interval(result["mean"][label][metric], *result["interval"][label][metric])
+
+
+def method_text(result: dict) -> str:
+    """How the intervals were made, in words."""
+    count = len(set(result["patients"].values()))
+    if count < 2:
+        return "no interval: all cases are of one patient"
+    return f"{LEVEL:.0%} percentile intervals of {DRAWS} bootstrap draws of {count} patients ({result['grouping']})"
+
+
+def _by(cases, patients, values) -> dict:
+    rows = {}
+    for value in sorted(set(values.values())):
+        here = {name: scores for name, scores in cases.items() if values[name] == value}
+        rows[value] = {"cases": len(here), "patients": len({patients[name] for name in here})}
+        rows[value] |= summed_up(here, patients)
+    return rows
+
+
+def _inspected(candidate, dataset, progress):
+    inspection = inspect(dataset, progress)
+    # A class that no scan here holds is worth knowing, but no fault of a test set, as it would be of a training set.
+    absent = [message for message in inspection.fatal if "occurs in no case" in message]
+    fatal = [message for message in inspection.fatal if message not in absent]
+    axes = {len(fact.shape) for fact in inspection.facts} - {candidate.rank}
+    if axes:
+        fatal.append(
+            f"its scans have {axes.pop()} spatial axes, {candidate.name} takes {candidate.rank}; expected the same"
+        )
+    if fatal:
+        more = f" (and {len(fatal) - 1} more: zoo plan {dataset.folder} --check lists all)" if len(fatal) > 1 else ""
+        raise InputError(f"{dataset.folder}: {fatal[0]}{more}")
+    return inspection
+
+
+def _trained_cases(listings: Sequence[Path], cases) -> set[str]:
+    """Names of the cases that trained a run, by the place of their images or by the content of their files."""
+    places: set[str] = set()
+    for listing in listings:
+        places |= {image for case in record.load(listing, Cases).training for image in case.images}
+    by_size: dict[int, list[Path]] = {}
+    for place in map(Path, sorted(places)):
+        if place.is_file():
+            by_size.setdefault(place.stat().st_size, []).append(place)
+    digests: dict[Path, bytes] = {}
+
+    def digest(path):
+        if path not in digests:
+            with open(path, "rb") as file:
+                digests[path] = hashlib.file_digest(file, "sha256").digest()
+        return digests[path]
+
+    def trained(image):
+        path = Path(image).resolve()
+        if str(path) in places:
+            return True
+        alike = by_size.get(path.stat().st_size, ()) if path.is_file() else ()
+        return any(digest(path) == digest(place) for place in alike)
+
+    return {case.name for case in cases if any(trained(image) for image in case.images)}
