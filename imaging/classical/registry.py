@@ -110,6 +110,14 @@ METHODS = (
         Parameter("smallest_mm", 1.5, 0.1, 100, tune=(1.0, 1.5, 2.0), help="smallest sigma in mm, about half a width"),
         Parameter("largest_mm", 4.0, 0.1, 100, tune=(3.0, 4.0, 5.0), help="largest sigma in mm"),
         Parameter(
+            "length_mm",
+            0.0,
+            0,
+            1000,
+            tune=(0.0, 8.0, 16.0),
+            help="in 2D, what a line must run straight for; 0: nothing",
+        ),
+        Parameter(
             "share", 10.0, 0.01, 90, tune=(6.0, 8.0, 10.0, 12.0), help="of the field of view, percent at the most"
         ),
         wraps="scipy.ndimage.gaussian_filter, skimage.filters.apply_hysteresis_threshold",

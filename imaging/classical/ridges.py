@@ -5,6 +5,7 @@ import numpy as np
 from imaging.scan import Scan
 
 _FLAT = 0.02  # of the range of intensities; what lies below it at the scan's border is no field of view
+_DIRECTIONS = 12
 _NARROWEST = 0.7  # voxels
 _HALO = 4  # sigmas that a derivative reaches
 _SLAB_VOXELS = 2**23
@@ -31,8 +32,13 @@ def lines(scan: Scan, parameters: dict, advance) -> np.ndarray:
         contrast = -contrast
     sigmas = np.geomspace(parameters["smallest_mm"], largest, 4)
     strength = np.zeros_like(contrast)
+    length = parameters["length_mm"]
     for done, sigma in enumerate(sigmas, 1):
-        np.maximum(strength, ridge_strength(contrast, scan.spacing, float(sigma)), out=strength)
+        if length and scan.rank == 2:
+            ridge = line_strength(contrast, scan.spacing, float(sigma), length)
+        else:
+            ridge = ridge_strength(contrast, scan.spacing, float(sigma))
+        np.maximum(strength, ridge, out=strength)
         advance(done, len(sigmas))
     strength[~eroded(view, scan.spacing, largest)] = 0
     share = parameters["share"]
@@ -120,3 +126,25 @@ def _ridge(image, spacing, sigma_mm):
             hessian[..., i, j] = hessian[..., j, i] = derivative(i, j)
     curvature = -np.linalg.eigvalsh(hessian)[..., :2]  # largest first; a tube curves in two directions
     return np.sqrt(np.prod(np.maximum(curvature, 0), axis=-1))
+
+
+def line_strength(image: np.ndarray, spacing, sigma_mm: float, length_mm: float) -> np.ndarray:
+    """The largest response of line filters in twelve directions: curvature across, averaged along a length.
+
+    What runs straight for a while stands out of noise that bends anywhere (Nguyen et al., Pattern Recognit. Lett. 2013).
+    float32 (rows, columns), at least 0.
+    """
+    import cv2
+
+    along = length_mm / 2
+    reach = [int(np.ceil(3 * max(sigma_mm, along) / size)) for size in spacing]
+    grid = np.meshgrid(*(np.arange(-n, n + 1) * size for n, size in zip(reach, spacing, strict=True)), indexing="ij")
+    best = np.zeros_like(image)
+    for angle in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
+        u = grid[0] * np.cos(angle) + grid[1] * np.sin(angle)
+        v = grid[1] * np.cos(angle) - grid[0] * np.sin(angle)
+        weight = np.exp(-0.5 * ((u / along) ** 2 + (v / sigma_mm) ** 2))
+        kernel = weight * (1 - (v / sigma_mm) ** 2) / weight.sum()
+        kernel -= weight * (kernel.sum() / weight.sum())
+        np.maximum(best, cv2.filter2D(image, cv2.CV_32F, kernel, borderType=cv2.BORDER_REPLICATE), out=best)
+    return best

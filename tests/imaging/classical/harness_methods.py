@@ -22,7 +22,7 @@ OPTIONS = {
     "confidence-connected": {"multiplier": 3.0, "fill": True},
     "slic": {"size_mm": 4.0, "smooth_mm": 1.0},
     "chan-vese": {"iterations": 15},
-    "geodesic-contours": {"iterations": 25},
+    "geodesic-contours": {"iterations": 40},
     "atlas": {"iterations": 5},
 }
 # Percentiles depend on how much of the scan the ball is.

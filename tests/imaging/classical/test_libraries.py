@@ -20,7 +20,7 @@ from scipy import ndimage
 from imaging.classical import Stroke, names, segment
 from imaging.classical.graph_cut import cut
 from imaging.classical.random_walker import walk
-from imaging.classical.ridges import ridge_strength
+from imaging.classical.ridges import line_strength, ridge_strength
 from imaging.scan import Scan
 
 sys.path.insert(0, str(Path(__file__).parent))
@@ -83,12 +83,17 @@ def hysteresis():
 
 
 def ridges():
-    """A line of Gaussian profile (width w): strength s² w / (w² + s²)^1.5 on it, in millimetres."""
+    """A line of Gaussian profile (width w): strength s² w / (w² + s²)^1.5 on it, in millimetres; a spot is no line."""
     x = (np.arange(64) - 32) * 0.5
     image = np.tile(np.exp(-(x**2) / (2 * 3.0**2))[:, None], (1, 20)).astype(np.float32)
     for sigma in (1.0, 2.0, 4.0):
-        strength = ridge_strength(image, (0.5, 2.0), sigma)
-        assert strength[32, 10] == pytest.approx(sigma**2 * 3.0 / (9 + sigma**2) ** 1.5, rel=0.02)
+        expected = pytest.approx(sigma**2 * 3.0 / (9 + sigma**2) ** 1.5, rel=0.02)
+        assert ridge_strength(image, (0.5, 2.0), sigma)[32, 10] == expected
+        assert line_strength(image, (0.5, 2.0), sigma, 6.0)[32, 10] == expected
+    spot = np.exp(-(x[:, None] ** 2 + (np.arange(20) * 2.0 - 20) ** 2) / (2 * 3.0**2)).astype(np.float32)
+    assert (
+        line_strength(spot, (0.5, 2.0), 2.0, 12.0)[32, 10] < 0.6 * line_strength(image, (0.5, 2.0), 2.0, 12.0)[32, 10]
+    )
 
 
 def region_growing():
