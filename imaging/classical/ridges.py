@@ -131,13 +131,13 @@ def _ridge(image, spacing, sigma_mm):
 def line_strength(image: np.ndarray, spacing, sigma_mm: float, length_mm: float) -> np.ndarray:
     """The largest response of line filters in twelve directions: curvature across, averaged along a length.
 
-    What runs straight for a while stands out of noise that bends anywhere (Nguyen et al., Pattern Recognit. Lett. 2013).
+    What runs straight for a while stands out of noise that bends anywhere (Nguyen et al., PRL 2013).
     float32 (rows, columns), at least 0.
     """
     import cv2
 
     along = length_mm / 2
-    reach = [int(np.ceil(3 * max(sigma_mm, along) / size)) for size in spacing]
+    reach = [int(np.ceil(max(_HALO * sigma_mm, 3 * along) / size)) for size in spacing]
     grid = np.meshgrid(*(np.arange(-n, n + 1) * size for n, size in zip(reach, spacing, strict=True)), indexing="ij")
     best = np.zeros_like(image)
     for angle in np.arange(_DIRECTIONS) * np.pi / _DIRECTIONS:
