@@ -15,6 +15,7 @@ from hostile_artifacts import ARTIFACTS
 from hostile_datasets import DATASETS, PLANS
 from hostile_models import MODELS, PLACES
 from hostile_scans import NO_FILES, SCANS, nifti
+from hostile_strokes import STROKES
 from hostile_volumes import VOLUMES
 
 HERE = Path(__file__).parent
@@ -157,6 +158,20 @@ def test_plans(server, place, name):
     (place / "recipe.json").write_bytes(PLANS[name]())
     ends_in_a_line(server, place, ["call", "train.fitting.run", "open_run", "run"])
     ends_in_a_line(server, place, ["call", "export.source.model_file", "open_model", "model.h5", "recipe.json"])
+
+
+@pytest.mark.parametrize("name", STROKES)
+def test_strokes(server, place, name):
+    (place / "scan.nii").write_bytes(nifti((20, 20, 20)))
+    (place / "strokes.json").write_bytes(STROKES[name]())
+    ends_in_a_line(server, place, ["zoo", "annotate", "scan.nii", "strokes.json", "-o", "out.nii.gz"])
+
+
+@pytest.mark.parametrize("kind", NO_FILES)
+def test_strokes_that_are_no_files(server, place, kind):
+    (place / "scan.nii").write_bytes(nifti((20, 20, 20)))
+    NO_FILES[kind](place / "strokes.json")
+    ends_in_a_line(server, place, ["zoo", "annotate", "scan.nii", "strokes.json", "-o", "out.nii.gz"])
 
 
 def test_there_are_fifty():

@@ -1,6 +1,7 @@
 """``zoo annotate``: labels from points, boxes and scribbles."""
 
 import argparse
+import os
 from pathlib import Path
 
 from medseg import command
@@ -96,10 +97,10 @@ def _check(args):
         raise UsageError(f"--param: of a method for strokes alone; leave it out with {sources[0]}")
     if args.fill and args.unsure:
         raise UsageError("--unsure: filling between slices has no probabilities; leave it out")
-    inputs = {Path(p).resolve() for p in (*args.scan.split(","), args.labels, args.fill, args.strokes) if p}
+    inputs = {os.path.realpath(p) for p in (*args.scan.split(","), args.labels, args.fill, args.strokes) if p}
     for option in ("out", "unsure"):
         path = getattr(args, option)
-        if path and Path(path).resolve() in inputs:
+        if path and os.path.realpath(path) in inputs:
             raise UsageError(f"--{option} {path}: is an input and would be overwritten; choose another name")
 
 

@@ -1,6 +1,5 @@
 """What a person draws: points, boxes and scribbles with a label each, from JSON, and as seeds on a grid."""
 
-import itertools
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -14,7 +13,9 @@ from medseg.untrusted import read_json, shown
 KINDS = ("point", "box", "scribble")
 SPACES = ("voxel", "world")
 MOST_LABEL = 65535
-MOST_POINTS = 1_000_000
+MOST_POINTS = 1_000_000  # of a file, and of the voxels along its scribbles
+MOST_WIDENED = 1_000_000_000  # voxels of the boxes around strokes that have a radius
+_LARGEST = 1e9  # coordinate, in voxels or mm
 
 
 @dataclass(frozen=True)
@@ -91,13 +92,15 @@ def _stroke(entry, where, space):
         expected = "two corners" if kind == "box" else "a list of points"
         raise InputError(f"{where}: {kind} {shown(rows)}, expected {expected}")
     for row in rows:
+        if isinstance(row, list) and isinstance(rows[0], list) and len(row) != len(rows[0]):
+            raise InputError(f"{where}: {kind} holds points of {len(rows[0])} and of {len(row)} numbers, expected one")
         if not isinstance(row, list) or len(row) not in (2, 3) or not all(map(_is_number, row)):
-            raise InputError(f"{where}: {kind} holds {shown(row)}, expected 2 or 3 numbers")
+            raise InputError(f"{where}: {kind} holds {shown(row)}, expected 2 or 3 numbers up to {_LARGEST:g}")
     return Stroke(kind, label, tuple(tuple(map(float, row)) for row in rows), space, float(radius))
 
 
 def _is_number(value):
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    return isinstance(value, int | float) and not isinstance(value, bool) and -_LARGEST <= value <= _LARGEST
 
 
 def _known(data, names, where):
@@ -139,9 +142,12 @@ def seeds_on(scan: Scan, strokes: Sequence[Stroke]) -> Seeds:
         raise InputError("no strokes; expected at least one point, box or scribble")
     labels = np.full(scan.shape, -1, np.int32)
     boxes = [(i, stroke) for i, stroke in enumerate(strokes) if stroke.kind == "box"]
+    spent = 0, 0
     for i, stroke in enumerate(strokes):
         if stroke.kind != "box":
-            _draw(labels, stroke, _indices(stroke, scan, i), scan.spacing, f"strokes[{i}]")
+            points = _indices(stroke, scan, i)
+            spent = _affordable(stroke, points, scan, spent)
+            _draw(labels, stroke, points, scan.spacing, f"strokes[{i}]")
     box, box_label = _box(boxes, scan) if boxes else (None, 0)
     if box is not None:
         outside = np.ones(scan.shape, bool)
@@ -189,7 +195,7 @@ def _indices(stroke, scan, number):
         points = local[:, : scan.rank]
     elif points.shape[1] != scan.rank:
         raise UsageError(f"strokes[{number}]: {points.shape[1]} voxel coordinates, expected {scan.rank} for this scan")
-    outside = ((points < -0.5) | (points > np.array(scan.shape) - 0.5)).any(axis=1)
+    outside = ~((points >= -0.5) & (points <= np.array(scan.shape) - 0.5)).all(axis=1)
     if outside.any():
         given = stroke.points[int(np.argmax(outside))]
         raise InputError(
@@ -221,16 +227,28 @@ def _box(boxes, scan):
     ), values.pop()
 
 
+def _affordable(stroke, points, scan, spent):
+    """Voxels along scribbles and in the boxes of wide strokes so far; few bytes of JSON can ask for any number."""
+    along, widened = spent
+    if stroke.kind == "scribble":
+        along += int(_steps(points).sum()) // 2
+    if stroke.radius_mm:
+        low, high = _reach(points, scan.shape, scan.spacing, stroke.radius_mm)
+        widened += math.prod((high - low).tolist())
+    if along > MOST_POINTS or widened > MOST_WIDENED:
+        raise InputError(
+            f"strokes: scribbles over {along} voxels and radii over {widened}, expected at most {MOST_POINTS} and "
+            f"{MOST_WIDENED}; draw fewer or thinner ones"
+        )
+    return along, widened
+
+
 def _draw(labels, stroke, points, spacing, where):
     if stroke.kind == "scribble":
         points = _line(points)
     centres = np.unique(np.clip(np.rint(points).astype(int), 0, np.array(labels.shape) - 1), axis=0)
     if stroke.radius_mm:
-        reach = [int(stroke.radius_mm / size) for size in spacing]
-        ball = np.stack(np.meshgrid(*(np.arange(-n, n + 1) for n in reach), indexing="ij"), -1).reshape(-1, len(reach))
-        ball = ball[np.linalg.norm(ball * np.array(spacing), axis=1) <= stroke.radius_mm + 1e-6]
-        centres = (centres[:, None] + ball[None]).reshape(-1, len(reach))
-        centres = centres[((centres >= 0) & (centres < labels.shape)).all(axis=1)]
+        centres = _widened(centres, labels.shape, spacing, stroke.radius_mm)
     place = tuple(centres.T)
     clash = (labels[place] >= 0) & (labels[place] != stroke.label)
     if clash.any():
@@ -242,10 +260,35 @@ def _draw(labels, stroke, points, spacing, where):
     labels[place] = stroke.label
 
 
+def _widened(centres, shape, spacing, radius_mm):
+    """Voxels within a radius of the centres, (N, rank)."""
+    from scipy.ndimage import distance_transform_edt
+
+    low, high = _reach(centres, shape, spacing, radius_mm)
+    away = np.ones(high - low, bool)
+    away[tuple((centres - low).T)] = False
+    return np.argwhere(distance_transform_edt(away, spacing) <= radius_mm + 1e-6) + low
+
+
+def _reach(points, shape, spacing, radius_mm):
+    """First and last index (exclusive) of the box around points and a radius, within a shape."""
+    reach = np.minimum(np.floor(radius_mm / np.array(spacing)) + 1, shape)
+    low = np.maximum(np.floor(points.min(axis=0) - reach), 0)
+    high = np.minimum(np.ceil(points.max(axis=0) + reach) + 1, shape)
+    return low.astype(int), high.astype(int)
+
+
+def _steps(points):
+    """In how many steps of at most half a voxel each part of a line is drawn, (N - 1,)."""
+    return np.maximum(1, np.ceil(2 * np.abs(np.diff(points, axis=0)).max(axis=1, initial=0))).astype(int)
+
+
 def _line(points):
     """Points at most half a voxel apart along the line through ``points``."""
-    parts = [points[:1]]
-    for start, end in itertools.pairwise(points):
-        count = max(1, int(np.ceil(2 * np.abs(end - start).max())))
-        parts.append(start + (end - start) * (np.arange(1, count + 1) / count)[:, None])
-    return np.concatenate(parts)
+    steps = _steps(points)
+    if not len(steps):
+        return points
+    ends = np.cumsum(steps)
+    share = (np.arange(ends[-1]) - np.repeat(ends - steps, steps) + 1) / np.repeat(steps, steps)
+    line = np.repeat(points[:-1], steps, axis=0) + np.repeat(np.diff(points, axis=0), steps, axis=0) * share[:, None]
+    return np.concatenate([points[:1], line])
