@@ -73,8 +73,10 @@ class Parameter:
         try:
             numbers = [float(part) for part in text.lower().split("x")]
         except ValueError:
-            raise UsageError(f"{where}: {self.name} {shown(text)}, expected {self.range()}") from None
-        return self.checked(numbers if self.many and len(numbers) > 1 else numbers[0], where)
+            numbers = []
+        if not numbers or (len(numbers) > 1 and not self.many):
+            raise UsageError(f"{where}: {self.name} {shown(text)}, expected {self.range()}")
+        return self.checked(numbers if len(numbers) > 1 else numbers[0], where)
 
     def range(self) -> str:
         """What it takes, for messages and tables."""
@@ -89,7 +91,7 @@ class Parameter:
         return kind + bounds + (", or one an axis" if self.many else "")
 
     def _number(self, value, where):
-        number = isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+        number = isinstance(value, int | float) and not isinstance(value, bool) and -math.inf < value < math.inf
         if not number or not self.low <= value <= self.high or (self.whole and value != int(value)):
             raise UsageError(f"{where}: {self.name} {shown(value)}, expected {self.range()}")
         return int(value) if self.whole else float(value)

@@ -44,7 +44,5 @@ STROKES = {
     "a negative label": strokes({"point": [1, 1, 1], "label": -1}),
     "true as label": strokes({"point": [1, 1, 1], "label": True}),
     "points of two lengths": strokes({"scribble": [[1, 1, 1], [2, 2]], "label": 1}),
-    "many strokes": lambda: json.dumps(
-        {"strokes": [{**POINT, "label": k % 70000} for k in range(50_000)]}
-    ).encode(),
+    "many strokes": lambda: json.dumps({"strokes": [{**POINT, "label": k % 70000} for k in range(50_000)]}).encode(),
 }

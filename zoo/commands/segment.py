@@ -132,6 +132,6 @@ def _facts(method) -> dict:
     facts.pop("function")
     for row, parameter in zip(facts["parameters"], method.parameters, strict=True):
         row["range"] = parameter.range()
-        for name in ("low", "high", "tune"):
+        for name in ("low", "high", "tune", "many", "learnt"):
             row.pop(name)
     return facts

@@ -76,12 +76,15 @@ def test_unknown_parameters_are_refused(name):
 def test_parameters_are_checked(name, parameter):
     wrong = ["nonsense", None]
     if not isinstance(parameter.default, bool | str):
-        wrong += [parameter.low - 1, parameter.high * 2 + 1, float("nan"), True]
+        wrong += [parameter.low - 1, parameter.high * 2 + 1, float("nan"), 10**400, True]
     if isinstance(parameter.default, int) and not isinstance(parameter.default, bool):
         wrong.append(parameter.default + 0.5)
     for value in wrong:
         with pytest.raises(UsageError, match=f"method {name}: {parameter.name} .*expected"):
             get(name).complete({parameter.name: value})
+    if not isinstance(parameter.default, str):
+        with pytest.raises(UsageError, match=f"method {name}: {parameter.name} '1x2', expected"):
+            get(name).read([f"{parameter.name}=1x2"])
     for value in (parameter.default, *parameter.tune):
         assert get(name).complete({parameter.name: value})[parameter.name] == value
         text = str(value).lower() if isinstance(value, bool) else str(value)
