@@ -70,7 +70,7 @@ def find_cases(
         if kind in (".jpg", ".jpeg"):
             raise UsageError(f"--out {output}: JPEG alters values; use .png, .tif or .nii.gz")
         cases = (Case(found[0][0], into),)
-    _check_outputs(cases)
+    check_outputs(cases)
     return cases
 
 
@@ -191,7 +191,21 @@ def _output_name(file, name, rank):
     return name + (kind if kept else ".png")
 
 
-def _check_outputs(cases):
+def case_of_series(given, folder) -> Case:
+    """The case of a DICOM series, ``folder`` or ``folder#part``, whose result goes into another folder.
+
+    Raises:
+        InputError: if its name cannot be that of a file everywhere.
+    """
+    return Case((Path(given),), Path(folder) / _series_output(given))
+
+
+def check_outputs(cases: Sequence[Case]) -> None:
+    """Require outputs that differ, are no inputs and can be written.
+
+    Raises:
+        InputError, UsageError: naming the output.
+    """
     inputs = {path.resolve() for case in cases for path in case.scan}
     seen = {}
     for case in cases:

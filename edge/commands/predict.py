@@ -5,8 +5,6 @@ from pathlib import Path
 
 from edge.commands.arguments import add_runtime, add_threads, add_trust, positive
 from edge.dicom.kinds import add_dicom
-from medseg.errors import UsageError
-from medseg.quiet import native_logs_hidden
 
 
 def add_predict(
@@ -55,6 +53,14 @@ def add_predict(
     parser.add_argument("--roi-margin", type=float, default=10.0, metavar="MM", help="around that (default 10)")
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="scans at a time (default 1)")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write inputs, outputs, versions and times there")
+    parser.add_argument(
+        "--cohort",
+        action="store_true",
+        help="of a folder: by processes (--jobs), past cases that are done already, with OUT/cohort.csv of all",
+    )
+    parser.add_argument(
+        "--scheduler", metavar="ADDRESS", help="the same by the workers of a Dask scheduler, as tcp://host:8786"
+    )
     add_dicom(parser)
     add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print volumes and times as JSON")
@@ -64,31 +70,13 @@ def add_predict(
 
 def predict(args) -> None:
     """Segment scans and print the volumes."""
+    if args.cohort or args.scheduler is not None:
+        from edge.commands.cohort import segment_cohort
+
+        segment_cohort(args)
+        return
+    from edge.commands.opening import open_network
     from edge.commands.scans import segment_scans
-    from edge.runtime.ensemble import load_ensemble
-    from edge.runtime.options import Options, parse_mirror, parse_outputs
 
-    outputs = parse_outputs(args.save)
-    with native_logs_hidden():
-        segmenter = load_ensemble(artifacts(args.artifact), args.threads, args.runtime, args.trust)
-        region = None if args.roi is None else _region(args)
-    mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.rank)
-    segment_scans(segmenter, args, Options(mirror, region, outputs))
-
-
-def artifacts(text: str) -> list[str]:
-    """The artifacts that an argument names: one, or several joined by commas."""
-    names = [text] if Path(text).exists() else text.split(",")
-    if len(set(names)) != len(names) or not all(names):
-        raise UsageError(f"{text}: expected different artifacts joined by commas")
-    return names
-
-
-def _region(args):
-    from edge.runtime.region import MAX_MARGIN_MM, Coarse, parse_threshold
-    from edge.runtime.segmenter import load
-
-    if not 0 <= args.roi_margin <= MAX_MARGIN_MM:
-        raise UsageError(f"--roi-margin {args.roi_margin:g}: expected 0 to {MAX_MARGIN_MM:g} mm")
-    threshold = parse_threshold(args.roi, args.roi_margin)
-    return threshold or Coarse(load(args.roi, args.threads, trust=args.trust), args.roi_margin)
+    segmenter, options = open_network(args)
+    segment_scans(segmenter, args, options)

@@ -6,7 +6,7 @@ import sys
 import traceback
 from dataclasses import asdict, replace
 
-from edge.cases import DICOM, find_cases
+from edge.cases import DICOM, Case, find_cases
 from edge.dicom.command import kinds_of, object_places, placed_labels, series_of, write_objects
 from edge.dicom.kinds import NIFTI_KIND
 from edge.dicom.objects import DicomOptions
@@ -41,7 +41,7 @@ def segment_scans(segmenter, args, options: Options | None = None) -> None:
     manifest = segmenter.manifest
     check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest.recipe.rank)
     cases = find_cases(args.scans, args.out, manifest.recipe.channels, manifest.recipe.rank, args.series)
-    places = _places(cases, options, manifest, args)
+    places = places_of(cases, options, manifest, args)
     began = now()
     reports = _segment_all(segmenter, args, options, cases, places)
     if args.report is not None:
@@ -61,7 +61,7 @@ def _segment_all(segmenter, args, options, cases, places):
     alone = Bar(cases[0].scan[0].name) if len(cases) == 1 else None
 
     def work(number, stop):
-        return _segment(segmenter, cases[number], places[number], options, alone, stop, dicom)
+        return segment_case(segmenter, cases[number], places[number], options, alone, stop, dicom)
 
     with contextlib.closing(predict_in_order(range(len(cases)), work, args.jobs)) as outcomes:
         for outcome in outcomes:
@@ -69,7 +69,7 @@ def _segment_all(segmenter, args, options, cases, places):
             if error is None:
                 reports.append(outcome.segmentation)
             else:
-                reason = _reason(error, case)
+                reason = reason_of(error, case)
                 if len(cases) == 1 and isinstance(error, MemoryError):
                     raise InputError(f"{reason}; crop the scan or use a larger machine") from None
                 if len(cases) == 1:
@@ -83,7 +83,7 @@ def _segment_all(segmenter, args, options, cases, places):
     return reports
 
 
-def _segment(segmenter, case, places, options, bar, stop, dicom):
+def segment_case(segmenter, case: Case, places, options: Options, bar, stop, dicom: DicomOptions) -> dict:
     """Segment one case, write the result and report it."""
     manifest = segmenter.manifest
     with claimed(case.output):
@@ -113,7 +113,7 @@ def _segment(segmenter, case, places, options, bar, stop, dicom):
     }
 
 
-def _places(cases, options, manifest, args):
+def places_of(cases, options, manifest, args):
     """Where the outputs of each case go, checked before any scan is read."""
     kinds, report = kinds_of(args, cases), args.report
     for case in cases:
@@ -166,7 +166,7 @@ def _plain(value):
     return value if isinstance(value, bool | int | float | list | None) else str(value)
 
 
-def _reason(error, case):
+def reason_of(error, case):
     """One line for an error of a scan, with the scan's name; messages for users have it already."""
     if isinstance(error, InputError):
         return str(error)

@@ -4,6 +4,7 @@ import argparse
 import logging
 import signal
 import sys
+import threading
 import warnings
 
 from medseg.errors import InputError
@@ -61,5 +62,11 @@ def _log(verbose):
 def _hide_values():
     """What pydicom and pynetdicom say of odd data sets quotes them; a log shall hold nothing of a patient."""
     warnings.simplefilter("ignore")
+    threading.excepthook = _thread_ended
     for name in ("pydicom", "pynetdicom"):
         logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+
+
+def _thread_ended(ended):
+    """A malformed message raises in pynetdicom's own thread of the association, which ends by it."""
+    logging.getLogger("medseg.node").warning("an association ended by %s", ended.exc_type.__name__)

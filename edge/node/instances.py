@@ -107,9 +107,12 @@ def keep(database: Database, folder: Path, instance: Instance) -> bool:
         Whether it is new; one that is there already is not written again.
 
     Raises:
+        InputError: if it is there already in another series.
         OSError, sqlite3.Error: if disk or database refuse; there is then no row, and no half a file.
     """
-    known = database.row("select 1 from instances where uid = ?", instance.uid)
+    known = database.row("select series from instances where uid = ?", instance.uid)
+    if known is not None and known["series"] != instance.series:
+        raise InputError("is there already, in another series")
     name = f"{RECEIVED}/{hashed(instance.series)}/{hashed(instance.uid)}.dcm"
     if known is None:
         write_durably(folder / name, instance.content)

@@ -4,6 +4,7 @@ import ipaddress
 import logging
 import sqlite3
 import ssl
+import sys
 import threading
 from typing import Any
 
@@ -77,6 +78,7 @@ class Receiver:
         try:
             context = server_context(dicom)
             self._server = entity.start_server((dicom.host, dicom.port), False, context, handlers)
+            self._server.handle_error = _connection_failed
         except OSError as error:
             raise InputError(
                 f"dicom.port: cannot listen on {dicom.host} port {dicom.port} ({error.strerror}); is it in use?"
@@ -150,6 +152,20 @@ class Receiver:
     def _aborted(self, event):
         self._end(event.assoc, instances.interrupted)
 
+    def reap(self) -> None:
+        """End associations whose connection is gone, or broke off by a malformed message: nothing else ends these.
+
+        Before it has seen a request, the thread of an association waits for one for the whole time-out, on a connection
+        that may be closed already; so many port scans would take all places.
+        """
+        for link in self._server.ae.active_associations:
+            if link.is_acceptor and link.dul.ident is not None and not link.dul.is_alive():
+                link.dul.to_user_queue.put(None)
+        with self._lock:
+            ended = [link for link in self._touched if not (link.is_alive() and link.dul.is_alive())]
+        for link in ended:
+            self._end(link, instances.interrupted)
+
     def _end(self, link, record):
         with self._lock:
             series = self._touched.pop(link, None)
@@ -158,6 +174,10 @@ class Receiver:
                 record(self.database, series)
             except sqlite3.Error:
                 log.error("the database cannot be written")
+
+
+def _connection_failed(*_):
+    log.warning("a connection ended by %s", sys.exc_info()[0].__name__)
 
 
 def server_context(dicom) -> ssl.SSLContext | None:

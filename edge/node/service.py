@@ -77,9 +77,9 @@ class Node:
         resources.callback(self.database.close)
         instances.recover(self.database)
         jobs.recover(self.database, config.retry)
-        receiver = Receiver(config, self.database)
-        receiver.start()
-        resources.callback(receiver.stop)
+        self.receiver = Receiver(config, self.database)
+        self.receiver.start()
+        resources.callback(self.receiver.stop)
         loops: dict[str, tuple[Callable, float]] = {
             "watch": (self._watch, _IDLE_SECONDS),
             "tidy": (self._tidy, _TIDY_SECONDS),
@@ -115,6 +115,7 @@ class Node:
 
     def _watch(self) -> bool:
         """Make jobs of the series that are complete."""
+        self.receiver.reap()
         ready = instances.completed(self.database, self.config.node.folder, self.config.dicom.quiet_seconds)
         for series in ready:
             name = f"series {hashed(series.uid)}"

@@ -104,6 +104,8 @@ def run_predict(args) -> None:
         return edge_predict.predict(args)
     if args.runtime != "auto":
         raise UsageError(f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, for Keras")
+    if args.cohort or args.scheduler is not None:
+        raise UsageError(f"--cohort: of an artifact; {args.artifact} is a run: zoo export makes one of it")
     if args.trust is not None:
         raise UsageError(f"--trust {args.trust}: of a signed artifact; {args.artifact} is a run: zoo export --sign KEY")
     if args.code:

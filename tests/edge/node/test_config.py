@@ -1,5 +1,6 @@
 """The configuration: all its mistakes at once, a line each; nothing starts with one."""
 
+import re
 import tomllib
 from pathlib import Path
 
@@ -8,6 +9,7 @@ from node_parts import config_text, free_port, quick_artifact
 
 from edge.cli import main
 from edge.node.config import Retry, read_config
+from edge.node.routing import Facts, fitting
 from medseg.errors import InputError
 
 ROOT = Path(__file__).parents[3]
@@ -140,8 +142,23 @@ def test_the_example_of_deploy_names_every_key():
         assert keys == {each.name for each in dataclasses.fields(kind)}, table
 
 
-def test_the_example_of_deploy_is_right():
-    assert read_config(ROOT / "deploy" / "node.toml").rule
+@pytest.mark.parametrize("name", ["node.toml", "compose/node.toml"])
+def test_the_examples_of_deploy_are_right(name):
+    config = read_config(ROOT / "deploy" / name)
+    assert fitting(config.rule, Facts("MR", description="Sag T1 MPRAGE"))
+
+
+def test_the_example_of_the_documentation_is_right(tmp_path):
+    page = (ROOT / "docs" / "how-to" / "node.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"```toml\n(.*?)```", page, re.DOTALL)
+    assert read(tmp_path, text).dicom.host == "0.0.0.0"
+
+
+def test_the_container_holds_every_package():
+    text = (ROOT / "deploy" / "Dockerfile").read_text(encoding="utf-8")
+    packages = re.findall(r"^    (\w+)\*$", (ROOT / "setup.cfg").read_text(encoding="utf-8"), re.MULTILINE)
+    assert len(packages) >= 6
+    assert not [name for name in packages if f"COPY {name} " not in text]
 
 
 def test_waits_double_up_to_the_longest():

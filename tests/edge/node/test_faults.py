@@ -135,6 +135,37 @@ def test_an_aborted_transfer_gives_no_result_until_it_is_sent_again(config_of, t
         assert len(node.database.rows("select * from instances")) == len(files)
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_transfer_that_a_malformed_message_ends_is_broken_off(config_of, tmp_path):
+    config, files = config_of(), files_of(phantom(tmp_path / "scan"))
+    command_without_a_field = bytes.fromhex("040000000006000000020103")
+    with Node(config) as node, association(config) as link:
+        assert link.send_c_store(pydicom.dcmread(files[0])).Status == 0
+        link.dul.socket.socket.sendall(command_without_a_field)
+        until(lambda: states(node, "series") == ["parked"])
+        assert states(node) == []
+
+
+def test_closed_connections_take_no_places(config_of, tmp_path):
+    config = config_of(dicom="associations = 2")
+    with Node(config) as node:
+        for _ in range(8):
+            socket.create_connection(("127.0.0.1", config.dicom.port)).close()
+        sent = until(lambda: scan_sent(config.dicom.port, phantom(tmp_path / "scan")).returncode == 0, 10)
+        assert sent
+        assert len(node.database.rows("select * from instances")) == 10
+
+
+def test_an_instance_belongs_to_one_series(config_of, tmp_path):
+    config, first = config_of(), files_of(phantom(tmp_path / "scan"))[0]
+    with Node(config) as node, association(config) as link:
+        dataset = pydicom.dcmread(first)
+        assert link.send_c_store(dataset).Status == receive.SUCCESS
+        dataset.SeriesInstanceUID = "1.2.3"
+        assert link.send_c_store(dataset).Status == receive.NOT_UNDERSTOOD
+        assert len(states(node, "series")) == 1
+
+
 def test_a_count_completes_a_series_at_once(config_of, tmp_path):
     config = config_of(dicom='count = "NumberOfSeriesRelatedInstances"')
     scans = phantom(tmp_path / "scan", NumberOfSeriesRelatedInstances=10)

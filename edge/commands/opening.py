@@ -1,0 +1,43 @@
+"""The network and the options that a command line of ``predict`` asks for."""
+
+from pathlib import Path
+
+from edge.runtime.ensemble import load_ensemble
+from edge.runtime.options import Options, parse_mirror, parse_outputs
+from edge.runtime.region import MAX_MARGIN_MM, Coarse, parse_threshold
+from edge.runtime.segmenter import Segmenter, load
+from medseg.errors import UsageError
+from medseg.quiet import native_logs_hidden
+
+
+def open_network(args) -> tuple[Segmenter, Options]:
+    """Open what a command line names.
+
+    Args:
+        args: ``artifact``, ``threads``, ``runtime``, ``trust``, ``save``, ``mirror``, ``roi`` and ``roi_margin``.
+
+    Raises:
+        InputError: if an artifact cannot be opened.
+        UsageError: if an option is none of those that there are.
+    """
+    outputs = parse_outputs(args.save)
+    with native_logs_hidden():
+        segmenter = load_ensemble(artifacts(args.artifact), args.threads, args.runtime, args.trust)
+        region = None if args.roi is None else _region(args)
+    mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.rank)
+    return segmenter, Options(mirror, region, outputs)
+
+
+def artifacts(text: str) -> list[str]:
+    """The artifacts that an argument names: one, or several joined by commas."""
+    names = [text] if Path(text).exists() else text.split(",")
+    if len(set(names)) != len(names) or not all(names):
+        raise UsageError(f"{text}: expected different artifacts joined by commas")
+    return names
+
+
+def _region(args):
+    if not 0 <= args.roi_margin <= MAX_MARGIN_MM:
+        raise UsageError(f"--roi-margin {args.roi_margin:g}: expected 0 to {MAX_MARGIN_MM:g} mm")
+    threshold = parse_threshold(args.roi, args.roi_margin)
+    return threshold or Coarse(load(args.roi, args.threads, trust=args.trust), args.roi_margin)
