@@ -104,6 +104,14 @@ class Service:
         """Where a case's labels lie, in the scan's own geometry."""
         return self.scans.get(case.files).grid
 
+    def scan_of(self, files: tuple[str, ...]) -> Scan:
+        """A scan by its files, as it was read.
+
+        Raises:
+            UnavailableError: if it cannot be read.
+        """
+        return self.scans.get(files).scan
+
     def page_scan(self, case: Case) -> Scan:
         """A case's scan on the page's grid."""
         return on_page(self.scans.get(case.files).scan)

@@ -6,6 +6,8 @@ from urllib.parse import parse_qs, urlsplit
 
 from starlette.responses import JSONResponse, RedirectResponse
 
+from medseg.byte_sizes import spell_size
+from medseg.limits import max_bytes
 from review.server.settings import LOOPBACK, Settings
 
 COOKIE = "medseg_review"
@@ -42,6 +44,9 @@ class Access:
         origin = headers.get("origin")
         if origin is not None and origin not in self.settings.origins and urlsplit(origin).netloc != host:
             return _error(403, f"origin {origin[:80]!r}: pages of other servers may not call this one; see --origin")
+        problem = _too_large(headers)
+        if problem is not None:
+            return problem
         if self.settings.token is None or scope["path"] in _OPEN or scope["method"] == "OPTIONS":
             return None
         query = parse_qs(scope.get("query_string", b"").decode("latin-1"))
@@ -60,6 +65,16 @@ class Access:
 def set_cookie(answer, settings: Settings) -> None:
     """Let the browser carry the token, out of reach of scripts and other sites."""
     answer.set_cookie(COOKIE, settings.token, httponly=True, samesite="strict", secure=settings.certificate is not None)
+
+
+def _too_large(headers):
+    """Bodies above the limit, and forms that do not say how long they are, before anything of them is kept."""
+    length = headers.get("content-length", "")
+    if length.isdecimal() and int(length) > max_bytes():
+        return _error(413, f"the body is larger than {spell_size(max_bytes())}; MEDSEG_MAX_BYTES raises the limit")
+    if not length and headers.get("content-type", "").startswith("multipart/"):
+        return _error(411, "a form must say how long it is; send Content-Length")
+    return None
 
 
 def _hostname(host):

@@ -7,6 +7,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
+from review.monailabel.routes import add_monailabel
 from review.server.access import Access
 from review.server.answers import add_error_answers
 from review.server.routes import add_routes
@@ -33,6 +34,7 @@ def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
     app.state.service, app.state.settings = service, settings
     add_error_answers(app)
     add_routes(app)
+    add_monailabel(app)
     _add_page(app)
     if settings.origins:
         app.add_middleware(

@@ -26,6 +26,10 @@ CREATE TABLE versions (
 CREATE TABLE drafts (
   case_id TEXT NOT NULL REFERENCES cases(id), user TEXT NOT NULL, seq INTEGER NOT NULL, base INTEGER NOT NULL,
   saved TEXT NOT NULL, file TEXT NOT NULL, PRIMARY KEY (case_id, user));
+CREATE TABLE tags (
+  case_id TEXT NOT NULL REFERENCES cases(id), tag TEXT NOT NULL, version INTEGER NOT NULL, info TEXT NOT NULL,
+  PRIMARY KEY (case_id, tag));
+CREATE TABLE image_info (case_id TEXT PRIMARY KEY REFERENCES cases(id), info TEXT NOT NULL);
 CREATE TABLE artifacts (
   version INTEGER PRIMARY KEY, folder TEXT NOT NULL, name TEXT NOT NULL, format TEXT NOT NULL, sha256 TEXT NOT NULL,
   state TEXT NOT NULL, created TEXT NOT NULL, parent INTEGER, comparison TEXT, run TEXT, cases INTEGER);

@@ -33,20 +33,31 @@ def parse_labels(content: bytes, grid: Scan, labels: tuple[Label, ...], incoming
     Raises:
         InputError: if the bytes are damaged, lie on another grid, or hold a value that is no class.
     """
+    page = as_page(read_label_bytes(content, incoming), grid, "the label")
+    check_values(page.voxels, labels)
+    return page
+
+
+def read_label_bytes(content: bytes, incoming) -> Scan:
+    """The label map in a file's bytes, as it lies there.
+
+    Args:
+        content: NIfTI, gzipped or not, or NRRD.
+        incoming: folder for the file while it is read.
+
+    Raises:
+        InputError: if the bytes are damaged, or hold no label map.
+    """
     Path(incoming).mkdir(parents=True, exist_ok=True)
     descriptor, name = tempfile.mkstemp(suffix=_suffix(content), dir=incoming)
     try:
         with os.fdopen(descriptor, "wb") as file:
             file.write(content)
-        try:
-            read = read_labels(name)
-        except InputError as error:
-            raise InputError(str(error).replace(name, "the label")) from None
+        return read_labels(name)
+    except InputError as error:
+        raise InputError(str(error).replace(name, "the label")) from None
     finally:
         os.unlink(name)
-    page = as_page(read, grid, "the label")
-    check_values(page.voxels, labels)
-    return page
 
 
 def check_values(voxels: np.ndarray, labels: tuple[Label, ...]) -> None:

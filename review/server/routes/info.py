@@ -28,7 +28,7 @@ def info(request: Request, review: Review) -> dict:
     names = enumerate(review.labels)
     return {
         "name": review.workspace.scans.name,
-        "version": _version(),
+        "version": package_version(),
         "token_required": request.app.state.settings.token is not None,
         "read_only": False,
         "rank": review.manifest.recipe.rank,
@@ -63,7 +63,8 @@ def _colour(index):
     return [0, 0, 0] if index == 0 else list(COLOURS[(index - 1) % len(COLOURS)])
 
 
-def _version():
+def package_version() -> str:
+    """The version of medseg-zoo that runs."""
     try:
         return version("medseg-zoo")
     except PackageNotFoundError:  # run from a folder that was not installed

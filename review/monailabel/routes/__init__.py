@@ -1,0 +1,17 @@
+"""The paths of MONAI Label, a file a subject."""
+
+from fastapi import FastAPI
+
+from review.monailabel.routes import activelearning, auth, datastore, images, infer, info, session, tasks
+from review.monailabel.sessions import Sessions
+from review.monailabel.tasks import Tasks
+
+_SUBJECTS = (info, activelearning, datastore, images, infer, session, tasks)
+
+
+def add_monailabel(app: FastAPI) -> None:
+    """Add all of them to an application; ``/auth/`` where the server has a token."""
+    app.state.sessions = Sessions(app.state.service.workspace.incoming / "sessions")
+    app.state.tasks = {kind: Tasks(kind) for kind in ("scoring", "batch")}
+    for subject in _SUBJECTS + ((auth,) if app.state.settings.token is not None else ()):
+        app.include_router(subject.router)

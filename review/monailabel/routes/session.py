@@ -1,0 +1,40 @@
+"""``/session/``: scans that a client works on without keeping them."""
+
+from fastapi import APIRouter, Request
+from starlette.concurrency import run_in_threadpool
+
+from medseg.untrusted import read_limited
+from review.errors import WrongRequestError
+from review.monailabel.routes.forms import read_form
+from review.monailabel.routes.images import sent
+from review.monailabel.sessions import session_json
+
+router = APIRouter(tags=["MONAI Label"])
+_LARGEST = 2**32
+
+
+@router.put("/session/")
+async def create(request: Request, expiry: int = 0) -> dict:
+    """Begin a session with a scan, or the files of a DICOM series."""
+    _, files = await read_form(request)
+    given = files.get("files") or files.get("file") or []
+    session = await run_in_threadpool(request.app.state.sessions.add, given, expiry)
+    return {"session_id": session.name, "session_info": session_json(session)}
+
+
+@router.get("/session/{session_id}")
+def get(request: Request, session_id: str, update_ts: bool = False, image: bool = False):
+    """What is known of a session, or its scan."""
+    session, scan = request.app.state.sessions.get(session_id, update_ts)
+    if not image:
+        return session_json(session)
+    try:
+        return sent(read_limited(scan, _LARGEST, "a scan"), session.image)
+    except OSError:
+        raise WrongRequestError("image: the session holds a series of several files") from None
+
+
+@router.delete("/session/{session_id}")
+def remove(request: Request, session_id: str) -> dict:
+    """End a session."""
+    return session_json(request.app.state.sessions.remove(session_id))
