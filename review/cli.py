@@ -48,6 +48,16 @@ def add_review(commands) -> None:
         "--origin", action="append", default=[], metavar="URL", help="page of another server that may call this one"
     )
     parser.add_argument("--threads", type=int, default=2, help="processor threads of the network (default 2)")
+    parser.add_argument(
+        "--start",
+        metavar="RUN",
+        help="what the first training of a next version starts from: run folder, weights file or shipped set",
+    )
+    parser.add_argument(
+        "--patients", type=Path, metavar="CSV", help="case and patient, a line each, so that no patient parts"
+    )
+    parser.add_argument("--improve", action="store_true", help="train and compare the next version now, then stop")
+    parser.add_argument("--epochs", type=int, help="of --improve (default: the plan's)")
     parser.add_argument("--audit", type=Path, metavar="CSV", help="write the audit trail there and stop")
     parser.set_defaults(handler=review)
 
@@ -65,11 +75,16 @@ def review(args) -> int:
     from review.store.workspace import open_workspace
 
     with claim(open_workspace(args.folder, args.work)), native_logs_hidden():
+        from review.improvement.improver import Improver
         from review.server.serving import bind, serve
 
+        patients = read_patients(args.patients)
+        if args.improve:
+            improver = Improver(open_service(args.folder, args.artifact, args.work, args.threads), args.start, patients)
+            return _improve(improver, args.epochs)
         with bind(settings) as socket:
             service = open_service(args.folder, args.artifact, args.work, args.threads)
-            return serve(service, settings, socket, browser=not args.no_browser)
+            return serve(Improver(service, args.start, patients), settings, socket, browser=not args.no_browser)
 
 
 def settings_of(args):
@@ -120,6 +135,59 @@ def read_token(path) -> str:
             "openssl rand -hex 32 makes one"
         )
     return text
+
+
+def read_patients(path) -> dict[str, str]:
+    """Case name to patient, from a CSV file of two columns; {} without one.
+
+    Raises:
+        InputError: if it cannot be read, or a line has other columns.
+    """
+    import csv
+
+    from medseg.untrusted import read_limited
+
+    if path is None:
+        return {}
+    try:
+        text = read_limited(path, 2**24, "a table").decode("utf-8-sig")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    except UnicodeDecodeError:
+        raise InputError(f"{path}: is no UTF-8 text; save it as CSV with UTF-8") from None
+    rows = [row for row in csv.reader(text.splitlines()) if row]
+    wrong = next((row for row in rows if len(row) != 2 or not all(cell.strip() for cell in row)), None)
+    if wrong is not None:
+        raise InputError(f"{path}: expected case and patient in each line, got {wrong!r:.60}")
+    return {case.strip(): patient.strip() for case, patient in rows}
+
+
+def _improve(improver, epochs):
+    """Train, export and compare the next version in the foreground."""
+    import time
+
+    from review.improvement.improver import RUNNING, WAITING
+
+    if epochs is not None and epochs < 1:
+        raise UsageError(f"--epochs {epochs}: expected at least 1")
+    try:
+        improver.start("command line", epochs)
+        last = ""
+        while improver.progress.state in RUNNING:
+            if improver.progress.text != last:
+                last = improver.progress.text
+                print(last, flush=True)
+            time.sleep(0.2)
+        now = improver.progress
+        if now.error is not None:
+            raise InputError(now.error)
+        print(now.text)
+        if now.state == WAITING:
+            print(f"version {now.challenger} waits for a person to promote it in the page")
+        return 0 if now.state == WAITING else 1
+    finally:
+        improver.stop()
+        improver.service.close()
 
 
 def _write_audit(args):

@@ -7,6 +7,7 @@ from fastapi.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse, PlainTextResponse
 from starlette.staticfiles import StaticFiles
 
+from review.improvement.improver import Improver
 from review.monailabel.routes import add_monailabel
 from review.server.access import Access
 from review.server.answers import add_error_answers
@@ -22,16 +23,18 @@ _POLICY = (
 )
 
 
-def create_app(service: Service, settings: Settings | None = None) -> FastAPI:
+def create_app(service: Service, settings: Settings | None = None, improver: Improver | None = None) -> FastAPI:
     """The ASGI application of a review.
 
     Args:
         service: the open review; the caller starts and closes it.
         settings: how it may be reached, on loopback without a token by default.
+        improver: makes the next version; one that starts from what is known of the active artifact by default.
     """
     settings = settings or Settings()
     app = FastAPI(title="medseg-zoo review", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
     app.state.service, app.state.settings = service, settings
+    app.state.improver = improver or Improver(service)
     add_error_answers(app)
     add_routes(app)
     add_monailabel(app)

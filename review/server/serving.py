@@ -10,9 +10,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from medseg.errors import InputError
+from review.improvement.improver import Improver
 from review.server.app import create_app
 from review.server.settings import Settings
-from review.service import Service
 
 
 @contextlib.contextmanager
@@ -36,20 +36,21 @@ def bind(settings: Settings) -> Iterator[socket.socket]:
         listener.close()
 
 
-def serve(service: Service, settings: Settings, listener: socket.socket, browser: bool = True) -> int:
+def serve(improver: Improver, settings: Settings, listener: socket.socket, browser: bool = True) -> int:
     """Serve until Ctrl+C or SIGTERM; then the background work is stopped and everything closed.
 
     Args:
-        service: the open review; closed at the end.
+        improver: of the open review, which is closed at the end.
         settings: of the server.
         listener: the socket that ``bind`` gave.
         browser: open the page.
     """
     import uvicorn
 
+    service = improver.service
     settings = replace(settings, port=listener.getsockname()[1])
     config = uvicorn.Config(
-        create_app(service, settings), log_level="warning", access_log=False, server_header=False,
+        create_app(service, settings, improver), log_level="warning", access_log=False, server_header=False,
         ssl_certfile=settings.certificate, ssl_keyfile=settings.key, timeout_graceful_shutdown=5,
     )  # fmt: skip
     address = settings.address + ("" if settings.token is None else "?token=...")
@@ -63,6 +64,7 @@ def serve(service: Service, settings: Settings, listener: socket.socket, browser
     try:
         uvicorn.Server(config).run(sockets=[listener])
     finally:
+        improver.stop()
         service.close()
         sys.stdout.flush()
     return 0

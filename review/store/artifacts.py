@@ -118,6 +118,22 @@ def activate(database: Database, version: int, user: str, action: str) -> None:
         record(connection, action, user, artifact=version)
 
 
+def judged(database: Database, version: int, comparison: dict) -> None:
+    """Note what a version was compared to be: it waits for a person, or is refused.
+
+    Args:
+        database: of the review.
+        version: which.
+        comparison: as ``review.improvement.comparison.compare`` returns it.
+    """
+    state = WAITING if comparison["not_worse"] else REFUSED
+    with database.change() as connection:
+        connection.execute(
+            "UPDATE artifacts SET comparison = ?, state = ? WHERE version = ?", (json.dumps(comparison), state, version)
+        )
+        record(connection, "compared", "server", artifact=version, text=comparison["text"])
+
+
 def refuse(database: Database, version: int, user: str, reason: str = "") -> None:
     """Refuse a version that waits; it is kept with its card.
 

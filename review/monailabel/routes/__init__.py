@@ -2,11 +2,11 @@
 
 from fastapi import FastAPI
 
-from review.monailabel.routes import activelearning, auth, datastore, images, infer, info, session, tasks
+from review.monailabel.routes import activelearning, auth, datastore, images, infer, info, session, tasks, train
 from review.monailabel.sessions import Sessions
 from review.monailabel.tasks import Tasks
 
-_SUBJECTS = (info, activelearning, datastore, images, infer, session, tasks)
+_SUBJECTS = (info, activelearning, datastore, images, infer, session, tasks, train)
 
 
 def add_monailabel(app: FastAPI) -> None:
