@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from medseg.errors import InputError
 from medseg.progress import CancelledError
+from review.monitoring.alerts import watch
 from review.store.cases import ACCEPTED, FAILED, SEGMENTED, SEGMENTING, WAITING, Case, all_cases, set_state
 from review.store.versions import NETWORK, REFERENCE, Result, save_result
 from review.volumes.page_grid import on_page
@@ -24,6 +25,8 @@ class Segmenting(threading.Thread):
         self._service = service
         self._wake, self._stop_event = threading.Event(), threading.Event()
         self.current: str | None = None
+        self._news = True
+        self._told: set[str] = set()
 
     def run(self) -> None:
         """Segment until ``stop``."""
@@ -32,7 +35,9 @@ class Segmenting(threading.Thread):
             case = self._next()
             if case is not None:
                 self._handle(case)
+                self._news = True
                 continue
+            self._watch()
             self._wake.wait(RESCAN_S)
             self._wake.clear()
             if not self._stop_event.is_set():
@@ -54,6 +59,18 @@ class Segmenting(threading.Thread):
             return next((case for case in all_cases(self._service.database) if case.state == WAITING), None)
         except InputError:  # the database is locked: later
             return None
+
+    def _watch(self):
+        """Tell of limits that are crossed, once there is something new."""
+        if not self._news:
+            return
+        self._news = False
+        service = self._service
+        try:
+            names = [label.name for label in service.labels[1:]]
+            watch(service.database, names, service.manifest.training, self._told)
+        except InputError:  # the database is locked: next time
+            self._news = True
 
     def _rescan(self):
         try:

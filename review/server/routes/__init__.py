@@ -2,9 +2,9 @@
 
 from fastapi import FastAPI
 
-from review.server.routes import artifacts, cases, decisions, drafts, improve, info, labels, tools, volumes
+from review.server.routes import artifacts, cases, decisions, drafts, improve, info, labels, monitoring, tools, volumes
 
-_SUBJECTS = (info, cases, volumes, labels, drafts, decisions, tools, artifacts, improve)
+_SUBJECTS = (info, cases, volumes, labels, drafts, decisions, tools, artifacts, improve, monitoring)
 
 
 def add_routes(app: FastAPI) -> None:
