@@ -68,6 +68,7 @@ $(VENV)/.demo: setup.cfg | $(VENV)/bin/python
 
 $(VENV)/.test: setup.cfg | $(VENV)/bin/python
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -e ".[test]"
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps "monailabel>=0.8.5,<0.9"
 	touch $@ $(VENV)/.demo
 
 $(VENV)/.docs: setup.cfg | $(VENV)/bin/python

@@ -43,7 +43,7 @@ def report_html(name: str, numbers: dict, title: str) -> str:
         "<h2>Scanners and sites</h2>",
         table(
             ("", "name", "cases", "correction rate", "Dice"),
-            [(r["by"], r["name"], r["cases"], _share(r["correction_rate"]), _number(r["dice"])) for r in numbers["groups"]],
+            [_group(row) for row in numbers["groups"]],
             names=2,
         ),
     ]  # fmt: skip
@@ -57,6 +57,10 @@ def _overview(numbers):
         yield key.replace("_", " "), _share(numbers[key])
     median = numbers["seconds_per_case"]["median"]
     yield "seconds per case, median", "" if median is None else f"{median:.0f}"
+
+
+def _group(row):
+    return row["by"], row["name"], row["cases"], _share(row["correction_rate"]), _number(row["dice"])
 
 
 def _share(value):

@@ -101,6 +101,12 @@ def test_the_whole_way(monai, tmp_path):
     assert np.allclose(loaded.affine, OBLIQUE, atol=1e-4)
     assert monai.next_sample("random", {})["id"] != name
 
+    assert monai.train_start("graded", {"max_epochs": 1})["status"] == "RUNNING"
+    assert wait_for(lambda: monai.train_status()["status"] != "RUNNING")
+    assert "accept or correct" in monai.train_status()["details"][-1]  # one case is too few
+    assert monai.train_status(check_if_running=True) is False
+    assert monai.train_stop() == {}
+
 
 def test_image_uploaded_and_inferred_from_a_file(monai, tmp_path):
     path = str(tmp_path / "new.nii.gz")

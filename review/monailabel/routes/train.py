@@ -31,7 +31,7 @@ async def start(request: Request, review: Review, model: str = ""):
         raise WrongRequestError(f"max_epochs {shown(epochs)}: expected a whole number above 0")
     await run_in_threadpool(improver_of(request).start, user, epochs, None, False)
     request.app.state.training = {"id": str(uuid.uuid4()), "start_ts": clock(), "model": model}
-    return _task(request)
+    return _task(request) | {"status": "RUNNING"}  # which it was when it began, however soon it failed
 
 
 @router.get("/")
