@@ -13,6 +13,7 @@ keras.fit, set up as zoo train does, that passes in waiting for the next batch.
 
 import argparse
 import dataclasses
+import functools
 import json
 import statistics
 import sys
@@ -69,13 +70,16 @@ def main():
 def prepare(folder: Path, cache):
     """The dataset's plan and its preprocessed training cases of fold 0."""
     from train.data.dataset import open_dataset
-    from train.hardware.precision import resolved
+    from train.fitting.fit import network
+    from train.fitting.step_time import open_step
+    from train.hardware.precision import choose, with_precision
     from train.input.cache import cache_cases
     from train.input.pipeline import fold_cases
     from train.planning.planner import make_plan
 
     dataset = open_dataset(folder)
-    plan = resolved(make_plan(dataset, progress=True))
+    plan = make_plan(dataset, progress=True)
+    plan = with_precision(plan, choose(plan, functools.partial(open_step, network)).chosen)
     return plan, cache_cases(fold_cases(dataset, plan, 0)[0], plan.recipe, plan.labels, cache, progress=True)
 
 

@@ -113,8 +113,10 @@ def run_train(args) -> int:
     """Handle ``zoo train``."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from train.data.dataset import open_dataset, read_dataset
+    from train.fitting.curves import load_history
     from train.fitting.fit import fit
     from train.fitting.folds import fold_numbers, is_several
+    from train.fitting.outlook import outlook
     from train.fitting.resuming import dataset_folder, require_same_folders
     from train.hardware.devices import is_cluster, open_engine
     from train.planning.planner import make_plan
@@ -155,6 +157,7 @@ def run_train(args) -> int:
     if not chief:
         return 0
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
+    print(outlook(load_history(run.folder / "history.csv")))
     if run.fold is None:
         next_command(f"zoo export {run.folder} --format tflite-int8 --out artifacts/{run.folder.name}")
     else:

@@ -13,6 +13,7 @@ from train.evaluation.evaluate import table as means_table
 from train.evaluation.reference import read_case
 from train.evaluation.reliability import errors
 from train.fitting.curves import load_history
+from train.fitting.outlook import outlook
 from train.fitting.run import Origin, Run, versions
 
 
@@ -41,7 +42,7 @@ def write_report(run: Run, dataset, metrics: dict, name: str = "report.html") ->
     parts = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(means_table(metrics).splitlines()[-1])}</p>",
         class_table(metrics["mean"]),
-        "<h2>Training</h2>" + page.figure(figures.curves(history), "Loss and learning rate") if history else "",
+        "<h2>Training</h2>" + page.figure(figures.curves(history), outlook(history)) if history else "",
         "<h2>Spread over the cases</h2>"
         + page.figure(figures.boxes(metrics["cases"]), "Boxes: quartiles; dots: cases"),
         *calibration(metrics),

@@ -12,9 +12,10 @@ from train.fitting.checkpoint import has_checkpoint
 from train.fitting.compiling import objective, optimizer
 from train.fitting.resuming import dataset_folder, require_same_fold, require_same_plan
 from train.fitting.run import Run, create_run, open_run
+from train.fitting.step_time import open_step
 from train.fitting.warm_start import Start, freeze, load_start, source_weights, start_text
-from train.hardware.devices import Engine, is_cluster, open_engine
-from train.hardware.precision import PRECISIONS, resolved
+from train.hardware.devices import Engine, has_graphics_card, is_cluster, open_engine
+from train.hardware.precision import PRECISIONS, choose, with_precision
 from train.input.cache import cache_cases
 from train.input.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.planning.filter_learning import learn_filters
@@ -74,7 +75,6 @@ def fit(
         run = None
         fold = 0 if fold is ... else fold
     check(plan, dataset)
-    plan = resolved(plan)
     check_fold(plan, fold)
     training, validation = fold_cases(dataset, plan, fold)
     if run is not None and run.model_file.is_file():
@@ -84,8 +84,13 @@ def fit(
     if run is None:
         plan = dataclasses.replace(plan, recipe=learn_filters(plan.recipe, training, verbose))
         _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder
+        precision = choose(plan, functools.partial(open_step, network), has_graphics_card(), engine.devices > 1)
+        if precision.milliseconds and verbose and engine.chief:
+            print(precision)
+        plan, times = with_precision(plan, precision.chosen), precision.milliseconds
         if engine.chief:
-            run = create_run(out, plan, fold, str(dataset.folder.resolve()), training, validation, engine.devices)
+            folder = str(dataset.folder.resolve())
+            run = create_run(out, plan, fold, folder, training, validation, engine.devices, times)
         else:
             run = Run(out, plan, fold, str(dataset.folder.resolve()), engine.devices)
     elif run.devices != engine.devices:

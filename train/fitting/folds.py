@@ -6,6 +6,7 @@ from pathlib import Path
 
 from medseg.errors import InputError, UsageError
 from train.fitting.run import Run, open_run
+from train.hardware.precision import with_precision
 from train.planning.filter_learning import forgotten
 from train.planning.plan import Plan
 
@@ -124,7 +125,9 @@ def fit_folds(
     for fold in folds:
         if verbose:
             print(f"fold {fold}, {folds.index(fold) + 1} of {len(folds)}")
-        runs.append(fit(plan, dataset, fold_folder(out, fold), fold, resume, cache, verbose, devices))
+        begun = (fold_folder(out, fold) / "plan.json").is_file()
+        asked = plan if begun or not runs else with_precision(plan, runs[0].plan.training.precision)
+        runs.append(fit(asked, dataset, fold_folder(out, fold), fold, resume, cache, verbose, devices))
     return tuple(runs)
 
 

@@ -23,6 +23,7 @@ class Origin:
         versions: package name to version.
         devices: that took the plan's batch each in every step.
         code: files of the user's own in the folder ``code`` that network or loss come from: name to SHA-256.
+        step_ms: of a step in each precision, where the plan's "auto" had them timed; the plan holds the choice.
     """
 
     fold: int | None
@@ -30,6 +31,7 @@ class Origin:
     versions: dict = field(default_factory=dict)
     devices: int = 1
     code: dict = field(default_factory=dict)
+    step_ms: dict = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -114,7 +116,14 @@ def open_run(folder) -> Run:
 
 
 def create_run(
-    folder, plan: Plan, fold: int | None, dataset: str, training: Sequence, validation: Sequence, devices: int = 1
+    folder,
+    plan: Plan,
+    fold: int | None,
+    dataset: str,
+    training: Sequence,
+    validation: Sequence,
+    devices: int = 1,
+    step_ms: dict | None = None,
 ) -> Run:
     """Write ``plan.json``, ``run.json`` and ``cases.json`` into a new run folder.
 
@@ -126,6 +135,7 @@ def create_run(
         training: the ``Case`` records trained on.
         validation: those held back.
         devices: that take the plan's batch each in every step.
+        step_ms: of a step in each precision, where they were timed.
 
     Raises:
         InputError: if it holds a run already or cannot be written.
@@ -137,7 +147,7 @@ def create_run(
     for name, file in code.items():
         write_bytes(folder / FOLDER / name, file.text)
     sums = {name: file.sha256 for name, file in code.items()}
-    record.save(folder / "run.json", Origin(fold, dataset, versions(), devices, sums))
+    record.save(folder / "run.json", Origin(fold, dataset, versions(), devices, sums, step_ms or {}))
     record.save(folder / "cases.json", Cases(_files(training), _files(validation)))
     record.save(folder / "plan.json", plan)
     return Run(folder, plan, fold, dataset, devices)

@@ -157,6 +157,17 @@ def open_engine(devices: int | str | None = None) -> Engine:
     return Engine(count, strategy=_strategy(backend, names[:count]), backend=backend)
 
 
+def has_graphics_card() -> bool:
+    """Whether Keras computes on a graphics card here."""
+    import keras
+
+    if keras.backend.backend() == "tensorflow":
+        import tensorflow as tf
+
+        return bool(tf.config.list_physical_devices("GPU"))
+    return keras.backend.backend() == "jax" and any("gpu" in name for name in keras.distribution.list_devices())
+
+
 def _names(backend):
     """The graphics cards, or else the processors."""
     if backend == "jax":

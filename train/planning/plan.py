@@ -96,7 +96,8 @@ class Training:
         ema: decay of the moving average of the weights that is evaluated and saved; 0 for none.
         clip_norm: largest norm of the whole gradient; 0 for no limit.
         precision: Keras' dtype policy: "float32", "mixed_bfloat16", "mixed_float16", or "auto": the run's plan then
-            holds what the machine it started on is fastest with.
+            holds what the machine it started on is fastest with, float32 or mixed_bfloat16, by half a second of the
+            plan's own step in each; the times are in ``run.json``.
         foreground: share of the patches that are centred on a voxel of a foreground class.
         mirror: spatial axes that a patch may be flipped along.
         accumulate: batches whose gradients are averaged for one step of the optimizer.
