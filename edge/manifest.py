@@ -11,6 +11,8 @@ from edge.shipped import locate, names
 from edge.trust.fingerprint import Fingerprint
 from imaging.cleaning import Postprocessing
 from imaging.cleaning import check as check_postprocessing
+from imaging.instances import CHANNELS, Decoding
+from imaging.instances import check as check_instances
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe, check
 from imaging.regions import check_regions
@@ -19,8 +21,8 @@ from medseg.errors import InputError
 from medseg.limits import check_bytes
 from medseg.untrusted import inside, open_regular, shown
 
-# 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan".
-SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0", "0.2.0"), "export it again")
+# 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan". 5: "instances".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0"), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
@@ -83,6 +85,8 @@ class Manifest:
         postprocessing: how each segmentation is cleaned up; what cross-validation adopted.
         training: what scans like those of the training look like (``edge.trust.fingerprint``); None where that is not
             known.
+        instances: how the output, the channels of ``imaging.instances``, is cut into objects, of which the
+            segmentation holds the numbers; the one region is where an object is. None for classes and regions.
         schema: number of the format, see ``medseg.schema``.
         needs: the oldest version of medseg-zoo that reads the file.
     """
@@ -108,6 +112,7 @@ class Manifest:
     regions: tuple[Region, ...] = ()
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
     training: Fingerprint | None = None
+    instances: Decoding | None = None
     schema: int = SCHEMA.newest
     needs: str = SCHEMA.needs
 
@@ -196,7 +201,11 @@ def _check_fields(manifest):
     check_postprocessing(manifest.postprocessing, manifest.labels)
     if manifest.regions and manifest.postprocessing.classes:
         raise InputError("postprocessing: expected for disjoint classes only, not for regions")
-    outputs = len(manifest.regions) or len(manifest.labels)
+    if manifest.instances is not None:
+        check_instances(manifest.instances)
+        if len(manifest.regions) != 1 or len(manifest.labels) != 2:
+            raise InputError("instances: expected one region and two labels, the background and the objects")
+    outputs = len(CHANNELS) if manifest.instances else len(manifest.regions) or len(manifest.labels)
     needed = 4 * math.prod(manifest.patch) * (channels + outputs)
     check_bytes(f"patch {shown(manifest.patch)}", needed, "a patch and its scores")
     for which, last in (("input", channels), ("output", outputs)):

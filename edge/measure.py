@@ -1,12 +1,26 @@
 """How much of each label a segmentation holds."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 
 from imaging.labels import Label, Region
 from imaging.regions import mask_of, structure_values
 from imaging.scan import Scan
+
+
+def of_classes(segmentation: Scan, manifest) -> Scan:
+    """A segmentation as label values: of numbered objects their class's, of all others the segmentation itself.
+
+    Args:
+        segmentation: of ``Segmenter.predict``.
+        manifest: of its network.
+    """
+    if manifest.instances is None:
+        return segmentation
+    background, objects = (label.value for label in manifest.labels)
+    return replace(segmentation, voxels=np.where(segmentation.voxels > 0, objects, background).astype(np.int32))
 
 
 def voxel_counts(segmentation: Scan, labels: Sequence[Label], regions: Sequence[Region] = ()) -> dict[str, int]:

@@ -19,6 +19,7 @@ def summary(manifest: Manifest, size: int) -> str:
         "channels": ", ".join(manifest.channels),
         "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
         **({"regions": ", ".join(map(_region, manifest.regions))} if manifest.regions else {}),
+        **({"objects": _decoding(manifest.instances)} if manifest.instances else {}),
         "scan": _scan(manifest.recipe),
         "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
         "source network": str(manifest.source.get("network", "")),
@@ -27,6 +28,7 @@ def summary(manifest: Manifest, size: int) -> str:
         "calibrated": f"with {len(manifest.calibration)} cases" if manifest.calibration else "",
         "verified": _verified(manifest.fidelity),
         **{f"  {name}": text for name, text in _labels(manifest.fidelity)},
+        **{f"  {name}": text for name, text in _objects(manifest.fidelity)},
     }
     shown = {name: text for name, text in lines.items() if text}
     width = max(map(len, shown))
@@ -65,6 +67,13 @@ def _verified(fidelity):
     return ", ".join(filter(None, parts))
 
 
+def _decoding(decoding) -> str:
+    return (
+        f"numbered, where the probability is above {decoding.threshold:g}, cut by a watershed of depth "
+        f"{decoding.depth:g} after smoothing by {decoding.smoothing:g} voxels; at least {decoding.smallest} voxels"
+    )
+
+
 def _region(region) -> str:
     return f"{region.name} = {'+'.join(map(str, region.values))} (writes {region.written})"
 
@@ -76,6 +85,15 @@ def _labels(fidelity):
             artifact, network = (_number(row.get(f"dice_{kind}"), "{:.4f}") for kind in ("artifact", "network"))
             if artifact and network:
                 yield name, f"Dice {artifact}, network {network}"
+
+
+def _objects(fidelity):
+    row = fidelity.get("objects")
+    for name, title in (("ap", "average precision"), ("ap50", "at 0.5"), ("pq", "panoptic quality")):
+        if isinstance(row, dict):
+            artifact, network = (_number(row.get(f"{name}_{kind}"), "{:.4f}") for kind in ("artifact", "network"))
+            if artifact and network:
+                yield title, f"{artifact}, network {network}"
 
 
 def _number(value, text, unit=1.0):

@@ -29,7 +29,9 @@ _NAMES = {
     "resample": "geometry.resampling",
     "restore": "restoring",
     "restore_classes": "restoring",
+    "restore_objects": "restoring",
     "score_case": "measure.scoring",
+    "score_objects": "measure.detection",
     "write": "io.files",
 }
 _MODULES = (
@@ -37,6 +39,7 @@ _MODULES = (
     "classical",
     "filters",
     "geometry",
+    "instances",
     "intensity",
     "io",
     "labels",

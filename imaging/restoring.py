@@ -6,9 +6,12 @@ import numpy as np
 
 from imaging.filters.registry import get
 from imaging.geometry.restoring import onto_prepared, onto_source, restore_slabs
+from imaging.instances import Decoding, find_objects
 from imaging.regions import classes_of
 from imaging.scan import Scan
 from medseg.errors import InputError
+
+NOWHERE = -50.0  # logit of what was cropped away
 
 
 def prepare_labels(labels: Scan, prepared: Scan, recipe) -> Scan:
@@ -83,6 +86,26 @@ def restore_classes(
     for place, values in restore_slabs([(0, scores)], prepared, source, slab=slab):
         out[place] = classes_of(values, written)
     return out
+
+
+def restore_objects(scores: np.ndarray, prepared: Scan, source: Scan, decoding: Decoding) -> np.ndarray:
+    """The objects that a network of instances finds, in the geometry of the source.
+
+    Args:
+        scores: (*prepared.shape, 2), logits of ``imaging.instances.CHANNELS``.
+        prepared: what ``prepare`` made of ``source``.
+        source: the scan as read.
+        decoding: how the scores are cut into objects.
+
+    Returns:
+        int32 (*source.shape), numbers from 1, 0 where there is none.
+
+    Raises:
+        InputError: if the scores are not on the grid of ``prepared``.
+    """
+    scores = _on_grid(scores, prepared)
+    restored = onto_source(scores, prepared, source, np.full(scores.shape[-1], NOWHERE))
+    return find_objects(0.5 * (1 + np.tanh(0.5 * restored)), source.spacing, decoding)
 
 
 def _on_grid(scores, prepared):

@@ -36,7 +36,8 @@ def add_predict(
         "--save",
         default="",
         metavar="KIND[,KIND]",
-        help="write beside each result: probabilities, entropy, variance, instances, boxes, overlay, measurements",
+        help="write beside each result: probabilities, entropy, variance, instances, boxes, split "
+        "(with instances or boxes: cut parts that touch), overlay, measurements",
     )
     parser.add_argument(
         "--mirror",

@@ -10,7 +10,7 @@ from edge.cases import DICOM, Case, find_cases
 from edge.dicom.command import kinds_of, object_places, placed_labels, series_of, write_objects
 from edge.dicom.kinds import NIFTI_KIND
 from edge.dicom.objects import DicomOptions
-from edge.measure import voxel_counts
+from edge.measure import of_classes, voxel_counts
 from edge.outputs.writing import planned, write_outputs
 from edge.runtime.many import predict_in_order
 from edge.runtime.options import Options, check_options
@@ -94,16 +94,18 @@ def segment_case(segmenter, case: Case, places, options: Options, bar, stop, dic
             if bar is not None:
                 bar.close()
         series = series_of(case, manifest.recipe.rank)
-        write_objects(places, segmentation.labels, series, manifest, dicom)
+        classes = of_classes(segmentation.labels, manifest)
+        write_objects(places, classes, series, manifest, dicom)
         if "labels" in places:
             segmentation = replace(segmentation, labels=placed_labels(segmentation.labels, series, places["labels"]))
-        write_outputs(places, segmentation, manifest, case.scan)
+        write_outputs(places, segmentation, manifest, case.scan, options.outputs.split)
     return {
         "scan": case.name,
         "output": str(case.output),
         **({"series": series.uid} if series is not None else {}),
         **({"outputs": {kind: str(path) for kind, path in places.items()}} if len(places) > 1 else {}),
-        "voxels": voxel_counts(segmentation.labels, manifest.labels, manifest.regions),
+        "voxels": voxel_counts(classes, manifest.labels, manifest.regions),
+        **({"objects": int(segmentation.labels.voxels.max())} if manifest.instances else {}),
         "volumes_ml": segmentation.volumes_ml,
         "areas_mm2": segmentation.areas_mm2,
         "seconds": segmentation.seconds,
@@ -121,7 +123,8 @@ def places_of(cases, options, manifest, args):
             raise UsageError(
                 f"--out {case.output}: a 3D segmentation is written as {', '.join(VOLUMES + TIFF)}; use one of them"
             )
-    places = [_of_case(case.output, options.outputs, kinds) for case in cases]
+    numbered = manifest.instances is not None
+    places = [_of_case(case.output, options.outputs, kinds, numbered) for case in cases]
     inputs = {path.resolve() for case in cases for path in case.scan}
     given = [path for paths in places for path in paths.values()] + ([] if report is None else [report])
     seen = set()
@@ -137,11 +140,11 @@ def places_of(cases, options, manifest, args):
     return places
 
 
-def _of_case(output, outputs, kinds):
+def _of_case(output, outputs, kinds, numbered):
     """Kind to place of a case's files: the labels, what is beside them, DICOM objects."""
     objects = object_places(output, kinds) if set(kinds) - {NIFTI_KIND} else {}
     name = output.with_suffix(".nii.gz") if output.name.lower().endswith(DICOM) else output
-    beside = planned(name, outputs)
+    beside = planned(name, outputs, numbered)
     if NIFTI_KIND not in kinds:
         del beside["labels"]
     return beside | objects
@@ -194,7 +197,8 @@ def print_reports(reports, manifest) -> None:
     for report in done:
         beside = len(report.get("outputs", "x")) - 1
         more = f" with {beside} more beside it" if beside else ""
-        print(f"{report['output']} written{more}, {report['seconds']:.2f} s")
+        objects = f", {report['objects']} objects" if "objects" in report else ""
+        print(f"{report['output']} written{more}{objects}, {report['seconds']:.2f} s")
     for report in done:
         about = f"{report['scan']}: " if named else ""
         if report["quality"]:

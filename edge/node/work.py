@@ -10,13 +10,14 @@ import numpy as np
 
 from edge.dicom.objects import DicomOptions, dicom_bytes, dicom_objects
 from edge.dicom.origin import origin_of
+from edge.measure import of_classes
 from edge.node import jobs
 from edge.node.config import Config, Rule
 from edge.node.database import Database
 from edge.node.instances import present
 from edge.node.jobs import UPLOAD, Finding, Object
 from edge.node.storage import RESULTS, hashed, write_durably
-from edge.outputs.overlay import picture
+from edge.outputs.overlay import coloured, picture
 from edge.runtime.segmenter import Segmenter
 from imaging.io.dicom.read import read_series
 from imaging.io.dicom.series import choose, find_series
@@ -118,7 +119,8 @@ def _of_file(path, segmenter, results, stop):
 def _write_objects(segmentation, series, scan, manifest, rule: Rule, place) -> list[Object]:
     folder, results, prefix = place
     options = DicomOptions(str(rule.codes) if rule.codes else None, rule.labelmap)
-    made = dicom_objects(segmentation.labels, series, origin_of(manifest), rule.write, options, scan)
+    labels = of_classes(segmentation.labels, manifest)
+    made = dicom_objects(labels, series, origin_of(manifest), rule.write, options, scan)
     objects = []
     for kind, datasets in made.items():
         for number, dataset in enumerate(datasets, 1):
@@ -131,7 +133,7 @@ def _write_objects(segmentation, series, scan, manifest, rule: Rule, place) -> l
 def _write_views(place, scan, segmentation, manifest, labels):
     """What HTTP shows: a picture, and of an upload the labels."""
     results, prefix = place
-    image = picture(scan, segmentation.labels, [label.value for label in manifest.labels[1:]])
+    image = picture(scan, *coloured(segmentation.labels, manifest))
     write_durably(results / f"{prefix}{OVERLAY}", image_bytes(Scan(image, np.eye(4)), ".png"))
     if labels:
         whole = segmentation.labels

@@ -1,4 +1,4 @@
-"""Connected parts of every class of a segmentation, as a map and as a table."""
+"""Objects of a segmentation, as a map and as a table: connected parts of every class, or what a network numbered."""
 
 import contextlib
 import math
@@ -7,8 +7,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imaging.instances import split_touching
 from imaging.labels import Label
 from imaging.measure.components import label_components
+from imaging.measure.surface_elements import elements
 from imaging.scan import Scan
 
 # So many points have their distances computed one by one; of more, only those on the convex hull.
@@ -17,10 +19,10 @@ MOST_POINTS = 2000
 
 @dataclass(frozen=True)
 class Instance:
-    """A connected part (voxels touch by face, edge or corner) of a class.
+    """A connected part (voxels touch by face, edge or corner) of a class, or an object that a network numbered.
 
     Attributes:
-        number: its value in the map of instances, from 1; by class, the largest part of each first.
+        number: its value in the map of instances, from 1; parts by class, the largest of each first.
         label: name of the class.
         voxels: how many it has.
         volume_ml: in 3D, else None.
@@ -30,6 +32,11 @@ class Instance:
         centre_mm: mean of its voxel centres in world coordinates (RAS+); in 2D that of the plane.
         start, stop: bounding box in voxels; ``stop`` is one beyond.
         size_mm: extent of the bounding box along the voxel axes.
+        surface_mm2: in 3D, of the triangles of marching cubes (``imaging.measure.surface_elements``); else None.
+        perimeter_mm: in 2D, the same in the plane; else None.
+        sphericity: surface of the ball of the same volume by the surface, in 2D the same of disc and perimeter; 1 is
+            round. The steps of voxels make it some 8 % too small in 3D and 5 % in 2D.
+        mean_intensity: of each channel of the scan, as read; empty where the scan is not at hand.
     """
 
     number: int
@@ -43,14 +50,41 @@ class Instance:
     start: tuple[int, ...]
     stop: tuple[int, ...]
     size_mm: tuple[float, ...]
+    surface_mm2: float | None = None
+    perimeter_mm: float | None = None
+    sphericity: float = 0.0
+    mean_intensity: tuple[float, ...] = ()
 
 
-def find_instances(segmentation: Scan, labels: Sequence[Label]) -> tuple[Scan, tuple[Instance, ...]]:
+def measure_objects(numbers: Scan, label: str, scan: Scan | None = None) -> tuple[Instance, ...]:
+    """A row for each object of a map of numbers.
+
+    Args:
+        numbers: whole numbers (*spatial, 1), 0 for none.
+        label: name of the objects.
+        scan: on the same grid, for the intensities.
+    """
+    from scipy import ndimage
+
+    values = numbers.voxels[..., 0]
+    boxes = ndimage.find_objects(values)
+    return tuple(
+        _measure(number, label, values[box] == number, box, numbers, scan)
+        for number, box in enumerate(boxes, 1)
+        if box is not None
+    )
+
+
+def find_instances(
+    segmentation: Scan, labels: Sequence[Label], scan: Scan | None = None, split: bool = False
+) -> tuple[Scan, tuple[Instance, ...]]:
     """Number the connected parts of every class.
 
     Args:
         segmentation: label values (*spatial, 1).
         labels: classes by class index, background first.
+        scan: on the same grid, for the intensities.
+        split: cut parts where they are narrow (``imaging.instances.split_touching``).
 
     Returns:
         A scan of int32 numbers (*spatial, 1), 0 for background, and a row for each number.
@@ -60,20 +94,29 @@ def find_instances(segmentation: Scan, labels: Sequence[Label]) -> tuple[Scan, t
     values = segmentation.voxels[..., 0]
     numbers, rows = np.zeros(values.shape, np.int32), []
     for label in labels[1:]:
-        parts, counts = label_components(values == label.value)
+        parts, counts = _parts(values == label.value, segmentation.spacing, split)
         order = np.argsort(-counts[1:], kind="stable") + 1
         renamed = np.zeros(len(counts), np.int32)
         renamed[order] = np.arange(1, len(counts)) + len(rows)
         boxes = ndimage.find_objects(parts)
         for part in order:
             box = boxes[part - 1]
-            rows.append(_measure(len(rows) + 1, label.name, parts[box] == part, box, segmentation))
+            rows.append(_measure(len(rows) + 1, label.name, parts[box] == part, box, segmentation, scan))
         inside = parts > 0
         numbers[inside] = renamed[parts[inside]]
     return replace(segmentation, voxels=numbers[..., None]), tuple(rows)
 
 
-def _measure(number, name, mask, box, scan):
+def _parts(mask, spacing, split):
+    if not split:
+        return label_components(mask)
+    parts = split_touching(mask, spacing)
+    counts = np.bincount(parts.ravel())
+    counts[0] = 0
+    return parts, counts
+
+
+def _measure(number, name, mask, box, scan, image):
     rank, start = scan.rank, tuple(int(s.start) for s in box)
     count = int(np.count_nonzero(mask))
     axes = scan.affine[:3, :rank]
@@ -83,6 +126,9 @@ def _measure(number, name, mask, box, scan):
     total = count * size_mm
     equivalent = (6 * total / math.pi) ** (1 / 3) if rank == 3 else 2 * math.sqrt(total / math.pi)
     extent = [(s.stop - s.start) * step for s, step in zip(box, scan.spacing, strict=True)]
+    area = float(elements(mask, scan.spacing)[1].sum())
+    round_area = math.pi * equivalent ** (rank - 1)
+    intensity = () if image is None else image.voxels[box][mask].mean(axis=0, dtype=np.float64)
     return Instance(
         number=number,
         label=name,
@@ -95,6 +141,10 @@ def _measure(number, name, mask, box, scan):
         start=start,
         stop=tuple(int(s.stop) for s in box),
         size_mm=tuple(float(e) for e in extent),
+        surface_mm2=area if rank == 3 else None,
+        perimeter_mm=area if rank == 2 else None,
+        sphericity=round_area / area,
+        mean_intensity=tuple(float(value) for value in intensity),
     )
 
 

@@ -1,6 +1,7 @@
 """A segmentation drawn over its scan: a picture in 2D, a mosaic of slices in 3D."""
 
 import math
+from dataclasses import replace
 
 import numpy as np
 
@@ -39,6 +40,22 @@ def picture(scan: Scan, segmentation: Scan, values) -> np.ndarray:
         draw(*_slice(scan.voxels[:, :, k, 0], labels[:, :, k], scan.spacing, window), values) for k in chosen.tolist()
     ]
     return _mosaic(tiles)
+
+
+def coloured(segmentation: Scan, manifest) -> tuple[Scan, list[int]]:
+    """What ``picture`` draws of a segmentation: label values, each with its colour.
+
+    Numbers of objects take turns in the colours, so that neighbours, whose numbers are near, differ.
+
+    Args:
+        segmentation: of ``Segmenter.predict``.
+        manifest: of its network.
+    """
+    if manifest.instances is None:
+        return segmentation, [label.value for label in manifest.labels[1:]]
+    numbers = segmentation.voxels
+    turns = np.where(numbers > 0, (numbers - 1) % len(COLOURS) + 1, 0)
+    return replace(segmentation, voxels=turns), list(range(1, len(COLOURS) + 1))
 
 
 def draw(grey: np.ndarray, labels: np.ndarray, values) -> np.ndarray:

@@ -31,6 +31,8 @@ def instance_rows(instances: Sequence[Instance]) -> list[dict]:
         for name in ("centre_mm", "start", "stop", "size_mm"):
             names = AXES if name == "centre_mm" else "ijk"
             row |= {f"{name}_{axis}": value for axis, value in zip(names, row.pop(name), strict=False)}
+        intensities = row.pop("mean_intensity")
+        row |= {f"mean_intensity_{channel}": value for channel, value in enumerate(intensities)}
         rows.append(row)
     return rows
 

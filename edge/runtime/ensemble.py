@@ -6,7 +6,7 @@ from dataclasses import replace
 from edge.runtime.segmenter import Segmenter, load
 from medseg.errors import InputError
 
-SAME = ("recipe", "patch", "overlap", "labels", "regions", "channels", "postprocessing")
+SAME = ("recipe", "patch", "overlap", "labels", "regions", "instances", "channels", "postprocessing")
 
 
 def load_ensemble(folders: Sequence, threads: int = 2, runtime: str = "auto", trust=None) -> Segmenter:

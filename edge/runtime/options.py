@@ -24,6 +24,7 @@ class Outputs:
         variance: of the probabilities over flips and networks; needs ``Options.mirror`` or several networks.
         instances: every connected part of a class with a number of its own, and a table of the parts.
         boxes: bounding boxes of these parts.
+        split: parts that touch are cut where they are narrow before they are numbered.
         overlay: a picture of the contours over the scan.
         measurements: volumes and areas as CSV and JSON.
     """
@@ -33,6 +34,7 @@ class Outputs:
     variance: bool = False
     instances: bool = False
     boxes: bool = False
+    split: bool = False
     overlay: bool = False
     measurements: bool = False
 
@@ -68,6 +70,8 @@ def parse_outputs(text: str) -> Outputs:
     for name in names:
         if name not in known:
             raise UsageError(f"--save {name}: expected some of {', '.join(known)}, joined by commas")
+    if "split" in names and not {"instances", "boxes"} & set(names):
+        raise UsageError("--save split: says how instances and boxes are told apart; give one of them too")
     return Outputs(**dict.fromkeys(names, True))
 
 

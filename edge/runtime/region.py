@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 
+from edge.measure import of_classes
 from imaging.geometry.affine import index_map, moved
 from imaging.measure.components import label_components
 from imaging.scan import Scan
@@ -69,8 +70,8 @@ class Coarse:
         Raises:
             InputError: if it finds nothing.
         """
-        labels = self.segmenter.predict(scan, cancel=cancel).labels.voxels[..., 0]
-        mask = labels != self.segmenter.manifest.labels[0].value
+        found = self.segmenter.predict(scan, cancel=cancel).labels
+        mask = of_classes(found, self.segmenter.manifest).voxels[..., 0] != self.segmenter.manifest.labels[0].value
         if not mask.any():
             raise InputError(f"--roi {self.segmenter.manifest.name}: found nothing in the scan; segment without --roi")
         return widened(bounding_box(mask), scan, self.margin_mm)

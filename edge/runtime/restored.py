@@ -10,6 +10,7 @@ from edge.manifest import Manifest
 from edge.runtime.options import Outputs
 from edge.runtime.patches import entropy, sigmoid, softmax
 from imaging.geometry.restoring import restore_slabs
+from imaging.instances import CHANNELS, find_objects
 from imaging.regions import classes_of, written_classes
 from imaging.scan import Scan
 from medseg.limits import check_bytes
@@ -20,7 +21,7 @@ class Restored:
     """What was kept.
 
     Attributes:
-        classes: uint8 (*spatial), class indices.
+        classes: uint8 (*spatial), class indices; of instances int32, numbers of the objects.
         probabilities: float32 (*spatial, K), or None.
         uncertainty: "entropy" and "variance", float32 (*spatial, 1) each, as far as they were asked for.
     """
@@ -61,9 +62,16 @@ def restore(
         check_bytes(f"scan of shape {grid.shape}", 4 * math.prod(grid.shape) * count, "its probabilities")
         maps["probabilities"] = np.zeros((*grid.shape, count), np.float32)
         maps["probabilities"][..., 0] = 0 if regions else 1
+    objects = np.zeros((0, len(CHANNELS)), np.float32)
+    if manifest.instances is not None:
+        check_bytes(f"scan of shape {grid.shape}", 8 * math.prod(grid.shape), "where its objects are")
+        objects = np.zeros((*grid.shape, len(CHANNELS)), np.float32)
     for place, values in restore_slabs(slabs, prepared, grid):
         scores = values[..., :count]
-        classes[place] = classes_of(scores, written)
+        if manifest.instances is not None:
+            objects[place] = sigmoid(values[..., : len(CHANNELS)])
+        else:
+            classes[place] = classes_of(scores, written)
         if outputs.scores:
             chances = sigmoid(scores) if regions else scores if averaged else softmax(scores)
             if outputs.probabilities:
@@ -71,6 +79,8 @@ def restore(
             if outputs.entropy:
                 maps["entropy"][..., 0][place] = entropy(chances, regions)
         if outputs.variance:
-            maps["variance"][..., 0][place] = values[..., count]
+            maps["variance"][..., 0][place] = values[..., -1]
+    if manifest.instances is not None:
+        classes = find_objects(objects, grid.spacing, manifest.instances)
     scans = {name: replace(grid, voxels=voxels) for name, voxels in maps.items()}
     return Restored(classes, scans.pop("probabilities", None), scans)

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.manifest import Manifest, load_manifest
-from edge.measure import areas_mm2, volumes_ml
+from edge.measure import areas_mm2, of_classes, volumes_ml
 from edge.runtime.many import Outcome, predict_in_order
 from edge.runtime.options import Options, check_options
 from edge.runtime.patches import patch_scores, reuse_constant
@@ -37,7 +37,8 @@ class Segmentation:
     """What a segmenter makes of a scan.
 
     Attributes:
-        labels: label values (*spatial, 1) in the geometry of the source, the smallest integer type that holds them.
+        labels: label values (*spatial, 1) in the geometry of the source, the smallest integer type that holds them; of
+            a network of instances (``manifest.instances``) numbers of the objects from 1, int32.
         volumes_ml: label name to volume in ml, without the background, and that of regions; empty in 2D.
         seconds: time that it took.
         stages: the same by stage: "prepare", "network", "restore".
@@ -235,11 +236,13 @@ class Segmenter:
         classes = restored.classes
         if manifest.postprocessing.classes:
             classes = apply(classes, manifest.postprocessing, manifest.labels, grid.spacing)
-        labels = replace(grid, voxels=_values(classes, manifest.labels)[..., None])
-        facts = labels, manifest.labels, manifest.regions
+        if manifest.instances is None:
+            classes = _values(classes, manifest.labels)
+        labels = replace(grid, voxels=classes[..., None])
+        facts = of_classes(labels, manifest), manifest.labels, manifest.regions
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
         features = {} if answer is None else scan_features(grid, prepared) | answer.features(looked_at, box is None)
-        empty = not (classes != 0).any()
+        empty = not (labels.voxels != manifest.labels[0].value).any()
         flags, quality = flags_of(features, manifest.training, empty), estimate(features, manifest.training)
         ended = time.perf_counter()
         stages = {"prepare": ready - began, "network": spent["network"]}

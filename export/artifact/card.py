@@ -124,6 +124,14 @@ def _layers(source) -> list[str]:
 def _regions(manifest) -> list[str]:
     if not manifest.regions:
         return []
+    if manifest.instances is not None:
+        cut = manifest.instances
+        return [
+            "- Objects, numbered: channel 0 is where they are, channel 1 how far inside, both after a sigmoid. Where "
+            f"channel 0 is above {cut.threshold:g}, it is cut at the passes of channel 1, smoothed by "
+            f"{cut.smoothing:g} voxels, that lie {cut.depth:g} or more below both peaks; fewer than {cut.smallest} "
+            "voxels are left out"
+        ]
     made = "; ".join(f"{r.name}: values {', '.join(map(str, r.values))}, writes {r.written}" for r in manifest.regions)
     return [f"- Regions, each where its logit is above 0, a later one over an earlier: {made}"]
 

@@ -233,6 +233,7 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
         input=converted.input,
         output=converted.output,
         regions=source.regions,
+        instances=source.instances,
         postprocessing=source.postprocessing,
         source=provenance,
         calibration=tuple(calibration),

@@ -13,6 +13,7 @@ from medseg.errors import InputError
 from medseg.untrusted import read_json
 
 METRICS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
+OBJECTS = ("ap", "ap50", "ap75", "pq", "f1", "lesion_dice")  # where objects are told apart
 
 
 def cross_validated(source: Source, folders: Sequence, settings: dict) -> dict:
@@ -73,12 +74,12 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
         scores: what ``cross_validated`` returned.
 
     Returns:
-        {"folds", "cases", "dice": {label: value}}.
+        {"folds", "cases", "dice": {label: value}}; of instances also "objects": {"ap", "ap50", "pq", "f1": value}.
 
     Raises:
         InputError: for an artifact of another network, of a fold that was not scored, or not verified.
     """
-    folds, weights, dice = [], [], {name: [] for name in structures(source.labels, source.regions)}
+    folds, weights, objects, dice = [], [], [], {name: [] for name in structures(source.labels, source.regions)}
     for folder in folders:
         manifest = load_manifest(folder)
         fold, labels = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
@@ -97,8 +98,18 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
             dice[label].append(values["dice_artifact"])
         folds.append(fold)
         weights.append(len(manifest.fidelity["cases"]))
+        objects += [manifest.fidelity["objects"]] if "objects" in manifest.fidelity else []
     mean = {label: round(float(np.average(values, weights=weights)), 6) for label, values in dice.items()}
-    return {"folds": sorted(folds), "cases": sum(weights), "dice": mean}
+    scores = {"folds": sorted(folds), "cases": sum(weights), "dice": mean}
+    if len(objects) != len(folds):
+        return scores
+    names = ("ap", "ap50", "pq", "f1")
+    return scores | {
+        "objects": {
+            name: round(float(np.average([row[f"{name}_artifact"] for row in objects], weights=weights)), 6)
+            for name in names
+        }
+    }
 
 
 def training_settings(folder) -> dict:
@@ -164,8 +175,12 @@ def _over_cases(cases, statistic):
     first = next(iter(cases.values()))
     return _numbers(
         {
-            label: {metric: statistic([case[label][metric] for case in cases.values()]) for metric in METRICS}
-            for label in first
+            label: {
+                metric: statistic([case[label][metric] for case in cases.values()])
+                for metric in (*OBJECTS, *METRICS)
+                if metric in row
+            }
+            for label, row in first.items()
         }
     )
 

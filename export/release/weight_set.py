@@ -16,12 +16,17 @@ from edge.trust import vector
 from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
 from export.source.source import Source, load_network, open_source
 from export.verify.fidelity import Fidelity, compare
+from imaging.instances import CHANNELS
 from medseg import record
 from medseg.atomic import temporary_folder
 from medseg.errors import InputError
 
 # A rooted path, a home folder or a Windows drive, at the beginning of a word.
 _PLACE = re.compile(r"""(?:^|[\s'"=(,`])(?:~?/|[A-Za-z]:\\)\w""")
+
+
+# What a card tells of the plan.
+PLANNED = ("recipe", "patch", "overlap", "labels", "training", "regions", "instances")
 
 
 @dataclass(frozen=True)
@@ -112,7 +117,7 @@ def pack(
     card = weights.Card(
         entry=entry,
         name=name,
-        classes=tuple(channel.name for channel in source.regions or source.labels),
+        classes=CHANNELS if source.instances else tuple(each.name for each in source.regions or source.labels),
         channels=source.channels,
         options=source.provenance["options"],
         **record.to_dict(about),
@@ -122,7 +127,7 @@ def pack(
         artifact=_artifact(artifact, manifest),
         seed=source.provenance["seed"],
         epochs=epochs(run),
-        plan={key: plan[key] for key in ("recipe", "patch", "overlap", "labels", "training", "regions") if key in plan},
+        plan={key: plan[key] for key in PLANNED if key in plan},
         versions=source.provenance["versions"],
         commands=(*options.commands, own),
     )
@@ -248,6 +253,7 @@ def _check_artifact(folder, manifest, source):
     wanted = {
         "labels": source.labels,
         "regions": source.regions,
+        "instances": source.instances,
         "recipe": source.recipe,
         "channels": source.channels,
     }

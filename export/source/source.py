@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imaging.adopted import adopted_postprocessing
 from imaging.cleaning import Postprocessing
+from imaging.instances import Decoding
 from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
@@ -32,6 +33,7 @@ class Source:
         ignore: value of voxels in label files that nobody has labelled, or None.
         reference: the network before it was fine-tuned for int8, or None.
         regions: structures that may overlap, of which the network has a channel each (``imaging.regions``), or none.
+        instances: how the network's answer is cut into objects (``imaging.instances``), or None.
         postprocessing: how segmentations are cleaned up, which cross-validation adopted.
         adapts: the network was not trained here, and is first brought into the form that is exported
             (``export.rewrite.heads``).
@@ -50,6 +52,7 @@ class Source:
     ignore: int | None = None
     reference: Path | None = None
     regions: tuple[Region, ...] = ()
+    instances: Decoding | None = None
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
     adapts: bool = False
 
@@ -102,6 +105,7 @@ def open_source(run) -> Source:
             },
             ignore=plan.get("ignore"),
             regions=record.from_dict(tuple[Region, ...], plan.get("regions", []), "regions"),
+            instances=record.from_dict(Decoding | None, plan.get("instances"), "instances"),
             postprocessing=adopted_postprocessing(run),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
         )

@@ -1,5 +1,6 @@
 """How far an artifact is from the float network that it was made from, on real cases through the device runtime."""
 
+import dataclasses
 import math
 from dataclasses import dataclass, field
 
@@ -7,10 +8,11 @@ import numpy as np
 
 import imaging
 from export.verify.gate import judge
-from export.verify.references import read_reference
+from export.verify.references import read_objects, read_reference
 from imaging.io.cases import CaseFiles
 from imaging.labels import Label, Region
 from imaging.measure import overlap
+from imaging.measure.detection import score_objects
 from imaging.measure.surface import surface_distances
 from imaging.regions import mask_of, structure_values
 from imaging.scan import Scan
@@ -62,6 +64,27 @@ class LabelScores:
 
 
 @dataclass(frozen=True)
+class ObjectScores:
+    """How well objects are told apart, by ``imaging.measure.detection.score_objects``; of a case, or the mean of all.
+
+    Attributes:
+        ap_network, ap_artifact: mean average precision from 0.5 to 0.95 of the float network and of the artifact.
+        ap50_network, ap50_artifact: the same at 0.5.
+        pq_network, pq_artifact: panoptic quality.
+        f1_network, f1_artifact: of objects that share more than a half.
+    """
+
+    ap_network: float
+    ap_artifact: float
+    ap50_network: float
+    ap50_artifact: float
+    pq_network: float
+    pq_artifact: float
+    f1_network: float
+    f1_artifact: float
+
+
+@dataclass(frozen=True)
 class CaseScores:
     """One case.
 
@@ -69,11 +92,13 @@ class CaseScores:
         name: of the case.
         argmax_changed: share of its voxels whose class differs.
         labels: by name of the class or region.
+        objects: of instances, mean average precision of the network and of the artifact; else None.
     """
 
     name: str
     argmax_changed: float
     labels: dict[str, LabelScores]
+    objects: ObjectScores | None = None
 
     @property
     def drop(self) -> float:
@@ -147,6 +172,7 @@ class Fidelity:
         reasons: why it is one of the last two.
         unseen: classes that no case's labels hold, so that nothing is known of them.
         refused: why the artifact was refused, where it was written all the same, as was asked; else empty.
+        objects: how well objects are told apart, the means over all cases; None where none are.
         per_case: scores of every case, for the report.
         worst: pictures of the case with the largest drop, for the report.
     """
@@ -158,6 +184,7 @@ class Fidelity:
     reasons: tuple[str, ...] = ()
     unseen: tuple[str, ...] = ()
     refused: str = ""
+    objects: ObjectScores | None = None
     per_case: tuple[CaseScores, ...] = ()
     worst: WorstCase | None = field(default=None, repr=False, compare=False)
 
@@ -175,6 +202,7 @@ class Fidelity:
             "verdict": self.verdict,
             **{name: list(value) for name in ("reasons", "unseen") if (value := getattr(self, name))},
             **({"refused": self.refused} if self.refused else {}),
+            **({"objects": record.to_dict(self.objects)} if self.objects else {}),
         }
 
 
@@ -191,7 +219,7 @@ def compare(
     """Run the network and the artifact on labelled cases and compare.
 
     Args:
-        network: function of a ``Scan`` to label values (*spatial).
+        network: function of a ``Scan`` to label values (*spatial), or numbers of objects where cases have such.
         artifact: the same for the artifact, through the device runtime.
         cases: labelled cases.
         labels: classes by class index.
@@ -216,10 +244,14 @@ def compare(
         scan = imaging.read(list(case.images), channels, nan)
         reference = read_reference(case, scan, labels, ignore)
         one, other = network(scan), artifact(scan)
+        objects = None
+        if case.instances:
+            objects = _objects(one, other, read_objects(case, scan))
+            one, other = (np.where(found > 0, labels[1].value, labels[0].value) for found in (one, other))
         if ignore is not None:
             unknown = reference == ignore
             one, other, reference = (np.where(unknown, labels[0].value, values) for values in (one, other, reference))
-        scores = _case(case.name, one, other, reference, members, scan.spacing)
+        scores = dataclasses.replace(_case(case.name, one, other, reference, members, scan.spacing), objects=objects)
         found.append(scores)
         if (scores.drop, scores.argmax_changed) > order:  # only one case's voxels are kept
             order = scores.drop, scores.argmax_changed
@@ -228,7 +260,8 @@ def compare(
         voxels += one.size
     means = {name: _label_fidelity(name, found) for name in members}
     names = tuple(scores.name for scores in found)
-    judged = judge(means, changed / voxels)
+    objects = _mean_objects([scores.objects for scores in found if scores.objects])
+    judged = judge(means, changed / voxels, objects)
     return Fidelity(
         cases=names,
         labels=means,
@@ -236,9 +269,23 @@ def compare(
         verdict=judged.verdict,
         reasons=judged.reasons,
         unseen=judged.unseen,
+        objects=objects,
         per_case=tuple(found),
         worst=worst,
     )
+
+
+def _objects(network, artifact, reference) -> ObjectScores:
+    before, after = (score_objects(found, reference) for found in (network, artifact))
+    scores = (("network", before), ("artifact", after))
+    return ObjectScores(**{f"{name}_{of}": row[name] for name in ("ap", "ap50", "pq", "f1") for of, row in scores})
+
+
+def _mean_objects(cases) -> ObjectScores | None:
+    if not cases:
+        return None
+    names = [field.name for field in dataclasses.fields(ObjectScores)]
+    return ObjectScores(**{name: float(np.mean([getattr(case, name) for case in cases])) for name in names})
 
 
 def _case(name, network, artifact, reference, members, spacing) -> CaseScores:

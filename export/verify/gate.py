@@ -50,12 +50,14 @@ class Judgement:
     unseen: tuple[str, ...] = ()
 
 
-def judge(labels: Mapping, argmax_changed: float) -> Judgement:
+def judge(labels: Mapping, argmax_changed: float, objects=None) -> Judgement:
     """The verdict on an artifact.
 
     Args:
         labels: ``export.verify.fidelity.LabelFidelity`` by class name, without the background.
         argmax_changed: share of all voxels whose class differs from the network's.
+        objects: ``export.verify.fidelity.ObjectScores`` where objects are told apart, whose mean average precision is
+            then held to the targets as well; or None.
     """
     unseen = tuple(name for name, label in labels.items() if not label.cases)
     if len(unseen) == len(labels):
@@ -69,7 +71,7 @@ def judge(labels: Mapping, argmax_changed: float) -> Judgement:
         return Judgement(UNJUDGED, weak, unseen)
     reasons: tuple[str, ...] = ()
     for target in TARGETS:
-        reasons = tuple(_misses(target, labels, argmax_changed))
+        reasons = (*_misses(target, labels, argmax_changed), *_missed_objects(target, objects))
         if not reasons:
             return Judgement(target.name, (), unseen)
     return Judgement(FAIL, reasons, unseen)
@@ -94,6 +96,15 @@ def _misses(target, labels, argmax_changed):
             )
     if argmax_changed > target.changed:
         yield f"{argmax_changed:.1%} of the voxels change class (expected at most {target.changed:.0%})"
+
+
+def _missed_objects(target, objects):
+    if objects is not None and objects.ap_artifact < target.kept * objects.ap_network:
+        share = objects.ap_artifact / objects.ap_network
+        yield (
+            f"mean average precision of the objects falls from {objects.ap_network:.4f} to {objects.ap_artifact:.4f}, "
+            f"{share:.1%} of it (expected at least {target.kept:.0%})"
+        )
 
 
 def refusal(fidelity, max_drop: float | None = None) -> str | None:

@@ -26,9 +26,26 @@ def read_reference(case: CaseFiles, scan: Scan, labels: Sequence[Label], ignore:
     Raises:
         InputError: if the file holds a value that is no class's, or lies on another grid.
     """
+    if case.instances:
+        objects = read_objects(case, scan)
+        return np.where(objects > 0, labels[1].value, labels[0].value)
     reference = imaging.read_labels(case.label)
     _check_values(case, reference.voxels, labels, ignore)
     return imaging.align(reference, scan, case.label, case.images[0]).voxels[..., 0]
+
+
+def read_objects(case: CaseFiles, scan: Scan) -> np.ndarray:
+    """Numbers of the objects of a case (*spatial), 0 where there is none, on the grid of its scan.
+
+    Args:
+        case: a labelled case of instances.
+        scan: its scan.
+
+    Raises:
+        InputError: if the file cannot be read, or lies on another grid.
+    """
+    objects = imaging.read_labels(case.label, instances=True)
+    return imaging.align(objects, scan, case.label, case.images[0]).voxels[..., 0]
 
 
 def check_references(cases: Iterable[CaseFiles], labels: Sequence[Label], channels: int) -> None:

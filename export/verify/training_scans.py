@@ -6,6 +6,7 @@ import numpy as np
 from scipy import ndimage
 
 import imaging
+from edge.measure import of_classes
 from edge.runtime.segmenter import Segmenter
 from edge.trust.fingerprint import Fingerprint, Quality, fit_quality, make_fingerprint
 from export.quantize.calibration import choose
@@ -91,7 +92,8 @@ def _quality(observing, source, held) -> Quality | None:
         for copy in (scan, *altered(scan, number)):
             segmentation = observing.predict(copy)
             observed.append(segmentation.features)
-            scores.append(mean_dice(segmentation.labels.voxels[..., 0], reference, source))
+            found = of_classes(segmentation.labels, observing.manifest).voxels[..., 0]
+            scores.append(mean_dice(found, reference, source))
             groups.append(case.name)
     return fit_quality(observed, scores, groups)
 

@@ -170,6 +170,10 @@ class Verifier:
             regions=self.source.regions,
         )
         self.tell(f"{name}: verdict {fidelity.verdict}, largest drop in mean Dice {fidelity.drop:+.4f}")
+        if (objects := fidelity.objects) is not None:
+            self.tell(
+                f"{name}: average precision of objects {objects.ap_artifact:.4f}, network {objects.ap_network:.4f}"
+            )
         if fidelity.unseen:
             self.tell(f"{name}: no case holds {', '.join(fidelity.unseen)}: nothing is known of them")
         reason = refusal(fidelity, self.rules.max_drop)

@@ -19,11 +19,19 @@ _LONGEST = 200  # bytes of a name; file systems take 255, of which suffixes and 
 
 @dataclass(frozen=True)
 class CaseFiles:
-    """The files of a case: one image a channel, and the label file if it has one."""
+    """The files of a case.
+
+    Attributes:
+        name: of the case.
+        images: one a channel, or one that holds all.
+        label: the label file, if it has one.
+        instances: the label file holds a number for every object, not a value for every class.
+    """
 
     name: str
     images: tuple[str, ...]
     label: str | None = None
+    instances: bool = False
 
 
 @dataclass(frozen=True)

@@ -52,7 +52,8 @@ def read(paths, channels: int | None = None, nan: float | None = None) -> Scan:
             a flat image has axes row and column and counts as 1 mm a pixel. A folder, a zip or a DICOMDIR is read
             as the DICOM series that it holds; ``folder#UID`` is one series of several (``imaging.io.dicom``).
         channels: how many channels are expected. It allows a NIfTI's fourth axis to be the channels, and takes a grey
-            image that is stored as colour (three equal channels) as one. Without it, the file decides.
+            image that is stored as colour (three equal channels) as one, and one that is stored as grey as three.
+            Without it, the file decides.
         nan: what voxels that are NaN (outside the field of view) stand for; without it they are an error.
 
     Returns:
@@ -76,12 +77,13 @@ def read(paths, channels: int | None = None, nan: float | None = None) -> Scan:
     return scan
 
 
-def read_labels(path) -> Scan:
+def read_labels(path, instances: bool = False) -> Scan:
     """Read a label map: what is stored counts, whatever colours a viewer would show for it.
 
     Args:
         path: of any suffix but JPEG's, or a DICOM segmentation (``imaging.io.dicom.read_dicom_labels``). Indices of a
             palette are the values. A colour image is taken as grey if its three channels are equal.
+        instances: the values are numbers of objects, among which neighbours may differ by any number.
 
     Returns:
         A scan with voxels (*spatial, 1) in the smallest of uint8, int16 and int32 that holds them.
@@ -93,7 +95,7 @@ def read_labels(path) -> Scan:
     if is_dicom_scan(path):
         scan = read_dicom_labels(path)
     else:
-        scan = read_mask_scan(path) if _kind(path) in IMAGES else _read_one(path, 1)
+        scan = read_mask_scan(path, instances) if _kind(path) in IMAGES else _read_one(path, 1)
     if scan.channels != 1:
         raise InputError(f"{path}: {scan.channels} channels found, expected one class value a voxel")
     voxels = scan.voxels
@@ -114,7 +116,7 @@ def read_labels(path) -> Scan:
     return replace(scan, voxels=smallest(voxels.astype(np.int32)))
 
 
-def write(path, scan: Scan) -> None:
+def write(path, scan: Scan, deep: bool = False) -> None:
     """Write a scan, whole or not at all; missing folders are made.
 
     NIfTI, NRRD and MetaImage keep integers in the smallest of uint8, int16 and int32 and real numbers in float32; .hdr
@@ -125,6 +127,7 @@ def write(path, scan: Scan) -> None:
     Args:
         path: where to.
         scan: what.
+        deep: PNG and TIFF of 16 bit whatever the values are, as numbers of objects are kept.
 
     Raises:
         InputError: if the format cannot hold the scan or the place cannot be written.
@@ -137,7 +140,7 @@ def write(path, scan: Scan) -> None:
             return write_itk(path, kind, scan)
         if kind in PAIRS:
             return write_pair(path, scan)
-        content = nifti_bytes(scan, kind == ".nii.gz") if kind in NIFTI else image_bytes(scan, kind)
+        content = nifti_bytes(scan, kind == ".nii.gz") if kind in NIFTI else image_bytes(scan, kind, deep)
     except InputError as error:
         raise error if str(error).startswith(str(path)) else InputError(f"{path}: {error}") from None
     write_bytes(path, content)
@@ -157,6 +160,8 @@ def _read_one(path, channels, nan=None):
     if scan.voxels.size == 0:
         raise InputError(f"{path}: shape {scan.shape} holds no voxel")
     _check_finite(path, fill_nan(scan.voxels, nan))
+    if channels == 3 and scan.channels == 1 and scan.rank == 2:
+        return replace(scan, voxels=np.repeat(scan.voxels, 3, axis=-1))
     if channels == 1 and scan.channels == 3 and scan.rank == 2:
         first = scan.voxels[..., :1]
         if (scan.voxels == first).all():

@@ -121,12 +121,13 @@ def picture_of(path, content: bytes) -> Picture:
     raise InputError(f"{path}: cannot be read as an image, it {kind}; save it as PNG or TIFF")
 
 
-def image_bytes(scan: Scan, suffix: str) -> bytes:
+def image_bytes(scan: Scan, suffix: str, deep: bool = False) -> bytes:
     """The content of a PNG or TIFF file that holds ``scan``: 8 bit, or 16 bit where a value needs it.
 
     Args:
         scan: 2D, 1 or 3 channels, whole numbers from 0 to 65535; for TIFF also 3D (``volumes.tiff_volume``).
         suffix: ".png", ".tif" or ".tiff".
+        deep: 16 bit whatever the values are.
 
     Raises:
         InputError: for another scan.
@@ -147,7 +148,7 @@ def image_bytes(scan: Scan, suffix: str) -> bytes:
             f"pixels from {low:g} to {high:g}: {suffix} takes whole numbers from 0 to 65535; scale them, or write "
             ".nii.gz"
         )
-    pixels = voxels.astype("uint8" if high <= 255 else "uint16")
+    pixels = voxels.astype("uint8" if high <= 255 and not deep else "uint16")
     pixels = pixels[..., 0] if scan.channels == 1 else np.ascontiguousarray(pixels[..., ::-1])
     done, content = cv2.imencode(suffix, pixels)
     if not done:

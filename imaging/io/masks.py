@@ -23,11 +23,12 @@ _LEAST_BETWEEN = 0.3  # of the pixels in between lie between the values of their
 _LEAST_EXPLAINED = 0.8  # of them do, or are near the value of a class
 
 
-def read_mask_scan(path) -> Scan:
+def read_mask_scan(path, instances: bool = False) -> Scan:
     """Read a label map in a picture file: flat, or a volume in a TIFF of several pages.
 
     Args:
         path: PNG or TIFF.
+        instances: see ``read_mask``.
 
     Returns:
         A scan with voxels (*spatial, 1) in the file's own type.
@@ -37,14 +38,14 @@ def read_mask_scan(path) -> Scan:
     """
     content = read_content(path)
     if not is_stack(path, content):
-        return Scan(_flat_mask(path, picture_of(path, content)), np.eye(4), has_spacing=False)
+        return Scan(_flat_mask(path, picture_of(path, content), instances), np.eye(4), has_spacing=False)
     scan = read_volume(path, content, stored=True)
     if scan.channels != 1 and (scan.voxels == scan.voxels[..., :1]).all():
         scan = replace(scan, voxels=scan.voxels[..., :1])
     return scan
 
 
-def read_mask(path) -> np.ndarray:
+def read_mask(path, instances: bool = False) -> np.ndarray:
     """Read the stored values of a flat label map.
 
     Indices of a palette and samples of any number of bits are the class values, whatever colours a viewer would show
@@ -52,6 +53,7 @@ def read_mask(path) -> np.ndarray:
 
     Args:
         path: PNG or TIFF; see ``imaging.io.image.read_image``.
+        instances: the values are numbers of objects, so any may lie beside any and none tells of a smooth edge.
 
     Returns:
         (rows, columns, 1) in the file's own type, turned as the file's orientation says.
@@ -60,10 +62,10 @@ def read_mask(path) -> np.ndarray:
         InputError: if the file cannot be read, is JPEG or looks as if it had been, is smooth at its edges, is partly
             transparent or has colours for classes.
     """
-    return _flat_mask(path, open_picture(path))
+    return _flat_mask(path, open_picture(path), instances)
 
 
-def _flat_mask(path, picture):
+def _flat_mask(path, picture, instances):
     if picture.lossy:
         raise InputError(
             f"{path}: is compressed by JPEG, which alters label values; save masks without loss (PNG), each pixel set "
@@ -82,7 +84,7 @@ def _flat_mask(path, picture):
             f"{path}: {values.shape[-1]} different channels found ({colours} colours), expected one class value a "
             "pixel; save the mask as grey or palette PNG with a number for each colour"
         )
-    between = values_between(values[..., 0])
+    between = None if instances else values_between(values[..., 0])
     if between is not None:
         classes, count = between
         raise InputError(

@@ -106,24 +106,148 @@ def panoptic_quality(prediction: np.ndarray, reference: np.ndarray, threshold: f
     Raises:
         InputError: if the shapes differ, or for another threshold.
     """
-    prediction, reference = np.asarray(prediction), np.asarray(reference)
-    if prediction.shape != reference.shape:
-        raise InputError(f"prediction of shape {prediction.shape}: the reference has {reference.shape}")
     if not 0.5 <= threshold < 1:
         raise InputError(f"threshold={threshold}: expected 0.5 to below 1, where no object has two partners")
-    (predicted, predicted_sizes), (real, real_sizes) = (_numbered(objects) for objects in (prediction, reference))
-    both = (predicted > 0) & (real > 0)
-    pairs, shared = np.unique(np.stack([predicted[both], real[both]]), axis=1, return_counts=True)
-    overlaps = shared / (predicted_sizes[pairs[0]] + real_sizes[pairs[1]] - shared)
-    overlaps = overlaps[overlaps > threshold]
-    matched = len(overlaps)
-    missed, false = len(real_sizes) - 1 - matched, len(predicted_sizes) - 1 - matched
+    found = overlaps(prediction, reference)
+    shared = found.shares[found.shares > threshold]
+    matched = len(shared)
+    missed, false = found.real - matched, found.predicted - matched
     if not matched:
         quality = float(not missed and not false)
         return PanopticQuality(quality, quality, 0.0, 0, missed, false)
     recognition = matched / (matched + missed / 2 + false / 2)
-    segmentation = float(overlaps.mean())
+    segmentation = float(shared.mean())
     return PanopticQuality(recognition * segmentation, recognition, segmentation, matched, missed, false)
+
+
+THRESHOLDS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))  # of the Data Science Bowl and of COCO
+
+
+@dataclass(frozen=True)
+class Overlaps:
+    """Pairs of objects that share a voxel.
+
+    Attributes:
+        pairs: (2, N) of the object of the prediction and of the reference, numbered from 1.
+        shares: (N,) intersection over union, above 0 to 1.
+        predicted: objects of the prediction.
+        real: objects of the reference.
+    """
+
+    pairs: np.ndarray
+    shares: np.ndarray
+    predicted: int
+    real: int
+
+
+def overlaps(prediction: np.ndarray, reference: np.ndarray) -> Overlaps:
+    """The pairs of objects that share a voxel.
+
+    Args:
+        prediction: integer numbers of the objects, 0 where there is none, 2 or 3 axes; a bool mask stands for its
+            connected parts.
+        reference: the same, of the same shape.
+
+    Raises:
+        InputError: if the shapes differ or numbers are negative.
+    """
+    prediction, reference = np.asarray(prediction), np.asarray(reference)
+    if prediction.shape != reference.shape:
+        raise InputError(f"prediction of shape {prediction.shape}: the reference has {reference.shape}")
+    (found, found_sizes), (real, real_sizes) = (_numbered(objects) for objects in (prediction, reference))
+    both = (found > 0) & (real > 0)
+    pairs, shared = np.unique(np.stack([found[both], real[both]]), axis=1, return_counts=True)
+    unions = found_sizes[pairs[0]] + real_sizes[pairs[1]] - shared
+    return Overlaps(pairs, shared / unions, len(found_sizes) - 1, len(real_sizes) - 1)
+
+
+def average_precision(prediction: np.ndarray, reference: np.ndarray, thresholds=THRESHOLDS) -> dict[float, float]:
+    """Matched objects over matched, missed and false ones, at each threshold of the intersection over union.
+
+    The score of the Data Science Bowl 2018 (Caicedo et al., Nature Methods 2019, doi:10.1038/s41592-019-0612-7), by
+    which StarDist and Cellpose compare themselves. It is no area under a curve, as no object has a confidence.
+
+    Args:
+        prediction: integer numbers of the objects, 0 where there is none, 2 or 3 axes; a bool mask stands for its
+            connected parts.
+        reference: the same, of the same shape.
+        thresholds: each from 0.5 to below 1; objects match where they share more.
+
+    Returns:
+        Threshold to score from 0 to 1; 1 where there is nothing and nothing was found.
+
+    Raises:
+        InputError: if the shapes differ, or for another threshold.
+    """
+    if not all(0.5 <= threshold < 1 for threshold in thresholds):
+        raise InputError(f"thresholds {tuple(thresholds)}: expected 0.5 to below 1, where no object has two partners")
+    found = overlaps(prediction, reference)
+    scores = {}
+    for threshold in thresholds:
+        matched = int(np.count_nonzero(found.shares > threshold))
+        everything = found.predicted + found.real - matched
+        scores[threshold] = matched / everything if everything else 1.0
+    return scores
+
+
+def lesion_dice(prediction: np.ndarray, reference: np.ndarray) -> float:
+    """Mean Dice of objects: each with its partner, 0 for every missed and every false one.
+
+    As in BraTS 2023 (arXiv:2305.17033), but that two objects are never taken for one. Partners are the pairs that share
+    most, each object in one pair at most.
+
+    Args:
+        prediction: integer numbers of the objects, 0 where there is none, 2 or 3 axes; a bool mask stands for its
+            connected parts.
+        reference: the same, of the same shape.
+
+    Returns:
+        1 where there is nothing and nothing was found.
+
+    Raises:
+        InputError: if the shapes differ or numbers are negative.
+    """
+    found = overlaps(prediction, reference)
+    taken, total, matched = (set(), set()), 0.0, 0
+    for number in np.argsort(-found.shares, kind="stable"):
+        one, two = found.pairs[:, number].tolist()
+        if one in taken[0] or two in taken[1]:
+            continue
+        taken[0].add(one)
+        taken[1].add(two)
+        share = float(found.shares[number])
+        total, matched = total + 2 * share / (1 + share), matched + 1
+    everything = found.predicted + found.real - matched
+    return total / everything if everything else 1.0
+
+
+def score_objects(prediction: np.ndarray, reference: np.ndarray) -> dict[str, float]:
+    """Every score of objects in one case.
+
+    Args:
+        prediction: integer numbers of the objects, 0 where there is none, 2 or 3 axes.
+        reference: the same, of the same shape.
+
+    Returns:
+        "ap" (mean of ``average_precision`` from 0.5 to 0.95), "ap50", "ap75", "pq" (``panoptic_quality``), "f1" (of
+        objects that share more than a half), "lesion_dice", "objects" and "reference_objects" (their numbers).
+
+    Raises:
+        InputError: if the shapes differ or numbers are negative.
+    """
+    prediction, reference = np.asarray(prediction), np.asarray(reference)
+    scores = average_precision(prediction, reference)
+    panoptic = panoptic_quality(prediction, reference)
+    return {
+        "ap": float(np.mean(list(scores.values()))),
+        "ap50": scores[0.5],
+        "ap75": scores[0.75],
+        "pq": panoptic.quality,
+        "f1": panoptic.recognition,
+        "lesion_dice": lesion_dice(prediction, reference),
+        "objects": panoptic.matched + panoptic.false,
+        "reference_objects": panoptic.matched + panoptic.missed,
+    }
 
 
 def _numbered(objects):

@@ -21,6 +21,12 @@ def add_folder_options(parser, planned: bool = False) -> None:
     )
     if not planned:
         parser.add_argument(
+            "--instances",
+            action="store_true",
+            help="every object has its own value in the label files; the network learns to tell objects that touch "
+            "apart (seen by itself where plain label files hold more values than classes have)",
+        )
+        parser.add_argument(
             "--groups",
             "--group-pattern",
             dest="groups",
@@ -47,10 +53,12 @@ def choices_of(args, plan=None, folder=None) -> Choices:
         labels_folder=args.labels or planned(plan and plan.labels_folder),
         labels=plan.labels if plan else None,
         follow_paths=args.follow_paths,
+        instances=plan.instances is not None if plan else getattr(args, "instances", False),
     )
 
 
 def repeated(args) -> str:
     """The options that the next command needs too, as text to put behind the folder."""
     words = [(f"--{name}", getattr(args, name)) for name in ("images", "labels") if getattr(args, name)]
-    return "".join(f" {option} {value}" for option, value in words) + " --follow-paths" * args.follow_paths
+    flags = [f"--{name.replace('_', '-')}" for name in ("follow_paths", "instances") if getattr(args, name, False)]
+    return "".join(f" {option} {value}" for option, value in words) + "".join(f" {flag}" for flag in flags)

@@ -9,13 +9,18 @@ from pathlib import Path
 import numpy as np
 
 import imaging
+from imaging.instances import whole_objects
 from imaging.labels import Label, Region
 from medseg.errors import InputError
 from medseg.untrusted import shown
-from train.data.dataset_json import Entry, whole
+from train.data.dataset_json import Choices, Entry, whole
 
 IGNORE = "ignore"  # nnU-Net v2's name for voxels that nobody has labelled
 BACKGROUND = "background"
+COLOURS = ("red", "green", "blue")
+OBJECT = "object"  # what objects are called that nobody has named
+FEWEST_OBJECTS = 8  # in the fullest file, below which numbers may as well be classes
+WHOLE = 0.9  # share of the numbers of objects that lie in one piece
 MAX_CLASSES = 64  # more distinct values than this is a lossy or grey-scale mask, not a label file
 
 
@@ -27,11 +32,13 @@ class Classes:
         labels: classes in order of class index, background first. With regions, the values that they are made of.
         ignore: value of voxels that nobody has labelled, or None.
         regions: overlapping structures in the order of ``regions_class_order``, or none.
+        instances: label files number objects of the one class.
     """
 
     labels: tuple[Label, ...]
     ignore: int | None = None
     regions: tuple[Region, ...] = ()
+    instances: bool = False
 
 
 def classes_of(description: dict, path: Path) -> Classes:
@@ -64,6 +71,46 @@ def classes_of(description: dict, path: Path) -> Classes:
     if len(labels) < 2:
         raise InputError(f"{path}: only the background is listed in 'labels'; add the structures to segment")
     return Classes(tuple(labels), ignored[0] if ignored else None, regions)
+
+
+def given_classes(description: dict, path: Path | None, choices: Choices, only: str) -> Classes | None:
+    """The classes by ``dataset.json`` and the user; None where neither says, so that label files must.
+
+    Args:
+        description: what ``dataset.json`` holds; ``"instances": true`` says that label files number objects.
+        path: of the file.
+        choices: of the user.
+        only: name of the structure, if there is but one.
+
+    Raises:
+        InputError: as ``classes_of`` does, or if objects of several classes are numbered.
+    """
+    classes = None
+    if "labels" in description:
+        classes = classes_of(description, path)
+    elif choices.labels is not None:
+        classes = Classes(choices.labels)
+    if not choices.instances and description.get("instances") is not True:
+        return classes
+    if classes is None:
+        return object_classes(only)
+    if len(classes.labels) != 2 or len(classes.regions) > 1 or classes.ignore is not None:
+        names = ", ".join(label.name for label in classes.labels)
+        raise InputError(
+            f"{path}: label files number objects, which are of one class; expected the background and one more in "
+            f"'labels', got {names}" + (" and 'ignore'" if classes.ignore is not None else "")
+        )
+    return object_classes(classes.labels[1].name)
+
+
+def object_classes(name: str) -> Classes:
+    """The classes of label files that number objects: where an object is, is one region of value 1.
+
+    Args:
+        name: of the objects; a general word becomes "object".
+    """
+    name = OBJECT if name == "foreground" else name
+    return Classes((Label(BACKGROUND, 0), Label(name, 1)), regions=(Region(name, (1,), 1),), instances=True)
 
 
 def _values(given, path) -> dict[str, tuple[int, ...]]:
@@ -134,6 +181,7 @@ def classes_in_files(entries: Sequence[Entry], only: str, where: str, problems: 
         where: folder of the label files, for messages.
         problems: takes what is wrong with them.
     """
+    noted = len(problems)
     values, unread = set(), 0
     for entry in entries:
         try:
@@ -148,6 +196,9 @@ def classes_in_files(entries: Sequence[Entry], only: str, where: str, problems: 
                 "save masks without loss (PNG), one value per class"
             )
             break
+    if (len(problems) > noted or len(values) >= FEWEST_OBJECTS) and numbers_objects(entries):
+        del problems[noted:]
+        return object_classes(only)
     ordered = sorted(values | {0})
     if len(ordered) == 1 and entries and not unread:
         problems.append(f"{where}: every label file is empty; at least one structure must be marked")
@@ -155,18 +206,56 @@ def classes_in_files(entries: Sequence[Entry], only: str, where: str, problems: 
     return Classes((Label(BACKGROUND, 0), *map(Label, names, ordered[1:])))
 
 
+def numbers_objects(entries: Sequence[Entry]) -> bool:
+    """Whether label files number objects: 1 to n in each file, n differing, or more values than classes have.
+
+    Either way nearly every value must lie in one piece; those of a grey-scale picture and of classes that occur in
+    several places do not.
+
+    Args:
+        entries: cases with label files.
+    """
+    counts, values, pieces, whole, ordered = set(), set(), 0, 0, True
+    for entry in entries:
+        try:
+            objects = imaging.read_labels(entry.label, instances=True).voxels[..., 0]
+        except InputError:
+            return False
+        present = np.unique(objects[objects != 0])
+        if len(present) and present[0] < 0:
+            return False
+        alone = whole_objects(objects, present)
+        pieces, whole = pieces + len(present), whole + alone
+        if whole < WHOLE * pieces:
+            return False
+        counts.add(len(present))
+        values.update(present.tolist())
+        ordered = ordered and (not len(present) or present[-1] == len(present))
+        if len(values) > MAX_CLASSES and len(counts) > 1:
+            return True
+    return ordered and len(counts) > 1 and max(counts) >= FEWEST_OBJECTS
+
+
 def channels_in_files(entries: Sequence[Entry]) -> tuple[str, ...]:
-    """Channel names where nothing gives them: red, green, blue for a colour image and "image" for a grey one."""
+    """Channel names where nothing gives them: red, green, blue for colour images and "image" for grey ones.
+
+    Pictures of which some are grey and some coloured are colour; see ``imaging.read``.
+    """
+    grey = False
     for entry in entries:
         if len(entry.images) > 1:
             return tuple(f"channel_{c}" for c in range(len(entry.images)))
         try:
-            channels = imaging.read(entry.images[0]).channels
+            scan = imaging.read(entry.images[0])
         except InputError:
             continue  # told when the images are checked
-        if channels == 1:
-            return ("image",)
-        return ("red", "green", "blue") if channels == 3 else tuple(f"channel_{c}" for c in range(channels))
+        if grey and (scan.voxels == scan.voxels[..., :1]).all():
+            continue
+        if scan.channels != 1:
+            return COLOURS if scan.channels == 3 else tuple(f"channel_{c}" for c in range(scan.channels))
+        if scan.rank == 3:
+            break
+        grey = True
     return ("image",)
 
 

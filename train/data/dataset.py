@@ -21,6 +21,7 @@ class Case:
         label: label file, or None.
         group: cases of one patient share it; they never part in a split.
         fold: the fold that the dataset's author put it in (MONAI datalists), or None.
+        instances: its label file holds a number for every object, not a value for every class.
     """
 
     name: str
@@ -28,6 +29,7 @@ class Case:
     label: Path | None
     group: str
     fold: int | None = None
+    instances: bool = False
 
 
 @dataclass(frozen=True)
@@ -47,6 +49,7 @@ class Dataset:
         ignore: value of voxels in label files that nobody has labelled, the "ignore" of a ``dataset.json``, or None.
         regions: overlapping structures made of the label values (nnU-Net v2), in the order in which a segmentation
             writes them; none where classes are disjoint.
+        instances: label files hold a number for every object of the one class, see ``imaging.instances``.
     """
 
     name: str
@@ -60,6 +63,7 @@ class Dataset:
     notes: tuple[str, ...] = ()
     ignore: int | None = None
     regions: tuple[Region, ...] = ()
+    instances: bool = False
 
     def case(self, name: str) -> Case:
         """The case called ``name``.
@@ -81,6 +85,7 @@ def open_dataset(
     *,
     images_folder: str | None = None,
     follow_paths: bool = False,
+    instances: bool = False,
 ) -> Dataset:
     """Read the layout of a dataset folder; no image is opened.
 
@@ -104,13 +109,17 @@ def open_dataset(
         labels: the classes, when they are known already (from a plan), so that plain label files need not be read.
         images_folder: folder of images in the plain layout. None takes ``images``, ``imgs``, ``image`` or ``img``.
         follow_paths: whether paths in ``dataset.json`` may lead out of the folder.
+        instances: label files hold a number for every object of one class. Where plain label files hold more values
+            than classes have, each in one piece, that is seen without it.
 
     Raises:
         InputError: if the folder is none of these or files are missing: every problem is listed.
         UsageError: for a folder or ``groups`` that do not fit.
     """
     return read_dataset(
-        folder, Choices(images_folder, labels_folder, tuple(labels) if labels else None, follow_paths), groups
+        folder,
+        Choices(images_folder, labels_folder, tuple(labels) if labels else None, follow_paths, instances),
+        groups,
     )
 
 
@@ -131,7 +140,7 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
     entries = sorted(listing.entries, key=lambda entry: entry.name)
     grouping = group_names([entry.name for entry in entries], groups)
     cases = tuple(
-        Case(entry.name, entry.images, entry.label, group, entry.fold)
+        Case(entry.name, entry.images, entry.label, group, entry.fold, listing.instances)
         for entry, group in zip(entries, grouping.groups, strict=True)
     )
     return Dataset(
@@ -146,6 +155,7 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
         notes=listing.notes,
         ignore=listing.ignore,
         regions=listing.regions,
+        instances=listing.instances,
     )
 
 

@@ -21,12 +21,14 @@ class Choices:
         labels_folder: folder of labels in the plain layout, or None.
         labels: the classes, where they are known already, so that label files need not be read for them.
         follow_paths: whether listed paths may lead out of the folder.
+        instances: whether label files hold a number for every object of one class.
     """
 
     images_folder: str | None = None
     labels_folder: str | None = None
     labels: tuple[Label, ...] | None = None
     follow_paths: bool = False
+    instances: bool = False
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,7 @@ class Listing:
     problems: tuple[str, ...] = ()
     ignore: int | None = None
     regions: tuple[Region, ...] = ()
+    instances: bool = False
 
 
 def description_of(folder: Path) -> dict:

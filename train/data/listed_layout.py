@@ -7,7 +7,7 @@ from pathlib import Path
 from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, scan_suffix
 from medseg.errors import InputError
 from medseg.untrusted import shown
-from train.data.classes import Classes, channels_in_files, classes_in_files, classes_of
+from train.data.classes import channels_in_files, classes_in_files, given_classes
 from train.data.dataset_json import (
     Choices,
     Entry,
@@ -79,12 +79,8 @@ def read_listed(folder: Path, description: dict, choices: Choices) -> Listing:
         for entry in entries
         if len(entry.images) not in (1, len(channels))
     ]
-    if "labels" in description:
-        classes = classes_of(description, path)
-    elif choices.labels is not None:
-        classes = Classes(choices.labels)
-    else:
-        classes = classes_in_files(entries, "foreground", path.name, problems)
+    classes = given_classes(description, path, choices, "foreground")
+    classes = classes or classes_in_files(entries, "foreground", path.name, problems)
     return Listing(
         name=dataset_name(description, folder),
         folder=folder,
@@ -96,6 +92,7 @@ def read_listed(folder: Path, description: dict, choices: Choices) -> Listing:
         problems=tuple(problems),
         ignore=classes.ignore,
         regions=classes.regions,
+        instances=classes.instances,
     )
 
 

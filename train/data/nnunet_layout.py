@@ -8,7 +8,7 @@ from imaging.io.cases import case_and_channel, case_name, check_case_name, name_
 from imaging.io.files import IMAGES
 from medseg.errors import InputError
 from medseg.untrusted import shown
-from train.data.classes import classes_of
+from train.data.classes import classes_of, given_classes
 from train.data.dataset_json import Choices, Entry, Listing, all_exist, channels_of, dataset_name, listed_path, whole
 
 IMAGES_FOLDER, LABELS_FOLDER = "imagesTr", "labelsTr"
@@ -25,7 +25,7 @@ def read_nnunet(folder: Path, description: dict, choices: Choices) -> Listing:
     """
     path = folder / "dataset.json"
     channels = channels_of(description, path) or ("image",)
-    classes = classes_of(description, path)
+    classes = given_classes(description, path, choices, "foreground") or classes_of(description, path)
     problems, notes = [], []
     listed = description.get("dataset")
     if isinstance(listed, dict):
@@ -50,6 +50,7 @@ def read_nnunet(folder: Path, description: dict, choices: Choices) -> Listing:
         problems=tuple(problems),
         ignore=classes.ignore,
         regions=classes.regions,
+        instances=classes.instances,
     )
 
 

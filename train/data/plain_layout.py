@@ -5,7 +5,7 @@ from pathlib import Path
 
 from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, owner, scans_in
 from medseg.errors import InputError, UsageError
-from train.data.classes import Classes, channels_in_files, classes_in_files, classes_of, structure_name
+from train.data.classes import Classes, channels_in_files, classes_in_files, given_classes, structure_name
 from train.data.dataset_json import Choices, Entry, Listing, channels_of, dataset_name, description_file, listed_path
 
 # Pairs of names that people use, the first that are there are taken; capitals do not count.
@@ -66,15 +66,14 @@ def read_plain(folder: Path, description: dict, choices: Choices) -> Listing:
         problems=tuple(problems),
         ignore=classes.ignore,
         regions=classes.regions,
+        instances=classes.instances,
     )
 
 
 def _classes(description, folder, choices, entries, labels_folder, problems) -> Classes:
-    if "labels" in description:
-        return classes_of(description, description_file(folder))
-    if choices.labels is not None:
-        return Classes(choices.labels)
-    return classes_in_files(entries, structure_name(labels_folder), f"{labels_folder}/", problems)
+    only = structure_name(labels_folder)
+    given = given_classes(description, description_file(folder), choices, only)
+    return given or classes_in_files(entries, only, f"{labels_folder}/", problems)
 
 
 def _images(files: Sequence[Path], labels: Sequence[str], problems) -> dict[str, tuple[Path, ...]]:

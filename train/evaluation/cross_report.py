@@ -9,7 +9,7 @@ from imaging.measure.scoring import DISTANCES
 from medseg import page
 from medseg.record import from_dict, to_dict, write_text
 from train.evaluation import figures
-from train.evaluation.evaluate import COLUMNS, present_row
+from train.evaluation.evaluate import columns_of, present_row
 from train.evaluation.postprocess import GAIN, Decision
 from train.evaluation.predictions import load_prediction
 from train.evaluation.reference import read_case
@@ -60,28 +60,30 @@ def mean_table(summary: dict) -> str:
     One more where it is cleaned up, and the means where it is present for a label that some references do not hold.
     """
     sets = [("", summary)] + ([(" cleaned", summary["postprocessed"])] if summary["postprocessed"] else [])
+    columns = columns_of(summary["mean"])
     rows = [
-        (label + suffix, *(f"{row[column]:.4f} ± {found['std'][label][column]:.4f}" for column in COLUMNS))
+        (label + suffix, *(f"{row[column]:.4f} ± {found['std'][label][column]:.4f}" for column in columns))
         for suffix, found in sets
         for label, row in found["mean"].items()
     ]
     rows += [
-        (label + suffix + present_row(row), *(f"{row[column]:.4f}" for column in COLUMNS))
+        (label + suffix + present_row(row), *(f"{row[column]:.4f}" for column in columns))
         for suffix, found in sets
         for label, row in found.get("mean_present", {}).items()
     ]
-    return page.table(("label", *COLUMNS), rows)
+    return page.table(("label", *columns), rows)
 
 
 def fold_table(summary: dict) -> str:
     """An HTML table of the means of each fold and label."""
     counts = {fold: sum(str(of) == fold for of in summary["fold_of"].values()) for fold in summary["mean_of_fold"]}
+    columns = columns_of(summary["mean"])
     rows = [
-        (f"{fold} ({counts[fold]} cases)", label, *(f"{row[column]:.4f}" for column in COLUMNS))
+        (f"{fold} ({counts[fold]} cases)", label, *(f"{row[column]:.4f}" for column in columns))
         for fold, means in summary["mean_of_fold"].items()
         for label, row in means.items()
     ]
-    return page.table(("fold", "label", *COLUMNS), rows, names=2)
+    return page.table(("fold", "label", *columns), rows, names=2)
 
 
 def postprocessing(summary: dict) -> str:
@@ -104,12 +106,13 @@ def postprocessing(summary: dict) -> str:
 
 def case_table(cases: dict, fold_of: dict) -> str:
     """An HTML table with a line per case and label."""
+    columns = columns_of(next(iter(cases.values())))
     rows = [
-        (case, label, str(fold_of[case]), *(f"{row[column]:.4f}" for column in COLUMNS))
+        (case, label, str(fold_of[case]), *(f"{row[column]:.4f}" for column in columns))
         for case, labels in cases.items()
         for label, row in labels.items()
     ]
-    return page.table(("case", "label", "fold", *COLUMNS), rows, names=2)
+    return page.table(("case", "label", "fold", *columns), rows, names=2)
 
 
 def _pictures(summary, runs, dataset):

@@ -12,7 +12,7 @@ from imaging.cleaning import apply
 from imaging.measure.scoring import DISTANCES
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
-from train.evaluation.evaluate import COLUMNS, evaluate, means, present_row
+from train.evaluation.evaluate import columns_of, evaluate, means, present_row
 from train.evaluation.postprocess import Decision, choose, decision_text
 from train.evaluation.predictions import predicted_cases, prediction_file
 from train.evaluation.reliability import joined
@@ -103,17 +103,17 @@ def summary_table(summary: dict) -> str:
     A label that some references do not hold has a line more, the means of the cases whose references do.
     """
     mean, std, present = summary["mean"], summary["std"], summary["mean_present"]
-    width = max(map(len, (*mean, "  cleaned", *map(present_row, present.values()))))
-    lines = [f"{'label':{width}}" + "".join(f"{column:>17}" for column in COLUMNS)]
+    width, columns = max(map(len, (*mean, "  cleaned", *map(present_row, present.values())))), columns_of(mean)
+    lines = [f"{'label':{width}}" + "".join(f"{column:>17}" for column in columns)]
     for name in mean:
-        cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in COLUMNS]
+        cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in columns]
         lines.append(f"{name:{width}}" + "".join(f"{cell:>17}" for cell in cells))
         if summary["postprocessed"]:
             found = summary["postprocessed"]
-            cells = [f"{found['mean'][name][column]:.4f} ± {found['std'][name][column]:.4f}" for column in COLUMNS]
+            cells = [f"{found['mean'][name][column]:.4f} ± {found['std'][name][column]:.4f}" for column in columns]
             lines.append(f"{'  cleaned':{width}}" + "".join(f"{cell:>17}" for cell in cells))
         if name in present:
-            cells = [f"{present[name][column]:.4f}" for column in COLUMNS]
+            cells = [f"{present[name][column]:.4f}" for column in columns]
             lines.append(f"{present_row(present[name]):{width}}" + "".join(f"{cell:>17}" for cell in cells))
     lines.append(
         f"mean ± standard deviation over {len(summary['cases'])} cases of folds "

@@ -16,13 +16,14 @@ from medseg.errors import InputError, naming
 from medseg.progress import track
 from medseg.record import write_text
 from train.evaluation.predictions import save_prediction
-from train.evaluation.reference import read_case
+from train.evaluation.reference import read_case, read_case_objects
 from train.evaluation.reliability import Reliability
 from train.fitting.run import Run
 from train.input.pipeline import fold_cases
 from train.planning.plan import Plan
 
 COLUMNS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
+OBJECT_COLUMNS = ("ap", "ap50", "ap75", "pq", "f1", "lesion_dice")
 
 
 def evaluate(
@@ -121,6 +122,8 @@ def patch_predictor(model, mirror: Sequence[int] = (), regions: bool = False) ->
 def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
     """A function from a scan as read to its class indices (*scan.shape), by the plan's recipe, patch and overlap.
 
+    Of a plan of instances it gives numbers of objects instead, see ``imaging.restore_objects``.
+
     It takes ``progress`` too, see ``imaging.tiling.predict_tiled``.
 
     Args:
@@ -134,6 +137,8 @@ def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
         scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress)
         if then is not None:
             then(prepared, scores)
+        if plan.instances is not None:
+            return imaging.restore_objects(scores, prepared, scan, plan.instances)
         return imaging.restore_classes(scores, prepared, scan, written=plan.written_classes)
 
     return segment
@@ -152,7 +157,7 @@ def score_cases(
     """Score a segmentation function on labelled cases, each in its own geometry.
 
     Args:
-        segment: from a scan as read to class indices (*scan.shape).
+        segment: from a scan as read to class indices (*scan.shape), or for cases of instances to numbers of objects.
         cases: labelled ``train.data.dataset.Case`` records.
         labels: classes by class index, background first.
         recipe: says how many channels a scan must have and what NaN in it stands for; None takes what the files hold.
@@ -163,7 +168,7 @@ def score_cases(
 
     Returns:
         {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``means``}, by
-        region where there are such.
+        region where there are such. Cases of instances have the metrics of ``imaging.score_objects`` as well.
 
     Raises:
         imaging.InputError: if image and label of a case differ in geometry.
@@ -171,13 +176,29 @@ def score_cases(
     scores = {}
     channels, nan = (recipe.channels, recipe.nan) if recipe is not None else (None, None)
     for case in track(cases, "evaluate", show=progress):
-        scan, reference = read_case(case, labels, channels, ignore, nan)
-        with naming(case.images[0]):
-            found = segment(scan)
-        scores[case.name] = imaging.score_case(found, reference.voxels[..., 0], labels, scan.spacing, regions=regions)
+        settings = {"channels": channels, "ignore": ignore, "nan": nan}
+        scan, found, scores[case.name] = _scored(segment, case, labels, regions, settings)
         if then is not None:
             then(case, scan, found)
     return {"cases": scores, **means(scores)}
+
+
+def _scored(segment, case, labels, regions, settings):
+    """The scan of a case, what is found in it and its scores."""
+    if not case.instances:
+        scan, reference = read_case(case, labels, **settings)
+        with naming(case.images[0]):
+            found = segment(scan)
+        reference = reference.voxels[..., 0]
+        return scan, found, imaging.score_case(found, reference, labels, scan.spacing, regions=regions)
+    scan, objects = read_case_objects(case, settings["channels"], settings["nan"])
+    with naming(case.images[0]):
+        found = segment(scan)
+    objects = objects.voxels[..., 0]
+    masks = (np.minimum(found, 1), np.minimum(objects, 1))
+    of_class = imaging.score_case(*masks, labels, scan.spacing, regions=regions)
+    of_objects = imaging.score_objects(found, objects)
+    return scan, found, {name: row | of_objects for name, row in of_class.items()}
 
 
 def means(cases: dict) -> dict:
@@ -235,13 +256,28 @@ def table(metrics: dict) -> str:
         if present:
             rows.append((present_row(present), present))
     width = max(len(name) for name, _ in (*rows, ("label", {})))
-    lines = [f"{'label':{width}}" + "".join(f"{c:>11}" for c in COLUMNS)]
-    lines += [f"{name:{width}}" + "".join(f"{row[c]:11.4f}" for c in COLUMNS) for name, row in rows]
+    columns = columns_of(metrics["mean"])
+    lines = [f"{'label':{width}}" + "".join(f"{c:>{_wide(c)}}" for c in columns)]
+    lines += [f"{name:{width}}" + "".join(f"{row[c]:{_wide(c)}.4f}" for c in columns) for name, row in rows]
     if "folds" in metrics:
         whose = f"by the ensemble of folds {', '.join(map(str, metrics['folds']))}"
     else:
         whose = f"of fold {metrics['fold']}" + (", which the network was trained on" if metrics.get("seen") else "")
     return "\n".join([*lines, f"mean over {len(metrics['cases'])} cases {whose}; {DISTANCES}"])
+
+
+def _wide(column) -> int:
+    return max(11, len(column) + 2)
+
+
+def columns_of(mean: dict) -> tuple[str, ...]:
+    """The metrics that tables show: those of objects first where there are such.
+
+    Args:
+        mean: {label: {metric: value}}.
+    """
+    row = next(iter(mean.values()))
+    return tuple(column for column in (*OBJECT_COLUMNS, *COLUMNS) if column in row)
 
 
 def _softmax(logits):

@@ -30,17 +30,23 @@ def save_prediction(run, name: str, indices: np.ndarray, scan: imaging.Scan, mir
     Args:
         run: the run whose network made it.
         name: of the case.
-        indices: class indices (*spatial).
+        indices: class indices (*spatial), or of a plan of instances numbers of objects.
         scan: that it was made of; the segmentation is written in its geometry.
         mirror: it was averaged over flips.
     """
+    if run.plan.instances is not None:
+        path = prediction_file(run, name, mirror)
+        imaging.write(path, replace(scan, voxels=np.asarray(indices, np.int32)[..., None]), deep=True)
+        return
     values = np.array([label.value for label in run.plan.labels], np.int32)
     imaging.write(prediction_file(run, name, mirror), replace(scan, voxels=values[indices][..., None]))
 
 
 def load_prediction(run, name: str, mirror: bool = False) -> np.ndarray:
-    """What ``save_prediction`` wrote, as class indices (*spatial)."""
+    """What ``save_prediction`` wrote, as class indices (*spatial); objects as their one class."""
     path = prediction_file(run, name, mirror)
+    if run.plan.instances is not None:
+        return np.minimum(imaging.read_labels(path, instances=True).voxels[..., 0], 1)
     return class_indices(imaging.read_labels(path).voxels, run.plan.labels, path)[..., 0]
 
 

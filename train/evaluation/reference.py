@@ -25,8 +25,31 @@ def read_reference(case, labels: Sequence[Label], ignore: int | None = None):
     """
     import imaging
 
+    if case.instances:
+        objects = read_objects(case)
+        return replace(objects, voxels=(objects.voxels > 0).astype(np.uint8))
     scan = imaging.read_labels(case.label)
     return replace(scan, voxels=class_indices(scan.voxels, with_ignored(labels, ignore), case.label))
+
+
+def read_objects(case):
+    """Read the label file of a case of instances.
+
+    Args:
+        case: a labelled ``train.data.dataset.Case``.
+
+    Returns:
+        Scan whose voxels (*spatial, 1) are numbers of objects, 0 where there is none, in the file's own geometry.
+
+    Raises:
+        InputError: if the file cannot be read or holds negative numbers.
+    """
+    import imaging
+
+    scan = imaging.read_labels(case.label, instances=True)
+    if scan.voxels.min() < 0:
+        raise InputError(f"{case.label}: holds {scan.voxels.min()}; objects are numbered from 1, and 0 is none")
+    return scan
 
 
 def read_case(
@@ -56,6 +79,24 @@ def read_case(
     reference = read_reference(case, labels, ignore)  # first: this takes more memory than the image, not there yet
     image = imaging.read(list(case.images), channels=channels, nan=nan)
     return image, imaging.align(reference, image, case.label, case.images[0])
+
+
+def read_case_objects(case, channels: int | None = None, nan: float | None = None):
+    """Read a case of instances: the image as read, and a Scan (*spatial, 1) of numbers of objects on its grid.
+
+    Args:
+        case: a labelled ``train.data.dataset.Case``.
+        channels: how many the image has; None takes what its files hold.
+        nan: what voxels of the image that are NaN stand for; None refuses them.
+
+    Raises:
+        InputError: if a file cannot be read, or the label file lies elsewhere.
+    """
+    import imaging
+
+    objects = read_objects(case)
+    image = imaging.read(list(case.images), channels, nan)
+    return image, imaging.align(objects, image, case.label, case.images[0])
 
 
 def with_ignored(labels: Sequence[Label], ignore: int | None) -> tuple[Label, ...]:

@@ -55,7 +55,7 @@ class Reliability:
         if not self.logits:
             return scores
         if self.plan.regions:
-            return expit(scores)
+            return expit(scores[..., : len(self.plan.regions)])
         shifted = np.exp(scores - scores.max(-1, keepdims=True))
         return shifted / shifted.sum(-1, keepdims=True)
 

@@ -8,7 +8,7 @@ import numpy as np
 from medseg import page, record
 from medseg.record import to_dict, write_text
 from train.evaluation import figures
-from train.evaluation.evaluate import COLUMNS, patch_predictor, segmenter
+from train.evaluation.evaluate import columns_of, patch_predictor, segmenter
 from train.evaluation.evaluate import table as means_table
 from train.evaluation.reference import read_case
 from train.evaluation.reliability import errors
@@ -93,22 +93,25 @@ def ranked(cases: dict) -> tuple[str, str, str]:
 
 def class_table(mean: dict) -> str:
     """An HTML table with the means of each label, sortable by its headings."""
-    rows = [(label, *(f"{row[column]:.4f}" for column in COLUMNS)) for label, row in mean.items()]
-    return page.table(("label", *COLUMNS), rows)
+    columns = columns_of(mean)
+    rows = [(label, *(f"{row[column]:.4f}" for column in columns)) for label, row in mean.items()]
+    return page.table(("label", *columns), rows)
 
 
 def case_table(cases: dict) -> str:
     """An HTML table with a line per case and label, sortable by its headings."""
+    columns = columns_of(next(iter(cases.values())))
     rows = [
-        (case, label, *(f"{row[column]:.4f}" for column in COLUMNS))
+        (case, label, *(f"{row[column]:.4f}" for column in columns))
         for case, labels in cases.items()
         for label, row in labels.items()
     ]
-    return page.table(("case", "label", *COLUMNS), rows, names=2)
+    return page.table(("case", "label", *columns), rows, names=2)
 
 
 def _overlay(plan, segment, case):
     scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore, plan.recipe.nan)
     reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
-    return figures.overlay(scan, reference, segment(scan), [label.name for label in plan.labels])
+    found = segment(scan) if plan.instances is None else np.minimum(segment(scan), 1)
+    return figures.overlay(scan, reference, found, [label.name for label in plan.labels])

@@ -80,6 +80,8 @@ def _loss(plan):
     options = {"class_weights": weights} if weights else {}
     if plan.ignore_class is not None:
         options["ignore_class"] = plan.ignore_class
-    if plan.regions:
+    if plan.regions and plan.instances is None:
         options["regions"] = plan.region_classes
+    if plan.instances is not None:
+        return losses.Instances(losses.get(plan.training.loss, activation="sigmoid", **options))
     return losses.get(plan.training.loss, **options)

@@ -159,6 +159,7 @@ def _files(cases) -> tuple[CaseFiles, ...]:
             case.name,
             tuple(str(Path(image).resolve()) for image in case.images),
             None if case.label is None else str(Path(case.label).resolve()),
+            case.instances,
         )
         for case in cases
     )

@@ -27,6 +27,8 @@ def segment_cached(model, case, plan) -> tuple[np.ndarray, np.ndarray]:
         Class indices (*spatial) found, and those of its label; both are background where nobody has labelled.
     """
     reference = np.array(case.label())
+    if plan.instances is not None:
+        reference = np.minimum(reference, 1)  # distances to where an object is
     scores = predict_tiled(case.image(), plan.patch, plan.overlap, patch_predictor(model))
     found = classes_of(scores, plan.written_classes).astype(reference.dtype)
     ignored = reference == len(plan.labels)

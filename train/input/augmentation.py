@@ -16,7 +16,7 @@ from train.input.anisotropy import Grid, margins, per_axis
 from train.planning.plan import Augmentation
 
 
-def augment(image, label, seed, grid: Grid, classes: int, settings: Augmentation, mirror=()):
+def augment(image, label, seed, grid: Grid, classes: int | None, settings: Augmentation, mirror=()):
     """A random variant of a patch.
 
     Args:
@@ -24,7 +24,8 @@ def augment(image, label, seed, grid: Grid, classes: int, settings: Augmentation
         label: (*region) integer class indices.
         seed: (2,) int32; the same seed gives the same result.
         grid: spatial size and spacing of the result.
-        classes: number of classes, the ignored one included.
+        classes: number of classes, the ignored one included; None for labels that are no classes but numbers, which
+            are taken from the nearest voxel.
         settings: chances and ranges.
         mirror: spatial axes that may be flipped.
 
@@ -68,7 +69,7 @@ def uniform(seed, low=0.0, high=1.0, shape=()):
     return tf.random.stateless_uniform(shape, seed, low, high)
 
 
-def spatial(image, label, seed, grid: Grid, classes: int, settings: Augmentation):
+def spatial(image, label, seed, grid: Grid, classes: int | None, settings: Augmentation):
     """Rotation, magnification and elastic deformation about the centre in one linear resampling, or a centre crop.
 
     Voxels are turned and bent in mm, in the planes and along the axes that the grid leaves free. What lies outside the
@@ -180,22 +181,34 @@ def displacement(seed, patch, grid: int):
 # Compiled: one pass over the patch instead of one for every operation. There is no random draw inside, which XLA would
 # make differently.
 @tf.function(jit_compile=True)
-def resampled(image, label, points, classes: int):
+def resampled(image, label, points, classes: int | None):
     """Image and label at ``points``: linear, the label by the class with the largest share; 0 outside.
 
     Args:
         image: (*region, C) float32.
         label: (*region) integer class indices.
         points: (*patch, rank) voxel coordinates in the region.
-        classes: number of classes.
+        classes: number of classes; None takes the label of the nearest voxel.
 
     Returns:
         image (*patch, C) and label (*patch) int32.
     """
+    if classes is None:
+        return sample(image, points), nearest(label, points)
     shares = tf.one_hot(tf.cast(label, tf.int32), classes, dtype=tf.float32)
     both = sample(tf.concat([image, shares], -1), points)
     channels = image.shape[-1]
     return both[..., :channels], tf.argmax(both[..., channels:], -1, tf.int32)
+
+
+def nearest(values, points):
+    """Values (*region), whole numbers, at the voxels nearest to ``points`` (*patch, rank); 0 outside. int32."""
+    size = tf.shape(values)
+    index = tf.cast(tf.round(points), tf.int32)
+    inside = tf.reduce_all((index >= 0) & (index < size), -1)
+    strides = tf.math.cumprod(size, exclusive=True, reverse=True)
+    flat = tf.reduce_sum(tf.clip_by_value(index, 0, size - 1) * strides, -1)
+    return tf.where(inside, tf.cast(tf.gather(tf.reshape(values, (-1,)), flat), tf.int32), 0)
 
 
 @tf.function(jit_compile=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imaging.instances import distance_levels
 from imaging.labels import Label
 from imaging.recipe import Recipe
 from medseg.atomic import temporary_folder
@@ -31,9 +32,9 @@ class CachedCase:
     Attributes:
         name: of the case.
         folder: holds ``image.npy`` (*spatial, C) float32, ``label.npy`` (*spatial) uint8 or uint16 class indices (the
-            number of classes where ignored), ``positions.npy`` (N, rank) int32 voxels of the foreground classes, sorted
-            by class, ``offsets.npy`` (classes + 1) where each class begins in them and, if a value is ignored,
-            ``labelled.npy`` (N, rank) int32 voxels that are not.
+            number of classes where ignored; of instances ``imaging.instances.distance_levels``), ``positions.npy`` (N,
+            rank) int32 voxels of the foreground classes, sorted by class, ``offsets.npy`` (classes + 1) where each
+            class begins in them and, if a value is ignored, ``labelled.npy`` (N, rank) int32 voxels that are not.
         shape: spatial shape.
     """
 
@@ -72,6 +73,8 @@ def case_key(case, recipe: Recipe, labels: Sequence[Label], ignore: int | None =
     settings = {"version": VERSION, "recipe": dataclasses.asdict(recipe), "values": [label.value for label in labels]}
     if ignore is not None:
         settings["ignore"] = ignore
+    if case.instances:
+        settings["instances"] = True
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for path in (*case.images, case.label):
         digest.update(_content(path))
@@ -183,15 +186,22 @@ def _drawn(mask, limit, random):
 def _make(case, recipe, labels, place, ignore):
     """Preprocess ``case`` into a temporary folder beside ``place`` and rename it: whole or not there."""
     import imaging
-    from train.evaluation.reference import read_case, with_ignored
+    from train.evaluation.reference import read_case, read_case_objects, with_ignored
 
-    image, reference = read_case(case, labels, recipe.channels, ignore, recipe.nan)
+    if case.instances:
+        image, reference = read_case_objects(case, recipe.channels, recipe.nan)
+    else:
+        image, reference = read_case(case, labels, recipe.channels, ignore, recipe.nan)
     with naming(case.images[0]):
         image = imaging.prepare(image, recipe)
     reference = imaging.prepare_labels(reference, image, recipe)
-    kind = np.uint8 if len(with_ignored(labels, ignore)) <= 256 else np.uint16
-    label = reference.voxels[..., 0].astype(kind)
-    positions, offsets = class_positions(label, len(labels))
+    if case.instances:
+        label = distance_levels(reference.voxels[..., 0], reference.spacing)
+        positions, offsets = class_positions(np.minimum(label, 1), len(labels))
+    else:
+        kind = np.uint8 if len(with_ignored(labels, ignore)) <= 256 else np.uint16
+        label = reference.voxels[..., 0].astype(kind)
+        positions, offsets = class_positions(label, len(labels))
     _open(place.parent)
     try:
         with temporary_folder(place) as temporary:

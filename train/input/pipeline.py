@@ -45,7 +45,8 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
         ``tf.data.Dataset`` of (float32 (B, *patch, C), int32 (B, *patch)); where the plan mixes patches up, labels of
         training are soft: float32 (B, *patch, classes). Where the dataset ignores a value such voxels are class
         ``plan.ignore_class``; a warning says that losses and metrics need it as ``ignore_class``. Labels of regions are
-        class indices too; ``zoo.losses`` and ``zoo.metrics`` take ``regions=plan.region_classes``.
+        class indices too; ``zoo.losses`` and ``zoo.metrics`` take ``regions=plan.region_classes``. Of instances they
+        are ``imaging.instances.distance_levels``, which ``zoo.losses.Instances`` takes.
     """
     from train.data.dataset import open_dataset
     from train.planning.planner import make_plan
@@ -215,7 +216,7 @@ def _patch(seed, number, *, read, count, plan, training):
         return image, label
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
     settings, mirror = plan.training.augmentation, plan.training.mirror
-    indices = len(plan.labels) + (plan.ignore is not None)
+    indices = None if plan.instances else len(plan.labels) + (plan.ignore is not None)
     return augmentation.augment(image, label, key, grid_of(plan), indices, settings, mirror)
 
 

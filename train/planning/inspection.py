@@ -11,7 +11,7 @@ import numpy as np
 import imaging
 from medseg.errors import InputError
 from medseg.progress import track
-from train.evaluation.reference import class_indices, with_ignored
+from train.evaluation.reference import class_indices, read_reference, with_ignored
 from train.planning.proposals import measure_quality
 
 SAMPLES = 10_000  # foreground voxels kept per case for the intensity statistics, as nnU-Net does
@@ -128,7 +128,10 @@ def inspect_case(
     """
     problems = []
     # The label map comes first: telling its values apart takes more memory than the image, which is not there yet.
-    reference = _attempt(problems, lambda: imaging.read_labels(case.label))
+    if case.instances:
+        reference = _attempt(problems, lambda: read_reference(case, labels))
+    else:
+        reference = _attempt(problems, lambda: imaging.read_labels(case.label))
     if reference is not None:
         indices = _attempt(problems, lambda: class_indices(reference.voxels, with_ignored(labels, ignore), case.label))
         if indices is not None and ignore is not None:

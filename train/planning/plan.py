@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, field
 
+from imaging.instances import CHANNELS, Decoding
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from imaging.regions import region_classes, written_classes
@@ -166,6 +167,8 @@ class Plan:
             The network then has a sigmoid channel for each, and ``labels`` are the values that they are made of. None
             where classes are disjoint.
         needs: the oldest version of medseg-zoo that reads the file.
+        instances: how the network's answer is cut into objects, where label files hold a number for every object of
+            the one class; the network then has the channels of ``imaging.instances``. None for classes.
     """
 
     dataset: str
@@ -186,10 +189,13 @@ class Plan:
     images_folder: str = "images"
     needs: str = PLAN.needs
     regions: tuple[Region, ...] = ()
+    instances: Decoding | None = None
 
     @property
     def outputs(self) -> int:
-        """Channels of the network: one for each region, or else for each class."""
+        """Channels of the network: those of instances, or one for each region, or else for each class."""
+        if self.instances is not None:
+            return len(CHANNELS)
         return len(self.regions) or len(self.labels)
 
     @property

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from imaging.instances import check as check_instances
 from imaging.io.cases import check_case_name
 from imaging.recipe import check as check_recipe
 from imaging.recipe import prepare
@@ -79,6 +80,7 @@ def _fields(plan):
         check_regions(plan.labels, plan.regions)
     except InputError as error:
         problems.append(f"regions: {error}")
+    problems += _instances(plan)
     if plan.regions and training.loss in SOFTMAX_ONLY:
         problems.append(f"training.loss is {training.loss}, which regions cannot use; dice_ce is one that they can")
     if plan.ignore in values:
@@ -86,6 +88,27 @@ def _fields(plan):
     strange = [axis for axis in training.mirror if not 0 <= axis < plan.recipe.rank]
     if strange:
         problems.append(f"training.mirror holds axis {strange[0]}, expected 0 to {plan.recipe.rank - 1}")
+    return problems
+
+
+def _instances(plan):
+    """What is wrong with a plan that tells objects apart."""
+    if plan.instances is None:
+        return []
+    problems, training = [], plan.training
+    try:
+        check_instances(plan.instances)
+    except InputError as error:
+        problems.append(str(error))
+    if len(plan.labels) != 2 or len(plan.regions) != 1 or plan.ignore is not None:
+        problems.append("instances: expected two labels, the background and the objects, one region and no ignore")
+    for name, value, mend in (
+        ("augmentation.mixup_chance", training.augmentation.mixup_chance, "0"),
+        ("deep_supervision", training.deep_supervision, "false"),
+        ("class_weights", training.class_weights, "none"),
+    ):
+        if value:
+            problems.append(f"training.{name} is {value}, which a training on instances has not; set it {mend}")
     return problems
 
 

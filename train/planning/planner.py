@@ -7,6 +7,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from imaging.filters.steps import parse_step
+from imaging.instances import CHANNELS, Decoding
 from imaging.recipe import check as check_recipe
 from medseg.errors import InputError, UsageError
 from train.data.dataset import problems_text
@@ -15,7 +16,7 @@ from train.planning.device_bounds import PlannedPatch, keep_bounds
 from train.planning.filter_learning import learn_filters, moved_sizes
 from train.planning.fingerprint import fingerprint
 from train.planning.inspection import Inspection, inspect
-from train.planning.plan import Network, Plan, Training
+from train.planning.plan import Augmentation, Network, Plan, Training
 from train.planning.plan_check import check_plan
 from train.planning.proposals import propose
 from train.planning.recipe_rules import plan_recipe, prepared_shape, resized_to
@@ -24,6 +25,17 @@ from train.planning.split import given_folds, split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
+# Objects have no up and down, and scans of them differ in magnification; noise is of intensities from 0 to 1.
+OBJECTS = Augmentation(
+    rotation_chance=0.4,
+    scale_chance=0.4,
+    scale=(0.6, 1.6),
+    noise=0.08,
+    brightness=(0.7, 1.3),
+    contrast=(0.7, 1.3),
+    gamma_chance=0.4,
+    gamma=(0.6, 1.7),
+)
 _PLAN_OVERRIDES = (
     "patch",
     "overlap",
@@ -89,7 +101,8 @@ def make_plan(
     network = _network(model, measured["rank"], reasons)
     grid = {name: decided.pop(name, None) for name in ("spacing", "size", "interpolation")}
     grid["spacing"] = grid["spacing"] or resized_to(steps, measured["rank"])
-    recipe = replace(plan_recipe(measured, reasons, **grid), filters=steps, nan=nan)
+    recipe = plan_recipe(measured, reasons, instances=dataset.instances, **grid)
+    recipe = replace(recipe, filters=steps, nan=nan)
     check_recipe(recipe, learnt=False)
     labelled = [case for case in dataset.cases if case.label is not None]
     recipe = learn_filters(recipe, labelled, progress)
@@ -101,13 +114,19 @@ def make_plan(
     asked = {called: decided.pop(called) for called in _BOUNDS.values() if called in decided}
     bounds = Bounds(**{name: asked[called] for name, called in _BOUNDS.items() if called in asked})
     if bounds:
-        sizes = len(dataset.channels), len(dataset.regions) or len(dataset.labels)
+        outputs = len(CHANNELS) if dataset.instances else len(dataset.regions) or len(dataset.labels)
+        sizes = len(dataset.channels), outputs
         planned = PlannedPatch(patch, shape, stride, given is not None)
         how = {"measure": measure, "tell": _told if progress else None}
         network, patch = keep_bounds(network, planned, bounds, *sizes, reasons, **how)
     overlap = decided.pop("overlap", OVERLAP)
     reasons["overlap"] = "half a patch, as nnU-Net" if overlap == OVERLAP else "given by the user"
+    if dataset.instances:
+        reasons["instances"] = "every object has its own value: foreground and distance are learnt, a watershed cuts"
     training = _training(measured, shape, patch, seed, decided, reasons)
+    if dataset.instances and "augmentation" not in decided:
+        training = dataclasses.replace(training, augmentation=OBJECTS)
+        reasons["augmentation"] = "objects: turned and magnified more, less noise"
     plan = Plan(
         dataset=dataset.name,
         labels=dataset.labels,
@@ -125,6 +144,7 @@ def make_plan(
         ignore=dataset.ignore,
         bounds=asked if bounds else {},
         regions=dataset.regions,
+        instances=Decoding() if dataset.instances else None,
     )
     check_plan(plan)
     return plan

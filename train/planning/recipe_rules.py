@@ -10,7 +10,9 @@ SMALL_2D = 256  # pixels per axis that a flat image without pixel size may keep
 THIN = 10.0  # pixels that the thinnest class must keep on average for an image to be made smaller
 
 
-def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None, interpolation=None) -> Recipe:
+def plan_recipe(
+    measured: dict, reasons: dict, spacing=None, size=None, interpolation=None, instances: bool = False
+) -> Recipe:
     """Decide the recipe.
 
     - Orientation: RAS in 3D; the file's own axes in 2D.
@@ -24,7 +26,8 @@ def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None, interpol
     - Intensity: CT (by channel name) is limited to the 0.5 and 99.5 percentiles of the foreground and normalised by the
       foreground's mean and deviation in the whole dataset. Other 3D scans are limited to their own 0.5 and 99.5
       percentiles, which keeps a few bright voxels from taking up the range of an int8 network, and z-scored one by one;
-      flat images are z-scored per image and channel.
+      flat images are z-scored per image and channel. Where objects are told apart, the 1 and 99.8 percentiles of each
+      scan become 0 and 1: its mean and deviation say how many objects there are, not how bright they are.
 
     Args:
         measured: the fingerprint.
@@ -32,11 +35,14 @@ def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None, interpol
         spacing: decided by the user, mm per axis.
         size: decided by the user, pixels per axis.
         interpolation: decided by the user, see ``imaging.Recipe``; "linear" by default.
+        instances: the labels are objects, see ``imaging.instances``.
     """
     rank, flat = measured["rank"], not measured["has_spacing"]
     reasons["recipe.orientation"] = "RAS, so that axes mean the same in every scan" if rank == 3 else "2D: kept"
     if size is not None:
         reasons["recipe.size"] = "given by the user"
+    elif instances and flat:
+        reasons["recipe.size"] = "kept: objects of any size are seen in patches"
     elif flat and spacing is None:
         size = _size(measured, reasons)
     if spacing is not None:
@@ -50,7 +56,7 @@ def plan_recipe(measured: dict, reasons: dict, spacing=None, size=None, interpol
     crop = rank == 3 and measured["nonzero_share"] < CROP_SHARE
     kept = f"{measured['nonzero_share']:.0%} of the median scan lies in the box of its non-zero voxels"
     reasons["recipe.crop_nonzero"] = f"{kept}; cropped below {CROP_SHARE:.0%} in 3D"
-    clip, normalise = _intensity(measured, crop, flat, reasons)
+    clip, normalise = _objects(reasons) if instances else _intensity(measured, crop, flat, reasons)
     return Recipe(
         rank=rank,
         channels=len(measured["channels"]),
@@ -127,6 +133,12 @@ def _size(measured, reasons):
         f"after it, at least {THIN:.0f}"
     )
     return (SMALL_2D, SMALL_2D)
+
+
+def _objects(reasons):
+    reasons["recipe.clip"] = "objects: the 1 and 99.8 percentiles of each scan, as StarDist and Cellpose do"
+    reasons["recipe.normalise"] = "objects: these become 0 and 1, however many and bright the objects are"
+    return Clip("percentile", 1.0, 99.8), Normalise("unit")
 
 
 def _intensity(measured, crop, flat, reasons):

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.commands import predict as edge_predict
 from edge.commands.scans import segment_scans
 from edge.runtime.options import Options, parse_outputs
+from imaging.instances import Decoding
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
 from medseg import command
@@ -27,6 +28,7 @@ class RunFacts:
         recipe: preprocessing of a scan.
         labels: classes by class index, background first.
         regions: structures that may overlap, or none.
+        instances: how the network's answer is cut into objects, or None.
     """
 
     name: str
@@ -34,6 +36,7 @@ class RunFacts:
     recipe: Recipe
     labels: tuple[Label, ...]
     regions: tuple[Region, ...] = ()
+    instances: Decoding | None = None
 
 
 @dataclass(frozen=True)
@@ -42,7 +45,8 @@ class RunSegmenter:
 
     Attributes:
         manifest: what is known of it.
-        segment: from a scan as read to its class indices (*spatial), as ``zoo evaluate`` finds them.
+        segment: from a scan as read to its class indices (*spatial), or numbers of objects, as ``zoo evaluate`` finds
+            them.
     """
 
     manifest: RunFacts
@@ -60,7 +64,7 @@ class RunSegmenter:
         """Segment a scan; returns an ``edge.Segmentation`` in the scan's own geometry."""
         import numpy as np
 
-        from edge.measure import areas_mm2, volumes_ml
+        from edge.measure import areas_mm2, of_classes, volumes_ml
         from edge.runtime.segmenter import Segmentation
         from edge.trust.fingerprint import flags_of
         from imaging.io.nifti import smallest
@@ -68,9 +72,10 @@ class RunSegmenter:
         began = time.perf_counter()
         indices = self.segment(scan, progress)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
-        labels = replace(scan, voxels=values[indices][..., None])
+        found = values[indices] if self.manifest.instances is None else indices
+        labels = replace(scan, voxels=found[..., None])
         seconds = time.perf_counter() - began
-        facts = labels, self.manifest.labels, self.manifest.regions
+        facts = of_classes(labels, self.manifest), self.manifest.labels, self.manifest.regions
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
         flags = flags_of({}, None, not indices.any())
         return Segmentation(labels, volumes, seconds, {"segment": seconds}, areas, flags=flags)
@@ -164,7 +169,7 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
 
     name = f"{plan.dataset}-{plan.network.name}"
     kind = "Keras" if len(runs) == 1 else f"Keras, mean of {len(runs)} networks"
-    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels, plan.regions), cleaned)
+    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels, plan.regions, plan.instances), cleaned)
 
 
 def _limit_threads(threads):

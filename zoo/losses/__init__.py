@@ -4,6 +4,7 @@ from zoo.errors import unknown
 from zoo.losses.boundary import Boundary, Hausdorff
 from zoo.losses.compound import DiceCE, DiceFocal
 from zoo.losses.distribution import CrossEntropy, Focal, TopKCrossEntropy
+from zoo.losses.instances import Instances
 from zoo.losses.others import is_other, other_loss
 from zoo.losses.region import Dice, FocalTversky, GeneralisedDice, Jaccard, Tversky
 from zoo.losses.skeleton import ClDice, DiceClDice
@@ -31,6 +32,7 @@ _BY_NAME = {
 __all__ = [
     *(kind.__name__ for kind in _BY_NAME.values()),
     "DeepSupervision",
+    "Instances",
     "deep_supervision",
     "get",
     "list_losses",

@@ -28,7 +28,8 @@ class Card:
         scores: by cross-validation: "folds", "cases" (their number), "mirror", "mean" and "std" (label to metric to
             value), "mean_of_fold" (fold to label to metric to value) and "training" (fold to setting to its value and
             this one's, where they differ).
-        int8_scores: the same of their int8 artifacts: "folds", "cases" and "dice" (label to value).
+        int8_scores: the same of their int8 artifacts: "folds", "cases" and "dice" (label to value); of networks
+            that tell objects apart "objects" ("ap", "ap50", "pq", "f1").
         storage: how the weights are stored and what that changes: "kind", "cases" (their number), "seen" (trained
             on), "labels" (label to "dice_float32", "dice_stored" and "worst_drop") and "argmax_changed".
         artifact: "format", "file", "bytes" and "sha256" of the artifact beside the weights, and "patch".

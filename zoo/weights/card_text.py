@@ -2,7 +2,17 @@
 
 from zoo.weights.card import Card
 
-METRICS = ("dice", "iou", "hd95", "assd", "nsd")
+METRICS = (
+    "ap",
+    "ap50",
+    "pq",
+    "f1",
+    "dice",
+    "iou",
+    "hd95",
+    "assd",
+    "nsd",
+)  # the first four where objects are told apart
 
 
 def card_text(card: Card) -> str:
@@ -46,7 +56,10 @@ def score_line(card: Card) -> str:
     """Mean Dice of each label by cross-validation, in one line; empty if it was not scored."""
     if not card.scores:
         return ""
-    return ", ".join(f"{label} {row['dice']:.4f}" for label, row in card.scores["mean"].items())
+    return ", ".join(
+        f"{label} {row['dice']:.4f}" + (f", average precision at 0.5 {row['ap50']:.4f}" if "ap50" in row else "")
+        for label, row in card.scores["mean"].items()
+    )
 
 
 def folds_line(folds) -> str:
@@ -78,11 +91,11 @@ def _scores(card):
             else ""
         ),
         "",
-        f"| class | {' | '.join(METRICS)} |",
-        "|---|" + "---|" * len(METRICS),
     ]
+    shown = [metric for metric in METRICS if metric in next(iter(scores["mean"].values()))]
+    lines += [f"| class | {' | '.join(shown)} |", "|---|" + "---|" * len(shown)]
     for label, mean in scores["mean"].items():
-        cells = [_cell(mean[metric], scores["std"][label][metric]) for metric in METRICS]
+        cells = [_cell(mean[metric], scores["std"][label][metric]) for metric in shown]
         lines.append(f"| {label} | {' | '.join(cells)} |")
     lines += ["", "hd95 and assd in mm, in pixels for images without a pixel size; nsd at 1 mm or pixel.", ""]
     if scores.get("training"):
@@ -113,6 +126,13 @@ def _device(card):
             f"through the device runtime: {dice}.",
             "",
         ]
+        if "objects" in scores:
+            of = scores["objects"]
+            lines += [
+                f"Objects, through the device runtime on the same cases: mean average precision from 0.5 to 0.95 "
+                f"{of['ap']:.4f}, at 0.5 {of['ap50']:.4f}, panoptic quality {of['pq']:.4f}, F1 {of['f1']:.4f}.",
+                "",
+            ]
     return lines
 
 

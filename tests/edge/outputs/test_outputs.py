@@ -14,7 +14,7 @@ from scipy import ndimage
 from scipy.spatial.distance import pdist
 
 from edge.cli import main
-from edge.outputs.instances import find_instances, longest_distance
+from edge.outputs.instances import find_instances, longest_distance, measure_objects
 from edge.outputs.overlay import COLOURS, draw, picture
 from imaging.labels import Label
 from imaging.scan import Scan
@@ -213,3 +213,45 @@ def test_a_mosaic_shows_the_slices_that_hold_labels():
         assert (tile == COLOURS[0]).all(-1).any()
     empty = picture(Scan(voxels, affine), Scan(0 * labels, affine), [1])
     assert empty.max() == 0
+
+
+def test_a_ball_is_round_and_a_plate_is_not():
+    grid = np.indices((40, 40, 40))
+    ball = ((grid - 20) ** 2).sum(0) < 15**2
+    plate = np.zeros((40, 40, 40), bool)
+    plate[5:35, 5:35, 20:22] = True
+    scan = Scan(grid[:1].transpose(1, 2, 3, 0).astype(np.float32), np.eye(4))
+    numbers = Scan(np.where(ball, 1, 0)[..., None].astype(np.int32), np.eye(4))
+    (row,) = measure_objects(numbers, "ball", scan)
+    assert row.surface_mm2 == pytest.approx(4 * math.pi * 15**2, rel=0.12)
+    assert row.sphericity == pytest.approx(1, abs=0.12)
+    assert row.perimeter_mm is None
+    assert row.mean_intensity == pytest.approx([20.0])
+    (row,) = measure_objects(Scan(plate[..., None].astype(np.int32), np.eye(4)), "plate")
+    assert row.surface_mm2 == pytest.approx(2 * 30 * 30 + 4 * 30 * 2, rel=0.05)
+    ideal = math.pi ** (1 / 3) * (6 * 1800) ** (2 / 3) / row.surface_mm2
+    assert row.sphericity == pytest.approx(ideal)
+    assert row.mean_intensity == ()
+
+
+def test_a_disc_has_a_perimeter():
+    disc = ((np.indices((60, 60)) - 30) ** 2).sum(0) < 20**2
+    (row,) = measure_objects(Scan(disc[..., None].astype(np.int32), np.eye(4)), "disc")
+    assert row.perimeter_mm == pytest.approx(2 * math.pi * 20, rel=0.08)
+    assert (row.surface_mm2, row.volume_ml) == (None, None)
+    assert row.sphericity == pytest.approx(1, abs=0.08)
+
+
+def test_parts_that_touch_are_split_where_it_is_asked(artifacts, here):
+    from objects import balls
+
+    two = balls((40, 56), [(20, 17), (20, 38)], [(12, 12), (12, 12)])
+    values = Scan(np.where(two > 0, 2, 0)[..., None], np.eye(4))
+    whole, rows = find_instances(values, LABELS)
+    assert len(rows) == 1
+    numbers, rows = find_instances(values, LABELS, split=True)
+    assert [row.label for row in rows] == ["cyst", "cyst"]
+    assert ((numbers.voxels > 0) == (whole.voxels > 0)).all()
+    words = ["predict", str(artifacts["folded-int8"]), "scan.nii.gz", "-o", "out/seg.nii.gz", "--save"]
+    assert main([*words, "instances,split"]) == 0
+    assert main([*words, "split"]) == 2

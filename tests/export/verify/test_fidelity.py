@@ -138,3 +138,24 @@ def test_the_manifest_holds_no_single_cases(case):
     fidelity = compare(answer(values(400)), answer(values(400)), (case,), LABELS)
     assert set(fidelity.to_dict()) == {"cases", "labels", "argmax_changed", "verdict", "reasons"}
     assert fidelity.labels["five"].hd95_network is None
+
+
+def test_objects_are_judged_by_their_average_precision(tmp_path):
+    from objects import pairs, write_objects
+
+    write_objects(tmp_path, count=1)
+    image, label = (next((tmp_path / kind).iterdir()) for kind in ("images", "labels"))
+    objects = pairs((96, 96), 0, count=3)
+    case = CaseFiles("a", (str(image),), str(label), instances=True)
+    labels = (imaging.Label("background", 0), imaging.Label("cell", 7))
+    # the same voxels, but two objects of each pair are one: nothing that Dice would see
+    merged = np.where(objects > 0, (objects + 1) // 2, 0)
+    same = compare(lambda scan: objects, lambda scan: objects, (case,), labels)
+    assert (same.verdict, same.objects.ap_network, same.labels["cell"].dice_artifact) == ("99.9 %", 1.0, 1.0)
+    worse = compare(lambda scan: objects, lambda scan: merged, (case,), labels)
+    assert worse.labels["cell"].dice_artifact == 1
+    assert worse.verdict == "fail"
+    assert "average precision of the objects falls from 1.0000 to 0.0" in worse.reasons[0]
+    assert worse.to_dict()["objects"]["ap_artifact"] == worse.objects.ap_artifact < 0.5
+    plain = compare(answer(values(9, 1)), answer(values(9, 1)), (write_case(tmp_path, "b", values(9, 1)),), LABELS)
+    assert "objects" not in plain.to_dict()

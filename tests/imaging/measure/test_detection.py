@@ -4,7 +4,16 @@ import numpy as np
 import pytest
 
 from imaging import InputError
-from imaging.measure.detection import LesionCounts, lesion_counts, lesion_f1, panoptic_quality
+from imaging.measure.detection import (
+    LesionCounts,
+    average_precision,
+    lesion_counts,
+    lesion_dice,
+    lesion_f1,
+    overlaps,
+    panoptic_quality,
+    score_objects,
+)
 
 
 def mask(*boxes):
@@ -67,3 +76,53 @@ def test_panoptic_quality_of_numbered_objects_that_touch():
         panoptic_quality(reference, reference[:3])
     with pytest.raises(InputError, match="objects numbered -1"):
         panoptic_quality(reference - 8, reference)
+
+
+def numbered(*boxes):
+    out = np.zeros((30, 30), int)
+    for number, (top, left, height, width) in enumerate(boxes, 1):
+        out[top : top + height, left : left + width] = number
+    return out
+
+
+def test_average_precision_by_hand():
+    reference = numbered((0, 0, 4, 4), (10, 10, 4, 5), (20, 0, 5, 5))
+    prediction = numbered((20, 0, 5, 5), (0, 0, 4, 3), (10, 20, 3, 3))
+    # one pair shares all, one 12 of 16 voxels; an object is missed and one is false
+    scores = average_precision(prediction, reference, (0.5, 0.7, 0.75, 0.9))
+    assert scores == pytest.approx({0.5: 2 / 4, 0.7: 2 / 4, 0.75: 1 / 5, 0.9: 1 / 5})
+    found = score_objects(prediction, reference)
+    assert found["ap"] == pytest.approx((5 * 2 / 4 + 5 * 1 / 5) / 10)  # at 0.75 itself they share no more than it
+    assert (found["ap50"], found["ap75"]) == pytest.approx((2 / 4, 1 / 5))
+    assert (found["objects"], found["reference_objects"]) == (3, 3)
+    assert found["f1"] == pytest.approx(2 / 3)
+    assert found["lesion_dice"] == pytest.approx((1 + 24 / 28) / 4)
+
+
+def test_average_precision_equals_all_pairs_one_by_one():
+    random = np.random.default_rng(3)
+    objects = [np.kron(random.integers(0, 6, (6, 6)), np.ones((5, 5), int)) for _ in range(2)]
+    objects[1] = np.where(random.uniform(size=(30, 30)) < 0.4, objects[1], objects[0])
+    masks = [[part == n for n in np.unique(part[part > 0])] for part in objects]
+    shares = [[(a & b).sum() / (a | b).sum() for b in masks[1]] for a in masks[0]]
+    for threshold, score in average_precision(*objects).items():
+        matched = sum(share > threshold for row in shares for share in row)
+        assert score == pytest.approx(matched / (len(masks[0]) + len(masks[1]) - matched))
+
+
+def test_a_lesion_has_one_partner():
+    reference = numbered((0, 0, 4, 10))
+    prediction = numbered((0, 0, 4, 6), (0, 6, 4, 4))
+    assert lesion_dice(prediction, reference) == pytest.approx(2 * 24 / (24 + 40) / 2)
+    assert lesion_dice(reference * 0, reference * 0) == 1
+    assert lesion_dice(reference, reference * 0) == 0
+
+
+def test_nothing_and_nothing_is_perfect():
+    empty, one = numbered(), numbered((0, 0, 3, 3))
+    assert score_objects(empty, empty)["ap"] == score_objects(one, one)["ap"] == 1
+    assert score_objects(empty, one)["ap"] == score_objects(one, empty)["pq"] == 0
+    with pytest.raises(InputError, match=r"thresholds \(0.4,\)"):
+        average_precision(one, one, (0.4,))
+    with pytest.raises(InputError, match="the reference has"):
+        overlaps(one, one[:3])

@@ -1,4 +1,5 @@
 import dataclasses
+import json
 
 import numpy as np
 import pytest
@@ -86,6 +87,8 @@ def test_mixed_channels_in_flat_images(tmp_path):
     write_flat(tmp_path, ["a", "b", "c"])
     colour = np.random.default_rng(0).integers(0, 255, (64, 48, 3))
     imaging.write(tmp_path / "images" / "b.png", Scan(colour, np.eye(4)))
+    assert check_dataset(tmp_path, folds=2).problems == ()  # grey pictures are colour of three equal channels
+    (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "ultrasound"}}))
     (problem,) = check_dataset(tmp_path, folds=2).problems
     assert "b.png: 3 channels found, 1 expected" in problem.message
 
