@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from imaging.geometry.affine import moved
 from imaging.scan import Scan
 from medseg.errors import InputError
 from medseg.untrusted import shown
@@ -11,6 +12,8 @@ from review.errors import UnknownError, WrongRequestError
 
 FEW, MANY, NONE = "few", "many", "none"
 MOST_POINTS = 1_000_000
+# What is looked at around the strokes: corrections reach 30 mm at most, structures drawn from nothing may be larger.
+_REACH_MM, _WIDE_MM = 40.0, 100.0
 
 
 @dataclass(frozen=True)
@@ -119,6 +122,25 @@ def apply_tool(tool: str, request: Request, scan: Scan, base: Scan | None, propo
 
         mask = replace(base, voxels=(base.voxels == request.label).astype(np.uint8))
         return fill_between(mask, request.axis).voxels[..., 0].astype(np.uint8)
+    part = _surroundings(request, scan, _REACH_MM if base is not None or tool == "clicks" else _WIDE_MM)
+    near = replace(request, **{name: getattr(request, name) - _start(part) for name in ("foreground", "background")})
+    if request.box is not None:
+        near = replace(near, box=request.box - _start(part))
+    here = None if propose is None else lambda: _cut_proposal(propose(), part)
+    drawn = _on_part(tool, near, _cut(scan, part), None if base is None else _cut(base, part), here)
+    if base is not None:
+        mask = (base.voxels[..., 0] == request.label).astype(np.uint8)
+    elif tool == "network":
+        probabilities, values = propose()
+        mask = (probabilities.argmax(axis=-1) == values.index(request.label)).astype(np.uint8)
+    else:
+        mask = np.zeros(scan.shape, np.uint8)
+    mask[part] = drawn
+    return mask
+
+
+def _on_part(tool, request, scan, base, propose):
+    """uint8 (i, j, k): what a tool makes of the surroundings of what was drawn."""
     flat = scan.shape[2] == 1
     marked = _drawn(tool, request, _flat(scan, flat), base and _flat(base, flat), propose)
     mask = marked.reshape(scan.shape).astype(np.uint8)
@@ -130,6 +152,30 @@ def apply_tool(tool: str, request: Request, scan: Scan, base: Scan | None, propo
     mask[tuple(request.foreground.T)] = 1
     mask[tuple(request.background.T)] = 0
     return mask
+
+
+def _surroundings(request, scan, reach_mm):
+    """Slices around what was drawn, so that a click in a large scan is as quick as in a small one."""
+    points = [request.foreground, request.background, *([] if request.box is None else [request.box])]
+    places = np.concatenate(points)
+    margin = np.ceil(reach_mm / np.asarray(scan.spacing)).astype(int)
+    low = np.maximum(places.min(axis=0) - margin, 0)
+    high = np.minimum(places.max(axis=0) + margin + 1, scan.shape)
+    return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _start(part):
+    return np.array([piece.start for piece in part])
+
+
+def _cut(scan, part):
+    """A scan's voxels in a box, where they lie."""
+    return Scan(scan.voxels[part], moved(scan.affine, [piece.start for piece in part]))
+
+
+def _cut_proposal(proposal, part):
+    probabilities, values = proposal
+    return probabilities[part], values
 
 
 def _drawn(tool, request, scan, base, propose):

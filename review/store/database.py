@@ -7,10 +7,11 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from medseg.errors import InputError
-from review.errors import UnavailableError
+from review.errors import UnavailableError, WrongRequestError
 
 VERSION = 1
 WAIT_S = 5.0
+_TOO_LARGE = "a number of the request is too large; expected one of 64 bits"
 
 _SCHEMA = """
 CREATE TABLE facts (name TEXT PRIMARY KEY, value TEXT NOT NULL);
@@ -89,6 +90,9 @@ class Database:
             except sqlite3.OperationalError as error:
                 self._undo()
                 raise self._unavailable(error) from None
+            except OverflowError:
+                self._undo()
+                raise WrongRequestError(_TOO_LARGE) from None
             except BaseException:
                 self._undo()
                 raise
@@ -100,6 +104,8 @@ class Database:
                 return self._connection.execute(query, values).fetchall()
             except sqlite3.OperationalError as error:
                 raise self._unavailable(error) from None
+            except OverflowError:
+                raise WrongRequestError(_TOO_LARGE) from None
 
     def row(self, query: str, *values) -> sqlite3.Row | None:
         """The first row of a query, or None."""

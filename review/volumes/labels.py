@@ -13,7 +13,8 @@ from imaging.labels import Label
 from imaging.measure.overlap import dice
 from imaging.scan import Scan
 from medseg.errors import InputError
-from review.volumes.page_grid import as_page
+from review.volumes.page_grid import as_page, on_page
+from review.volumes.quick import quick_labels
 
 _FASTEST = 1  # of gzip: label maps shrink to next to nothing at any level
 
@@ -33,7 +34,9 @@ def parse_labels(content: bytes, grid: Scan, labels: tuple[Label, ...], incoming
     Raises:
         InputError: if the bytes are damaged, lie on another grid, or hold a value that is no class.
     """
-    page = as_page(read_label_bytes(content, incoming), grid, "the label")
+    page = quick_labels(content, on_page(grid))
+    if page is None:
+        page = as_page(read_label_bytes(content, incoming), grid, "the label")
     check_values(page.voxels, labels)
     return page
 
@@ -66,8 +69,13 @@ def check_values(voxels: np.ndarray, labels: tuple[Label, ...]) -> None:
     Raises:
         InputError: naming the values that are none, and those that are.
     """
-    values = np.bincount(voxels.ravel()).nonzero()[0] if voxels.dtype == np.uint8 else np.unique(voxels)
-    strange = [int(value) for value in values if value not in {label.value for label in labels}]
+    known_values = {label.value for label in labels}
+    if voxels.dtype == np.uint8:  # bytes sort themselves out quicker than arrays
+        allowed = bytes(value for value in known_values if 0 <= value < 256)
+        values = sorted(set(voxels.tobytes(order="A").translate(None, allowed)))
+    else:
+        values = np.unique(voxels).tolist()
+    strange = [value for value in values if value not in known_values]
     if strange:
         known = ", ".join(f"{label.value} ({label.name})" for label in labels)
         raise InputError(f"the label holds values {', '.join(map(str, strange[:8]))}; expected {known}")

@@ -149,6 +149,8 @@ def test_unknown_things_are_404(client):
         assert answer.json()["error"]
     assert client.get(f"{CASE}/label.nii?version=7").status_code == 404
     assert client.get(f"{CASE}/volume.nii?channel=4").status_code == 404
+    for path in (f"{CASE}/label.nii?version={10**30}", f"/api/artifacts/{10**30}/card"):
+        assert "64 bits" in client.get(path).json()["error"]
     assert client.get("/api/nothing").json() == {"error": "Not Found"}
     assert client.get("/api/cases?sort=size").status_code == 422
     assert client.get("/api/cases?limit=x").status_code == 422

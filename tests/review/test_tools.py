@@ -105,3 +105,14 @@ def test_wrong_requests(calls, tool, request_json, status, reason):
     answer = calls.post(PATH + tool, content=json.dumps(request_json))
     assert answer.status_code in (status, 422)
     assert reason in answer.json()["error"]
+
+
+def test_far_from_the_strokes_nothing_changes(calls):
+    labels = ball().astype(int) * 7
+    labels[31, 31, 15] = 7
+    calls.put("/api/cases/ball/draft?base=1&seq=1", content=label_file(labels))
+    mask = use(calls, "clicks", foreground=[[2, 2, 2]], base="draft")
+    assert mask[31, 31, 15] == 1
+    assert mask[2, 2, 2] == 1
+    assert (mask.astype(bool) & ball()).sum() == ball().sum()
+    calls.delete("/api/cases/ball/draft")

@@ -13,6 +13,8 @@ from review.server.routes.context import OneCase, Review
 from review.server.routes.labels import nifti_answer
 from review.store.drafts import Draft, read_draft, remove_draft, save_draft
 from review.volumes.labels import label_bytes
+from review.volumes.page_grid import on_page
+from review.volumes.quick import quick_labels
 
 router = APIRouter(prefix="/api")
 
@@ -26,7 +28,10 @@ async def save(request: Request, review: Review, case: OneCase, base: str = "0",
 
     def keep():
         labels = review.parse_labels(case, content)
-        kept = save_draft(review.database, review.workspace, case.id, draft, label_bytes(labels))
+        # What the page sends is kept as it came; packing it again would take longer than all else.
+        as_sent = content[:2] == b"\x1f\x8b" and quick_labels(content, on_page(review.grid(case))) is not None
+        packed = content if as_sent else label_bytes(labels)
+        kept = save_draft(review.database, review.workspace, case.id, draft, packed)
         return {"draft": asdict(kept), "others": others(review, case.id, user)}
 
     return await run_in_threadpool(keep)
