@@ -19,9 +19,11 @@ def on_files(files, config):
 def pages() -> dict[str, str]:
     """Markdown by path in ``docs/``."""
     from edge.manifest import Manifest
+    from imaging.classical import METHODS
     from imaging.filters import FILTERS
     from train.planning.plan import Plan
     from zoo.commands.filters import markdown
+    from zoo.commands.segment import markdown as methods
 
     return {
         "reference/command-line.md": command_line(),
@@ -29,6 +31,7 @@ def pages() -> dict[str, str]:
         "reference/manifest.md": records("manifest.json", MANIFEST, Manifest),
         "reference/formats.md": formats(),
         "reference/filters.md": markdown(FILTERS),
+        "reference/methods.md": methods(METHODS),
     }
 
 

@@ -17,25 +17,35 @@ def focus(scan: Scan, seeds: Seeds) -> tuple[slice, ...]:
 
     On a side where strokes of the background, or a box, lie beyond those of the structures, it is a quarter of the
     strokes' extent larger. On the others nothing says where the structures end: there it is larger by the largest
-    extent along any axis.
+    extent along any axis, the less so the more strokes show how large the structures are.
     """
     spacing = np.asarray(scan.spacing)
     low, high = _extent(seeds, seeds.labels >= 0)
     bounds = _extent(seeds, seeds.labels == 0)
     structures = np.argwhere(seeds.labels > 0)
-    widest = float(((high - low) * spacing).max())
+    closed = np.ceil((high - low) * _GROW)
     margins = []
     for side in (-1, 1):
-        closed = np.ceil((high - low) * _GROW)
-        if bounds is None:
-            is_open = np.ones(scan.rank, bool)
-        else:
-            edge = bounds[0] if side < 0 else bounds[1]
-            reach = structures.min(axis=0) if side < 0 else structures.max(axis=0)
-            is_open = side * (edge - reach) <= 0 if len(structures) else np.zeros(scan.rank, bool)
-        margins.append(np.maximum(np.where(is_open, np.ceil(widest / spacing), closed), _LEAST).astype(int))
+        margin = closed
+        if len(structures):
+            ends = structures.min(axis=0) if side < 0 else structures.max(axis=0)
+            is_open = True if bounds is None else side * (bounds[(side + 1) // 2] - ends) <= 0
+            margin = np.where(is_open, np.maximum(closed, np.ceil(_unknown(seeds, high - low, spacing))), closed)
+        margins.append(np.maximum(margin, _LEAST).astype(int))
     low, high = np.maximum(low - margins[0], 0), np.minimum(high + margins[1] + 1, scan.shape)
     return tuple(slice(int(a), int(b)) for a, b in zip(low, high, strict=True))
+
+
+def _unknown(seeds, extent, spacing):
+    """How many voxels along each axis structures may go on beyond their strokes: with one point, the whole extent."""
+    from scipy.ndimage import label
+
+    widest = float((extent * spacing).max())
+    marked = seeds.labels > 0
+    places = np.argwhere(marked)
+    length = float(((places.max(axis=0) - places.min(axis=0)) * spacing).max())
+    count = label(marked)[1]
+    return widest / max(count, 1 + 4 * length / max(widest, 1e-6)) / spacing
 
 
 def _extent(seeds, mask):

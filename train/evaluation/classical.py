@@ -22,6 +22,7 @@ from train.planning.split import given_folds, split
 
 CANDIDATES = 20  # atlases that are registered to a scan at most
 _ROUNDS = 2
+_FIRST = ("side", "merge", "keep")
 _SEED = 0
 
 
@@ -228,7 +229,9 @@ def _tuned(trial, cases, atlases, values, fixed, progress):
         return float(np.mean([trial.dice(*case, atlases, candidate) for case in cases]))
 
     best = mean_dice(values)
-    steps = [p for p in trial.entry.parameters if p.tune and p.name not in fixed] * _ROUNDS
+    steps = [p for p in trial.entry.parameters if p.tune and p.name not in fixed]
+    # Which side or class is the structure comes first: on the wrong one no other value can be judged.
+    steps = sorted(steps, key=lambda parameter: parameter.name not in _FIRST) * _ROUNDS
     channels = cases[0][1].channels
     seen = {_key(values)}
     for parameter in track(steps, "tune", show=progress):

@@ -112,9 +112,7 @@ def _list(args) -> int:
     if args.method is None:
         width = max(len(method.name) for method in methods)
         for method in methods:
-            axes = "2D, 3D" if method.ranks == (2, 3) else f"{method.ranks[0]}D"
-            needs = "atlases" if method.atlases else {"none": "", "needed": "seeds", "optional": "seeds?"}[method.seeds]
-            print(f"{method.name:{width}}  {axes:6}  {needs:7}  {method.summary}")
+            print(f"{method.name:{width}}  {_axes(method):6}  {_needs(method):7}  {method.summary}")
         command.next_command(f"zoo segment {methods[0].name} SCAN -o LABELS")
         return 0
     method = methods[0]
@@ -135,3 +133,36 @@ def _facts(method) -> dict:
         for name in ("low", "high", "tune", "many", "learnt"):
             row.pop(name)
     return facts
+
+
+def markdown(methods) -> str:
+    """The reference page of methods."""
+    lines = [
+        "# Methods without a network",
+        "",
+        "`zoo segment METHOD SCAN -o OUT --param NAME=VALUE`, in Python `imaging.classical.segment`:",
+        "[segment without a network](../how-to/segment.md). Names that end in a unit are in that unit.",
+        "",
+        "| method | axes | needs | what it does |",
+        "|---|---|---|---|",
+    ]
+    for method in methods:
+        lines.append(f"| [`{method.name}`](#{method.name}) | {_axes(method)} | {_needs(method)} | {method.summary} |")
+    for method in methods:
+        lines += ["", f"## {method.name}", "", f"{method.summary[0].upper()}{method.summary[1:]}.", ""]
+        functions = ", ".join(f"`{name}`" for name in method.wraps.split(", "))
+        extra = ' (`pip install "medseg-zoo[imaging]"`)' if method.packages else ""
+        lines += [f"- Published: {method.paper}.", f"- Library: {functions}{extra}."]
+        lines += ["", "| parameter | default | takes | meaning |", "|---|---|---|---|"]
+        for parameter in method.parameters:
+            default = str(parameter.default).lower() if isinstance(parameter.default, bool) else parameter.default
+            lines.append(f"| `{parameter.name}` | {default} | {parameter.range()} | {parameter.help} |")
+    return "\n".join(lines) + "\n"
+
+
+def _axes(method):
+    return "2D, 3D" if method.ranks == (2, 3) else f"{method.ranks[0]}D"
+
+
+def _needs(method):
+    return "atlases" if method.atlases else {"none": "", "needed": "seeds", "optional": "seeds?"}[method.seeds]

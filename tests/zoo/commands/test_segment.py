@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 import imaging
-from imaging.classical import names
+from imaging.classical import METHODS, names
 from zoo.cli import main
+from zoo.commands.segment import markdown
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "imaging" / "classical"))
 from harness_methods import ball, dice
@@ -40,6 +41,14 @@ def test_methods_are_listed(capsys):
     status, out, _ = run(capsys, "segment", "otsu", "--list")
     assert "smooth_mm" in out
     assert "default 0.0" in out
+
+
+def test_the_reference_page_holds_every_method_and_parameter():
+    page = markdown(METHODS)
+    for method in METHODS:
+        section = page.split(f"\n## {method.name}\n")[1].split("\n## ")[0]
+        assert all(f"| `{parameter.name}` |" in section for parameter in method.parameters)
+        assert method.paper in section
 
 
 def test_a_scan_is_segmented(files, capsys):
