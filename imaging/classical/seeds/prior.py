@@ -4,7 +4,7 @@ import numpy as np
 
 _BINS = 64
 _WIDTH = 0.05  # deviation of a seed's intensity
-_WIDE = 0.3  # a gap between the intensities of seeds at which they alone tell a structure; the window is 1
+_WIDE = 0.2, 0.3  # gaps between the intensities of seeds from which on, and at which, they alone tell a structure
 _FARTHEST = 4.0  # distances beyond this many spreads of the seeds tell nothing more
 _POINTS = 48  # seeds that stand for a label; more would slow the tree down and tell little more
 # Logistic regression of these features on voxels of whole scans (hippocampus MR, fetal heads in ultrasound, CT organs)
@@ -106,7 +106,7 @@ def _clear_cut(image, spacing, inside, outside):
     densities = [np.exp(-0.5 * ((levels[:, None] - samples) / _WIDTH) ** 2).mean(axis=1) for samples in (first, second)]
     ratio = np.log(densities[0] + 0.02) - np.log(densities[1] + 0.02)
     per_voxel = ratio[np.minimum((smooth * _BINS).astype(int), _BINS - 1)].astype(np.float32)
-    return min(1.0, gap / _WIDE), per_voxel
+    return float(np.clip((gap - _WIDE[0]) / (_WIDE[1] - _WIDE[0]), 0, 1)), per_voxel
 
 
 def _spread(places, outer, size):
