@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from medseg.command import run
 
-COMMANDS = ("plan", "data", "train", "finetune", "evaluate", "compare", "cache")
+COMMANDS = ("plan", "inspect", "data", "train", "finetune", "evaluate", "compare", "cache")
 """Sub-commands; ``train/commands/<name>.py`` holds ``add_<name>(subparsers)``."""
 
 

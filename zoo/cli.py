@@ -11,6 +11,7 @@ COMMANDS = {
     "weights": ("zoo.commands.weights", "pretrained weights: list and show the shipped sets, make one of a run"),
     "data": ("train.cli", "download and check a public dataset, or make phantoms"),
     "plan": ("zoo.commands.plan", "look at a dataset and decide how to train on it"),
+    "inspect": ("train.cli", "look at a dataset: pictures, outliers, duplicates, suspicious labels"),
     "train": ("train.cli", "train a network on a dataset"),
     "finetune": ("train.cli", "go on training a run for int8 (quantization-aware)"),
     "evaluate": ("zoo.commands.evaluate", "score a run or an artifact on cases that it was not trained on"),
