@@ -16,7 +16,6 @@ from edge.trust import vector
 from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
 from export.source.source import Source, load_network, open_source
 from export.verify.fidelity import Fidelity, compare
-from imaging.instances import CHANNELS
 from medseg import record
 from medseg.atomic import temporary_folder
 from medseg.errors import InputError
@@ -117,7 +116,7 @@ def pack(
     card = weights.Card(
         entry=entry,
         name=name,
-        classes=CHANNELS if source.instances else tuple(each.name for each in source.regions or source.labels),
+        classes=tuple(each.name for each in (not source.instances and source.regions) or source.labels),
         channels=source.channels,
         options=source.provenance["options"],
         **record.to_dict(about),

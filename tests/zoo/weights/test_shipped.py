@@ -28,8 +28,8 @@ def files(card):
     return [path for path in (FOLDER / card.folder).rglob("*") if path.is_file()]
 
 
-def test_all_together_at_most_ten_megabytes():
-    assert sum(path.stat().st_size for card in CARDS for path in files(card)) <= 10e6
+def test_all_together_at_most_twelve_megabytes():
+    assert sum(path.stat().st_size for card in CARDS for path in files(card)) <= 12e6
 
 
 def test_no_folder_without_a_card():
@@ -66,11 +66,15 @@ def test_the_network_loads_and_answers_as_its_artifact_does(card):
     assert model.count_params() == card.parameters
     assert model.output_shape[-1] == len(card.classes)
     segmenter = edge.load(weights.artifact(card.entry, card.name), threads=1)
-    patch = np.random.default_rng(0).standard_normal((*card.plan["patch"], len(card.channels)), np.float32)
+    drawn = np.random.default_rng(0).standard_normal((*card.plan["patch"], len(card.channels)), np.float32)
+    unit = segmenter.manifest.recipe.normalise.kind == "unit"  # then nothing lies beyond 0 and 1
+    patch = np.clip(0.5 + 0.2 * drawn, 0, 1) if unit else drawn
     logits = np.asarray(model(patch[None], training=False)[0])
     assert np.isfinite(logits).all()
     if tuple(card.plan["patch"]) == segmenter.manifest.patch:
-        assert np.mean(logits.argmax(-1) == segmenter.runner.run(patch).argmax(-1)) > 0.9
+        pair = logits, segmenter.runner.run(patch)
+        found = [each > 0 if segmenter.manifest.instances else each.argmax(-1) for each in pair]
+        assert np.mean(found[0] == found[1]) > 0.9
 
 
 @pytest.mark.parametrize("card", SETS)
