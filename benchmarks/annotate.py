@@ -5,7 +5,8 @@
     python benchmarks/annotate.py --data DATA --set hippocampus --artifact unet3d-hippocampus
     python benchmarks/annotate.py --data DATA --fit
 
-Seconds are those of the processor (with OMP_NUM_THREADS=1 of one core), so that other work on the machine does not count.
+Seconds are those of the processor (with OMP_NUM_THREADS=1 of one core), so that other work on the machine is not
+counted.
 
 Clicks are simulated with a fixed seed: as many inside the structure as around it, spread out, never nearer to the
 boundary than two voxels (imaging.annotate.simulated_clicks). The cases of hippocampus are whole hippocampi, both labels
