@@ -52,7 +52,7 @@ def shortened(dataset, conditions, count):
 
 def on_set(dataset, method, args):
     """Mean Dice and HD95 over the labels, seconds a case, and the chosen parameters."""
-    conditions = Conditions(tuning_cases=args.tuning)
+    conditions = Conditions(tuning_cases=args.tuning, clicks=args.clicks)
     dataset = shortened(dataset, conditions, args.cases)
     conditions = dataclasses.replace(conditions, folds=2)
     metrics = evaluate_method(method.name, dataset, conditions, tune=args.tuning > 0)
@@ -62,12 +62,13 @@ def on_set(dataset, method, args):
     return (*row, metrics["seconds"], " ".join(f"{k}={v}" for k, v in changed.items()))
 
 
-def on_ct(folder, method):
+def on_ct(folder, method, clicks):
     """The same on the liver of the CT, with the defaults."""
     scan = imaging.read(folder / "ct.nii.gz")
     labels = imaging.read_labels(folder / "ct_organs.nii.gz").voxels[..., 0]
     mask = labels == 5
-    seeds = simulated_clicks(mask, scan.spacing, 5, np.random.default_rng(0)) if method.seeds == "needed" else None
+    seeded = method.seeds == "needed" or (method.seeds == "optional" and clicks)
+    seeds = simulated_clicks(mask, scan.spacing, clicks or 5, np.random.default_rng(0)) if seeded else None
     began = time.perf_counter()
     segmented = segment(scan, method.name, seeds=seeds).voxels[..., 0] == 1
     seconds = time.perf_counter() - began
@@ -84,6 +85,7 @@ def main():
     parser.add_argument("--method", nargs="+", default=[method.name for method in METHODS])
     parser.add_argument("--cases", type=int, default=20, help="validation cases at most")
     parser.add_argument("--tuning", type=int, default=5, help="training cases that parameters are chosen on; 0: none")
+    parser.add_argument("--clicks", type=int, help="in and around each label, also for methods that can do without")
     args = parser.parse_args()
     for name in args.set:
         print(f"\n{name}\n\n| method | Dice | HD95 | seconds | parameters |\n|---|---|---|---|---|", flush=True)
@@ -98,7 +100,7 @@ def main():
                 if name in ("ct", "hippocampus") and 3 not in method.ranks:
                     continue
                 try:
-                    row = on_ct(path, method) if name == "ct" else on_set(dataset, method, args)
+                    row = on_ct(path, method, args.clicks) if name == "ct" else on_set(dataset, method, args)
                 except InputError as error:
                     print(f"{name}, {method.name}: {error}", file=sys.stderr)
                     continue

@@ -12,7 +12,9 @@ def add_method_options(parser) -> None:
     group.add_argument("--tune", action="store_true", help="choose the other parameters on training cases")
     group.add_argument("--label", help="the only label that counts (default: all, joined where a method finds one)")
     group.add_argument(
-        "--clicks", type=int, help="simulated points in and around each label, for methods that need seeds (default 5)"
+        "--clicks",
+        type=int,
+        help="simulated points in and around each label, for methods that take seeds (those that need them: 5)",
     )
 
 
@@ -47,7 +49,7 @@ def run_method(args) -> int:
     from train.evaluation.evaluate import table
 
     dataset = read_dataset(args.run, choices_of(args, folder=args.run))
-    conditions = Conditions(fold=int(args.fold or 0), label=args.label, clicks=args.clicks or 5)
+    conditions = Conditions(fold=int(args.fold or 0), label=args.label, clicks=args.clicks)
     metrics = evaluate_method(entry.name, dataset, conditions, parameters, tune=args.tune, progress=not args.json)
     if args.json:
         emit_json(metrics)

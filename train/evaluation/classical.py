@@ -21,6 +21,7 @@ from train.evaluation.reference import read_case
 from train.planning.split import given_folds, split
 
 CANDIDATES = 20  # atlases that are registered to a scan at most
+CLICKS = 5
 _ROUNDS = 2
 _FIRST = ("side", "merge", "keep")
 _SEED = 0
@@ -34,7 +35,8 @@ class Conditions:
         fold: whose cases it is scored on.
         folds: in how many the cases are divided, as ``zoo plan`` divides them.
         label: name of the only label that counts; None for all: joined to one structure for methods that find one.
-        clicks: simulated points in each label and around them, for methods that need seeds.
+        clicks: simulated points in each label and around them, for methods that take seeds; None gives 5 to those that
+            need some, and none to others.
         tuning_cases: training cases that parameters are chosen on, evenly over the sorted names.
         candidates: training cases that serve as atlases, likewise.
     """
@@ -42,7 +44,7 @@ class Conditions:
     fold: int = 0
     folds: int = 5
     label: str | None = None
-    clicks: int = 5
+    clicks: int | None = None
     tuning_cases: int = 8
     candidates: int = CANDIDATES
 
@@ -148,7 +150,8 @@ class _Trial:
         names = [label.name for label in dataset.labels[1:]]
         if conditions.label is not None and conditions.label not in names:
             raise UsageError(f"--label {conditions.label}: expected one of {', '.join(names)}")
-        several = entry.atlases or entry.seeds == "needed"
+        self.seeded = entry.seeds == "needed" or (entry.seeds == "optional" and conditions.clicks is not None)
+        several = entry.atlases or self.seeded
         if conditions.label is not None:
             self.labels = (dataset.labels[0], Label(conditions.label, 1))
         elif several and "contours" not in entry.function and entry.name != "grabcut":
@@ -183,7 +186,7 @@ class _Trial:
 
     def segmented(self, name, scan, reference, atlases, values):
         """Class indices (*spatial), and the seconds that it took."""
-        seeds = self._seeds(name, scan, reference) if self.entry.seeds == "needed" else None
+        seeds = self._seeds(name, scan, reference) if self.seeded else None
         began = time.perf_counter()
         with naming(name):
             segmented = segment(scan, self.entry.name, seeds=seeds, atlases=atlases, **values).voxels[..., 0]
@@ -207,7 +210,9 @@ class _Trial:
         structure = (reference > 0) & (reference < len(self.labels))
         for k in range(1, len(self.labels)):
             if (reference == k).any():
-                for stroke in simulated_clicks(reference == k, scan.spacing, self.conditions.clicks, random, k):
+                for stroke in simulated_clicks(
+                    reference == k, scan.spacing, self.conditions.clicks or CLICKS, random, k
+                ):
                     place = tuple(int(v) for v in stroke.points[0])
                     if stroke.label or not structure[place]:
                         labels[place] = stroke.label

@@ -70,6 +70,9 @@ def test_seeds_and_atlases_come_from_the_right_cases(volumes):
     conditions = Conditions(fold=0, folds=3, candidates=2)
     walked = evaluate_method("watershed", volumes, conditions)
     assert list(walked["mean"]) == ["back+front"]
+    seeded = evaluate_method("watershed", volumes, Conditions(fold=0, folds=3, clicks=4))
+    assert list(seeded["mean"]) == ["back", "front"]
+    assert seeded["mean"]["back"]["dice"] > 0.6
     walked = evaluate_method("random-walker", volumes, conditions)
     assert list(walked["mean"]) == ["back", "front"]
     assert walked["mean"]["back"]["dice"] > 0.6
