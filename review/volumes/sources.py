@@ -1,6 +1,7 @@
 """Which cases a folder holds: scans, a dataset folder with its labels, or DICOM series."""
 
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,6 +16,11 @@ from medseg.errors import InputError
 
 # Folders of a dataset: images that may have labels, and where those lie.
 _DATASET = (("images", "labels"), ("imagesTr", "labelsTr"), ("imagesTs", "labelsTs"))
+
+
+# Where a node keeps what it received; a series is taken for complete when it has not grown for a while.
+NODE_RECEIVED = "received"
+QUIET_S = 30.0
 
 
 @dataclass(frozen=True)
@@ -38,7 +44,8 @@ def find_sources(folder, channels: int, rank: int, salt: str = "") -> tuple[Sour
     """The cases of a folder, sorted by name.
 
     Args:
-        folder: of scans, or with ``images`` and ``labels`` (or ``imagesTr``, ``imagesTs``) in it, or of DICOM files.
+        folder: of scans, or with ``images`` and ``labels`` (or ``imagesTr``, ``imagesTs``) in it, or of DICOM files, or
+            that of a node (``zoo-edge serve``), of which the received series count once they are complete.
         channels: that the network takes.
         rank: spatial axes that it takes.
         salt: makes the pseudonyms of patients; the same for the same review.
@@ -47,6 +54,9 @@ def find_sources(folder, channels: int, rank: int, salt: str = "") -> tuple[Sour
         InputError: if it holds no case, or two of one name.
     """
     folder = Path(folder)
+    node = folder / NODE_RECEIVED
+    if node.is_dir() and next(iter(files_of(node, 1)), None):
+        return tuple(sorted(_series(node, rank, salt, QUIET_S), key=lambda source: source.name))
     if scans_in(folder):
         return _files(folder, folder / "labels", channels)
     parts = [(folder / images, folder / labels) for images, labels in _DATASET if scans_in(folder / images)]
@@ -76,9 +86,11 @@ def _files(images, labels, channels):
     return tuple(Source(name, tuple(map(str, files)), label_of.get(name)) for name, files in cases)
 
 
-def _series(folder, rank, salt) -> Iterable[Source]:
+def _series(folder, rank, salt, quiet_s=0.0) -> Iterable[Source]:
     for series in find_series(folder):
         if series.localizer or (rank == 3 and len(series.frames) == 1) or (rank == 2 and len(series.frames) > 1):
+            continue
+        if quiet_s and time.time() - max(file.path.stat().st_mtime for file in series.files) < quiet_s:
             continue
         key = _digest(series.uid, series.selection, *(frame.instance.uid for frame in series.frames[:1]))
         name = f"{series.modality or 'series'}-{series.frames[0].instance.series_number}-{key}"

@@ -1,7 +1,9 @@
 """Which cases a folder makes, and how pictures and DICOM travel to the page and back."""
 
 import dataclasses
+import os
 import shutil
+import time
 
 import cv2
 import nibabel
@@ -139,6 +141,17 @@ def test_dicom_series_and_its_segmentation(tmp_path, artifact):
     kept = read_dicom_labels(path, series, {"core": 7, "rim": 300}).voxels[..., 0]
     assert np.array_equal(kept, labels)
     service.close()
+
+
+def test_received_series_of_a_node_are_cases_once_they_are_complete(tmp_path):
+    planes = np.zeros((4, 24, 20), np.int16)
+    for name, age in (("old", 100), ("new", 0)):
+        folder = write_series(tmp_path / "received" / name, planes, name=name)
+        for file in folder.iterdir():
+            os.utime(file, (time.time() - age,) * 2)
+    old = pydicom.dcmread(tmp_path / "received" / "old" / "001.dcm").SeriesInstanceUID
+    (source,) = find_sources(tmp_path, 1, 3)
+    assert source.files == (f"{tmp_path}/received#{old}",)
 
 
 def test_background_thread_segments_and_tells_what_failed(tmp_path, artifact):
