@@ -2,14 +2,18 @@
 
 import contextlib
 import logging
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import CancelledError
 from typing import Any
 
 from medseg.errors import InputError, UsageError
 
 ATTEMPTS = 3  # a case is given up when so many workers ended while it was with them
-_SECONDS = 60
+_SECONDS = 60  # that a scheduler or a worker has to answer
+_LOOK_SECONDS = 5
+_LOST, _NOT_YET = object(), object()
 
 
 @contextlib.contextmanager
@@ -72,33 +76,52 @@ def run_tasks(client, function: Callable, items: Sequence) -> Iterator[tuple[int
 
     Yields:
         Number of an item and what came of it, a value or an exception, as they are done.
+
+    Raises:
+        InputError: if no worker is left, for longer than one takes to start.
     """
-    from distributed import KilledWorker, as_completed
-
-    lost: Counter = Counter()
-    numbers: dict = {}
-    left = deque(range(len(items)))
-    waiting = as_completed()
-
-    def submit():
-        """As many at a time as there are workers, so that one that ends has a single case with it."""
-        while left and len(numbers) < max(1, sum(client.nthreads().values())):
+    left, lost, running = deque(range(len(items))), Counter(), {}
+    alive = time.monotonic()
+    while left or running:
+        # As many at a time as there are workers, so that one that ends has a single case with it.
+        while left and len(running) < max(1, sum(client.nthreads().values())):
             number = left.popleft()
             # Impure: equal items are not taken for one.
-            future = client.submit(function, items[number], pure=False)
-            numbers[future.key] = number
-            waiting.add(future)
-
-    submit()
-    for future in waiting:
-        number = numbers.pop(future.key)
-        error = future.exception() if future.status == "error" else None
-        if future.status in ("lost", "cancelled") or isinstance(error, KilledWorker):
-            lost[number] += 1
-            if lost[number] < ATTEMPTS:
-                left.append(number)
-                submit()
+            running[client.submit(function, items[number], pure=False)] = number
+        for future in _ended(running):
+            outcome = _outcome(future)
+            if outcome is _NOT_YET:
                 continue
-            error = InputError(f"its worker ended {ATTEMPTS} times while at it, for want of memory perhaps")
-        submit()
-        yield number, future.result() if error is None else error
+            number = running.pop(future)
+            if outcome is _LOST:
+                lost[number] += 1
+                if lost[number] < ATTEMPTS:
+                    left.append(number)
+                    continue
+                outcome = InputError(f"its worker ended {ATTEMPTS} times while at it, for want of memory perhaps")
+            yield number, outcome
+        alive = time.monotonic() if client.nthreads() else alive
+        if time.monotonic() - alive > _SECONDS:
+            raise InputError("no worker is left; the same command goes on where this one stopped")
+
+
+def _ended(running) -> list:
+    """The tasks that are no longer running, after waiting for one for a while."""
+    from distributed import wait
+
+    with contextlib.suppress(TimeoutError, CancelledError):
+        wait(list(running), timeout=_LOOK_SECONDS, return_when="FIRST_COMPLETED")
+    return [future for future in running if future.status != "pending"]
+
+
+def _outcome(future):
+    """What came of a task: its value, what it raised, that its worker was lost, or that it is done again."""
+    from distributed import KilledWorker
+
+    if future.status == "finished":
+        try:
+            return future.result(timeout=_LOOK_SECONDS)
+        except (TimeoutError, CancelledError):  # its worker ended before it gave the value away
+            return _NOT_YET
+    error = future.exception() if future.status == "error" else None
+    return _LOST if error is None or isinstance(error, KilledWorker) else error

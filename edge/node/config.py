@@ -12,7 +12,7 @@ from medseg.errors import InputError
 from medseg.record import from_dict
 from medseg.untrusted import read_limited, shown
 
-MAX_BYTES = 2**20
+MAX_BYTES = 2**17
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,8 @@ import time
 
 PRELOADED = (
     "numpy", "scipy.ndimage", "nibabel", "cv2", "h5py", "ai_edge_litert.interpreter", "onnxruntime", "edge.cli",
-    "edge.runtime.segmenter", "edge.cases", "SimpleITK", "tifffile", "zoo.cli", "zoo.legacy", "train.cli",
+    "edge.runtime.segmenter", "edge.cases", "pydicom.pixels",
+    "SimpleITK", "tifffile", "zoo.cli", "zoo.legacy", "train.cli",
 )  # fmt: skip
 # Beyond what the packages take: a child that asks for more gets MemoryError rather than the machine's memory.
 SPARE_BYTES = 1 << 30

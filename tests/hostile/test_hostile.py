@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 from hostile_artifacts import ARTIFACTS
 from hostile_datasets import DATASETS, PLANS
+from hostile_dicom import CONFIGS, DICOM
 from hostile_models import MODELS, PLACES
 from hostile_scans import NO_FILES, SCANS, nifti
 from hostile_strokes import STROKES
@@ -102,6 +103,24 @@ def test_volumes(server, place, name):
     file, make = VOLUMES[name]
     make(place)
     ends_in_a_line(server, place, ["zoo-edge", "predict", "unet3d-hippocampus", file, "-o", "out/"])
+
+
+@pytest.mark.parametrize("name", DICOM)
+def test_dicom(server, place, name):
+    suffix, content = DICOM[name]
+    (place / f"scan{suffix}").write_bytes(content())
+    ends_in_a_line(server, place, ["zoo-edge", "predict", artifact_for(suffix), f"scan{suffix}", "-o", "out.nii.gz"])
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_configurations_of_nodes(server, place, name):
+    (place / "node.toml").write_bytes(CONFIGS[name]())
+    before = listed(place)
+    ended = server(["zoo-edge", "serve", "node.toml", "--check"], place)
+    # All mistakes are told at once, below the line of the error.
+    head, *lines = ended["said"].splitlines()
+    assert all(line.startswith("  ") and line.isprintable() for line in lines)
+    check(ended | {"said": head}, place, before)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha", ".hdr", *FLAT])

@@ -58,6 +58,15 @@ class DicomFile:
         except OSError as error:
             raise InputError(f"{self.name}: cannot be read ({error.strerror or error})") from None
 
+    def size(self) -> int:
+        """Its bytes, as the folder or the zip says.
+
+        Raises:
+            OSError: if it cannot be opened.
+        """
+        with self._open() as (_, size):
+            return size
+
     @contextlib.contextmanager
     def _open(self):
         with open_regular(self.path) as file:

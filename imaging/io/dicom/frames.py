@@ -24,6 +24,7 @@ DIFFERENCES = {
     "SeriesTime": "series time",
     "AcquisitionTime": "acquisition time",
 }
+_MOST_DEFLATED = 1032  # bytes that one of a deflated file can make, RFC 1951
 # Where the functional groups of an enhanced image keep the same facts: group, attribute, name above.
 _GROUPS = (
     ("FrameContentSequence", "StackID", "StackID"),
@@ -135,6 +136,9 @@ def frames_in(dataset, file: DicomFile) -> tuple[Frame, ...]:
 
 def _frames_in(dataset, file):
     instance = _instance(file, dataset)
+    # A frame takes a byte or more, in a deflated file a thousandth: so no header makes us list millions of frames.
+    if instance.frames > 1 and instance.frames > file.size() * (_MOST_DEFLATED if _is_deflated(dataset) else 1):
+        raise InputError(f"{file.name}: announces {instance.frames} frames, more than it can hold; it is damaged")
     shared = _first(dataset, "SharedFunctionalGroupsSequence")
     own = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     if own and len(own) < instance.frames:
@@ -144,6 +148,10 @@ def _frames_in(dataset, file):
         _frame(instance, index, (own[index], shared, dataset) if own else (shared, dataset), base)
         for index in range(instance.frames)
     )
+
+
+def _is_deflated(dataset):
+    return dataset.file_meta.get("TransferSyntaxUID") == "1.2.840.10008.1.2.1.99"
 
 
 def _is_image(dataset):
