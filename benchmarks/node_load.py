@@ -32,6 +32,7 @@ import edge
 from edge.dicom import dicom_bytes, dicom_objects, origin_of
 from imaging.io.dicom import choose, find_series, read_series
 from medseg.process import environment, module_command
+from medseg.quiet import native_logs_hidden
 
 ROWS, COLUMNS = 64, 64
 
@@ -118,7 +119,8 @@ def phantom(folder, number, slices) -> list[Path]:
 
 def bare_runtime(args, series, out):
     """SOP Instance UIDs of the results with digests of their pixels, and the seconds that they took without a node."""
-    segmenter = edge.load(args.artifact, args.threads)
+    with native_logs_hidden():
+        segmenter = edge.load(args.artifact, args.threads)
     out.mkdir()
     expected, began = {}, time.perf_counter()
     for number, files in enumerate(series):

@@ -3,6 +3,7 @@
 import hashlib
 import io
 import time
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from edge.node.database import Database, count
 from edge.node.storage import RECEIVED, hashed, write_durably
 from imaging.io.dicom.dataset import load_pydicom
 from medseg.errors import InputError
+
+_PATIENCE = 10  # with a sender that pauses within its association
 
 
 @dataclass(frozen=True)
@@ -156,7 +159,7 @@ def recover(database: Database) -> None:
         link.execute("update series set interrupted = 1 where state = 'open' and released = 0")
 
 
-def completed(database: Database, folder: Path, quiet_seconds: float) -> list[Complete]:
+def completed(database: Database, folder: Path, quiet_seconds: float, coming: Collection[str] = ()) -> list[Complete]:
     """The open series that are complete now. Those that never will be are parked, with the reason.
 
     Args:
@@ -164,12 +167,14 @@ def completed(database: Database, folder: Path, quiet_seconds: float) -> list[Co
         folder: of the node.
         quiet_seconds: a series is complete when nothing of it came for so long, or all that its header announces is
             there.
+        coming: series that an open association is at; for these it is ``_PATIENCE`` times as long.
     """
     ready = []
     query = "select *, (select count(*) from instances where series = series.uid) as n from series where state = 'open'"
     for row in database.rows(query):
         whole = row["expected"] is not None and row["n"] >= row["expected"]
-        if not whole and time.time() - row["last"] < quiet_seconds:
+        quiet = quiet_seconds * (_PATIENCE if row["uid"] in coming else 1)
+        if not whole and time.time() - row["last"] < quiet:
             continue
         reason = ""
         if not whole and row["expected"] is not None:

@@ -53,7 +53,7 @@ class Receiver:
 
     def __init__(self, config: Config, database: Database):
         self.config, self.database = config, database
-        self._lock, self._touched = threading.Lock(), {}
+        self._lock, self._touched, self._at = threading.Lock(), {}, {}
         self._server: Any = None
 
     def start(self) -> None:
@@ -122,6 +122,7 @@ class Receiver:
                 return self._refuse(NOT_MATCHING, "its identifiers are not those of the request")
             with self._lock:
                 self._touched.setdefault(event.assoc, set()).add(instance.series)
+                self._at[event.assoc] = instance.series
             keep(self.database, folder, instance)
         except InputError as error:
             return self._refuse(NOT_UNDERSTOOD, str(error))
@@ -152,6 +153,11 @@ class Receiver:
     def _aborted(self, event):
         self._end(event.assoc, instances.interrupted)
 
+    def coming(self) -> set[str]:
+        """The series that open associations are at."""
+        with self._lock:
+            return set(self._at.values())
+
     def reap(self) -> None:
         """End associations whose connection is gone, or broke off by a malformed message: nothing else ends these.
 
@@ -169,6 +175,7 @@ class Receiver:
     def _end(self, link, record):
         with self._lock:
             series = self._touched.pop(link, None)
+            self._at.pop(link, None)
         if series:
             try:
                 record(self.database, series)

@@ -116,7 +116,8 @@ class Node:
     def _watch(self) -> bool:
         """Make jobs of the series that are complete."""
         self.receiver.reap()
-        ready = instances.completed(self.database, self.config.node.folder, self.config.dicom.quiet_seconds)
+        quiet = self.config.dicom.quiet_seconds
+        ready = instances.completed(self.database, self.config.node.folder, quiet, self.receiver.coming())
         for series in ready:
             name = f"series {hashed(series.uid)}"
             try:

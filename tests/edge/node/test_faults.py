@@ -9,6 +9,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from dataclasses import replace
 from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -133,6 +134,19 @@ def test_an_aborted_transfer_gives_no_result_until_it_is_sent_again(config_of, t
         assert scan_sent(config.dicom.port, tmp_path / "scan").returncode == 0
         until(lambda: states(node) == ["done"])
         assert len(node.database.rows("select * from instances")) == len(files)
+
+
+def test_a_sender_may_pause_within_its_association(config_of, tmp_path):
+    config, files = config_of(), files_of(phantom(tmp_path / "scan"))
+    with Node(config) as node, association(config) as link:
+        for number, file in enumerate(files):
+            if number == 5:
+                time.sleep(3 * config.dicom.quiet_seconds)
+            assert link.send_c_store(pydicom.dcmread(file)).Status == 0
+        assert states(node, "series") == ["open"]
+        link.release()
+        until(lambda: states(node) == ["done"])
+        assert states(node, "series") == ["complete"]
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
