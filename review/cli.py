@@ -196,7 +196,7 @@ def _write_audit(args):
     from review.store.database import Database
     from review.store.workspace import open_workspace
 
-    workspace = open_workspace(args.folder, args.work)
+    workspace = open_workspace(args.folder, args.work, make=False)
     if not workspace.database.is_file():
         raise InputError(f"{workspace.root}: holds no review; zoo review {args.folder} --artifact ARTIFACT begins one")
     if args.audit.is_dir():

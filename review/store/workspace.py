@@ -52,12 +52,13 @@ class Workspace:
         return self.root / "final" / f"{case}{suffix}"
 
 
-def open_workspace(folder, work=None) -> Workspace:
-    """The workspace of a folder of scans, made where it is missing.
+def open_workspace(folder, work=None, make: bool = True) -> Workspace:
+    """The workspace of a folder of scans.
 
     Args:
         folder: what is reviewed.
         work: the review's own folder; ``FOLDER-review`` beside it by default.
+        make: make it where it is missing.
 
     Raises:
         InputError: if there is no such folder, or the other one cannot be written.
@@ -70,6 +71,8 @@ def open_workspace(folder, work=None) -> Workspace:
     root = place.with_name(f"{place.name}-review") if work is None else Path(work).resolve()
     if root == place:
         raise InputError(f"--work {work}: is the folder of the scans; give another one")
+    if not make:
+        return Workspace(place, root)
     check_writable(root, f"--work {root}")
     try:
         root.mkdir(parents=True, exist_ok=True)

@@ -56,6 +56,11 @@ def test_tokens(folder, capsys):
         assert "expected a token" in capsys.readouterr().err
 
 
+def test_audit_of_no_review_makes_nothing(folder, tmp_path):
+    assert main(["review", str(folder), "--audit", str(tmp_path / "out.csv")]) == 1
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["scans"]
+
+
 def test_audit(service, tmp_path, capsys):
     folder = service.workspace.scans
     assert main(["review", str(folder), "--audit", str(tmp_path / "out.csv")]) == 0
