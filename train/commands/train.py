@@ -10,7 +10,8 @@ from medseg.command import next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_files, use_run
 from train.commands.folder_options import add_folder_options, choices_of
-from train.input.augmentation_chances import parse_chances, with_chances
+from train.input.augmentation_chances import augmented
+from train.input.augmentation_presets import PRESETS
 from train.planning.plan import Network, Plan, load_plan
 
 OVERRIDES = (
@@ -94,7 +95,8 @@ def add_train(subparsers) -> None:
     )
     parser.add_argument(
         "--augment",
-        help="chances of augmentations, such as bias_field=0.2,cutout=0.3,mixup=0.5, instead of the plan's",
+        help=f"a preset that mimics scanners ({', '.join(PRESETS)}), chances of augmentations, such as "
+        "bias_field=0.2,cutout=0.3, or both: mr,cutout=0.3; instead of the plan's",
     )
     parser.add_argument(
         "--devices",
@@ -259,7 +261,7 @@ def overridden(plan: Plan, args) -> Plan:
     if "freeze" in changes:
         changes["freeze"] = tuple(changes["freeze"])
     if args.augment is not None:
-        changes["augmentation"] = with_chances(plan.training.augmentation, **parse_chances(args.augment))
+        changes["augmentation"] = augmented(plan.training.augmentation, args.augment)
     network = plan.network
     if args.model is not None and args.model != network.name:
         network = Network(args.model)

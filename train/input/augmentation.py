@@ -2,8 +2,8 @@
 
 The order is nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128): one spatial resampling of image and
 label together, then noise, blur, brightness, contrast, low resolution, gamma, and last the flips. By option a bias
-field comes before the noise, as in the scanner, and cutout before the flips. Angles and lengths are of millimetres,
-see ``train.input.anisotropy``.
+field and what else happens in a scanner come before the noise, and cutout before the flips. Angles and lengths are of
+millimetres, see ``train.input.anisotropy``.
 """
 
 import itertools
@@ -12,6 +12,7 @@ import math
 import tensorflow as tf
 
 from train.input import intensity_augmentation as intensity
+from train.input import scanner_augmentation as scanner
 from train.input.anisotropy import Grid, margins, per_axis
 from train.planning.plan import Augmentation
 
@@ -41,6 +42,7 @@ def augment(image, label, seed, grid: Grid, classes: int | None, settings: Augme
         image,
         lambda x, s: intensity.bias_field(x, s, settings.bias_field, settings.bias_field_order),
     )
+    image = _scanner(image, tf.random.fold_in(seed, 7), settings, grid)
     image = maybe(settings.noise_chance, seeds[1], image, lambda x, s: intensity.noise(x, s, settings.noise))
     image = maybe(
         settings.blur_chance, seeds[2], image, lambda x, s: intensity.blur(x, s, settings.blur, grid.relative)
@@ -253,6 +255,18 @@ def flip(image, label, seed, axes):
             lambda i=image, t=label: (i, t),
         )
     return image, label
+
+
+def _scanner(image, seed, settings, grid):
+    """What MR, CT and ultrasound do in the scanner; by seeds of its own, so that none of the other draws changes."""
+    seeds = tf.random.split(seed, 6)
+    s = settings
+    image = maybe(s.rician_chance, seeds[0], image, lambda x, k: scanner.rician(x, k, s.rician))
+    image = maybe(s.speckle_chance, seeds[1], image, lambda x, k: scanner.speckle(x, k, s.speckle))
+    image = maybe(s.attenuation_chance, seeds[2], image, lambda x, k: scanner.attenuation(x, k, s.attenuation))
+    image = maybe(s.gain_chance, seeds[3], image, lambda x, k: scanner.gain(x, k, s.gain))
+    image = maybe(s.sharpen_chance, seeds[4], image, lambda x, k: scanner.sharpen(x, k, s.sharpen, grid.relative))
+    return maybe(s.window_chance, seeds[5], image, lambda x, k: scanner.window(x, k, s.window))
 
 
 def _tones(image, seed, settings, grid):

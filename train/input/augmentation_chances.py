@@ -1,13 +1,30 @@
-"""Augmentations by name and chance, as ``zoo train --augment bias_field=0.2,cutout=0.3`` gives them."""
+"""Augmentations by preset, name and chance, as ``zoo train --augment mr,cutout=0.3`` gives them."""
 
 import dataclasses
 
 from medseg.errors import UsageError
+from train.input.augmentation_presets import PRESETS, check_preset, with_preset
 from train.planning.plan import Augmentation
 
 _SUFFIX = "_chance"
 NAMES = tuple(f.name.removesuffix(_SUFFIX) for f in dataclasses.fields(Augmentation) if f.name.endswith(_SUFFIX))
 """The augmentations that have a chance."""
+
+
+def augmented(settings: Augmentation, text: str) -> Augmentation:
+    """``settings`` with what a text says: a preset, chances, or a preset and then chances.
+
+    Raises:
+        UsageError: for an unknown preset or augmentation, or no number from 0 to 1.
+    """
+    first, _, rest = text.partition(",")
+    if "=" in first:
+        return with_chances(settings, **parse_chances(text))
+    if first.strip() in NAMES:
+        raise UsageError(f"augmentation {first!r}: expected its chance too, such as {first.strip()}=0.2")
+    check_preset(first.strip())
+    settings = with_preset(settings, first.strip())
+    return with_chances(settings, **parse_chances(rest)) if rest.strip() else settings
 
 
 def parse_chances(text: str) -> dict[str, float]:
@@ -24,7 +41,7 @@ def parse_chances(text: str) -> dict[str, float]:
         except ValueError:
             raise UsageError(
                 f"augmentation {part!r}: expected a name and its chance, such as bias_field=0.2; names are "
-                + ", ".join(NAMES)
+                f"{', '.join(NAMES)}; presets, which come first, {', '.join(PRESETS)}"
             ) from None
     with_chances(Augmentation(), **chances)
     return chances

@@ -28,7 +28,8 @@ class Augmentation:
     """Random changes to a training patch; a ``*_chance`` is the share of patches that get the change.
 
     The defaults are nnU-Net's (Isensee et al., Nature Methods 2021, arXiv:1904.08128); elastic deformation, bias field,
-    cutout and mixup, which it has not or leaves off, are off.
+    cutout, mixup and what mimics a scanner, which it has not or leaves off, are off. Presets turn these on, see
+    ``train.input.augmentation_presets``.
 
     Attributes:
         rotation: largest angle about each axis in degrees (one number stands for all axes; 2D: the first). Angles are
@@ -45,6 +46,13 @@ class Augmentation:
         bias_field: largest coefficient of the polynomial of order ``bias_field_order`` whose exponential is the field.
         cutout: smallest and largest side of a box, as a share of the patch's; boxes are 1 to ``cutout_boxes``.
         mixup: alpha of the Beta distribution of the share of a patch that stays when it is blended with another.
+        rician: largest standard deviation of the noise of magnitude images (MR), in units of the normalised intensity.
+        window: smallest and largest distance from the mean at which values are cut off, in standard deviations (CT).
+        sharpen: how often at most what a blur of one voxel takes away is added: a sharp kernel (CT).
+        speckle: largest share of Rayleigh noise in the signal (ultrasound).
+        gain: largest shift, as a share of the range, which saturates (ultrasound).
+        attenuation: largest exponent of the signal's fall along the last axis (ultrasound).
+        preset: name of the set that the settings are of, where they are of one.
     """
 
     rotation_chance: float = 0.2
@@ -75,6 +83,19 @@ class Augmentation:
     cutout_boxes: int = 3
     mixup_chance: float = 0.0
     mixup: float = 0.2
+    rician_chance: float = 0.0
+    rician: float = 0.3
+    window_chance: float = 0.0
+    window: tuple[float, ...] = (1.0, 3.0)
+    sharpen_chance: float = 0.0
+    sharpen: float = 1.5
+    speckle_chance: float = 0.0
+    speckle: float = 0.5
+    gain_chance: float = 0.0
+    gain: float = 0.15
+    attenuation_chance: float = 0.0
+    attenuation: float = 1.0
+    preset: str = ""
 
 
 @dataclass(frozen=True)

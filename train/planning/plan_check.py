@@ -13,6 +13,7 @@ from imaging.recipe import prepare
 from imaging.regions import check_regions
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
+from train.input.augmentation_presets import PRESETS
 from train.planning.plan import Plan
 from train.planning.shape_rules import total_stride
 
@@ -139,6 +140,12 @@ def _augmentation(training):
         ("bias_field_order", settings.bias_field_order, "from 0 to 9", 0 <= settings.bias_field_order <= 9),
         ("cutout_boxes", settings.cutout_boxes, "at least 1", settings.cutout_boxes >= 1),
         ("mixup", settings.mixup, "more than 0", settings.mixup > 0),
+        ("rician", settings.rician, "at least 0", settings.rician >= 0),
+        ("sharpen", settings.sharpen, "at least 0", settings.sharpen >= 0),
+        ("speckle", settings.speckle, "from 0 to 1", 0 <= settings.speckle <= 1),
+        ("gain", settings.gain, "from 0 to 1", 0 <= settings.gain <= 1),
+        ("attenuation", settings.attenuation, "from 0 to 10", 0 <= settings.attenuation <= 10),
+        ("preset", settings.preset or "''", f"none, or {', '.join(PRESETS)}", settings.preset in ("", *PRESETS)),
     ):
         if not good:
             problems.append((name, value, accepted))

@@ -1,0 +1,86 @@
+"""Named sets of augmentation settings that mimic scanners, for networks that must work on another hospital's.
+
+They change intensities and resolution; rotation, scale and flips stay as they are. "robust" stacks all changes that no
+modality rules out, stronger and oftener than nnU-Net's, after Zhang et al., Generalizing Deep Learning for Medical
+Image Segmentation to Unseen Domains via Deep Stacked Transformation, IEEE TMI 2020, arXiv:1906.03347.
+"""
+
+import dataclasses
+import difflib
+
+from medseg.errors import UsageError
+from train.planning.plan import Augmentation
+
+PRESETS: dict[str, dict] = {
+    "mr": {
+        "bias_field_chance": 0.3,
+        "contrast_chance": 0.3,
+        "contrast": (0.65, 1.5),
+        "gamma_chance": 0.4,
+        "gamma": (0.6, 1.7),
+        "noise_chance": 0.0,
+        "rician_chance": 0.2,
+        "low_resolution_chance": 0.3,
+        "low_resolution": (0.4, 1.0),
+    },
+    "ct": {
+        "noise_chance": 0.3,
+        "noise": 0.4,
+        "window_chance": 0.3,
+        "sharpen_chance": 0.2,
+        "blur_chance": 0.3,
+        "blur": (0.5, 1.5),
+        "gamma_inverted_chance": 0.0,
+        "low_resolution_chance": 0.3,
+    },
+    "ultrasound": {
+        "noise_chance": 0.0,
+        "speckle_chance": 0.3,
+        "gain_chance": 0.3,
+        "attenuation_chance": 0.3,
+        "gamma_chance": 0.4,
+        "blur_chance": 0.3,
+        "low_resolution_chance": 0.3,
+        "low_resolution": (0.4, 1.0),
+    },
+    "robust": {
+        "bias_field_chance": 0.2,
+        "noise_chance": 0.3,
+        "noise": 0.4,
+        "blur_chance": 0.3,
+        "blur": (0.5, 1.5),
+        "sharpen_chance": 0.2,
+        "brightness_chance": 0.3,
+        "brightness": (0.6, 1.5),
+        "contrast_chance": 0.3,
+        "contrast": (0.6, 1.6),
+        "gamma_chance": 0.4,
+        "gamma": (0.5, 2.0),
+        "low_resolution_chance": 0.4,
+        "low_resolution": (0.35, 1.0),
+        "window_chance": 0.1,
+        "cutout_chance": 0.1,
+    },
+}
+
+
+def with_preset(settings: Augmentation, name: str) -> Augmentation:
+    """``settings`` with what a preset sets, and its name.
+
+    Raises:
+        UsageError: if there is none of this name.
+    """
+    check_preset(name)
+    return dataclasses.replace(settings, preset=name, **PRESETS[name])
+
+
+def check_preset(name: str) -> None:
+    """Require a preset of this name.
+
+    Raises:
+        UsageError: listing them.
+    """
+    if name not in PRESETS:
+        near = difflib.get_close_matches(name, PRESETS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise UsageError(f"augmentation preset {name!r}: {hint}expected one of {', '.join(PRESETS)}")
