@@ -8,7 +8,8 @@ from imaging.labels import Label, Region
 from medseg.errors import InputError
 from train.data import layouts
 from train.data.dataset_json import Choices, Listing
-from train.data.grouping import group_names
+from train.data.grouping import Grouping, group_names
+from train.data.joined_groups import joined, of_equal_keys
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,7 @@ class Dataset:
         regions: overlapping structures made of the label values (nnU-Net v2), in the order in which a segmentation
             writes them; none where classes are disjoint.
         instances: label files hold a number for every object of the one class, see ``imaging.instances``.
+        grouped_by_user: the groups are what the user said, which nothing found in the scans changes.
     """
 
     name: str
@@ -64,6 +66,7 @@ class Dataset:
     ignore: int | None = None
     regions: tuple[Region, ...] = ()
     instances: bool = False
+    grouped_by_user: bool = False
 
     def case(self, name: str) -> Case:
         """The case called ``name``.
@@ -139,6 +142,8 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
     """The dataset of a listing, whose ``problems`` the caller has dealt with."""
     entries = sorted(listing.entries, key=lambda entry: entry.name)
     grouping = group_names([entry.name for entry in entries], groups)
+    if groups is None:
+        grouping = _by_patient(grouping, [entry.patient for entry in entries])
     cases = tuple(
         Case(entry.name, entry.images, entry.label, group, entry.fold, listing.instances)
         for entry, group in zip(entries, grouping.groups, strict=True)
@@ -156,7 +161,17 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
         ignore=listing.ignore,
         regions=listing.regions,
         instances=listing.instances,
+        grouped_by_user=groups is not None,
     )
+
+
+def _by_patient(grouping: Grouping, patients: Sequence[int | None]) -> Grouping:
+    """Cases whose files name one patient as one group, unless all do: sets without names may have one for all."""
+    pairs = of_equal_keys(patients) if len(set(patients)) > 1 else []
+    together = joined(grouping.groups, pairs)
+    if together == grouping.groups:
+        return grouping
+    return Grouping(together, f"{grouping.rule}; files of equal DICOM patient are of one patient")
 
 
 def problems_text(folder, problems: Sequence[str]) -> str:

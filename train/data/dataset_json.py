@@ -33,12 +33,13 @@ class Choices:
 
 @dataclass(frozen=True)
 class Entry:
-    """Files of one case, and the fold that the dataset's author put it in, if any."""
+    """Files of one case, the fold that the dataset's author put it in, and a key of the patient, if any is known."""
 
     name: str
     images: tuple[Path, ...]
     label: Path | None
     fold: int | None = None
+    patient: int | None = None
 
 
 @dataclass(frozen=True)

@@ -57,7 +57,8 @@ def read_dicom_dataset(folder: Path, description: dict, choices: Choices) -> Lis
         on = os.path.relpath(place, label.file.path.parent)
         if not set(label.names.values()) & set(values):
             problems.append(f"{label.file.name}: has none of the classes {', '.join(values)}")
-        entries.append(Entry(name, (place,), label_reference(label.file.path, on, values)))
+        patient = each.frames[0].instance.patient
+        entries.append(Entry(name, (place,), label_reference(label.file.path, on, values), patient=patient))
     return Listing(
         name=dataset_name(description, folder),
         folder=folder,

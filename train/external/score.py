@@ -21,6 +21,7 @@ from train.external.same_task import as_trained
 from train.external.sites import Sites
 from train.planning.fingerprint import fingerprint
 from train.planning.inspection import inspect
+from train.planning.near_duplicates import with_duplicates_together
 
 
 @dataclass(frozen=True)
@@ -94,6 +95,7 @@ def score(candidate: Candidate, dataset: Dataset, sites: Sites | None = None, pr
         InputError: before anything is segmented, if a case cannot be read or has other axes; every problem is listed.
     """
     facts = _inspected(candidate, dataset, progress)
+    dataset = with_duplicates_together(dataset, facts.facts, folds=2)
     cases = {}
     for case in track(dataset.cases, "evaluate", show=progress):
         scan, reference = read_case(case, dataset.labels, len(dataset.channels), dataset.ignore)

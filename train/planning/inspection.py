@@ -12,6 +12,7 @@ import imaging
 from medseg.errors import InputError
 from medseg.progress import track
 from train.evaluation.reference import class_indices, read_reference, with_ignored
+from train.planning.near_duplicates import sketch
 from train.planning.proposals import measure_quality
 
 SAMPLES = 10_000  # foreground voxels kept per case for the intensity statistics, as nnU-Net does
@@ -50,6 +51,7 @@ class CaseFacts:
         spreads: (K, rank) standard deviation of the positions of each class, NaN where absent.
         thickness: (K,) mean thickness of each class in pixels (2D), NaN where absent or 3D.
         digest: of the image's content.
+        sketch: the scan in few voxels, see ``train.planning.near_duplicates``.
         quality: noise, bias field and histogram, see ``train.planning.proposals``.
         has_spacing: the file tells the size of a voxel, as all but flat pictures do.
     """
@@ -65,6 +67,7 @@ class CaseFacts:
     spreads: np.ndarray
     thickness: np.ndarray
     digest: str
+    sketch: np.ndarray
     quality: dict = field(default_factory=dict)
     has_spacing: bool = True
 
@@ -179,6 +182,7 @@ def measure_case(name: str, image, reference, classes: int) -> CaseFacts:
         spreads=spreads,
         thickness=np.array([_thickness(indices == k) if indices.ndim == 2 else np.nan for k in range(classes)]),
         digest=digest.hexdigest(),
+        sketch=sketch(image.voxels),
         quality=measure_quality(image),
         has_spacing=image.has_spacing or image.rank == 3,
     )

@@ -16,6 +16,7 @@ from train.planning.device_bounds import PlannedPatch, keep_bounds
 from train.planning.filter_learning import learn_filters, moved_sizes
 from train.planning.fingerprint import fingerprint
 from train.planning.inspection import Inspection, inspect
+from train.planning.near_duplicates import with_duplicates_together
 from train.planning.plan import Augmentation, Network, Plan, Training
 from train.planning.plan_check import check_plan
 from train.planning.proposals import propose
@@ -94,6 +95,7 @@ def make_plan(
     if not inspection.facts:
         raise InputError(f"{dataset.folder}: no labelled case; training needs images with labels")
     measured = fingerprint(dataset, inspection.facts)
+    dataset = with_duplicates_together(dataset, inspection.facts, folds)
     given_parts = given_folds(dataset.cases, folds)
     made = f"{folds} folds by group, seed {seed}" if given_parts is None else "those of dataset.json"
     reasons = {"folds": f"{made}; group: {dataset.grouping}"}

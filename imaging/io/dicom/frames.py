@@ -47,7 +47,7 @@ class Instance:
         file: where it lies.
         uid, sop_class: of the instance.
         series, study, frame_of_reference: unique identifiers.
-        patient: a number that differs between patients and tells nothing else of them.
+        patient: a number that differs between patients and tells nothing else of them; None of files without one.
         modality, description, series_number, number: as the header says; "" and 0 where it says nothing.
         rows, columns, samples, frames: of its pixels.
         localizer: whether it is a localizer (scout).
@@ -60,7 +60,7 @@ class Instance:
     series: str
     study: str
     frame_of_reference: str
-    patient: int
+    patient: int | None
     modality: str
     description: str
     series_number: int
@@ -172,7 +172,7 @@ def _instance(file, dataset):
         series=str(dataset.get("SeriesInstanceUID") or ""),
         study=str(dataset.get("StudyInstanceUID") or ""),
         frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
-        patient=hash(identity),
+        patient=hash(identity) if identity[0] else None,
         modality=str(dataset.get("Modality") or ""),
         description=str(dataset.get("SeriesDescription") or ""),
         series_number=_whole(dataset.get("SeriesNumber"), 0),

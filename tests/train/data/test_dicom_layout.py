@@ -96,3 +96,24 @@ def test_what_refers_to_nothing_is_named(tmp_path):
     (tmp_path / "data" / "seg.dcm").unlink()
     with pytest.raises(InputError, match="holds 1 DICOM series and no SEG or RTSTRUCT"):
         open_dataset(tmp_path / "data")
+
+
+@pytest.mark.parametrize(
+    ("patients", "groups"),
+    [(("A", "B", "A"), 2), (("A", "A", "A"), 3), (("", "", "B"), 3)],  # one for all is no name, nor is none
+)
+def test_series_of_one_patient_are_one_group(tmp_path, patients, groups):
+    for number, (name, patient) in enumerate(zip(("oak", "elm", "ash"), patients, strict=True)):
+        voxels = np.random.default_rng(number).integers(0, 900, (5, 12, 14)).astype(np.uint16)
+        tags = {"name": f"series{number}", "FrameOfReferenceUID": uid("frame", number), "PatientID": patient}
+        series = find_series(write_series(tmp_path / name / "ct", voxels, **tags))[0]
+        scan = read_series(series)
+        values = np.zeros(scan.voxels.shape, np.uint8)
+        values[2:8, 2:8, 1:4], values[9:12, 2:8, 1:4] = 1, 2
+        (made,) = dicom_objects(replace(scan, voxels=values), series, origin("by hand", LABELS), ("seg",))["seg"]
+        (tmp_path / name / "labels.dcm").write_bytes(dicom_bytes(made))
+    dataset = open_dataset(tmp_path)
+    assert len({case.group for case in dataset.cases}) == groups
+    assert ("equal DICOM patient" in dataset.grouping) == (groups == 2)
+    assert all("A" not in case.group for case in dataset.cases)
+    assert len({case.group for case in open_dataset(tmp_path, groups="none").cases}) == 3
