@@ -99,11 +99,12 @@ def score_runs(args, runs) -> int:
         segment=segment,
         labels=plan.labels,
         channels=plan.channels,
-        rank=plan.recipe.rank,
+        recipe=plan.recipe,
         regions=plan.regions,
         postprocessing=chosen,
         fingerprint=plan.fingerprint,
         trained_on=tuple(run.folder / "cases.json" for run in runs),
+        instances=plan.instances is not None,
     )
     name = args.folder.resolve().name + "_mirror" * args.mirror
     return _score(args, candidate, choices_of(args, plan), args.out or args.run / FOLDER / name)
@@ -122,7 +123,7 @@ def score_artifact(args, candidate) -> int:
         raise UsageError(
             f"{args.run}: is an artifact; give the folder of labelled scans, zoo evaluate {args.run} FOLDER"
         )
-    choices = Choices(args.images, args.labels, candidate.labels, args.follow_paths)
+    choices = Choices(args.images, args.labels, candidate.labels, args.follow_paths, candidate.instances)
     return _score(args, candidate, choices, args.out)
 
 

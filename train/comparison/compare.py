@@ -8,6 +8,10 @@ from imaging.measure.scoring import HIGHER_IS_BETTER
 from medseg.errors import InputError, UsageError
 from train.comparison.results import Scores
 from train.data.grouping import group_names
+from train.evaluation.evaluate import OBJECT_COLUMNS
+
+HIGHER = HIGHER_IS_BETTER | dict.fromkeys(OBJECT_COLUMNS, True)
+"""What a larger value of each metric means, those of objects included."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +59,7 @@ class Comparison:
     def method(self) -> str:
         """How the figures were made, in words."""
         count = len(set(self.patients.values()))
-        better = "higher" if HIGHER_IS_BETTER[self.metric] else "lower"
+        better = "higher" if HIGHER[self.metric] else "lower"
         return (
             f"{self.metric} ({better} is better) of {len(self.cases)} shared cases of {count} patients; {LEVEL:.0%} "
             f"percentile intervals of {DRAWS} bootstrap draws of patients; p of Wilcoxon's signed-rank test, adjusted "
@@ -68,14 +72,14 @@ def compare(scores: Sequence[Scores], metric: str = "dice") -> Comparison:
 
     Args:
         scores: of two or more runs, the reference first.
-        metric: one of ``imaging.measure.scoring.HIGHER_IS_BETTER``.
+        metric: one of ``HIGHER``.
 
     Raises:
         UsageError: for an unknown metric, or fewer than two runs.
         InputError: in one line, if they share no case or no label.
     """
-    if metric not in HIGHER_IS_BETTER:
-        raise UsageError(f"metric {metric!r}: expected one of {', '.join(HIGHER_IS_BETTER)}")
+    if metric not in HIGHER:
+        raise UsageError(f"metric {metric!r}: expected one of {', '.join(HIGHER)}")
     if len(scores) < 2:
         raise UsageError(f"{len(scores)} run: expected two or more to compare")
     names = [each.name for each in scores]

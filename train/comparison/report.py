@@ -5,12 +5,11 @@ from pathlib import Path
 
 import numpy as np
 
-from imaging.measure.scoring import HIGHER_IS_BETTER
 from medseg import page
 from medseg.atomic import moved_into_place
 from medseg.errors import UsageError
 from medseg.record import write_text
-from train.comparison.compare import Comparison
+from train.comparison.compare import HIGHER, Comparison
 from train.evaluation import figures
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -127,7 +126,7 @@ def _cells(comparison, row) -> tuple[str, ...]:
     change = row.paired.difference
     ends = "" if change.low is None else f" ({change.low:+.4f} to {change.high:+.4f})"
     better, worse = row.paired.better, row.paired.worse
-    if not HIGHER_IS_BETTER[comparison.metric]:
+    if not HIGHER[comparison.metric]:
         better, worse = worse, better
     p = "< 0.0001" if row.p < 1e-4 else f"{row.p:.4f}"
     return str(row.mean), f"{change.mean:+.4f}{ends}", p, f"{better} of {row.paired.pairs}", str(worse)

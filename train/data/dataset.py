@@ -8,8 +8,7 @@ from imaging.labels import Label, Region
 from medseg.errors import InputError
 from train.data import layouts
 from train.data.dataset_json import Choices, Listing
-from train.data.grouping import Grouping, group_names
-from train.data.joined_groups import joined, of_equal_keys
+from train.data.grouping import Grouping, group_names, joined, of_equal_keys
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 import csv
 import re
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -76,6 +76,33 @@ def check_groups(groups: str) -> None:
     """
     if groups != ALONE and not Path(groups).is_file():
         _compiled(groups)
+
+
+def joined(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> tuple[str, ...]:
+    """Groups with those of each pair of cases made one; it is called as the first of them.
+
+    Args:
+        groups: of each case.
+        pairs: positions of two cases of one patient.
+    """
+    head = {group: group for group in groups}
+
+    def first(group):
+        while head[group] != group:
+            group = head[group]
+        return group
+
+    places = {group: number for number, group in reversed(list(enumerate(groups)))}
+    for a, b in pairs:
+        one, other = sorted((first(groups[a]), first(groups[b])), key=places.get)
+        head[other] = one
+    return tuple(first(group) for group in groups)
+
+
+def of_equal_keys(keys: Sequence) -> list[tuple[int, int]]:
+    """Pairs of the positions of equal keys, each with the first that has it; None is no key."""
+    seen: dict = {}
+    return [(seen.setdefault(key, place), place) for place, key in enumerate(keys) if key is not None]
 
 
 def _compiled(pattern):

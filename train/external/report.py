@@ -7,13 +7,13 @@ from imaging.measure.scoring import DISTANCES
 from medseg import page
 from medseg.record import write_text
 from train.evaluation import figures
-from train.evaluation.evaluate import COLUMNS, present_row
+from train.evaluation.evaluate import columns_of, present_row
 from train.external.score import interval_of, method_text
 
 
 def table(result: dict) -> str:
     """The result as text: mean and interval of Dice and HD95 of each label, then the same by site."""
-    columns = ("dice", "hd95")
+    columns = ("ap", "dice") if "ap" in columns_of(result["mean"]) else ("dice", "hd95")
     rows = [(label, [str(interval_of(result, label, m)) for m in columns]) for label in result["mean"]]
     for label, row in result["mean_present"].items():
         rows.append((f"{label}{present_row(row)}", [f"{row[m]:.4f}" for m in columns]))
@@ -58,34 +58,37 @@ def write_report(path, result: dict) -> Path:
 
 
 def _means(result) -> str:
-    rows = [(label, *(str(interval_of(result, label, m)) for m in COLUMNS)) for label in result["mean"]]
+    columns = columns_of(result["mean"])
+    rows = [(label, *(str(interval_of(result, label, m)) for m in columns)) for label in result["mean"]]
     rows += [
-        (f"{label}{present_row(row)}", *(f"{row[m]:.4f}" for m in COLUMNS))
+        (f"{label}{present_row(row)}", *(f"{row[m]:.4f}" for m in columns))
         for label, row in result["mean_present"].items()
     ]
-    return page.table(("label", *COLUMNS), rows)
+    return page.table(("label", *columns), rows)
 
 
 def _sites(values) -> str:
+    columns = columns_of(next(iter(values.values()))["mean"])
     rows = [
         (
             f"{value} ({site['cases']} cases, {site['patients']} patients)",
             label,
-            *(str(interval_of(site, label, metric)) for metric in COLUMNS),
+            *(str(interval_of(site, label, metric)) for metric in columns),
         )
         for value, site in values.items()
         for label in site["mean"]
     ]
-    return page.table(("site", "label", *COLUMNS), rows, names=2)
+    return page.table(("site", "label", *columns), rows, names=2)
 
 
 def _cases(result) -> str:
+    columns = columns_of(result["mean"])
     rows = [
-        (case, label, result["patients"][case], *(f"{row[column]:.4f}" for column in COLUMNS))
+        (case, label, result["patients"][case], *(f"{row[column]:.4f}" for column in columns))
         for case, labels in result["cases"].items()
         for label, row in labels.items()
     ]
-    return page.table(("case", "label", "patient", *COLUMNS), rows, names=2)
+    return page.table(("case", "label", "patient", *columns), rows, names=2)
 
 
 def _fingerprints(result) -> str:

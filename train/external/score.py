@@ -6,17 +6,15 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import imaging
 from imaging.cleaning import Postprocessing, apply
 from imaging.io.cases import Cases
 from imaging.labels import Label, Region
 from imaging.measure.intervals import DRAWS, LEVEL, Interval, bootstrap_mean
+from imaging.recipe import Recipe
 from medseg import record
-from medseg.errors import InputError, naming
-from medseg.progress import track
+from medseg.errors import InputError
 from train.data.dataset import Dataset
-from train.evaluation.evaluate import COLUMNS, means
-from train.evaluation.reference import read_case
+from train.evaluation.evaluate import columns_of, means, score_cases
 from train.external.same_task import as_trained
 from train.external.sites import Sites
 from train.planning.fingerprint import fingerprint
@@ -34,11 +32,12 @@ class Candidate:
         segment: from a scan as read to class indices (*spatial).
         labels: classes by class index, background first.
         channels: names of the input channels.
-        rank: spatial axes of the scans that it takes.
+        recipe: preprocessing of a scan, which says how many axes and channels it has and what NaN stands for.
         regions: structures that may overlap, or none.
         postprocessing: how its segmentations are cleaned up, where ``segment`` does not do that itself.
         fingerprint: what was measured of the training's scans (``train.planning.fingerprint``); {} if it is not known.
         trained_on: ``cases.json`` of each run, whose training cases are left out.
+        instances: ``segment`` gives numbers of objects instead, see ``imaging.instances``.
     """
 
     name: str
@@ -46,11 +45,12 @@ class Candidate:
     segment: Callable
     labels: tuple[Label, ...]
     channels: tuple[str, ...]
-    rank: int
+    recipe: Recipe
     regions: tuple[Region, ...] = ()
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
     fingerprint: dict = field(default_factory=dict)
     trained_on: tuple[Path, ...] = ()
+    instances: bool = False
 
 
 def prepare(candidate: Candidate, dataset: Dataset) -> Dataset:
@@ -60,6 +60,11 @@ def prepare(candidate: Candidate, dataset: Dataset) -> Dataset:
         InputError: in one line, if labels or channels differ, or no labelled case is left.
     """
     dataset = as_trained(dataset, candidate.labels, candidate.regions, candidate.channels)
+    if dataset.instances != candidate.instances:
+        here, there = ("objects" if each else "classes" for each in (dataset.instances, candidate.instances))
+        raise InputError(
+            f"{dataset.folder}: its labels number {here}, {candidate.name} finds {there}; expected the same"
+        )
     labelled = [case for case in dataset.cases if case.label is not None]
     if not labelled:
         raise InputError(
@@ -96,15 +101,12 @@ def score(candidate: Candidate, dataset: Dataset, sites: Sites | None = None, pr
     """
     facts = _inspected(candidate, dataset, progress)
     dataset = with_duplicates_together(dataset, facts.facts, folds=2)
-    cases = {}
-    for case in track(dataset.cases, "evaluate", show=progress):
-        scan, reference = read_case(case, dataset.labels, len(dataset.channels), dataset.ignore)
-        with naming(case.images[0]):
-            indices = candidate.segment(scan)
-        indices = apply(indices, candidate.postprocessing, candidate.labels, scan.spacing)
-        cases[case.name] = imaging.score_case(
-            indices, reference.voxels[..., 0], candidate.labels, scan.spacing, regions=candidate.regions
-        )
+
+    def segment(scan):
+        return apply(candidate.segment(scan), candidate.postprocessing, candidate.labels, scan.spacing)
+
+    whose = {"recipe": candidate.recipe, "ignore": dataset.ignore, "regions": candidate.regions}
+    cases = score_cases(segment, dataset.cases, dataset.labels, progress=progress, **whose)["cases"]
     patients = {case.name: case.group for case in dataset.cases} | (sites.patients if sites else {})
     columns = sites.columns if sites else {}
     return {
@@ -128,7 +130,7 @@ def summed_up(cases: dict, patients: dict) -> dict:
     intervals = {
         label: {
             metric: bootstrap_mean([rows[label][metric] for rows in cases.values()], [patients[n] for n in cases])
-            for metric in COLUMNS
+            for metric in columns_of(next(iter(cases.values())))
         }
         for label in next(iter(cases.values()))
     }
@@ -159,14 +161,15 @@ def _by(cases, patients, values) -> dict:
 
 
 def _inspected(candidate, dataset, progress):
-    inspection = inspect(dataset, progress)
+    inspection = inspect(dataset, progress, candidate.recipe.nan)
     # A class that no scan here holds is worth knowing, but no fault of a test set, as it would be of a training set.
     absent = [message for message in inspection.fatal if "occurs in no case" in message]
     fatal = [message for message in inspection.fatal if message not in absent]
-    axes = {len(fact.shape) for fact in inspection.facts} - {candidate.rank}
+    axes = {len(fact.shape) for fact in inspection.facts} - {candidate.recipe.rank}
     if axes:
         fatal.append(
-            f"its scans have {axes.pop()} spatial axes, {candidate.name} takes {candidate.rank}; expected the same"
+            f"its scans have {axes.pop()} spatial axes, {candidate.name} takes {candidate.recipe.rank}; expected as "
+            "many"
         )
     if fatal:
         more = f" (and {len(fatal) - 1} more: zoo plan {dataset.folder} --check lists all)" if len(fatal) > 1 else ""

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from train.data.joined_groups import joined, of_equal_keys
+from train.data.grouping import joined, of_equal_keys
 
 SIDE = 16
 ALIKE = 0.9

@@ -36,7 +36,8 @@ def open_artifact(folder, threads: int = 2):
     manifest = segmenter.manifest
 
     def segment(scan):
-        return class_indices(segmenter.predict(scan).labels.voxels, manifest.labels, folder)[..., 0]
+        values = segmenter.predict(scan).labels.voxels
+        return (class_indices(values, manifest.labels, folder) if manifest.instances is None else values)[..., 0]
 
     return Candidate(
         name=manifest.name,
@@ -44,6 +45,7 @@ def open_artifact(folder, threads: int = 2):
         segment=segment,
         labels=manifest.labels,
         channels=manifest.channels,
-        rank=manifest.recipe.rank,
+        recipe=manifest.recipe,
         regions=manifest.regions,
+        instances=manifest.instances is not None,
     )

@@ -1,7 +1,5 @@
 """``zoo export``: the converter of ``export``, and the dataset folders of ``train`` to verify on."""
 
-from pathlib import Path
-
 from export.cli import build_parser
 from export.cli import main as export_main
 from imaging.io.cases import CaseFiles
@@ -36,15 +34,15 @@ def read_folder(folder, source) -> tuple[CaseFiles, ...]:
         segment=lambda scan: None,
         labels=source.labels,
         channels=source.channels,
-        rank=source.recipe.rank,
+        recipe=source.recipe,
         regions=source.regions,
         trained_on=(listing,) if listing.is_file() else (),
+        instances=source.instances is not None,
     )
-    dataset = prepare(candidate, read_dataset(folder, Choices(labels=source.labels)))
+    dataset = prepare(candidate, read_dataset(folder, Choices(labels=source.labels, instances=candidate.instances)))
     if dataset.labels != source.labels:
         here, there = (", ".join(f"{x.value} {x.name}" for x in each) for each in (dataset.labels, source.labels))
         raise InputError(f"{folder}: its label values are {here}, the network's {there}; expected the same values")
     return tuple(
-        CaseFiles(case.name, tuple(str(Path(image)) for image in case.images), str(case.label))
-        for case in dataset.cases
+        CaseFiles(case.name, tuple(map(str, case.images)), str(case.label), case.instances) for case in dataset.cases
     )

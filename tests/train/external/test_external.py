@@ -174,7 +174,7 @@ def test_training_cases_are_left_out_also_as_copies(folders, tmp_path):
     dataset = open_dataset(mixed)
     run = open_run(folders / "all" / "fold_0")
     candidate = Candidate(
-        "n", "k", None, run.plan.labels, run.plan.channels, 3, trained_on=(run.folder / "cases.json",)
+        "n", "k", None, run.plan.labels, run.plan.channels, run.plan.recipe, trained_on=(run.folder / "cases.json",)
     )
     assert [case.name for case in prepare(candidate, dataset).cases] == list(run.plan.folds[0])
     whole = dataclasses.replace(candidate, trained_on=(folders / "every" / "cases.json",))

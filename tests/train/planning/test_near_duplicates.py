@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from train.data.dataset import open_dataset
-from train.data.joined_groups import joined, of_equal_keys
+from train.data.grouping import joined, of_equal_keys
 from train.planning.inspection import inspect
 from train.planning.near_duplicates import near_duplicates, sketch, with_duplicates_together
 from train.planning.planner import make_plan
