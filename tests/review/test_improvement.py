@@ -1,7 +1,6 @@
 """The next version: who trains it, who judges it, and that a worse one is never promoted."""
 
 import dataclasses
-import json
 import sys
 from pathlib import Path
 
@@ -33,6 +32,8 @@ from review.store.cases import all_cases
 from train.cli import build_parser as train_parser
 from train.data.dataset import read_dataset
 from train.data.dataset_json import Choices
+from train.planning.plan import Network, Plan, Training, load_plan
+from train.planning.plan_check import check_plan
 
 NAMES = [f"case_{letter}" for letter in "abcdefgh"]
 FAKE = str(Path(__file__).with_name("fake_zoo.py"))
@@ -106,10 +107,16 @@ def test_training_set_is_a_dataset_folder(service, tmp_path):
     assert {case.name for case in dataset.cases} == {case.id for case in chosen.training}
     assert [(label.name, label.value) for label in dataset.labels] == [("background", 0), ("core", 7), ("rim", 300)]
     (tmp_path / "run").mkdir()
-    (tmp_path / "run" / "plan.json").write_text(json.dumps({"folds": [["x"]], "patch": [8]}))
-    plan = json.loads(write_plan(chosen, tmp_path / "run", tmp_path / "plan.json").read_text())
-    assert sorted(plan["folds"][0] + plan["folds"][1]) == sorted(case.id for case in chosen.training)
-    assert plan["patch"] == [8]
+    manifest = service.manifest
+    first = Plan(
+        "first", manifest.labels, manifest.channels, manifest.recipe, Network("unet3d"), (8, 16, 16), 0.5,
+        Training(2, 5, 2), (("x",), ("y",)),
+    )  # fmt: skip
+    record.save(tmp_path / "run" / "plan.json", first)
+    plan = load_plan(write_plan(chosen, tmp_path / "run", tmp_path / "plan.json"))
+    assert sorted(plan.folds[0] + plan.folds[1]) == sorted(case.id for case in chosen.training)
+    assert (plan.patch, plan.recipe) == (first.patch, first.recipe)
+    check_plan(plan, dataset)  # zoo train would refuse it otherwise
     assert write_plan(chosen, "unet3d-hippocampus", tmp_path / "none.json") is None
 
 
