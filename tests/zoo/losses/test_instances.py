@@ -34,7 +34,8 @@ def test_sum_of_the_foreground_loss_and_the_divergence(loss, rank):
         parts = np.nan_to_num(share * np.log(share / chance)) + np.nan_to_num(
             (1 - share) * np.log((1 - share) / (1 - chance))
         )
-    expected = float(foreground(inside, logits[..., :1].astype("float32"))) + 4 * parts.mean()
+    means = [part[level > 0].mean() + part[level == 0].mean() for part, level in zip(parts, levels, strict=True)]
+    expected = float(foreground(inside, logits[..., :1].astype("float32"))) + np.mean(means)
     assert value(loss, levels, logits) == pytest.approx(expected, rel=1e-4)
     assert value(loss, levels[..., None].astype("uint8"), logits) == pytest.approx(expected, rel=1e-4)
 
@@ -51,7 +52,20 @@ def test_only_the_distance_costs_where_the_foreground_is_right(loss):
     logits = np.stack([np.full((1, 8, 8), 30.0), np.zeros((1, 8, 8))], -1)
     assert value(loss, levels, logits) == pytest.approx(0, abs=1e-3)
     logits[..., 1] = 2.0
-    assert value(loss, levels, logits) > 1
+    assert value(loss, levels, logits) > 0.25
+
+
+def test_few_voxels_count_as_many_and_none_as_nothing(loss):
+    """A wrong distance inside costs the same whatever share of the patch objects take."""
+    costs = []
+    for size in (2, 8):
+        levels = np.zeros((1, 16, 16), int)
+        levels[:, :size, :size] = 255
+        logits = np.stack([np.where(levels > 0, 30.0, -30.0), np.where(levels > 0, 0.0, -30.0)], -1)
+        costs.append(value(loss, levels, logits))
+    assert costs == pytest.approx([np.log(2)] * 2, abs=1e-3)
+    empty = np.stack([np.full((1, 8, 8), -30.0)] * 2, -1)
+    assert value(loss, np.zeros((1, 8, 8), int), empty) == pytest.approx(0, abs=1e-3)
 
 
 def test_saving(loss):
