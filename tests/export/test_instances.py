@@ -23,7 +23,7 @@ def trained(tmp_path_factory):
     place = tmp_path_factory.mktemp("cells")
     dataset = open_dataset(write_objects(place / "data", count=8, size=64))
     network = Network("unet", {"widths": [8, 16, 24], "depth": 3})
-    plan = make_plan(dataset, folds=4, batch=4, epochs=2, steps_per_epoch=30, learning_rate=0.01, precision="float32")
+    plan = make_plan(dataset, folds=4, batch=4, epochs=2, steps_per_epoch=70, learning_rate=0.01, precision="float32")
     training = dataclasses.replace(plan.training, augmentation=Augmentation(rotation_chance=0, scale_chance=0))
     plan = dataclasses.replace(plan, network=network, training=training)
     run = fit(plan, dataset, place / "run", cache=place / "cache", verbose=False)
