@@ -108,3 +108,29 @@ PLANS = {
     "plan folds a number": plan(folds=5),
     "plan of unknown fields": plan(**{f"field{i}": i for i in range(1000)}),
 }
+
+_ROWS = b'{"cases": {"a": {"x": {"dice": 1}}}}'
+
+SCORES = {
+    "scores deep": lambda: b"[" * 100_000,
+    "scores of many lists": lambda: b'{"cases": [' + b"[]," * 5_000_000 + b"[]]}",
+    "scores of 100 MB": lambda: b" " * 10**8,
+    "scores not UTF-8": lambda: b"\xff\xfe",
+    "scores a list": lambda: b"[]",
+    "scores of words": lambda: _ROWS.replace(b": 1}", b': "x"}'),
+    "scores of truth values": lambda: _ROWS.replace(b": 1}", b": true}"),
+    "scores of patients a number": lambda: _ROWS[:-1] + b', "patients": 5}',
+    "scores of many digits": lambda: _ROWS.replace(b": 1}", b": 1" + b"0" * 100_000 + b"}"),
+}
+"""``metrics.json``, by what is wrong with it."""
+
+SITES = {
+    "sites empty": lambda: b"",
+    "sites not UTF-8": lambda: b"\xff\xfe",
+    "sites of 100 MB": lambda: b"case,site\n" + b"a,b\n" * 25_000_000,
+    "sites of a long cell": lambda: b"case,site\na," + b"x" * 10**6,
+    "sites of many columns": lambda: b"case," + b",".join(b"c%d" % n for n in range(100_000)),
+    "sites with zero bytes": lambda: b"case,site\na,\0\0\nb",
+    "sites of an open quote": lambda: b'case,site\na,"b',
+}
+"""A CSV file of sites, by what is wrong with it."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hostile_artifacts import ARTIFACTS
-from hostile_datasets import DATASETS, PLANS
+from hostile_datasets import DATASETS, PLANS, SCORES, SITES
 from hostile_dicom import CONFIGS, DICOM
 from hostile_models import MODELS, PLACES
 from hostile_scans import NO_FILES, SCANS, nifti
@@ -191,6 +191,18 @@ def test_strokes_that_are_no_files(server, place, kind):
     (place / "scan.nii").write_bytes(nifti((20, 20, 20)))
     NO_FILES[kind](place / "strokes.json")
     ends_in_a_line(server, place, ["zoo", "annotate", "scan.nii", "strokes.json", "-o", "out.nii.gz"])
+
+
+@pytest.mark.parametrize("name", SCORES)
+def test_scores(server, place, name):
+    (place / "metrics.json").write_bytes(SCORES[name]())
+    ends_in_a_line(server, place, ["call", "train.comparison.results", "read_scores", "metrics.json"])
+
+
+@pytest.mark.parametrize("name", SITES)
+def test_sites(server, place, name):
+    (place / "sites.csv").write_bytes(SITES[name]())
+    ends_in_a_line(server, place, ["call", "train.external.sites", "read_sites", "sites.csv", "ab"])
 
 
 def test_there_are_fifty():
