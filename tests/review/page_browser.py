@@ -84,11 +84,12 @@ class Person:
         browser: Playwright's.
         address: of the server.
         name: that is sent with what they do.
+        touch: on a tablet.
     """
 
-    def __init__(self, browser, address, name="Anna"):
+    def __init__(self, browser, address, name="Anna", touch=False):
         self.address = address
-        self.context = browser.new_context(viewport=SIZE)
+        self.context = browser.new_context(viewport=SIZE, has_touch=touch)
         self.context.add_init_script(f"localStorage.setItem('medseg-review-user', {name!r})")
         self.requests, self.faults = [], []
         self.page = self.new_window()
@@ -145,6 +146,14 @@ class Person:
         for place in places[1:]:
             self.page.mouse.move(*place, steps=4)
         self.page.mouse.up()
+
+    def swipe(self, *voxels, axis=2):
+        """The same with a finger."""
+        places = [self.place(voxel, axis) for voxel in voxels]
+        session = self.context.new_cdp_session(self.page)
+        for kind, (x, y) in [("touchStart", places[0]), *(("touchMove", place) for place in places[1:])]:
+            session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+        session.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
 
     def click(self, voxel, axis=2):
         """Press and release on a voxel."""

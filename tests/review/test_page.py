@@ -19,7 +19,7 @@ SHAPE = (48, 56, 24)
 # saved without its geometry comes back in another place.
 AXES = np.array([[0.0, -1.2, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -2.0]])
 OBLIQUE = nibabel.affines.from_matvec(nibabel.eulerangles.euler2mat(0.35, 0.2, 0.0) @ AXES, [12.0, 31.0, -8.0])
-CASES = ("case_a", "case_b", "case_c", "case_d", "case_e")
+CASES = ("case_a", "case_b", "case_c", "case_d", "case_e", "case_f", "case_g", "case_h")
 VALUES = np.array([0, 7, 300])
 
 
@@ -207,6 +207,108 @@ def test_measures_millimetres(anna):
     spacing = nibabel.affines.voxel_sizes(OBLIQUE)[1]
     (length,) = anna.until("review.measured().length === 1 && review.measured()")
     assert length == pytest.approx(20 * spacing, rel=0.02)
+
+
+def _answer(server, tool, marks):
+    """What the server itself says to marks: where the label shall be, in right-anterior-superior order."""
+    answer = requests.post(f"{server.address}api/cases/case_f/tools/{tool}", json=marks, timeout=60)
+    answer.raise_for_status()
+    return _ras(answer.content) == 1
+
+
+def _in_file(voxel):
+    """[i, j, k] in the file of a voxel in right-anterior-superior order, by the affines alone."""
+    canonical = nibabel.as_closest_canonical(nibabel.Nifti1Image(np.zeros(SHAPE, np.uint8), OBLIQUE))
+    world = nibabel.affines.apply_affine(canonical.affine, voxel)
+    return np.round(nibabel.affines.apply_affine(np.linalg.inv(OBLIQUE), world)).astype(int).tolist()
+
+
+def test_marks_reach_the_server_where_they_were_made(anna, server):
+    anna.open("case_f")
+    before = anna.bitmap()
+    centre = np.array(before.shape) // 2
+    anna.tool("2")
+    anna.tool("c")
+    places = [centre - (14, 14, 0), centre - (14, 10, 0)]
+    marks = {"label": 300, "foreground": [_in_file(places[0])], "background": [], "base": 1}
+    mask = _answer(server, "clicks", marks)
+    anna.click(places[0], axis=0)
+    anna.until("review.answers().length === 1")
+    expected = np.where(mask, 2, np.where(before == 2, 0, before))
+    assert mask[tuple(places[0])]
+    assert np.array_equal(anna.bitmap(), expected)
+    anna.page.keyboard.down("Shift")
+    anna.click(places[1], axis=0)
+    anna.page.keyboard.up("Shift")
+    anna.until("review.answers().length === 2")
+    assert anna.bitmap()[tuple(places[1])] != 2
+    assert anna.bitmap()[tuple(places[0])] == 2
+    anna.page.keyboard.press("l")
+    anna.until("review.answers().length === 3")
+    assert scipy.ndimage.label(anna.bitmap() == 2, np.ones((3, 3, 3)))[1] == 1
+
+
+def test_a_finger_draws_too(browser, server):
+    tablet = Person(browser, server.address, "Clara", touch=True)
+    try:
+        tablet.open("case_g")
+        before, centre = tablet.bitmap(), np.array(SHAPE)[[1, 0, 2]] // 2
+        tablet.page.get_by_role("radio", name="Eraser").tap()
+        tablet.swipe(centre - (6, 0, 0), centre, centre + np.array((6, 0, 0)))
+        tablet.saved()
+        radius = float(tablet.page.locator("#size").input_value()) / 2
+        row = [centre + np.array((step, 0, 0)) for step in range(-6, 7)]
+        spacing = nibabel.affines.voxel_sizes(OBLIQUE)[[1, 0, 2]]
+        assert np.array_equal(tablet.bitmap(), np.where(_disc(before.shape, spacing, row, radius, 2), 0, before))
+        assert tablet.faults == []
+    finally:
+        tablet.context.close()
+
+
+def test_versions_are_compared(anna, server):
+    address = f"{server.address}api/cases/case_h/label"
+    first = requests.get(f"{address}.nii?version=1", timeout=10).content
+    image = nibabel.Nifti1Image.from_bytes(first)
+    changed = np.asarray(image.dataobj).copy()
+    changed[changed == 300] = 7
+    changed[:10] = 0
+    content = nibabel.Nifti1Image(changed, image.affine, image.header).to_bytes()
+    requests.put(address, data=content, headers={"If-Match": '"1"', "X-User": "Ben"}, timeout=10).raise_for_status()
+    anna.open("case_h")
+    newest = anna.bitmap()
+    anna.page.select_option("#compare", "1")
+    text = anna.until("document.getElementById('difference').textContent")
+    old, new = _ras(first), VALUES[newest]
+    dice = 2 * ((old == 7) & (new == 7)).sum() / ((old == 7).sum() + (new == 7).sum())
+    assert text == f"{(old != new).sum()} voxels differ; Dice: core {dice:.3f}, rim 0.000"
+    anna.page.keyboard.press("d")
+    anna.until("!document.getElementById('beside-pane').hidden && document.getElementById('beside-title').textContent")
+    anna.page.wait_for_timeout(300)
+    anna.page.screenshot(path=picture("versions"))
+    anna.page.keyboard.down("g")
+    assert np.array_equal(anna.bitmap(), newest)
+    anna.page.keyboard.up("g")
+
+
+def test_two_windows_of_one_person(anna, server):
+    anna.open("case_g")
+    centre = np.array(anna.bitmap().shape) // 2
+    former = anna.page
+    anna.page = anna.new_window()
+    anna.open("case_g")
+    for page, offset in ((former, 9), (anna.page, -9)):
+        later, anna.page = anna.page, page
+        anna.tool("b")
+        anna.stroke(centre - (offset, offset, 0), centre - (offset - 3, offset, 0))
+        if page is former:
+            anna.saved()
+        anna.page = later
+    anna.says("Another window of yours saved a newer draft")
+    assert not anna.page.evaluate("review.saved()")
+    anna.page.get_by_role("button", name="Keep what is on this screen").click()
+    anna.saved()
+    draft = requests.get(f"{server.address}api/cases/case_g/draft", headers={"X-User": "Anna"}, timeout=10)
+    assert np.array_equal(_ras(draft.content), VALUES[anna.bitmap()])
 
 
 def test_two_people_are_told(anna, browser, server):

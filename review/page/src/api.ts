@@ -160,6 +160,16 @@ export async function sendJson<T>(method: string, path: string, body?: unknown):
   return (response.status === 204 ? undefined : await response.json()) as T;
 }
 
+/** Whether the server knows a path. */
+export async function exists(path: string): Promise<boolean> {
+  try {
+    await call(path);
+    return true;
+  } catch (error) {
+    return !(error instanceof ApiError && error.status === 404);
+  }
+}
+
 async function bytes(path: string): Promise<ArrayBuffer> {
   return (await call(path)).arrayBuffer();
 }

@@ -13,6 +13,11 @@ export interface SaveStatus {
 const RETRY_MS = [500, 1000, 2000, 5000];
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
+/** A browser that keeps nothing (a private window, no room): the server's copy is the one that counts. */
+function unkept(error: unknown): void {
+  console.warn("the browser keeps no copy of what is not saved yet:", error);
+}
+
 export class Autosave {
   private edits = 0;
   private acknowledged = 0;
@@ -73,9 +78,16 @@ export class Autosave {
     this.skipPause();
   }
 
+  /** Ends sending, and waits for what is on its way. */
+  async end(): Promise<void> {
+    this.stop();
+    await this.running;
+  }
+
   private start(): void {
     this.stopped = false;
-    this.running = this.run().finally(() => (this.running = null));
+    const refused = (error: unknown): void => this.show({ state: "refused", text: `Not saved: ${error instanceof Error ? error.message : String(error)}` });
+    this.running = this.run().catch(refused).finally(() => (this.running = null));
   }
 
   private async run(): Promise<void> {
@@ -85,14 +97,14 @@ export class Autosave {
       this.show({ state: "saving", text: "Saving…" });
       const bytes = await this.make();
       const seq = this.seq + 1;
-      await keepUnsent(user(), this.id, { seq, base: this.base, bytes });
+      await keepUnsent(user(), this.id, { seq, base: this.base, bytes }).catch(unkept);
       try {
         const { draft, others } = await putDraft(this.id, this.base, seq, bytes);
         this.seq = draft.seq;
         this.acknowledged = edits;
         failures = 0;
         if (this.isSaved) {
-          await forgetUnsent(user(), this.id);
+          await forgetUnsent(user(), this.id).catch(unkept);
           this.show({ state: "saved", text: `Saved ${new Date(draft.saved).toLocaleTimeString("en-GB")}` });
         }
         this.tell(others);

@@ -8,15 +8,20 @@ import type { Session } from "./session";
 
 const PREVIOUS = "previous";
 
-/** Dice of a label's voxels in two labels; 1 where both have none. */
-export function dice(one: Uint8Array, two: Uint8Array, number: number): number {
-  let [both, sum] = [0, 0];
+/** How many voxels differ between two labels, and the Dice of each number; 1 where neither has it. */
+export function difference(one: Uint8Array, two: Uint8Array, numbers: number): { changed: number; dice: number[] } {
+  const both = new Array<number>(numbers).fill(0);
+  const sum = new Array<number>(numbers).fill(0);
+  let changed = 0;
   for (let index = 0; index < one.length; index++) {
-    const [a, b] = [one[index] === number, two[index] === number];
-    if (a && b) both++;
-    sum += Number(a) + Number(b);
+    const a = one[index]!;
+    const b = two[index]!;
+    sum[a]!++;
+    sum[b]!++;
+    if (a === b) both[a]!++;
+    else changed++;
   }
-  return sum === 0 ? 1 : (2 * both) / sum;
+  return { changed, dice: sum.map((total, number) => (total === 0 ? 1 : (2 * both[number]!) / total)) };
 }
 
 export class Comparison {
@@ -74,10 +79,8 @@ export class Comparison {
       text.textContent = "";
       return;
     }
-    const { bitmap } = session.canvas;
-    let changed = 0;
-    for (let index = 0; index < bitmap.length; index++) if (bitmap[index] !== other[index]) changed++;
-    const scores = this.labels.slice(1).map((label, n) => `${label.name} ${dice(bitmap, other, n + 1).toFixed(3)}`);
+    const { changed, dice } = difference(session.canvas.bitmap, other, this.labels.length);
+    const scores = this.labels.slice(1).map((label, n) => `${label.name} ${dice[n + 1]!.toFixed(3)}`);
     text.textContent = `${changed} voxels differ; Dice: ${scores.join(", ")}`;
   }
 

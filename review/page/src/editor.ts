@@ -1,6 +1,6 @@
 // Pointer and tools: what a press, a drag and a release do on the open case. Mouse, pen and finger are the same here.
 import * as api from "./api";
-import { type Box, emptyBox, fillHoles, fillOutline, line, stamp, type Stroke } from "./brush";
+import { type Box, emptyBox, fillHoles, fillOutline, include, line, stamp, type Stroke } from "./brush";
 import type { Mark, Place, ScanCanvas } from "./canvas";
 import { fileAxis, type Point, toFile } from "./geometry";
 import type { Session } from "./session";
@@ -10,7 +10,10 @@ const FOREGROUND = "#5ce65c";
 const BACKGROUND = "#ff6b5c";
 
 interface Drag {
+  pointer: number;
   axis: number;
+  /** What the stroke has touched so far. */
+  touched: Box;
   points: Point[];
   background: boolean;
 }
@@ -80,7 +83,7 @@ export class Editor {
     const touched = emptyBox();
     fillHoles({ ...this.stroke(this.axis), number: this.settings.number }, this.canvas.position()[this.axis]!, touched);
     this.canvas.upload(touched);
-    session.commit();
+    session.commit(touched);
   }
 
   private get tool() {
@@ -98,7 +101,8 @@ export class Editor {
     if (!this.isOurs(event) || this.drag || !place) return;
     if (this.busy && !this.tool.smart) return; // the answer that is on its way would wipe the stroke out
     this.area.setPointerCapture(event.pointerId);
-    this.drag = { axis: place.axis, points: [place.voxel], background: this.settings.background || event.shiftKey };
+    const background = this.settings.background || event.shiftKey;
+    this.drag = { pointer: event.pointerId, axis: place.axis, touched: emptyBox(), points: [place.voxel], background };
     this.canvas.setDrawing(true);
     if (this.tool.brush) this.paint([place.voxel]);
     else this.trace(place);
@@ -107,7 +111,7 @@ export class Editor {
   private move(event: PointerEvent): void {
     const place = this.canvas.at(event);
     if (this.tool.brush) this.canvas.setCursor(place, this.settings.size / 2);
-    if (!this.drag) return;
+    if (this.drag?.pointer !== event.pointerId) return;
     const moves = event.getCoalescedEvents?.() ?? [];
     for (const step of moves.length > 0 ? moves : [event]) {
       const at = this.canvas.at(step);
@@ -127,14 +131,13 @@ export class Editor {
 
   private up(event: PointerEvent): void {
     const { drag, session } = this;
-    if (!drag || !session) return;
+    if (!drag || !session || drag.pointer !== event.pointerId) return;
     this.drag = null;
     if (this.area.hasPointerCapture(event.pointerId)) this.area.releasePointerCapture(event.pointerId);
     const { tool } = this.settings;
     if (tool === "outline") {
-      const touched = emptyBox();
-      fillOutline(this.stroke(drag.axis), drag.points, touched);
-      this.canvas.upload(touched);
+      fillOutline(this.stroke(drag.axis), drag.points, drag.touched);
+      this.canvas.upload(drag.touched);
     }
     this.canvas.setDrawing(false);
     if (tool === "clicks" || tool === "scribbles") {
@@ -148,7 +151,7 @@ export class Editor {
       void this.smart();
     } else {
       this.showMarks();
-      session.commit();
+      session.commit(drag.touched);
     }
     this.listener.settled();
   }
@@ -171,6 +174,9 @@ export class Editor {
     const touched: Box = emptyBox();
     const stroke = this.stroke(this.drag!.axis);
     for (const point of points) stamp(stroke, point, touched);
+    if (touched.high[0] < 0) return;
+    include(this.drag!.touched, touched.low);
+    include(this.drag!.touched, touched.high);
     this.canvas.upload(touched);
   }
 

@@ -51,27 +51,28 @@ export function fileAxis(grid: Grid, axis: number): number {
   return strides.findIndex((stride, i) => stride === Math.abs(grid.step[axis]!) && grid.shape[i] === grid.dims[axis]);
 }
 
-function reorder(grid: Grid, visit: (file: number, ras: number) => void): void {
-  const [nx, ny, nz] = grid.dims;
-  let ras = 0;
-  for (let z = 0; z < nz; z++) {
-    for (let y = 0; y < ny; y++) {
-      let file = fileIndex(grid, [0, y, z]);
-      for (let x = 0; x < nx; x++, ras++, file += grid.step[0]) visit(file, ras);
-    }
-  }
-}
-
 /** Values in the order of the file, from values in RAS order. */
 export function toFileOrder(grid: Grid, bitmap: Uint8Array): Uint8Array {
   const values = new Uint8Array(bitmap.length);
-  reorder(grid, (file, ras) => (values[file] = bitmap[ras]!));
+  const [nx, ny, nz] = grid.dims;
+  const step = grid.step[0];
+  for (let z = 0, ras = 0; z < nz; z++) {
+    for (let y = 0; y < ny; y++) {
+      for (let x = 0, file = fileIndex(grid, [0, y, z]); x < nx; x++, ras++, file += step) values[file] = bitmap[ras]!;
+    }
+  }
   return values;
 }
 
 /** Values in RAS order, from values in the order of the file. */
 export function toRasOrder(grid: Grid, values: Uint8Array): Uint8Array {
   const bitmap = new Uint8Array(values.length);
-  reorder(grid, (file, ras) => (bitmap[ras] = values[file]!));
+  const [nx, ny, nz] = grid.dims;
+  const step = grid.step[0];
+  for (let z = 0, ras = 0; z < nz; z++) {
+    for (let y = 0; y < ny; y++) {
+      for (let x = 0, file = fileIndex(grid, [0, y, z]); x < nx; x++, ras++, file += step) bitmap[ras] = values[file]!;
+    }
+  }
   return bitmap;
 }

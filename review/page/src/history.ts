@@ -26,11 +26,11 @@ export class History {
     return this.undone.length > 0;
   }
 
-  /** Notes what an edit changed; null where it changed nothing. */
-  record(bitmap: Uint8Array): Edit | null {
+  /** Notes what an edit changed between two indices; null where it changed nothing. */
+  record(bitmap: Uint8Array, first = 0, last = bitmap.length - 1): Edit | null {
     const { former } = this;
     const changed: number[] = [];
-    for (let index = 0; index < bitmap.length; index++) if (bitmap[index] !== former[index]) changed.push(index);
+    for (let index = first; index <= last; index++) if (bitmap[index] !== former[index]) changed.push(index);
     if (changed.length === 0) return null;
     const edit: Edit = {
       indices: Uint32Array.from(changed),

@@ -77,7 +77,7 @@ class Page {
       failed,
       settled: () => this.editor.session?.seen(),
     });
-    this.panel = new Panel(info, this.settings, canvas, () => this.editor.reset());
+    this.panel = new Panel(info, this.settings, canvas, () => this.editor.reset(), (axis) => (this.editor.axis = axis));
     this.worklist = new WorklistView((id) => void this.open(id), failed);
     this.comparison = new Comparison(info.labels, failed);
     this.decisions = new Decisions(info, () => this.editor.session, (next) => this.settle(next), failed);
@@ -91,11 +91,18 @@ class Page {
   }
 
   private async begin(): Promise<void> {
+    void this.hideWhatIsAbsent();
     await this.worklist.refresh();
     const asked = decodeURIComponent(location.hash.slice(1));
     const first = asked || this.worklist.rows.find((row) => row.state === "segmented")?.id || this.worklist.rows[0]?.id;
     if (first) await this.open(first);
     else say("The worklist is empty.", "note");
+  }
+
+  /** A server without training or monitoring shows no button for it. */
+  private async hideWhatIsAbsent(): Promise<void> {
+    byId("show-next-version").hidden = !(await api.exists("/api/improve"));
+    byId("show-monitoring").hidden = !(await api.exists("/api/monitoring?days=1"));
   }
 
   private async open(id: string): Promise<void> {
@@ -112,8 +119,8 @@ class Page {
       const detail = await api.caseDetail(id);
       if (ticket !== this.opening) return;
       const session = await Session.open(detail, this.canvas, this.info.labels.map((label) => label.value), {
-        saved: (status) => this.saved(status),
-        others: (others) => this.others(others),
+        saved: (status) => ticket === this.opening && this.saved(status),
+        others: (others) => ticket === this.opening && this.others(others),
         edited: () => this.edited(),
       });
       if (ticket !== this.opening) return;
@@ -249,6 +256,8 @@ class Page {
       holes: () => this.editor.fillHoles(),
       "clear-lines": () => this.canvas.clearMeasurements(),
       "clear-marks": () => this.editor.reset(),
+      "slice-up": () => this.canvas.step(this.editor.axis, 1),
+      "slice-down": () => this.canvas.step(this.editor.axis, -1),
       "show-beside": () => void this.comparison.toggleBeside(),
       "show-help": () => this.showHelp(),
       "show-next-version": () => void showNextVersion((error) => this.failed(error)),

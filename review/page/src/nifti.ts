@@ -58,6 +58,10 @@ export function writeLabel(volume: ArrayBuffer, numbers: Uint8Array, table: Labe
   view.setFloat32(116, 0, little); // intercept
   view.setFloat32(124, 0, little); // display range
   view.setFloat32(128, 0, little);
+  if (table.every((value, number) => value === number)) {
+    bytes.set(numbers, DATA);
+    return bytes;
+  }
   for (let index = 0; index < numbers.length; index++) {
     const value = table[numbers[index]!]!;
     if (wide) view.setInt16(DATA + 2 * index, value, little);

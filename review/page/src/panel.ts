@@ -5,7 +5,8 @@ import { button, byId, make, option } from "./dom";
 import { type Tool, type ToolId, type ToolSettings, TOOLS, toolOf } from "./tools";
 
 const AUTO = "auto";
-const LAYOUTS: Layout[] = ["planes", "axial", "coronal", "sagittal", "3d"];
+/** The axis that the slices of a layout of one plane cut. */
+const AXES: Partial<Record<Layout, number>> = { axial: 2, coronal: 1, sagittal: 0 };
 
 export class Panel {
   private readonly toolButtons = new Map<ToolId, HTMLButtonElement>();
@@ -21,6 +22,7 @@ export class Panel {
     private readonly settings: ToolSettings,
     private readonly canvas: ScanCanvas,
     private readonly changed: () => void,
+    private readonly faced: (axis: number) => void,
   ) {
     for (const tool of TOOLS) {
       if (tool.smart && this.methods(tool).length === 0) continue;
@@ -40,7 +42,7 @@ export class Panel {
       [this.window, "change", () => this.applyWindow()],
       [this.opacity, "input", () => this.applyOpacity()],
       [this.overlay, "change", () => this.applyOpacity()],
-      [this.layout, "change", () => canvas.setLayout(this.layout.value as Layout)],
+      [this.layout, "change", () => this.applyLayout()],
       [byId("smooth"), "change", () => canvas.setSmooth(byId<HTMLInputElement>("smooth").checked)],
     ];
     for (const [element, event, act] of inputs) element.addEventListener(event, () => (act(), this.show()));
@@ -87,8 +89,8 @@ export class Panel {
   }
 
   nextLayout(): void {
-    this.layout.selectedIndex = (this.layout.selectedIndex + 1) % LAYOUTS.length;
-    this.canvas.setLayout(this.layout.value as Layout);
+    this.layout.selectedIndex = (this.layout.selectedIndex + 1) % this.layout.options.length;
+    this.applyLayout();
   }
 
   /** A case was opened: its own window, a brush that fits its voxels, its volumes. */
@@ -98,8 +100,8 @@ export class Panel {
     else this.applyWindow();
     if (!this.settings.size) this.settings.size = Math.round(10 * Math.min(...spacing)) / 2;
     if (window) Object.assign(this.settings, { low: (window.low + window.high) / 2, high: window.high });
-    this.layout.value = flat ? "axial" : this.layout.value;
-    this.canvas.setLayout(this.layout.value as Layout);
+    if (flat) this.layout.value = "axial";
+    this.applyLayout();
     this.applyOpacity();
     this.info.labels.slice(1).forEach((label, n) => {
       const volume = volumes[label.name];
@@ -135,6 +137,12 @@ export class Panel {
   private setMethod(id: string): void {
     if (toolOf(this.settings.tool).smart === "few") this.settings.few = id;
     else this.settings.many = id;
+  }
+
+  private applyLayout(): void {
+    const layout = this.layout.value as Layout;
+    this.canvas.setLayout(layout);
+    if (layout in AXES) this.faced(AXES[layout]!);
   }
 
   private applyWindow(): void {

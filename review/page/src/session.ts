@@ -1,15 +1,16 @@
 // One open case: its scan, its label, the steps of undo, and the draft that follows every edit.
 import * as api from "./api";
 import { Autosave, type SaveStatus } from "./autosave";
+import type { Box } from "./brush";
 import type { ScanCanvas } from "./canvas";
-import { type Grid, toFileOrder, voxelCount } from "./geometry";
+import { type Grid, indexOf, toFileOrder, voxelCount } from "./geometry";
 import { type Edit, History } from "./history";
 import { gzip, type LabelTable, readLabel, writeLabel } from "./nifti";
 import { forgetUnsent, readUnsent } from "./unsent";
 
 export interface Listener {
-  saved(status: SaveStatus): void;
-  others(others: api.Other[]): void;
+  saved(status: SaveStatus): unknown;
+  others(others: api.Other[]): unknown;
   edited(): void;
 }
 
@@ -85,9 +86,11 @@ export class Session {
     return performance.now() - this.opened;
   }
 
-  /** Ends an edit: a step of undo, a draft for the server. Returns whether anything changed. */
-  commit(): boolean {
-    const edit = this.history.record(this.canvas.bitmap);
+  /** Ends an edit, within a box where it is known: a step of undo, a draft for the server. Returns whether it changed anything. */
+  commit(box?: Box): boolean {
+    const { bitmap } = this.canvas;
+    if (box && box.high[0] < 0) return false;
+    const edit = box ? this.history.record(bitmap, indexOf(this.grid, box.low), indexOf(this.grid, box.high)) : this.history.record(bitmap);
     if (edit) this.changed();
     return edit !== null;
   }
@@ -128,8 +131,8 @@ export class Session {
 
   /** Drops what is on the screen in favour of what the server holds. */
   async forget(): Promise<void> {
-    this.autosave.stop();
-    await forgetUnsent(api.user(), this.id);
+    await this.autosave.end();
+    await forgetUnsent(api.user(), this.id).catch(() => undefined);
   }
 
   /** Deletes the person's draft, here and on the server. */
@@ -158,7 +161,7 @@ export class Session {
 /** The person's own draft: what the browser could not send yet, else what the server holds. */
 async function ownWork(detail: api.CaseDetail, table: LabelTable, voxels: number): Promise<Start> {
   const draft = detail.drafts.find((row) => row.user === api.user());
-  const unsent = await readUnsent(api.user(), detail.id);
+  const unsent = await readUnsent(api.user(), detail.id).catch(() => null);
   if (unsent && unsent.seq > (draft?.seq ?? 0)) {
     const numbers = readLabel(await api.plain(unsent.bytes), table, voxels);
     return { numbers, base: unsent.base, seq: unsent.seq, unsent: true };
