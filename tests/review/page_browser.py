@@ -61,11 +61,6 @@ def phantom(shape, seed=0) -> np.ndarray:
     return (voxels + random.normal(0, 0.12, shape)).astype(np.float32)
 
 
-def picture(name: str):
-    """Where a picture of the documentation goes: into docs/images where MEDSEG_SCREENSHOTS is set, else nowhere."""
-    return ROOT / "docs" / "images" / f"review-{name}.png" if os.environ.get("MEDSEG_SCREENSHOTS") else None
-
-
 @contextlib.contextmanager
 def chromium(program):
     """Debian's Chromium, driven by Playwright."""
@@ -129,6 +124,12 @@ class Person:
         """NiiVue's drawing: voxels along right, anterior, superior."""
         held = self.page.evaluate("review.bitmap()")
         return np.frombuffer(base64.b64decode(held["base64"]), np.uint8).reshape(held["dims"], order="F")
+
+    def picture(self, name):
+        """Keep a picture for the documentation, where MEDSEG_SCREENSHOTS is set, once the 3D view is drawn."""
+        if os.environ.get("MEDSEG_SCREENSHOTS"):
+            self.page.wait_for_timeout(2000)
+            self.page.screenshot(path=ROOT / "docs" / "images" / f"review-{name}.png")
 
     def place(self, voxel, axis):
         """Where a voxel lies on the page, in the slice that cuts an axis; the cross-hair is moved to its slice."""

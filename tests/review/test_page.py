@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import requests
 import scipy.ndimage
-from page_browser import ROOT, Person, Server, chromium, phantom, picture
+from page_browser import ROOT, Person, Server, chromium, phantom
 from review_phantoms import read_nifti, wait_for
 from servers import program
 
@@ -73,7 +73,7 @@ def _disc(shape, spacing, centres, radius, axis):
 
 def test_correct_by_hand_and_accept(anna, server):
     anna.open("case_a")
-    anna.page.screenshot(path=picture("open"))
+    anna.picture("open")
     before = anna.bitmap()
     canonical = nibabel.as_closest_canonical(nibabel.Nifti1Image(np.zeros(SHAPE, np.uint8), OBLIQUE))
     assert before.shape == canonical.shape
@@ -98,7 +98,7 @@ def test_correct_by_hand_and_accept(anna, server):
     anna.saved()
     clicked = anna.bitmap()
     assert clicked[x, y - 14, z] == 2
-    anna.page.screenshot(path=picture("clicks"))
+    anna.picture("clicks")
     anna.page.keyboard.press("Control+z")
     anna.saved()
     assert np.array_equal(anna.bitmap(), drawn)
@@ -283,8 +283,7 @@ def test_versions_are_compared(anna, server):
     assert text == f"{(old != new).sum()} voxels differ; Dice: core {dice:.3f}, rim 0.000"
     anna.page.keyboard.press("d")
     anna.until("!document.getElementById('beside-pane').hidden && document.getElementById('beside-title').textContent")
-    anna.page.wait_for_timeout(300)
-    anna.page.screenshot(path=picture("versions"))
+    anna.picture("versions")
     anna.page.keyboard.down("g")
     assert np.array_equal(anna.bitmap(), newest)
     anna.page.keyboard.up("g")
@@ -331,7 +330,7 @@ def test_two_people_are_told(anna, browser, server):
                 ben.says("version 2 saved")
         anna.until("document.getElementById('dialog-title').textContent === 'Somebody was quicker'")
         assert np.array_equal(_label(server, "case_e")[0], VALUES[his])
-        anna.page.screenshot(path=picture("two-people"))
+        anna.picture("two-people")
         anna.page.get_by_role("button", name="Save mine as the newest").click()
         anna.says("version 3 saved")
         assert np.array_equal(_label(server, "case_e")[0], VALUES[hers])

@@ -1,8 +1,10 @@
 // A scan on a canvas: NiiVue with a label on top, the voxel under a pointer, and marks drawn over the slices.
-import { cmapper, DRAG_MODE, MULTIPLANAR_TYPE, Niivue, NVImage, SHOW_RENDER, SLICE_TYPE } from "@niivue/niivue";
+import { cmapper, DRAG_MODE, NVImage, SLICE_TYPE } from "@niivue/niivue";
 import type { Label } from "./api";
 import type { Box } from "./brush";
+import { type Frame, type Mark, MarksLayer } from "./marks";
 import { AXIS_OF_PLANE, type Grid, type Point, toRasOrder, voxelCount } from "./geometry";
+import { OPTIONS, ScanViewer } from "./viewer";
 
 export type Layout = "planes" | "axial" | "coronal" | "sagittal" | "3d";
 
@@ -10,12 +12,6 @@ export interface Place {
   voxel: Point;
   /** The axis that the slice under the pointer cuts. */
   axis: number;
-}
-
-export interface Mark {
-  voxel: Point;
-  colour: string;
-  shape: "plus" | "minus" | "dot";
 }
 
 const SLICE_TYPES: Record<Layout, SLICE_TYPE> = {
@@ -26,18 +22,6 @@ const SLICE_TYPES: Record<Layout, SLICE_TYPE> = {
   "3d": SLICE_TYPE.RENDER,
 };
 
-class ScanViewer extends Niivue {
-  afterScene: () => void = () => undefined;
-
-  override drawScene(): void {
-    super.drawScene();
-    this.afterScene();
-  }
-
-  // The page keeps its own steps of undo; NiiVue's would compress the whole drawing after each stroke.
-  override drawAddUndoBitmap(): void {}
-}
-
 export class ScanCanvas {
   grid: Grid | null = null;
   bitmap: Uint8Array = new Uint8Array(0);
@@ -45,46 +29,18 @@ export class ScanCanvas {
   onMove: () => void = () => undefined;
 
   private readonly viewer: ScanViewer;
-  private readonly marks: HTMLCanvasElement;
-  private drawn: Mark[] = [];
-  private frame: { box: [Point, Point]; axis: number } | null = null;
-  private cursor: { place: Place; radius: number } | null = null;
-  private scheduled = 0;
+  private readonly layer: MarksLayer;
   private opacity = 0.5;
   private shown = true;
 
   constructor(private readonly canvas: HTMLCanvasElement) {
-    this.viewer = new ScanViewer({
-      backColor: [0, 0, 0, 1],
-      crosshairColor: [0.35, 0.75, 1, 0.7],
-      crosshairWidth: 0.3,
-      crosshairWidthUnit: "percent",
-      fontColor: [0.85, 0.88, 0.92, 1],
-      dragAndDropEnabled: false,
-      isNearestInterpolation: true,
-      isRadiologicalConvention: true,
-      isCornerOrientationText: false,
-      multiplanarShowRender: SHOW_RENDER.ALWAYS,
-      multiplanarLayout: MULTIPLANAR_TYPE.GRID,
-      multiplanarPadPixels: 4,
-      dragModePrimary: DRAG_MODE.crosshair,
-      dragMode: DRAG_MODE.windowing,
-      logLevel: "error",
-      loadingText: "",
-      maxDrawUndoBitmaps: 1,
-      fontMinPx: 12,
-      measureTextColor: [1, 0.9, 0.3, 1],
-      measureLineColor: [1, 0.9, 0.3, 1],
-      penValue: 1,
-    });
-    this.marks = document.createElement("canvas");
-    this.marks.className = "marks";
-    this.marks.setAttribute("aria-hidden", "true");
-    canvas.insertAdjacentElement("afterend", this.marks);
+    this.viewer = new ScanViewer(OPTIONS);
+    this.layer = new MarksLayer(canvas);
   }
 
   async attach(): Promise<void> {
     await this.viewer.attachToCanvas(this.canvas, true);
+    this.viewer.isLazy = true;
     this.viewer.afterScene = () => this.drawMarks();
     this.viewer.onLocationChange = () => this.onMove();
   }
@@ -100,10 +56,9 @@ export class ScanCanvas {
     this.grid = gridOf(image);
     this.viewer.createEmptyDrawing();
     this.bitmap = this.viewer.drawBitmap!;
+    this.layer.cursor = null;
     this.setMarks([]);
-    this.frame = null;
-    this.cursor = null;
-    this.redraw();
+    this.viewer.drawScene();
     return this.grid;
   }
 
@@ -122,7 +77,7 @@ export class ScanCanvas {
     this.viewer.drawBitmap = bitmap ?? this.bitmap;
     this.viewer.refreshDrawing(false);
     this.viewer.drawBitmap = this.bitmap;
-    this.redraw();
+    this.viewer.drawScene();
   }
 
   setColours(labels: Label[]): void {
@@ -142,6 +97,11 @@ export class ScanCanvas {
     this.opacity = opacity;
     this.shown = shown;
     this.viewer.setDrawOpacity(this.shown ? this.opacity : 0);
+  }
+
+  /** Shows another canvas's label as strongly as this one's. */
+  matchOpacity(other: ScanCanvas): void {
+    other.setOpacity(this.opacity, this.shown);
   }
 
   setWindow(low: number, high: number): void {
@@ -171,7 +131,7 @@ export class ScanCanvas {
 
   clearMeasurements(): void {
     this.viewer.clearAllMeasurements();
-    this.redraw();
+    this.viewer.drawScene();
   }
 
   /** Millimetres of the lines that were measured. */
@@ -211,6 +171,7 @@ export class ScanCanvas {
 
   /** The voxel under a pointer, or null beside the slices. */
   at(event: { clientX: number; clientY: number }): Place | null {
+    if (!this.viewer.isStroking) this.viewer.drawNow(); // where the slices lie is known once they are drawn
     const area = this.canvas.getBoundingClientRect();
     const ratio = this.canvas.width / area.width;
     const [x, y] = [(event.clientX - area.left) * ratio, (event.clientY - area.top) * ratio];
@@ -227,6 +188,11 @@ export class ScanCanvas {
 
   /** Where a voxel's centre lies on the page, in the slice that cuts an axis; null where that slice is not shown. */
   onScreen(voxel: Point, axis: number): { x: number; y: number } | null {
+    this.viewer.drawNow();
+    return this.spot(voxel, axis);
+  }
+
+  private spot(voxel: Point, axis: number): { x: number; y: number } | null {
     const plane = AXIS_OF_PLANE.indexOf(axis as 0 | 1 | 2) as SLICE_TYPE;
     const spot = this.viewer.frac2canvasPosWithTile(this.viewer.vox2frac(voxel), plane);
     if (!spot) return null;
@@ -258,100 +224,28 @@ export class ScanCanvas {
       gl.texSubImage3D(gl.TEXTURE_3D, 0, ...box.low, ...size, gl.RED, gl.UNSIGNED_BYTE, this.bitmap);
       for (const [name] of window.slice(1)) gl.pixelStorei(name, 0);
     }
-    this.redraw();
+    this.viewer.drawScene();
   }
 
-  /** While a stroke is drawn the 3D view rests: it costs more than the three planes together. */
+  /** Whether a stroke is being drawn. */
   setDrawing(drawing: boolean): void {
-    this.viewer.opts.drawingEnabled = drawing;
-    this.viewer.drawPenLocation = drawing ? [0, 0, 0] : [NaN, NaN, NaN];
-    if (!drawing) this.redraw();
+    this.viewer.isStroking = drawing;
+    this.viewer.drawScene();
   }
 
-  setMarks(marks: Mark[], frame: { box: [Point, Point]; axis: number } | null = null): void {
-    this.drawn = marks;
-    this.frame = frame;
-    this.redraw();
+  setMarks(marks: Mark[], frame: Frame | null = null): void {
+    Object.assign(this.layer, { marks, frame });
+    this.viewer.drawScene();
   }
 
   setCursor(place: Place | null, radius = 0): void {
-    this.cursor = place && radius > 0 ? { place, radius } : null;
+    this.layer.cursor = place && radius > 0 ? { ...place, radius } : null;
     this.drawMarks();
   }
 
-  /** Draws in the browser's next frame, once however often it is asked. */
-  redraw(): void {
-    if (this.scheduled) return;
-    this.scheduled = requestAnimationFrame(() => {
-      this.scheduled = 0;
-      this.viewer.drawScene();
-    });
-  }
-
   private drawMarks(): void {
-    const { canvas, marks, grid } = this;
-    if (marks.width !== canvas.width || marks.height !== canvas.height) Object.assign(marks, { width: canvas.width, height: canvas.height });
-    const context = marks.getContext("2d")!;
-    context.clearRect(0, 0, marks.width, marks.height);
-    if (!grid || (this.drawn.length === 0 && !this.frame && !this.cursor)) return;
-    const area = canvas.getBoundingClientRect();
-    const ratio = canvas.width / area.width;
-    const spot = (voxel: Point, axis: number): [number, number] | null => {
-      const place = this.onScreen(voxel, axis);
-      return place && [(place.x - area.left) * ratio, (place.y - area.top) * ratio];
-    };
-    const now = this.position();
-    for (const mark of this.drawn) {
-      for (const axis of [0, 1, 2]) {
-        const place = mark.voxel[axis] === now[axis] ? spot(mark.voxel, axis) : null;
-        if (place) drawMark(context, place, mark, ratio);
-      }
-    }
-    if (this.frame) {
-      const corners = this.frame.box.map((voxel) => spot(voxel, this.frame!.axis));
-      if (corners[0] && corners[1]) {
-        const [[x0, y0], [x1, y1]] = corners as [[number, number], [number, number]];
-        context.strokeStyle = "#ffe14d";
-        context.lineWidth = 2 * ratio;
-        context.strokeRect(Math.min(x0, x1), Math.min(y0, y1), Math.abs(x1 - x0), Math.abs(y1 - y0));
-      }
-    }
-    if (this.cursor) {
-      const { place, radius } = this.cursor;
-      const [u] = [0, 1, 2].filter((axis) => axis !== place.axis) as [number];
-      const beside: Point = [...place.voxel];
-      beside[u] = place.voxel[u]! + (place.voxel[u]! > 0 ? -1 : 1);
-      const [centre, next] = [spot(place.voxel, place.axis), spot(beside, place.axis)];
-      if (!centre || !next) return;
-      const pixels = (Math.hypot(next[0] - centre[0], next[1] - centre[1]) / grid.spacing[u]!) * radius;
-      context.strokeStyle = "#ffffff";
-      context.lineWidth = ratio;
-      context.beginPath();
-      context.arc(...centre, Math.max(pixels, 3 * ratio), 0, 2 * Math.PI);
-      context.stroke();
-    }
+    if (this.grid) this.layer.draw(this.grid, this.position(), (voxel, axis) => this.spot(voxel, axis));
   }
-}
-
-function drawMark(context: CanvasRenderingContext2D, [x, y]: [number, number], mark: Mark, ratio: number): void {
-  const size = (mark.shape === "dot" ? 2 : 6) * ratio;
-  context.fillStyle = mark.colour;
-  context.strokeStyle = "#000000";
-  context.lineWidth = ratio;
-  context.beginPath();
-  context.arc(x, y, size, 0, 2 * Math.PI);
-  context.fill();
-  if (mark.shape === "dot") return;
-  context.stroke();
-  context.lineWidth = 2 * ratio;
-  context.beginPath();
-  context.moveTo(x - size / 2, y);
-  context.lineTo(x + size / 2, y);
-  if (mark.shape === "plus") {
-    context.moveTo(x, y - size / 2);
-    context.lineTo(x, y + size / 2);
-  }
-  context.stroke();
 }
 
 function gridOf(image: NVImage): Grid {

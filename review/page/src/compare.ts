@@ -110,6 +110,7 @@ export class Comparison {
         await this.beside.attach();
         this.beside.setColours(this.labels);
       }
+      session.canvas.matchOpacity(this.beside);
       const title = byId("beside-title");
       const { previous } = session.detail;
       if (this.choice.value === PREVIOUS && previous) {

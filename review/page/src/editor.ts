@@ -1,8 +1,9 @@
 // Pointer and tools: what a press, a drag and a release do on the open case. Mouse, pen and finger are the same here.
 import * as api from "./api";
 import { type Box, emptyBox, fillHoles, fillOutline, include, line, stamp, type Stroke } from "./brush";
-import type { Mark, Place, ScanCanvas } from "./canvas";
+import type { Place, ScanCanvas } from "./canvas";
 import { fileAxis, type Point, toFile } from "./geometry";
+import type { Mark } from "./marks";
 import type { Session } from "./session";
 import { type ToolSettings, toolOf } from "./tools";
 
@@ -235,8 +236,8 @@ export class Editor {
     this.busy = true;
     this.listener.busy("Computing…");
     try {
-      const base = await session.base();
       const asked = performance.now();
+      const base = await session.base();
       const answer = await api.smartTool(session.id, tool, { label: session.table[number]!, ...marks, base });
       if (this.session !== session) return;
       session.paste(answer, number);
