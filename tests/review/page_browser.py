@@ -16,7 +16,8 @@ ROOT = Path(__file__).parents[2]
 # WebGL 2 by the processor: no graphics card, no display.
 SOFTWARE = ("--use-gl=angle", "--use-angle=swiftshader", "--enable-unsafe-swiftshader")
 FLAGS = ("--no-sandbox", "--disable-dev-shm-usage", *SOFTWARE)
-SIZE = {"width": 1180, "height": 720}
+KEEPS_PICTURES = bool(os.environ.get("MEDSEG_SCREENSHOTS"))
+SIZE = {"width": 1180, "height": 720} if KEEPS_PICTURES else {"width": 1024, "height": 560}
 
 
 class Server:
@@ -97,9 +98,10 @@ class Person:
         return page
 
     def open(self, case):
-        """Open the page on a case, and wait until it is there."""
+        """Open a case, in the page that is there or a new one, and wait until it is there; label 1 is chosen."""
         self.page.goto(f"{self.address}#{case}")
         self.until(f"window.review && review.openCase() === {case!r}")
+        self.tool("1")
 
     def until(self, expression, seconds=60.0):
         """Wait until JavaScript says something true. (The page forbids ``eval``, which Playwright's own wait uses.)"""
@@ -108,13 +110,19 @@ class Person:
             value = self.page.evaluate(expression)
             if value:
                 return value
-            self.page.wait_for_timeout(30)
+            self.page.wait_for_timeout(50)
         message = self.page.locator("#message").text_content()
         raise AssertionError(f"{expression} did not come true; the page says {message!r}; faults {self.faults}")
 
     def saved(self):
         """Wait until the server has acknowledged everything, and the page says so."""
         self.until("review.saved() && document.getElementById('saved').dataset.state === 'saved'")
+
+    def answered(self, act):
+        """Do something that asks the server's tools, and wait for the answer."""
+        before = self.page.evaluate("review.answers().length")
+        act()
+        self.until(f"review.answers().length > {before}")
 
     def says(self, text):
         """Wait for a text in the line of messages."""
@@ -127,7 +135,7 @@ class Person:
 
     def picture(self, name):
         """Keep a picture for the documentation, where MEDSEG_SCREENSHOTS is set, once the 3D view is drawn."""
-        if os.environ.get("MEDSEG_SCREENSHOTS"):
+        if KEEPS_PICTURES:
             self.page.wait_for_timeout(2000)
             self.page.screenshot(path=ROOT / "docs" / "images" / f"review-{name}.png")
 

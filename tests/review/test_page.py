@@ -42,7 +42,7 @@ def server(tmp_path_factory, artifact):
     started.stop()
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def anna(browser, server):
     person = Person(browser, server.address)
     yield person
@@ -93,8 +93,7 @@ def test_correct_by_hand_and_accept(anna, server):
 
     anna.tool("2")
     anna.tool("c")
-    anna.click((x, y - 14, z))
-    anna.until("review.answers().length === 1")
+    anna.answered(lambda: anna.click((x, y - 14, z)))
     anna.saved()
     clicked = anna.bitmap()
     assert clicked[x, y - 14, z] == 2
@@ -232,19 +231,16 @@ def test_marks_reach_the_server_where_they_were_made(anna, server):
     places = [centre - (14, 14, 0), centre - (14, 10, 0)]
     marks = {"label": 300, "foreground": [_in_file(places[0])], "background": [], "base": 1}
     mask = _answer(server, "clicks", marks)
-    anna.click(places[0], axis=0)
-    anna.until("review.answers().length === 1")
+    anna.answered(lambda: anna.click(places[0], axis=0))
     expected = np.where(mask, 2, np.where(before == 2, 0, before))
     assert mask[tuple(places[0])]
     assert np.array_equal(anna.bitmap(), expected)
     anna.page.keyboard.down("Shift")
-    anna.click(places[1], axis=0)
+    anna.answered(lambda: anna.click(places[1], axis=0))
     anna.page.keyboard.up("Shift")
-    anna.until("review.answers().length === 2")
     assert anna.bitmap()[tuple(places[1])] != 2
     assert anna.bitmap()[tuple(places[0])] == 2
-    anna.page.keyboard.press("l")
-    anna.until("review.answers().length === 3")
+    anna.answered(lambda: anna.page.keyboard.press("l"))
     assert scipy.ndimage.label(anna.bitmap() == 2, np.ones((3, 3, 3)))[1] == 1
 
 
@@ -287,13 +283,13 @@ def test_versions_are_compared(anna, server):
     anna.page.keyboard.down("g")
     assert np.array_equal(anna.bitmap(), newest)
     anna.page.keyboard.up("g")
+    anna.page.keyboard.press("d")
 
 
 def test_two_windows_of_one_person(anna, server):
     anna.open("case_g")
     centre = np.array(anna.bitmap().shape) // 2
-    former = anna.page
-    anna.page = anna.new_window()
+    former, anna.page = anna.page, anna.new_window()
     anna.open("case_g")
     for page, offset in ((former, 9), (anna.page, -9)):
         later, anna.page = anna.page, page
@@ -308,6 +304,8 @@ def test_two_windows_of_one_person(anna, server):
     anna.saved()
     draft = requests.get(f"{server.address}api/cases/case_g/draft", headers={"X-User": "Anna"}, timeout=10)
     assert np.array_equal(_ras(draft.content), VALUES[anna.bitmap()])
+    anna.page.close()
+    anna.page = former
 
 
 def test_two_people_are_told(anna, browser, server):

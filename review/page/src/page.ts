@@ -106,6 +106,7 @@ export class Page {
       this.worklist.choose(id);
       this.panel.open(detail.window, session.grid.spacing, session.grid.dims.includes(1), detail.volumes_ml);
       this.comparison.open(session);
+      this.readout();
       this.warned = "";
       this.tellStale(session);
       void this.present();

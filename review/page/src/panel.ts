@@ -100,7 +100,7 @@ export class Panel {
     else this.applyWindow();
     if (!this.settings.size) this.settings.size = Math.round(10 * Math.min(...spacing)) / 2;
     if (window) Object.assign(this.settings, { low: (window.low + window.high) / 2, high: window.high });
-    if (flat) this.layout.value = "axial";
+    this.layout.disabled = flat;
     this.applyLayout();
     this.applyOpacity();
     this.info.labels.slice(1).forEach((label, n) => {
@@ -140,7 +140,7 @@ export class Panel {
   }
 
   private applyLayout(): void {
-    const layout = this.layout.value as Layout;
+    const layout = this.layout.disabled ? "axial" : (this.layout.value as Layout);
     this.canvas.setLayout(layout);
     if (layout in AXES) this.faced(AXES[layout]!);
   }
