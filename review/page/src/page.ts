@@ -163,7 +163,9 @@ export class Page {
   /** After a decision: the case anew, or the next one that waits for a person. */
   private async settle(next: boolean): Promise<void> {
     const here = this.editor.session?.id;
+    const ticket = this.opening;
     await this.worklist.refresh();
+    if (ticket !== this.opening) return; // the person has opened another case meanwhile
     const waiting = this.worklist.rows.find((row) => row.state === "segmented" && row.id !== here);
     const message = byId("message").cloneNode(true) as HTMLElement;
     const id = next && waiting ? waiting.id : here;
