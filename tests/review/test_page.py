@@ -120,6 +120,7 @@ def test_correct_by_hand_and_accept(anna, server):
     anna.page.keyboard.press("a")
     anna.says(f"{following}: accepted")
     assert requests.get(f"{server.address}api/cases/{following}", timeout=10).json()["state"] == "accepted"
+    anna.until(f"review.openCase() && review.openCase() !== {following!r}")
     assert {url.split("/")[2] for url in anna.requests if not url.startswith(("data:", "blob:"))} == {
         server.address.split("/")[2]
     }
@@ -360,6 +361,18 @@ def test_keys_alone(anna):
     assert {key for key in keys if not key.isdigit() and f"`{key}`" not in documented} == set()
     anna.page.keyboard.press("Escape")
     assert not anna.page.locator("#dialog").is_visible()
+
+
+def test_next_version_and_monitoring_open(anna):
+    anna.open("case_b")
+    for name, title, word in (
+        ("Next version", "Next version of the network", "fixed test cases"),
+        ("Monitoring", "Monitoring, the last 90 days", "Audit trail"),
+    ):
+        anna.page.get_by_role("button", name=name).click()
+        anna.until(f"document.getElementById('dialog-title').textContent === {title!r}")
+        assert word in anna.page.locator("#dialog-body").text_content()
+        anna.page.keyboard.press("Escape")
 
 
 def test_every_control_has_a_name(anna):
