@@ -62,8 +62,7 @@ def run_annotate(args) -> int:
             raise UsageError(f"{option} {path}: expected a name ending in {', '.join(VOLUMES)}")
     strokes = read_strokes(args.strokes) if args.strokes else ()
     began = time.perf_counter()
-    with naming(args.strokes or args.scan):
-        annotation = _annotation(args, scan, strokes)
+    annotation = _annotation(args, scan, strokes)
     seconds = time.perf_counter() - began
     if args.unsure and annotation.uncertainty is None:
         raise UsageError(f"--unsure: {args.method} has no probabilities; use random-walker, --artifact or --labels")
@@ -102,6 +101,8 @@ def _check(args):
         path = getattr(args, option)
         if path and os.path.realpath(path) in inputs:
             raise UsageError(f"--{option} {path}: is an input and would be overwritten; choose another name")
+    if args.unsure and os.path.realpath(args.unsure) == os.path.realpath(args.out):
+        raise UsageError(f"--unsure {args.unsure}: is the file of the labels too; choose another name")
 
 
 def _annotation(args, scan, strokes):
@@ -115,7 +116,8 @@ def _annotation(args, scan, strokes):
 
         path = args.fill or args.labels
         labels = align(read_labels(path), scan, path, args.scan)
-        return Annotation(fill_between(labels)) if args.fill else refine_labels(scan, strokes, labels)
+        with naming(args.fill or args.strokes):
+            return Annotation(fill_between(labels)) if args.fill else refine_labels(scan, strokes, labels)
     if args.artifact:
         import edge.annotate
         from edge.runtime.segmenter import load
@@ -130,10 +132,13 @@ def _annotation(args, scan, strokes):
             )
         bar = Bar("network")
         try:
-            return edge.annotate.annotate(segmenter, scan, strokes, progress=bar)
+            with naming(args.strokes or args.scan):
+                return edge.annotate.annotate(segmenter, scan, strokes, progress=bar)
         finally:
             bar.close()
     from imaging.classical.registry import get
 
-    method = args.method or "random-walker"
-    return annotate(scan, strokes, method, **get(method).read(args.param))
+    method = get(args.method or "random-walker")
+    parameters = method.complete(method.read(args.param))
+    with naming(args.strokes):
+        return annotate(scan, strokes, method.name, **parameters)

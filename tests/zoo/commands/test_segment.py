@@ -105,6 +105,9 @@ def test_seeds_and_atlases(files, capsys):
         (["annotate", "SCAN", "SEEDS", "-o", "OUT", "--fill", "SCAN"], 2, "takes no strokes"),
         (["annotate", "SCAN", "SEEDS", "-o", "OUT", "--labels", "A", "--artifact", "B"], 2, "exclude each other"),
         (["annotate", "SCAN", "SEEDS", "-o", "OUT", "--method", "watershed", "--unsure", "U"], 2, "no probabilities"),
+        (["annotate", "SCAN", "SEEDS", "-o", "OUT", "--unsure", "OUT"], 2, "is the file of the labels too"),
+        (["annotate", "SCAN", "SEEDS", "-o", "OUT", "--artifact", "none"], 1, "error: none: no such folder"),
+        (["annotate", "SCAN", "SEEDS", "-o", "OUT", "--param", "beta=-1"], 2, "error: method random-walker: beta -1"),
         (["annotate", "SCAN", "SEEDS", "-o", "OUT.png"], 2, "expected a name ending in .nii"),
     ],
 )
