@@ -31,7 +31,7 @@ from imaging.filters import apply, names
 from medseg.limits import VARIABLE
 
 ROOT = Path(__file__).resolve().parents[1]
-SHAPE, SPACING = (512, 512, 300), (0.8, 0.8, 1.0)
+SPACING = (0.8, 0.8, 1.0)
 LARGE = {
     "tv": "tv=iterations:5",
     "nlm": "nlm=distance_mm:1",
@@ -56,13 +56,13 @@ def beside(name: str, rounds: int) -> tuple[float, float]:
     return statistics.median(ours[1:]), statistics.median(theirs[1:])
 
 
-def large_scan(place: Path) -> Path:
+def large_scan(place: Path, shape) -> Path:
     """A body with structures in it, 16 bits."""
     path = place / "large.nii"
     if not path.exists():
-        axes = [np.linspace(-1, 1, n, dtype=np.float32) for n in SHAPE]
+        axes = [np.linspace(-1, 1, n, dtype=np.float32) for n in shape]
         random = np.random.default_rng(0)
-        voxels = np.empty((*SHAPE, 1), np.int16)
+        voxels = np.empty((*shape, 1), np.int16)
         for number, x in enumerate(axes[0]):
             y, z = axes[1][:, None], axes[2][None]
             body = (x / 0.8) ** 2 + (y / 0.6) ** 2 + (z / 1.1) ** 2 < 1
@@ -94,6 +94,7 @@ def main():
     parser.add_argument("--filter", action="append", choices=names(), help="may be repeated (default: all)")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--large", action="store_true", help="one run of each on 512 x 512 x 300 voxels")
+    parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 300), help="of it (default: 512 512 300)")
     parser.add_argument("--scratch", type=Path, help="folder for the volume (1 GB; default: a temporary one)")
     args = parser.parse_args()
     chosen = args.filter or names()
@@ -104,7 +105,7 @@ def main():
             print(f"| {name} | {ours * 1e3:.1f} | {theirs * 1e3:.1f} | {ours / theirs:.2f} |", flush=True)
         return
     with tempfile.TemporaryDirectory(dir=args.scratch) as place:
-        scan = large_scan(Path(place))
+        scan = large_scan(Path(place), args.shape)
         print("| filter | seconds | peak, GB | |\n|---|---:|---:|---|")
         for name in chosen:
             text = LARGE.get(name, name).format(scan=scan)

@@ -48,7 +48,7 @@ class Service:
 
     def __init__(self, workspace: Workspace, database: Database, manifest, threads: int = 2):
         self.workspace, self.database, self.manifest = workspace, database, manifest
-        self.scans = OpenScans(manifest.recipe.channels, manifest.recipe.rank)
+        self.scans = OpenScans(manifest.recipe)
         self.presence = Presence()
         self.segmenting = Segmenting(self)
         self._threads = threads

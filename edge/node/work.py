@@ -110,7 +110,7 @@ def _parts(files, rank):
 
 
 def _of_file(path, segmenter, results, stop):
-    scan = read(path, segmenter.manifest.recipe.channels)
+    scan = read(path, segmenter.manifest.recipe.channels, segmenter.manifest.recipe.nan)
     segmentation = segmenter.predict(scan, cancel=stop)
     _write_views((results, ""), scan, segmentation, segmenter.manifest, True)
     return _finding(segmentation, ())

@@ -99,4 +99,4 @@ def _quality(observing, source, held) -> Quality | None:
 
 
 def _read(case, source):
-    return imaging.read(list(case.images), len(source.channels))
+    return imaging.read(list(case.images), len(source.channels), source.recipe.nan)

@@ -5,6 +5,8 @@ import numpy as np
 from medseg.command import load_package
 from medseg.errors import UsageError
 
+_SLAB_VOXELS = 2**23  # that adaptive equalisation takes at once
+
 
 def equalise(channel: np.ndarray, spacing, bins: int) -> np.ndarray:
     """Histogram equalisation.
@@ -30,8 +32,10 @@ def clahe(channel: np.ndarray, spacing, clip: float, tile_mm: float, bins: int) 
     """
     exposure = load_package("skimage.exposure", "filter clahe")
     tile = [min(length, max(1, round(tile_mm / size))) for length, size in zip(channel.shape, spacing, strict=True)]
-    scaled = _scaled(channel)
-    return _to_range(exposure.equalize_adapthist(scaled, tile, min(1.0, clip / bins), bins), channel)
+    scaled, limit = _scaled(channel), min(1.0, clip / bins)
+    if channel.size <= _SLAB_VOXELS:
+        return _to_range(exposure.equalize_adapthist(scaled, tile, limit, bins), channel)
+    return _to_range(_clahe_by_slabs(scaled, tile, limit, bins), channel)
 
 
 def stretch(channel: np.ndarray, spacing, low: float, high: float) -> np.ndarray:
@@ -62,6 +66,31 @@ def check(name: str, values: dict, rank: int, channels: int) -> None:
     """
     if name == "stretch" and not values["low"] < values["high"]:
         raise UsageError(f"filter stretch: low {values['low']:g} and high {values['high']:g}, expected low < high")
+
+
+def _clahe_by_slabs(scaled, tile, limit, bins):
+    """``equalize_adapthist`` slab by slab, whose temporary arrays are many times as large as the volume.
+
+    Slabs are whole tiles with a tile more on each side, which is as far as a voxel's value depends on others; so the
+    values are the same. The function between scikit-image's two scalings, which are of the whole, is private.
+    """
+    exposure, util = load_package("skimage.exposure", "filter clahe"), load_package("skimage.util", "filter clahe")
+    inner = load_package("skimage.exposure._adapthist", "filter clahe")
+    levels = exposure.rescale_intensity(util.img_as_uint(scaled), out_range=(0, inner.NR_OF_GRAY - 1))
+    image = np.round(levels, out=levels).astype(np.min_scalar_type(inner.NR_OF_GRAY))
+    axis = int(np.argmax([length / side for length, side in zip(image.shape, tile, strict=True)]))
+    side, length = tile[axis], image.shape[axis]
+    thick = side * max(1, _SLAB_VOXELS * length // image.size // side)
+    starts = list(range(0, length, thick))
+    if len(starts) > 1 and length - starts[-1] < side:  # what is reflected at the end lies in the last slab
+        starts.pop()
+    out = np.empty(image.shape, np.float32)
+    before = (slice(None),) * axis
+    for start, stop in zip(starts, [*starts[1:], length], strict=True):
+        first, last = max(0, start - side), length if stop == length else min(length, stop + side)
+        slab = inner._clahe(image[(*before, slice(first, last))], tile, limit, bins)
+        out[(*before, slice(start, stop))] = slab[(*before, slice(start - first, stop - first))]
+    return exposure.rescale_intensity(out)
 
 
 def _scaled(channel):

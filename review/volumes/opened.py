@@ -9,6 +9,7 @@ import numpy as np
 from imaging.io.dicom.reference import split_reference
 from imaging.io.dicom.series import Series, choose, find_series
 from imaging.io.files import is_dicom_scan, read
+from imaging.recipe import Recipe
 from imaging.scan import Scan, grid_of
 from medseg.errors import InputError
 from review.errors import UnavailableError
@@ -39,13 +40,12 @@ class OpenScans:
     """Reads scans, and keeps the last ones.
 
     Args:
-        channels: that a scan has.
-        rank: of its axes.
+        recipe: of the network: how many channels and axes a scan has, and what NaN in it stands for.
         budget: bytes of voxels that are kept at most, the newest scan always.
     """
 
-    def __init__(self, channels: int, rank: int, budget: int = _BUDGET):
-        self._channels, self._rank, self._budget = channels, rank, budget
+    def __init__(self, recipe: Recipe, budget: int = _BUDGET):
+        self._recipe, self._budget = recipe, budget
         self._kept: OrderedDict[tuple[str, ...], Opened] = OrderedDict()
         self._lock = threading.Lock()
 
@@ -60,7 +60,7 @@ class OpenScans:
                 self._kept.move_to_end(files)
                 return self._kept[files]
             try:
-                scan = read(files[0] if len(files) == 1 else files, self._channels)
+                scan = read(files[0] if len(files) == 1 else files, self._recipe.channels, self._recipe.nan)
             except InputError as error:
                 raise UnavailableError(f"the scan cannot be read: {error}") from None
             sample = scan.voxels[..., 0].ravel()[:: max(1, scan.voxels[..., 0].size // _SAMPLE)]

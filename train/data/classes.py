@@ -246,7 +246,7 @@ def channels_in_files(entries: Sequence[Entry]) -> tuple[str, ...]:
         if len(entry.images) > 1:
             return tuple(f"channel_{c}" for c in range(len(entry.images)))
         try:
-            scan = imaging.read(entry.images[0])
+            scan = imaging.read(entry.images[0], nan=0.0)
         except InputError:
             continue  # told when the images are checked
         if grey and (scan.voxels == scan.voxels[..., :1]).all():

@@ -56,7 +56,7 @@ class RunSegmenter:
         """Segment a scan from its file or files, as ``edge.Segmenter.predict_file`` does; it cannot be cancelled."""
         from imaging.io.files import read
 
-        scan = read(paths, self.manifest.recipe.channels)
+        scan = read(paths, self.manifest.recipe.channels, self.manifest.recipe.nan)
         with naming(str(paths) if isinstance(paths, str | Path) else ",".join(map(str, paths))):
             return self.predict(scan, progress)
 

@@ -98,7 +98,7 @@ def add_upload(review, name: str, content: bytes, user: str, case: str = "") -> 
     place = review.workspace.uploads / f"{case}{scan_suffix(last).lower()}"
     write_durably(place, content)
     try:
-        scan = read(place, review.manifest.recipe.channels)
+        scan = read(place, review.manifest.recipe.channels, review.manifest.recipe.nan)
         if scan.rank != review.manifest.recipe.rank:
             raise InputError(f"{last}: has {scan.rank} axes, expected {review.manifest.recipe.rank}")
         source = Source(case, (str(place),), None, {"upload": True})

@@ -257,3 +257,14 @@ def test_nyul_brings_one_scan_under_two_scales_together():
     np.testing.assert_allclose(first, (scan.voxels - own[0]) / (own[-1] - own[0]) * 100, rtol=1e-3, atol=1e-3)
     assert np.abs(first - second).mean() < 1.0  # of 100, where the scans themselves are far apart
     assert get("nyul").learns
+
+
+@pytest.mark.parametrize("spacing", [(1.0, 1.0, 1.0), (1.0, 0.8, 2.5), (0.7, 1.4)], ids=str)
+@pytest.mark.parametrize("extent", [40, 43, 47])
+def test_slabs_of_adaptive_equalisation_change_nothing(monkeypatch, spacing, extent):
+    from imaging.filters import contrast
+
+    scan = scan_of(spacing, extent)
+    whole = apply(scan, "clahe", tile_mm=7).voxels
+    monkeypatch.setattr(contrast, "_SLAB_VOXELS", scan.voxels.size // 5)
+    np.testing.assert_array_equal(apply(scan, "clahe", tile_mm=7).voxels, whole)

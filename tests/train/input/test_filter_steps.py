@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -73,6 +74,15 @@ def step_of(name, folder, rank):
     return parse_step(TEXTS.get(name, name))
 
 
+def with_recipe(source, recipe, place):
+    """A copy of an artifact with another recipe."""
+    shutil.copytree(source, place)
+    data = json.loads((place / "manifest.json").read_text())
+    data["recipe"] = json.loads(json.dumps(record.to_dict(recipe)))
+    (place / "manifest.json").write_text(json.dumps(data))
+    return place
+
+
 @pytest.mark.parametrize("rank", GRIDS)
 @pytest.mark.parametrize("name", [entry.name for entry in FILTERS])
 def test_training_and_device_prepare_alike(folder, tmp_path, monkeypatch, name, rank):
@@ -80,13 +90,7 @@ def test_training_and_device_prepare_alike(folder, tmp_path, monkeypatch, name, 
     asked = dataclasses.replace({2: FLAT, 3: VOLUME}[rank], filters=(step_of(name, folder, rank),))
     recipe = learn_filters(asked, cases)
     trained = np.load(cached(cases[1], recipe, LABELS, tmp_path / "cache").folder / "image.npy")
-    artifact = tmp_path / "artifact"
-    artifact.mkdir()
-    for source in (folder / f"{rank}D").iterdir():
-        (artifact / source.name).write_bytes(source.read_bytes())
-    data = json.loads((artifact / "manifest.json").read_text())
-    data["recipe"] = json.loads(json.dumps(record.to_dict(recipe)))
-    (artifact / "manifest.json").write_text(json.dumps(data))
+    artifact = with_recipe(folder / f"{rank}D", recipe, tmp_path / "artifact")
 
     prepared, prepare = [], segmenter.prepare
     monkeypatch.setattr(
@@ -131,3 +135,21 @@ def test_zero_background_stays_that_of_the_scan(folder):
     expected = (smooth - smooth[inside].mean()) / smooth[inside].std()
     np.testing.assert_allclose(done[inside], expected[inside], atol=1e-4)
     assert not done[~inside].any()
+
+
+def test_nan_stands_for_the_same_in_training_and_on_the_device(folder, tmp_path):
+    case = cases_of(folder, 3)[0]
+    scan = imaging.read(case.images[0])
+    scan.voxels[:4] = np.nan
+    imaging.write(tmp_path / "scan.nii.gz", scan)
+    case = dataclasses.replace(case, images=(tmp_path / "scan.nii.gz",))
+    recipe = dataclasses.replace(VOLUME, nan=3.0)
+    trained = np.load(cached(case, recipe, LABELS, tmp_path / "cache").folder / "image.npy")
+    assert (trained[:4] == 3).all()
+    filled = dataclasses.replace(scan, voxels=np.nan_to_num(scan.voxels, nan=3.0))
+    artifact = edge.load(with_recipe(folder / "3D", recipe, tmp_path / "artifact"))
+    found = artifact.predict_file(case.images[0]).labels.voxels
+    np.testing.assert_array_equal(found, artifact.predict(filled).labels.voxels)
+    strict = edge.load(with_recipe(folder / "3D", VOLUME, tmp_path / "strict"))
+    with pytest.raises(imaging.InputError, match="are NaN or infinite"):
+        strict.predict_file(case.images[0])
