@@ -22,7 +22,8 @@ from medseg.limits import check_bytes
 from medseg.untrusted import inside, open_regular, shown
 
 # 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan". 5: "instances".
-SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0"), "export it again")
+# 6: the recipe's "slices".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0"), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
@@ -64,7 +65,7 @@ class Manifest:
         model: file name of the model, beside the manifest.
         sha256: of the model file, hexadecimal.
         recipe: preprocessing of a scan.
-        patch: spatial size of the network's input, voxels.
+        patch: spatial size of the network's input, voxels; of two axes where the recipe takes a volume slice by slice.
         overlap: share of a patch that neighbouring tiles overlap by.
         labels: classes by class index, background first.
         channels: names of the input channels.
@@ -169,21 +170,20 @@ def _check_fields(manifest):
         raise InputError(f"format {shown(manifest.format)}: expected one of {', '.join(FORMATS)}")
     if not manifest.model or Path(manifest.model).name != manifest.model:
         raise InputError(f"model {shown(manifest.model)}: expected the name of a file beside the manifest")
-    rank, channels = manifest.recipe.rank, manifest.recipe.channels
+    rank, channels = manifest.recipe.patch_rank, manifest.recipe.patch_channels
     if len(manifest.patch) != rank or min(manifest.patch) < 1:
-        raise InputError(
-            f"patch {shown(manifest.patch)}: expected {rank} positive numbers, as the recipe has rank {rank}"
-        )
+        of = f"rank {rank}" if rank == manifest.recipe.rank else f"slices {manifest.recipe.slices}"
+        raise InputError(f"patch {shown(manifest.patch)}: expected {rank} positive numbers, as the recipe has {of}")
     if not 0 <= manifest.overlap <= 0.9:
         raise InputError(f"overlap {manifest.overlap}: expected 0 to 0.9")
     if manifest.folded and rank != 3:
-        raise InputError(f"folded: expected networks of rank 3 only, the recipe has rank {rank}")
+        raise InputError(f"folded: expected networks of rank 3 only, this one has rank {rank}")
     if manifest.form not in FORMS:
         raise InputError(f"form {shown(manifest.form)}: expected one of {', '.join(map(repr, FORMS))}")
     if manifest.form and (manifest.folded or rank != 3):
         raise InputError(f"form {manifest.form!r}: expected networks of rank 3 that are not folded")
-    if len(manifest.channels) != channels:
-        raise InputError(f"channels {', '.join(manifest.channels[:8])}: the recipe takes {channels}")
+    if len(manifest.channels) != manifest.recipe.channels:
+        raise InputError(f"channels {', '.join(manifest.channels[:8])}: the recipe takes {manifest.recipe.channels}")
     _check_names(manifest)
     for name in ("name", "value"):
         found = [getattr(label, name) for label in manifest.labels]

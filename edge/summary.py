@@ -41,7 +41,11 @@ def _scan(recipe):
         grid = f"spacing {' x '.join(f'{step:g}' for step in recipe.spacing)} mm"
     elif recipe.size:
         grid = f"size {_by(recipe.size)}"
-    return ", ".join(filter(None, [f"{recipe.rank}D", recipe.orientation, grid, recipe.normalise.kind]))
+    network = f"{recipe.rank}D"
+    if recipe.slices:
+        network = "3D, slice by slice" + (f", each with {recipe.slices - 1} neighbours" if recipe.slices > 1 else "")
+    own = "its own slices" if recipe.slices and recipe.orientation is None else recipe.orientation
+    return ", ".join(filter(None, [network, own, grid, recipe.normalise.kind]))
 
 
 def _cost(source):

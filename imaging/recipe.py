@@ -12,12 +12,14 @@ from imaging.geometry.restoring import onto_prepared
 from imaging.intensity import LARGEST, check_clip, check_normalise, clip, fill_nan, normalise
 from imaging.measure.components import fill_holes
 from imaging.scan import Scan
+from imaging.slices import slice_orientation
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import shown
 
 # From a nanometre, below every microscope, to a metre, above every scanner; sizes that no scan outgrows.
 LIMITS = {"spacing": (1e-6, 1e3, "mm"), "size": (1, 65536, "voxels")}
 MAX_CHANNELS = 1024
+MAX_SLICES = 31  # that a 2D network takes at once; no published one takes as many
 
 
 @dataclass(frozen=True)
@@ -59,7 +61,8 @@ class Recipe:
     Attributes:
         rank: spatial axes of the scans, 2 or 3.
         channels: channels that the network takes.
-        orientation: axis codes such as "RAS" for 3D, or None to keep the file's order (2D).
+        orientation: axis codes such as "RAS" for 3D, or None to keep the file's order (2D), with ``slices`` to put each
+            scan's own slices first, whichever way they lie (``imaging.slices.slice_orientation``).
         spacing: target spacing in mm per axis, or None to keep it.
         size: fixed spatial size in pixels that a scan is resized to (2D without spacing), or None.
         crop_nonzero: crop to the bounding box of voxels that differ from zero.
@@ -70,6 +73,9 @@ class Recipe:
             mixed.
         filters: steps that are applied after the crop and before ``clip``, in order, see ``imaging.filters``.
         nan: what voxels that are NaN (outside the field of view) stand for; None refuses them.
+        slices: of a volume whose network is a 2D one, how many slices this takes: 1 takes them one by one, 3 each with
+            its neighbours as further channels (``imaging.slices``). Slices lie along the first axis, which keeps its
+            spacing: the first number of ``spacing`` only says what is usual. 0 for a network of the scan's own axes.
     """
 
     rank: int
@@ -83,6 +89,25 @@ class Recipe:
     interpolation: str = "linear"
     filters: tuple[FilterStep, ...] = ()
     nan: float | None = None
+    slices: int = 0
+
+    @property
+    def patch_rank(self) -> int:
+        """Spatial axes of the network, 2 or 3."""
+        return 2 if self.slices else self.rank
+
+    @property
+    def patch_channels(self) -> int:
+        """Channels of the network: those of the scan, of each slice that it takes."""
+        return self.channels * max(1, self.slices)
+
+    def patch_spacing(self) -> tuple[float, ...] | None:
+        """Size of the network's voxels in mm along its own axes; None where it is the scan's."""
+        return None if self.spacing is None else self.spacing[self.rank - self.patch_rank :]
+
+    def spacing_of(self, scan: Scan) -> tuple[float, ...] | None:
+        """The voxel size in mm that an oriented scan is resampled to; None to leave it."""
+        return (scan.spacing[0], *self.spacing[1:]) if self.slices and self.spacing is not None else self.spacing
 
 
 def prepare(scan: Scan, recipe: Recipe) -> Scan:
@@ -113,7 +138,7 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
             "recipe's limits, mean and std"
         )
     if recipe.spacing is not None or recipe.size is not None:
-        scan = resample(scan, recipe.spacing, recipe.size, interpolation=recipe.interpolation)
+        scan = resample(scan, recipe.spacing_of(scan), recipe.size, interpolation=recipe.interpolation)
     return Scan(np.ascontiguousarray(scan.voxels), scan.affine, warp=warp)
 
 
@@ -148,12 +173,12 @@ def _turned(scan, recipe):
         )
     if recipe.nan is not None and scan.voxels.dtype.kind == "f" and np.isnan(scan.voxels).any():
         scan = replace(scan, voxels=fill_nan(np.array(scan.voxels, np.float32), recipe.nan), geometry=None)
-    if recipe.orientation is not None:
-        scan = reorient(scan, recipe.orientation)
+    if recipe.orientation is not None or recipe.slices:
+        scan = reorient(scan, recipe.orientation or slice_orientation(scan))
     if recipe.crop_nonzero:
         scan = crop_nonzero(scan)
     if recipe.spacing is not None or recipe.size is not None:
-        check_grid(scan, recipe.spacing, recipe.size)
+        check_grid(scan, recipe.spacing_of(scan), recipe.size)
     voxels = np.array(scan.voxels, np.float32, order="C")
     if not np.isfinite(voxels.sum(dtype=np.float64)):
         bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
@@ -166,7 +191,7 @@ def _filtered(scan, recipe):
     if recipe.filters:
         scan, foreground = _apply_filters(scan, foreground, recipe.filters)
         if recipe.spacing is not None or recipe.size is not None:
-            check_grid(scan, recipe.spacing, recipe.size)
+            check_grid(scan, recipe.spacing_of(scan), recipe.size)
     return scan, foreground
 
 
@@ -217,6 +242,7 @@ def check(recipe: Recipe, learnt: bool = True) -> None:
         raise UsageError(f"recipe channels {shown(recipe.channels)}: expected 1 to {MAX_CHANNELS}")
     if recipe.orientation is not None and recipe.rank != 3:
         raise UsageError(f"recipe orientation {recipe.orientation!r}: expected for rank 3 only, use None")
+    check_slices(recipe)
     if recipe.interpolation not in INTERPOLATIONS:
         raise UsageError(f"recipe interpolation {recipe.interpolation!r}: expected {' or '.join(INTERPOLATIONS)}")
     try:
@@ -232,6 +258,27 @@ def check(recipe: Recipe, learnt: bool = True) -> None:
                 f"recipe {name} {shown(tuple(value))}: expected {unit}, {low:g} to {high:g} along "
                 f"each of {recipe.rank} axes"
             )
+
+
+def check_slices(recipe: Recipe) -> None:
+    """Require the number of slices that a 2D network takes to be one that has a middle.
+
+    Raises:
+        UsageError: otherwise, or where the scans have no slices.
+    """
+    if recipe.slices and recipe.rank != 3:
+        raise UsageError(f"recipe slices {recipe.slices}: expected 0 for scans of rank {recipe.rank}")
+    if recipe.slices and (recipe.slices % 2 == 0 or not 1 <= recipe.slices <= MAX_SLICES):
+        raise UsageError(
+            f"recipe slices {shown(recipe.slices)}: expected an odd number from 1 to {MAX_SLICES}, or 0 for a network "
+            "of the scan's own axes"
+        )
+    if recipe.slices and recipe.size is not None:
+        raise UsageError("recipe slices: expected a spacing rather than a size; slices keep their own place")
+    if recipe.patch_channels > MAX_CHANNELS:
+        raise UsageError(
+            f"recipe slices {recipe.slices} of {recipe.channels} channels: expected at most {MAX_CHANNELS} in all"
+        )
 
 
 def _check_parts(recipe, learnt):

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from imaging.slices import images
 from medseg.errors import InputError
 
 # Deviation of the Gaussian as a share of the patch (Isensee et al. 2021, nnU-Net, doi:10.1038/s41592-020-01008-z).
@@ -81,7 +82,7 @@ def pad_to(voxels: np.ndarray, patch) -> tuple[np.ndarray, tuple[slice, ...]]:
     return padded, inner
 
 
-def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=None) -> np.ndarray:
+def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=None, slices: int = 0) -> np.ndarray:
     """Run ``predict`` over overlapping patches and blend what it returns.
 
     Weights are Gaussian and sum to 1 at every voxel. A scan smaller than the patch is padded with zeros on both sides
@@ -93,6 +94,8 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
         overlap: share of a patch that neighbours overlap by, 0 to 0.9.
         predict: function of contiguous float32 (*patch, C) to (*patch, K).
         progress: called after each tile with the number of tiles done and of all; None for no calls.
+        slices: of the recipe; where it is not 0, ``voxels`` are a volume and ``patch`` and ``predict`` are of a 2D
+            network that takes so many slices as channels (``imaging.slices``).
 
     Returns:
         float32 (*spatial, K).
@@ -101,7 +104,7 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
         InputError: if the patch does not fit the scan's axes or ``predict`` returns another spatial shape.
     """
     total = None
-    for start, scores in predict_slabs(voxels, patch, overlap, predict, progress):
+    for start, scores in predict_slabs(voxels, patch, overlap, predict, progress, slices):
         if len(scores) == len(voxels):
             return scores
         if total is None:
@@ -111,14 +114,14 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
 
 
 def predict_slabs(
-    voxels: np.ndarray, patch, overlap: float, predict, progress=None
+    voxels: np.ndarray, patch, overlap: float, predict, progress=None, slices: int = 0
 ) -> Iterator[tuple[int, np.ndarray]]:
     """``predict_tiled`` slab by slab along the first axis, holding the scores of no more slices than a patch has.
 
     Tiles run with the first axis slowest, so that slices before the next tiles' start are complete.
 
     Args:
-        voxels, patch, overlap, predict, progress: as for ``predict_tiled``.
+        voxels, patch, overlap, predict, progress, slices: as for ``predict_tiled``.
 
     Yields:
         Index of the first slice, and float32 (slices, *rest, K), which the next step overwrites. The slabs follow each
@@ -128,8 +131,12 @@ def predict_slabs(
         InputError: as ``predict_tiled``.
     """
     patch = tuple(int(p) for p in patch)
-    if voxels.ndim != len(patch) + 1:
-        raise InputError(f"voxels of shape {voxels.shape}: expected {len(patch)} spatial axes and a channel axis")
+    rank = len(patch) + bool(slices)
+    if voxels.ndim != rank + 1:
+        raise InputError(f"voxels of shape {voxels.shape}: expected {rank} spatial axes and a channel axis")
+    if slices:
+        yield from _predict_slices(voxels, patch, overlap, predict, progress, slices)
+        return
     padded, inner = pad_to(voxels, patch)
     shape = padded.shape[:-1]
     shares = [_shares(n, p, first) for n, p, first in zip(shape, patch, starts(shape, patch, overlap), strict=True)]
@@ -159,6 +166,17 @@ def predict_slabs(
         rows = slice(0, stop - start) if len(first) > 1 else inner[0]
         yield start, window[(rows, *inner[1:])]
         _shift(window, stop - start)
+
+
+def _predict_slices(voxels, patch, overlap, predict, progress, slices):
+    """Slice by slice: each is an image of its own to the network."""
+    count = len(voxels)
+
+    def told(index):
+        return progress and (lambda done, tiles: progress(index * tiles + done, count * tiles))
+
+    for index, image in enumerate(images(voxels, slices)):
+        yield index, predict_tiled(image, patch, overlap, predict, told(index))[None]
 
 
 def _shift(window, by):

@@ -14,7 +14,7 @@ from zoo.cli import main
 from zoo.commands.demo import DEVICE
 
 sys.path.insert(0, str(Path(__file__).parent / "train"))
-from dataset_folders import write_flat, write_msd
+from dataset_folders import scan_of_slices, write_flat, write_msd
 
 ROOT = Path(__file__).parents[1]
 FORMATS = ("tflite-int8", "onnx-int8", "tflite-float16", "onnx-float32")
@@ -24,13 +24,15 @@ def zoo(*words):
     assert main([str(word) for word in words]) == 0
 
 
-@pytest.fixture(scope="module", params=["3d", "2d"])
+@pytest.fixture(scope="module", params=["3d", "2d", "slices"])
 def made(request, tmp_path_factory):
     """(dataset folder, run folder, artifacts folder) of a short training."""
     here = tmp_path_factory.mktemp(request.param)
     data = here / "data"
     if request.param == "3d":
         write_msd(data, cases=6)
+    elif request.param == "slices":
+        write_msd(data, cases=6, make=scan_of_slices)
     else:
         write_flat(data, [f"{n:03d}_a" for n in range(6)])
     plan = here / "plan.json"
@@ -40,7 +42,8 @@ def made(request, tmp_path_factory):
     plan.write_text(json.dumps(content), encoding="utf-8")
     run = here / "run"
     zoo(
-        "train", data, "--plan", plan, "--fold", 0, "--epochs", 5, "--steps-per-epoch", 20, "--batch", 2,
+        "train", data, "--plan", plan, "--fold", 0, "--epochs", 5, "--steps-per-epoch", 20,
+        "--batch", 8 if request.param == "slices" else 2,  # a slice shows less than a volume
         "--learning-rate", 0.01, "--out", run, "--cache", here / "cache",
     )  # fmt: skip
     zoo("evaluate", run, data, "--fold", 0)

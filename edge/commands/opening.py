@@ -24,7 +24,7 @@ def open_network(args) -> tuple[Segmenter, Options]:
     with native_logs_hidden():
         segmenter = load_ensemble(artifacts(args.artifact), args.threads, args.runtime, args.trust)
         region = None if args.roi is None else _region(args)
-    mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.rank)
+    mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.patch_rank)
     return segmenter, Options(mirror, region, outputs)
 
 

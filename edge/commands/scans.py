@@ -39,7 +39,7 @@ def segment_scans(segmenter, args, options: Options | None = None) -> None:
 
     options = options or Options()
     manifest = segmenter.manifest
-    check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest.recipe.rank)
+    check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest.recipe.patch_rank)
     cases = find_cases(args.scans, args.out, manifest.recipe.channels, manifest.recipe.rank, args.series)
     places = places_of(cases, options, manifest, args)
     began = now()

@@ -124,7 +124,7 @@ def table(timings: Sequence[Timing]) -> str:
 
 
 def _opener(model, manifest, threads):
-    patch = np.random.default_rng(0).standard_normal((*manifest.patch, manifest.recipe.channels), np.float32)
+    patch = np.random.default_rng(0).standard_normal((*manifest.patch, manifest.recipe.patch_channels), np.float32)
 
     def opener():
         runner = open_runner(model, manifest, threads)

@@ -49,7 +49,7 @@ class Options:
     """How a scan is segmented.
 
     Attributes:
-        mirror: spatial axes of the prepared scan; the scores are averaged over all flips along them.
+        mirror: spatial axes of the patch; the scores are averaged over all flips along them.
         region: finds the part of the scan that is looked at; None looks everywhere.
         outputs: what is kept beside the labels.
     """
@@ -99,7 +99,7 @@ def check_options(options: Options, networks: int, rank: int) -> None:
     Args:
         options: what is asked for.
         networks: how many there are.
-        rank: spatial axes of the scans.
+        rank: spatial axes of the network.
 
     Raises:
         UsageError: naming the option.

@@ -25,6 +25,7 @@ from imaging.io.files import read
 from imaging.io.nifti import smallest
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
+from imaging.slices import slice_box
 from imaging.tiling import predict_slabs, predict_tiled
 from medseg.errors import InputError, naming
 from medseg.progress import Cancel, check_cancelled
@@ -93,7 +94,10 @@ class Segmenter:
         Returns:
             float32 (*spatial, K).
         """
-        return predict_tiled(voxels, self.manifest.patch, self.manifest.overlap, self.runner.run, progress)
+        manifest = self.manifest
+        return predict_tiled(
+            voxels, manifest.patch, manifest.overlap, self.runner.run, progress, manifest.recipe.slices
+        )
 
     def predict(
         self,
@@ -205,14 +209,15 @@ class Segmenter:
 
     def _checked(self, options):
         options = options or Options()
-        check_options(options, 1 + len(self.others), self.manifest.recipe.rank)
+        check_options(options, 1 + len(self.others), self.manifest.recipe.patch_rank)
         return options
 
     def _segment(self, prepared, grid, box, options, progress, cancel, began):
         """Tiles, network and the way back, of a prepared scan whose source lies on ``grid``."""
         manifest = self.manifest
         ready = time.perf_counter()
-        looked_at = prepared if box is None else cut(prepared, grid, box, manifest.patch)
+        slices = manifest.recipe.slices
+        looked_at = prepared if box is None else cut(prepared, grid, box, slice_box(manifest.patch, slices))
         predict = patch_scores(
             (self.runner, *self.others), options.mirror, bool(manifest.regions), options.outputs.variance
         )
@@ -226,7 +231,7 @@ class Segmenter:
             return scores
 
         patch_run = reuse_constant(timed)
-        slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress)
+        slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress, slices)
         averaged = bool(options.mirror or self.others)
         answer = None if manifest.training is None else Answer(manifest, averaged)
         if answer is not None:

@@ -35,7 +35,7 @@ def dequantise(stored: np.ndarray, tensor: Tensor) -> np.ndarray:
 
 def as_stored(patch: np.ndarray, manifest: Manifest) -> np.ndarray:
     """A patch as the input tensor: quantised, in the file's layout, which holds its values in the same order."""
-    expected = (*manifest.patch, manifest.recipe.channels)
+    expected = (*manifest.patch, manifest.recipe.patch_channels)
     if patch.shape != expected:
         raise InputError(f"patch of shape {patch.shape}: {manifest.name} takes {expected}")
     return quantise(patch, manifest.input).reshape(manifest.input.shape)

@@ -15,6 +15,7 @@ from edge.manifest import Manifest
 from imaging.geometry.orientation import reorient
 from imaging.recipe import prepare
 from imaging.scan import Scan
+from imaging.slices import ORIENTATIONS
 from medseg.archives import check_zip
 from medseg.atomic import write_bytes
 from medseg.errors import InputError
@@ -99,6 +100,8 @@ def draw_scan(manifest: Manifest, seed: int = 0, voxels: int = _VOXELS) -> Scan:
     shape = tuple(max(2, round(n / finer)) for n in shape)
     spacing = np.ones(3)
     spacing[: recipe.rank] = [finer * step for step in recipe.spacing] if recipe.spacing else 1.0
+    if recipe.slices and recipe.spacing:
+        spacing[0] = recipe.spacing[0]
     grid = np.meshgrid(*(np.linspace(-1, 1, n) for n in shape), indexing="ij", sparse=True)
     inside = sum(axis**2 for axis in grid) < 1.2
     drawn = np.zeros((*shape, recipe.channels), np.float32)
@@ -112,10 +115,12 @@ def draw_scan(manifest: Manifest, seed: int = 0, voxels: int = _VOXELS) -> Scan:
     if recipe.crop_nonzero or recipe.normalise.kind == "zscore_foreground":
         drawn[~inside] = 0
         drawn[[0, -1]] = 0
-    scan = Scan(drawn, np.diag([*spacing, 1.0]))
-    if recipe.orientation is None:
-        return scan
-    first, second, third = tuple(recipe.orientation)
+    if recipe.orientation is None and not recipe.slices:
+        return Scan(drawn, np.diag([*spacing, 1.0]))
+    first, second, third = codes = tuple(recipe.orientation or ORIENTATIONS["S"])
+    # Drawn along the recipe's axes, whichever order they have, and then turned.
+    places = ["RLAPSI".index(code) // 2 for code in codes]
+    scan = Scan(drawn, np.eye(4)[:, [*places, 3]] * [*spacing, 1.0])
     scan = reorient(scan, second + _OPPOSITE[first] + third)
     return Scan(np.ascontiguousarray(scan.voxels), scan.affine)
 
@@ -237,10 +242,18 @@ def _prepared_shape(manifest, voxels) -> tuple[int, ...]:
     recipe, patch = manifest.recipe, manifest.patch
     if recipe.size:
         return recipe.size
+    if recipe.slices:
+        return (2 + recipe.slices // 2, *_plane_shape(patch, voxels))
     longest = patch[0] + max(2, patch[0] // 8)
     scale = min(1.0, (voxels / (longest * math.prod(patch[1:]))) ** (1 / (len(patch) - 1)))
     # One voxel less than the patch along the others, so that they are padded.
     return (longest, *(max(4, round(scale * n) - 1) for n in patch[1:]))
+
+
+def _plane_shape(patch, voxels) -> tuple[int, int]:
+    """A slice that is longer than the patch along its first axis, and shorter along the other."""
+    longest = patch[0] + max(2, patch[0] // 8)
+    return longest, max(4, min(patch[1], round(voxels / (2 * longest))) - 1)
 
 
 def _step(logits) -> int:

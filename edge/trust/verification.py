@@ -71,7 +71,7 @@ def check_artifact(folder, threads: int = 2, runtime: str = "auto", trust=None) 
     segmenter = load(folder, threads, runtime, trust)
     signed_by = None if trust is None else check_signature(folder, trust)
     manifest = segmenter.manifest
-    patch = np.zeros((*manifest.patch, manifest.recipe.channels), np.float32)
+    patch = np.zeros((*manifest.patch, manifest.recipe.patch_channels), np.float32)
     scores = segmenter.runner.run(patch)
     if not np.isfinite(scores).all():
         raise InputError(f"{folder}: the network answers an empty patch with NaN or infinity; export it again")

@@ -24,9 +24,13 @@ def main(artifact: Path, folder: Path) -> None:
     axes = [*range(rank), 3]
     # From a voxel of the scan to one of the prepared scan; of a flat scan without its third axis.
     to_prepared = (np.linalg.inv(vector["prepared_affine"]) @ vector["affine"])[np.ix_(axes, axes)][:-1]
+    slices = manifest["recipe"].get("slices", 0)
+    if slices > 1:
+        sys.exit(f"{artifact}: expected slices one by one, its network takes {slices} at once")
     facts = {
         "model": [str((artifact / manifest["model"]).resolve())],
-        "patch": manifest["patch"],
+        # A 2D network on a volume: its patch is one slice thick.
+        "patch": [1] * slices + manifest["patch"],
         "overlap": [manifest["overlap"]],
         "channels": [manifest["recipe"]["channels"]],
         "values": [label["value"] for label in manifest["labels"]],

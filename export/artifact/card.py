@@ -22,6 +22,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"- Network: {source.get('network')}, {source.get('parameters', 0):,} parameters, "
         f"{source.get('macs', 0) / 1e9:.2f} GMAC a patch, {source.get('int8_share', 0.0):.1%} of them int8",
         f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
+        *_slices(manifest.recipe),
         *_form(manifest),
         *_memory(source),
         f"- Input: {_tensor(manifest.input)}",
@@ -134,6 +135,13 @@ def _regions(manifest) -> list[str]:
         ]
     made = "; ".join(f"{r.name}: values {', '.join(map(str, r.values))}, writes {r.written}" for r in manifest.regions)
     return [f"- Regions, each where its logit is above 0, a later one over an earlier: {made}"]
+
+
+def _slices(recipe) -> list[str]:
+    if not recipe.slices:
+        return []
+    neighbours = f", each with {recipe.slices - 1} neighbours as channels" if recipe.slices > 1 else ""
+    return [f"- Scan: a volume, slice by slice{neighbours}"]
 
 
 def _form(manifest) -> list[str]:

@@ -93,7 +93,7 @@ def compare(
 
 def _shape(manifests):
     """Patch and channels that all artifacts share; None for both without artifacts."""
-    shapes = {name: (m.patch, m.recipe.channels) for name, m in manifests.items()}
+    shapes = {name: (m.patch, m.recipe.patch_channels) for name, m in manifests.items()}
     if len(set(shapes.values())) > 1:
         told = "; ".join(
             f"{name}: {' x '.join(map(str, patch))}, {channels} channels" for name, (patch, channels) in shapes.items()

@@ -49,7 +49,7 @@ def by_threads(folder, counts: Sequence[int] = (), seconds: float = SECONDS) -> 
     """
     manifest = load_manifest(folder, verify=False)
     model = Path(folder) / manifest.model
-    patch = np.random.default_rng(0).standard_normal((*manifest.patch, manifest.recipe.channels), np.float32)
+    patch = np.random.default_rng(0).standard_normal((*manifest.patch, manifest.recipe.patch_channels), np.float32)
     counts = tuple(counts) or tuple(2**i for i in range(MOST.bit_length()) if 2**i <= min(MOST, cores()))
 
     def opener(threads):

@@ -1,6 +1,7 @@
 """The representative dataset: prepared patches of training cases, and of no others."""
 
 import hashlib
+import heapq
 
 import numpy as np
 
@@ -8,6 +9,7 @@ import imaging
 from export.source.source import Source
 from imaging import tiling
 from imaging.io.cases import CaseFiles
+from imaging.slices import images
 from medseg.errors import InputError, naming
 
 CASES = 32
@@ -29,9 +31,9 @@ def choose(training: tuple[CaseFiles, ...], count: int = CASES) -> tuple[CaseFil
 
 
 def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -> list[np.ndarray]:
-    """Prepared patches of ``cases``, each (*patch, channels) float32, tiled as on the device.
+    """Prepared patches of ``cases``, each (*patch, channels) float32, cut into slices and tiled as on the device.
 
-    Of a scan with several tiles those with the largest variance come first, since empty ones say nothing of the range.
+    Of a scan with several those with the largest variance come first, since empty ones say nothing of the range.
 
     Args:
         source: gives recipe and patch.
@@ -44,11 +46,16 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
         scan = imaging.read(list(case.images), len(source.channels), source.recipe.nan)
         with naming(case.images[0]):
             prepared = imaging.prepare(scan, source.recipe).voxels
-        padded, _ = tiling.pad_to(prepared, source.patch)
-        tiles = [padded[place] for place in tiling.tiles(padded.shape[:-1], source.patch, source.overlap)]
-        tiles.sort(key=lambda tile: -float(np.var(tile)))
-        found.extend(np.ascontiguousarray(tile, np.float32) for tile in tiles[:each])
+        tiles = heapq.nlargest(each, _tiles(prepared, source), key=lambda tile: float(np.var(tile)))
+        found.extend(np.ascontiguousarray(tile, np.float32) for tile in tiles)
     return found
+
+
+def _tiles(prepared, source):
+    for image in images(prepared, source.recipe.slices):
+        padded, _ = tiling.pad_to(image, source.patch)
+        for place in tiling.tiles(padded.shape[:-1], source.patch, source.overlap):
+            yield padded[place]
 
 
 def fingerprint(cases: tuple[CaseFiles, ...], prepared: list[np.ndarray]) -> str:

@@ -16,6 +16,7 @@ from edge.trust import vector
 from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
 from export.source.source import Source, load_network, open_source
 from export.verify.fidelity import Fidelity, compare
+from imaging.slices import stacked_names
 from medseg import record
 from medseg.atomic import temporary_folder
 from medseg.errors import InputError
@@ -117,7 +118,7 @@ def pack(
         entry=entry,
         name=name,
         classes=tuple(each.name for each in (not source.instances and source.regions) or source.labels),
-        channels=source.channels,
+        channels=stacked_names(source.channels, source.recipe.slices),
         options=source.provenance["options"],
         **record.to_dict(about),
         split=_split(source, plan, scored),

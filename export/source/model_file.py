@@ -81,7 +81,7 @@ def open_model(
 def _adapted(model_file, recipe, patch):
     model = load_network(model_file)
     shape = model.inputs[0].shape[1:] if getattr(model, "inputs", None) else ()
-    if len(shape) == recipe.rank + 1 and shape[0] == recipe.channels != shape[-1]:
+    if len(shape) == recipe.patch_rank + 1 and shape[0] == recipe.patch_channels != shape[-1]:
         raise InputError(
             f"{model_file}: takes {tuple(shape)}, which has the channels first, expected channels last; build the same "
             "network with data_format='channels_last' and give it the weights: new.set_weights(old.get_weights())"
@@ -137,16 +137,16 @@ def _label_files(folder, scans) -> dict[str, str]:
 
 def _patch(path, model, recipe, patch) -> tuple[int, ...]:
     shape = model.inputs[0].shape
-    if len(shape) != recipe.rank + 2 or shape[-1] != recipe.channels:
+    if len(shape) != recipe.patch_rank + 2 or shape[-1] != recipe.patch_channels:
         raise InputError(
-            f"{path}: takes {shape[1:]}, the recipe gives {recipe.rank} spatial axes and {recipe.channels} channels; "
-            "mend rank and channels of the recipe"
+            f"{path}: takes {shape[1:]}, the recipe gives {recipe.patch_rank} spatial axes and "
+            f"{recipe.patch_channels} channels; mend rank, channels and slices of the recipe"
         )
     patch = tuple(shape[1:-1] if patch is None else patch)
     if None in patch:
         raise InputError(f"{path}: its input shape {shape[1:]} is open; give --patch")
-    if len(patch) != recipe.rank:
-        raise InputError(f"patch {patch}: the recipe has rank {recipe.rank}; give as many numbers")
+    if len(patch) != recipe.patch_rank:
+        raise InputError(f"patch {patch}: the recipe has rank {recipe.patch_rank}; give as many numbers")
     return patch
 
 

@@ -152,7 +152,7 @@ class Verifier:
         if here:
             cases = calibrate.choose(here, sanity.PATCHES)
             return calibrate.patches(self.source, cases, sanity.PATCHES), True
-        shape = (sanity.PATCHES, *self.source.patch, self.source.recipe.channels)
+        shape = (sanity.PATCHES, *self.source.patch, self.source.recipe.patch_channels)
         return list(np.random.default_rng(0).standard_normal(shape, np.float32)), False
 
     def _on_cases(self, artifact, anyway) -> Fidelity:

@@ -25,6 +25,18 @@ def scan_3d(seed=0, shape=(20, 24, 16), spacing=(1.0, 1.0, 2.0)):
     return Scan(image[..., None], affine), Scan(labels[..., None], affine)
 
 
+def scan_of_slices(seed=0, shape=(36, 40, 6), spacing=(1.0, 1.0, 8.0)):
+    """Thick slices with two rods through all but the outer ones, stored slice first and from left to right."""
+    random = np.random.default_rng(seed)
+    labels = np.zeros(shape, np.uint8)
+    for value, centre in ((1, (18, 12)), (2, (18, 28))):
+        labels[..., 1:-1][ball(shape[:2], np.array(centre) + random.integers(-2, 3, 2), 7)] = value
+    image = (random.normal(100, 10, shape) + np.array([0, -60, 60])[labels]).astype(np.float32)
+    affine = np.diag([-spacing[0], *spacing[1:], 1.0])[:, [2, 0, 1, 3]]
+    affine[:3, 3] = random.uniform(-50, 50, 3)
+    return tuple(Scan(voxels.transpose(2, 0, 1)[..., None].copy(), affine) for voxels in (image, labels))
+
+
 def write_msd(folder, cases=6, labels=None, modality=None, make=scan_3d):
     """An MSD folder of ``cases`` scans made by ``make(seed)``."""
     listed = []

@@ -7,12 +7,14 @@ import os
 from pathlib import Path
 
 from imaging.filters.steps import FilterStep, parse_step
+from imaging.slices import ORIENTATIONS
 from medseg import record
 from medseg.byte_sizes import parse_size
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import use_files
 from train.commands.folder_options import add_folder_options, choices_of, repeated
+from train.planning.configuration import CONFIGURATIONS, Asked, check_asked
 from train.planning.plan import Plan, load_plan
 
 
@@ -52,6 +54,18 @@ def add_plan(subparsers) -> None:
     )
     parser.add_argument(
         "--nan", type=float, metavar="VALUE", help="what voxels that are NaN, outside the field of view, stand for"
+    )
+    parser.add_argument(
+        "--configuration",
+        choices=CONFIGURATIONS,
+        help="2d takes volumes slice by slice, 2.5d each slice with its neighbours, 3d whole, 3d-low at a coarser "
+        "spacing (default: 2d where slices are thick, else 3d)",
+    )
+    parser.add_argument(
+        "--context-slices", type=int, metavar="N", help="slices that a 2D network takes at once: 1, 3 (2.5d), 5, ..."
+    )
+    parser.add_argument(
+        "--slice-axis", choices=tuple(ORIENTATIONS), help="axis across the slices of 2d (default: the coarsest)"
     )
     parser.add_argument("--overlap", type=float, help="of neighbouring tiles, 0 to 0.9 (default: 0.5)")
     parser.add_argument("--batch", type=int, help="patches per step")
@@ -114,6 +128,9 @@ def run_plan(args) -> int:
         interpolation=args.interpolation,
         filters=steps or None,
         nan=args.nan,
+        configuration=args.configuration,
+        context_slices=args.context_slices,
+        slice_axis=args.slice_axis,
         overlap=args.overlap,
         batch=args.batch,
         epochs=args.epochs,
@@ -168,6 +185,10 @@ def check_request(args, out) -> tuple[FilterStep, ...]:
     ranks = {name: len(getattr(args, name)) for name in ("patch", "spacing", "size") if getattr(args, name)}
     if args.model is not None:
         ranks[f"model {args.model}"] = plan.recipe.rank
+    network = {rank for name, rank in ranks.items() if name not in ("spacing", "size")}
+    check_asked(Asked(args.configuration, args.context_slices, args.slice_axis, next(iter(network), None)))
+    if ranks.get("spacing") == 3 and "size" not in ranks and network == {2}:
+        del ranks["spacing"]  # of the volume that a 2D network takes slice by slice
     if len(set(ranks.values())) > 1:
         raise UsageError("; ".join(f"--{name}: {rank} axes" for name, rank in ranks.items()) + "; give as many for all")
     if args.threads is not None and args.threads < 1:
@@ -194,6 +215,7 @@ def summary(plan: Plan) -> str:
         ("dataset", f"{plan.dataset}: {found['cases']} labelled cases, median {_x(found['shape']['median'])}"),
         ("classes", ", ".join(label.name for label in plan.labels)),
         *([("regions", ", ".join(map(_region, plan.regions)))] if plan.regions else []),
+        *([("slices", plan.reasons["configuration"])] if recipe.slices and "configuration" in plan.reasons else []),
         ("recipe", ", ".join(step for step in steps if step)),
         ("network", plan.network.name + options),
         ("patch", f"{_x(plan.patch)}, batch {training.batch}, overlap {plan.overlap:g}"),

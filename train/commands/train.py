@@ -12,7 +12,9 @@ from train.commands.code_options import add_code, use_files, use_run
 from train.commands.folder_options import add_folder_options, choices_of
 from train.input.augmentation_chances import augmented
 from train.input.augmentation_presets import PRESETS
+from train.planning.configuration import CONFIGURATIONS, Asked, check_asked, possible_configurations
 from train.planning.plan import Network, Plan, load_plan
+from zoo.registry import entry
 
 OVERRIDES = (
     "epochs",
@@ -54,6 +56,12 @@ def add_train(subparsers) -> None:
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--plan", type=Path, help="plan.json to follow; made from the dataset by default")
     parser.add_argument("--model", help="network, see zoo models, or my_nets.py:name; the plan's by default")
+    parser.add_argument(
+        "--configuration",
+        choices=CONFIGURATIONS,
+        help="of the plan that is made: 2d takes volumes slice by slice, 2.5d each slice with its neighbours, 3d "
+        "whole, 3d-low at a coarser spacing (default: by zoo plan's rule)",
+    )
     parser.add_argument(
         "--fold",
         help="fold whose cases are held back (default: 0); all, or some as 0,1,2, are trained in turn into "
@@ -147,7 +155,8 @@ def run_train(args) -> int:
     dataset = read_dataset(args.folder, choices_of(args, known), args.groups)
     if known is None:
         check_request(args, None, dataset.labels)
-    plan = known or overridden(make_plan(dataset, args.model, progress=chief), args)
+    made = {"configuration": args.configuration, "progress": chief}
+    plan = known or overridden(make_plan(dataset, args.model, **made), args)
     folds = fold_numbers(args.fold, plan)
     if several:
         return _run_folds(args, plan, dataset, folds, engine)
@@ -192,6 +201,7 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
     stand_in_labels = labels or tuple(Label(f"class {value}", value) for value in range(count))
     plan = known or overridden(preconditions.stand_in(args.model, stand_in_labels), args)
     check(plan)
+    _check_configuration(args, known)
     folds = fold_numbers(args.fold, plan)
     check_fold(plan, folds[0])
     if args.groups is not None:
@@ -207,6 +217,15 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
         check_writable(args.cache, f"--cache {args.cache}")
     if args.devices is not None and not is_cluster():
         open_engine(args.devices)
+
+
+def _check_configuration(args, known):
+    if known is None:
+        check_asked(Asked(args.configuration, rank=entry(args.model).rank if args.model else None))
+    elif args.configuration is not None:
+        planned = known.configuration or possible_configurations(known.recipe)[0]
+        if planned != args.configuration:
+            raise UsageError(f"--configuration {args.configuration}: the plan is of {planned}; plan again with it")
 
 
 def _begun(args, several):

@@ -134,7 +134,7 @@ def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
 
     def segment(scan, progress=None):
         prepared = imaging.prepare(scan, plan.recipe)
-        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress)
+        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress, plan.recipe.slices)
         if then is not None:
             then(prepared, scores)
         if plan.instances is not None:

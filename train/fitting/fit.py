@@ -165,7 +165,7 @@ def network(plan: Plan, precision: str = "float32", deep_supervision: bool = Fal
     keras.config.set_dtype_policy(precision)
     keras.utils.set_random_seed(plan.training.seed)
     try:
-        shape = (*plan.patch, len(plan.channels))
+        shape = (*plan.patch, plan.recipe.patch_channels)
         options = plan.network.options | ({"deep_supervision": True} if deep_supervision else {})
         return zoo.get(plan.network.name, shape, classes=plan.outputs, **options)
     finally:

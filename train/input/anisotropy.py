@@ -50,8 +50,9 @@ class Grid:
 
 def grid_of(plan: Plan) -> Grid:
     """The grid of a plan's patches: of its target spacing, or where scans keep theirs of their median one."""
-    spacing = plan.recipe.spacing
-    if spacing is None and plan.recipe.size is None:
+    recipe = plan.recipe
+    spacing = recipe.patch_spacing()
+    if spacing is None and recipe.size is None and recipe.patch_rank == recipe.rank:
         spacing = plan.fingerprint.get("spacing", {}).get("median")
     return Grid(tuple(plan.patch), tuple(spacing or (1.0,) * len(plan.patch)))
 

@@ -96,8 +96,14 @@ def fold_cases(dataset, plan: Plan, fold: int | None):
 
 
 def validation_steps(cases, plan: Plan) -> int:
-    """Batches that show each validation case about once, at most 50."""
-    return min(50, math.ceil(len(cases) / plan.training.batch))
+    """Batches that show each validation case, or each slice of it, about once; at most 50.
+
+    Args:
+        cases: ``CachedCase`` records.
+        plan: gives the batch and whether the network takes slices.
+    """
+    count = sum(case.shape[0] for case in cases) if plan.recipe.slices else len(cases)
+    return min(50, math.ceil(count / plan.training.batch))
 
 
 def batches(
@@ -133,7 +139,7 @@ def batches(
 
     seed = plan.training.seed if seed is None else seed
     batch = plan.training.batch
-    read = reader(cases, _region(plan, training), plan.patch, plan.training.foreground)
+    read = reader(cases, _region(plan, training), plan.patch, plan.training.foreground, plan.recipe.slices)
     make = functools.partial(_patch, read=read, count=len(cases), plan=plan, training=training)
     mixed = training and plan.training.augmentation.mixup_chance > 0
     # What is mixed needs the whole batch; else a process makes its own samples only.
@@ -211,7 +217,7 @@ def _patch(seed, number, *, read, count, plan, training):
     index = case_indices(seed, number, count)
     # Two numbers name a sample; a third says what a draw is for.
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 1)
-    image, label = read(index, tf.random.stateless_uniform((3 + len(plan.patch),), key))
+    image, label = read(index, tf.random.stateless_uniform((3 + plan.recipe.rank,), key))
     if not training:
         return image, label
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)

@@ -15,7 +15,7 @@ from train.input.cache import CachedCase
 _KINDS = {"image": tf.float32, "positions": tf.int32, "labelled": tf.int32}
 
 
-def reader(cases: Sequence[CachedCase], region, patch, foreground: float) -> Callable:
+def reader(cases: Sequence[CachedCase], region, patch, foreground: float, slices: int = 0) -> Callable:
     """A function (index, draws) -> image (*region, C) float32 and label (*region) int32 of a random region of a case.
 
     The patch in the region's middle is centred on a foreground voxel (class and voxel drawn uniformly) with chance
@@ -27,10 +27,15 @@ def reader(cases: Sequence[CachedCase], region, patch, foreground: float) -> Cal
         region: spatial size to read.
         patch: spatial size of the patch in its middle.
         foreground: the chance.
+        slices: of the recipe: where it is not 0, region and patch are of a slice of the cases, which are volumes, and
+            the image has the channels of so many slices (``imaging.slices``).
 
     Returns:
-        The function; it takes the case's index (int32 scalar) and (3 + rank,) uniform draws from 0 to 1 that decide.
+        The function; it takes the case's index (int32 scalar) and (3 + rank of the cases,) uniform draws from 0 to 1
+        that decide.
     """
+    if slices:
+        region, patch = (slices, *region), (1, *patch)
     headers = {name: _headers(cases, name) for name in _names(cases)}
     label_kind = tf.as_dtype(headers["label"][0].dtype)
     channels = headers["image"][0].shape[-1]
@@ -70,9 +75,11 @@ def reader(cases: Sequence[CachedCase], region, patch, foreground: float) -> Cal
         inner = tf.clip_by_value(start, 0, tf.maximum(shape - patch, 0))
         start = tf.where(shape > patch, inner, -((patch - shape) // 2)) - (np.array(region) - patch) // 2
         image, label = (
-            _cut(found[name], tf.gather(begins[name], index), shape, start, region, depth)
+            _cut(found[name], tf.gather(begins[name], index), shape, start, region, depth, repeat=bool(slices))
             for name, depth in (("image", channels), ("label", 1))
         )
+        if slices:
+            image, label = _stacked(image), label[slices // 2]
         return image, tf.cast(label[..., 0], tf.int32)
 
     return read
@@ -83,8 +90,16 @@ def _share(draw, count):
     return tf.minimum(tf.cast(draw * tf.cast(count, tf.float64), tf.int64), count - 1)
 
 
-def _cut(values, begin, shape, start, region, channels):
-    """The region (*region, C) at ``start`` of the scan (*shape, C) that begins at ``begin`` of a file; 0 beyond it.
+def _stacked(image):
+    """Slices (D, H, W, C) as channels (H, W, D * C), in the order of ``imaging.slices``."""
+    depth, *plane, channels = image.shape
+    return tf.reshape(tf.transpose(image, (1, 2, 0, 3)), (*plane, depth * channels))
+
+
+def _cut(values, begin, shape, start, region, channels, repeat=False):
+    """The region (*region, C) at ``start`` of the scan (*shape, C) that begins at ``begin`` of a file.
+
+    Beyond the scan it is 0, or along the first axis, with ``repeat``, the first and last slice again.
 
     The slices of the first axis are copied whole, which is one run of the file, and then cut: faster than to gather the
     voxels.
@@ -99,6 +114,10 @@ def _cut(values, begin, shape, start, region, channels):
     block = tf.reshape(run, tf.concat([count[:1], shape[1:]], 0))
     block = tf.slice(block, tf.concat([[0], low[1:]], 0), count)
     before = low - start
+    if repeat:
+        rows = tf.clip_by_value(start[0] + np.arange(region[0]), 0, shape[0] - 1) - low[0]
+        block = tf.gather(block, rows)
+        before, count = (tf.concat([[first], sizes[1:]], 0) for first, sizes in ((0, before), (region[0], count)))
     cut = tf.pad(block, tf.stack([before, region - count - before], -1))
     return tf.reshape(cut, (*(region // unit), channels))
 

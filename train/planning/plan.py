@@ -173,7 +173,7 @@ class Plan:
         channels: names of the input channels.
         recipe: preprocessing of every scan.
         network: the registry entry and its overrides.
-        patch: spatial size of what the network sees, voxels.
+        patch: spatial size of what the network sees, voxels; of a slice where the recipe says ``slices``.
         overlap: share of a patch that neighbouring tiles overlap by, 0 to 0.9.
         training: how it is fitted.
         folds: for each fold the names of its validation cases.
@@ -190,6 +190,8 @@ class Plan:
         needs: the oldest version of medseg-zoo that reads the file.
         instances: how the network's answer is cut into objects, where label files hold a number for every object of
             the one class; the network then has the channels of ``imaging.instances``. None for classes.
+        configuration: "2d" (flat images, or volumes slice by slice), "2.5d" (slices with their neighbours as channels),
+            "3d" or "3d-low" (at a coarser spacing), see ``train.planning.configuration``; empty in plans of before.
     """
 
     dataset: str
@@ -211,6 +213,7 @@ class Plan:
     needs: str = PLAN.needs
     regions: tuple[Region, ...] = ()
     instances: Decoding | None = None
+    configuration: str = ""
 
     @property
     def outputs(self) -> int:

@@ -14,6 +14,7 @@ from imaging.regions import check_regions
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from train.input.augmentation_presets import PRESETS
+from train.planning.configuration import possible_configurations
 from train.planning.plan import Plan
 from train.planning.shape_rules import total_stride
 
@@ -86,9 +87,15 @@ def _fields(plan):
         problems.append(f"training.loss is {training.loss}, which regions cannot use; dice_ce is one that they can")
     if plan.ignore in values:
         problems.append(f"ignore is {plan.ignore}, the value of a class; give ignored voxels one of their own")
-    strange = [axis for axis in training.mirror if not 0 <= axis < plan.recipe.rank]
+    strange = [axis for axis in training.mirror if not 0 <= axis < plan.recipe.patch_rank]
     if strange:
-        problems.append(f"training.mirror holds axis {strange[0]}, expected 0 to {plan.recipe.rank - 1}")
+        problems.append(f"training.mirror holds axis {strange[0]}, expected 0 to {plan.recipe.patch_rank - 1}")
+    expected = possible_configurations(plan.recipe)
+    if plan.configuration not in ("", *expected):
+        problems.append(
+            f"configuration is {plan.configuration!r}, expected {' or '.join(map(repr, expected))}, as recipe.rank is "
+            f"{plan.recipe.rank} and recipe.slices is {plan.recipe.slices}"
+        )
     return problems
 
 
@@ -159,9 +166,10 @@ def _patch(plan):
     from zoo.registry import entry
 
     problems = []
-    rank = plan.recipe.rank
+    rank = plan.recipe.patch_rank
     if entry(plan.network.name).rank not in (None, rank):
-        problems.append(f"network {plan.network.name!r} takes {entry(plan.network.name).rank}D, recipe.rank is {rank}")
+        field = "recipe.rank is" if rank == plan.recipe.rank else "with recipe.slices patches are of rank"
+        problems.append(f"network {plan.network.name!r} takes {entry(plan.network.name).rank}D, {field} {rank}")
     problems += [
         f"network.options holds {name}; {mend}" for name, mend in DECIDED.items() if name in plan.network.options
     ]

@@ -12,10 +12,12 @@ from imaging.recipe import check as check_recipe
 from medseg.errors import InputError, UsageError
 from train.data.dataset import problems_text
 from train.planning.candidates import NAMES, Bounds
+from train.planning.configuration import Asked, along_own_slices, plan_configuration, whole_objects
 from train.planning.device_bounds import PlannedPatch, keep_bounds
 from train.planning.filter_learning import learn_filters, moved_sizes
 from train.planning.fingerprint import fingerprint
 from train.planning.inspection import Inspection, inspect
+from train.planning.low_resolution import low_resolution
 from train.planning.near_duplicates import with_duplicates_together
 from train.planning.plan import Augmentation, Network, Plan, Training
 from train.planning.plan_check import check_plan
@@ -37,6 +39,7 @@ OBJECTS = Augmentation(
     gamma_chance=0.4,
     gamma=(0.6, 1.7),
 )
+_SLICING = ("configuration", "context_slices", "slice_axis")
 _PLAN_OVERRIDES = (
     "patch",
     "overlap",
@@ -45,6 +48,7 @@ _PLAN_OVERRIDES = (
     "interpolation",
     "filters",
     "nan",
+    *_SLICING,
     "options",
     *NAMES.values(),
     "threads",
@@ -75,6 +79,9 @@ def make_plan(
         measure: ``export.footprint``, which ``max_arena``, ``max_ram`` and ``target_ms`` need.
         **overrides: fields that the user decides: ``patch``, ``overlap``, ``spacing`` (mm), ``size`` (2D pixels),
             ``interpolation``, ``filters`` (steps or their texts) and ``nan`` (see ``imaging.Recipe``),
+            ``configuration`` (see ``train.planning.configuration``),
+            ``context_slices`` (that a 2D network takes of a volume at once), ``slice_axis`` ("R", "A" or "S", the axis
+            across them),
             ``options`` (of the network), ``max_params``, ``max_macs``, ``max_arena`` and ``max_ram`` (bytes),
             ``target_ms`` and ``threads`` (see ``train.planning.candidates.Bounds``) and every field of
             ``train.planning.plan.Training``. None means: by the rule.
@@ -94,30 +101,40 @@ def make_plan(
         raise InputError(problems_text(dataset.folder, inspection.fatal))
     if not inspection.facts:
         raise InputError(f"{dataset.folder}: no labelled case; training needs images with labels")
-    measured = fingerprint(dataset, inspection.facts)
+    given = decided.pop("patch", None)
+    requested = _requested(model, given, len(inspection.facts[0].shape), decided)
+    if dataset.instances and len(inspection.facts[0].shape) == 3:
+        requested = whole_objects(requested)
+    turned = along_own_slices(inspection.facts, requested)
+    measured = fingerprint(dataset, turned or inspection.facts)
     dataset = with_duplicates_together(dataset, inspection.facts, folds)
     given_parts = given_folds(dataset.cases, folds)
     made = f"{folds} folds by group, seed {seed}" if given_parts is None else "those of dataset.json"
     reasons = {"folds": f"{made}; group: {dataset.grouping}"}
 
-    network = _network(model, measured["rank"], reasons)
+    slicing = plan_configuration(measured, reasons, requested, own=turned is not None)
+    network = _network(model, len(slicing.plane), reasons)
     grid = {name: decided.pop(name, None) for name in ("spacing", "size", "interpolation")}
-    grid["spacing"] = grid["spacing"] or resized_to(steps, measured["rank"])
-    recipe = plan_recipe(measured, reasons, instances=dataset.instances, **grid)
+    grid["spacing"] = grid["spacing"] or slicing.as_measured(resized_to(steps, measured["rank"]))
+    recipe = plan_recipe(measured, reasons, slicing=slicing, instances=dataset.instances, **grid)
     recipe = replace(recipe, filters=steps, nan=nan)
     check_recipe(recipe, learnt=False)
     labelled = [case for case in dataset.cases if case.label is not None]
     recipe = learn_filters(recipe, labelled, progress)
     _tell_filters(recipe, measured, reasons)
-    shape = prepared_shape(measured, recipe, moved_sizes(recipe, labelled))
+    moved = moved_sizes(recipe, labelled)
+    whole = prepared_shape(measured, recipe, moved, slicing)
+    if slicing.configuration == "3d-low":
+        recipe = low_resolution(recipe, measured, whole, reasons)
+        whole = prepared_shape(measured, recipe, moved, slicing)
+    shape = whole[-recipe.patch_rank :]
     network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
-    given = decided.pop("patch", None)
     patch = plan_patch(shape, stride, reasons, patch=given)
     asked = {called: decided.pop(called) for called in _BOUNDS.values() if called in decided}
     bounds = Bounds(**{name: asked[called] for name, called in _BOUNDS.items() if called in asked})
     if bounds:
         outputs = len(CHANNELS) if dataset.instances else len(dataset.regions) or len(dataset.labels)
-        sizes = len(dataset.channels), outputs
+        sizes = recipe.patch_channels, outputs
         planned = PlannedPatch(patch, shape, stride, given is not None)
         how = {"measure": measure, "tell": _told if progress else None}
         network, patch = keep_bounds(network, planned, bounds, *sizes, reasons, **how)
@@ -125,10 +142,16 @@ def make_plan(
     reasons["overlap"] = "half a patch, as nnU-Net" if overlap == OVERLAP else "given by the user"
     if dataset.instances:
         reasons["instances"] = "every object has its own value: foreground and distance are learnt, a watershed cuts"
-    training = _training(measured, shape, patch, seed, decided, reasons)
+    values = {
+        # Each slice counts as a scan of its own.
+        "batch": plan_batch(measured["cases"] * (whole[0] if recipe.slices else 1), shape, patch, reasons),
+        "mirror": mirror_axes(slicing.plane, measured["ordered"], reasons),
+        "seed": seed,
+    }
     if dataset.instances and "augmentation" not in decided:
-        training = dataclasses.replace(training, augmentation=OBJECTS)
+        values["augmentation"] = OBJECTS
         reasons["augmentation"] = "objects: turned and magnified more, less noise"
+    reasons |= dict.fromkeys(decided, "given by the user")
     plan = Plan(
         dataset=dataset.name,
         labels=dataset.labels,
@@ -137,7 +160,7 @@ def make_plan(
         network=network,
         patch=patch,
         overlap=overlap,
-        training=training,
+        training=Training(**(values | decided)),
         folds=given_parts or split(dataset.cases, folds, seed),
         fingerprint=measured,
         reasons=reasons,
@@ -147,6 +170,7 @@ def make_plan(
         bounds=asked if bounds else {},
         regions=dataset.regions,
         instances=Decoding() if dataset.instances else None,
+        configuration=slicing.configuration,
     )
     check_plan(plan)
     return plan
@@ -185,30 +209,32 @@ def _network(model, rank, reasons):
     return Network(name)
 
 
-def _training(measured, shape, patch, seed, decided, reasons):
-    values = {
-        "batch": plan_batch(measured["cases"], shape, patch, reasons),
-        "mirror": mirror_axes(measured["rank"], measured["ordered"], reasons),
-        "seed": seed,
-    }
-    for name, value in decided.items():
-        values[name] = value
-        reasons[name] = "given by the user"
-    return Training(**values)
+def _requested(model, patch, rank, decided) -> Asked:
+    """What was decided about 2D and 3D, in so many words or by the network or patch that was given."""
+    from zoo.registry import entry
+
+    configuration, slices, axis = (decided.pop(name, None) for name in _SLICING)
+    ranks = {f"model {model!r}": entry(model).rank if model else None, f"patch {patch}": patch and len(patch)}
+    ranks = {name: rank for name, rank in ranks.items() if rank is not None}
+    if rank == 2:
+        ranks = {}  # what is 3D is refused as such
+    if len(set(ranks.values())) > 1:
+        raise UsageError("; ".join(f"{name} is {rank}D" for name, rank in ranks.items()) + "; give both of one rank")
+    return Asked(configuration, slices, axis, next(iter(ranks.values()), None))
 
 
-def mirror_axes(rank: int, ordered: dict[str, Sequence], reasons: dict) -> tuple[int, ...]:
+def mirror_axes(axes: Sequence[int], ordered: dict[str, Sequence], reasons: dict) -> tuple[int, ...]:
     """Axes along which a patch may be flipped: all but those along which classes are ordered.
 
     Args:
-        rank: spatial axes.
+        axes: of the fingerprint that the patch has, in the patch's order.
         ordered: see ``train.planning.fingerprint.ordered_classes``.
         reasons: takes the reason.
     """
-    axes = tuple(axis for axis in range(rank) if str(axis) not in ordered)
+    kept = {place: ordered[str(axis)][0] for place, axis in enumerate(axes) if str(axis) in ordered}
     told = [
-        f"not axis {axis}, where {pairs[0][0]} always lies before {pairs[0][1]} and a flip would swap them"
-        for axis, pairs in ordered.items()
+        f"not axis {place}, where {first} always lies before {second} and a flip would swap them"
+        for place, (first, second) in kept.items()
     ]
     reasons["mirror"] = "; ".join(told) if told else "every axis: no two classes keep an order along any"
-    return axes
+    return tuple(place for place in range(len(axes)) if place not in kept)

@@ -3,6 +3,8 @@
 import math
 
 from imaging.recipe import Clip, Normalise, Recipe
+from medseg.errors import UsageError
+from train.planning.configuration import Slicing
 
 ANISOTROPY = 3.0  # nnU-Net: an axis this much coarser than the others, and this much shorter in voxels, is anisotropic
 CROP_SHARE = 0.75  # nnU-Net: cropping that takes away more than a quarter also limits the z-score to what is left
@@ -11,13 +13,20 @@ THIN = 10.0  # pixels that the thinnest class must keep on average for an image 
 
 
 def plan_recipe(
-    measured: dict, reasons: dict, spacing=None, size=None, interpolation=None, instances: bool = False
+    measured: dict,
+    reasons: dict,
+    spacing=None,
+    size=None,
+    interpolation=None,
+    instances: bool = False,
+    slicing: Slicing | None = None,
 ) -> Recipe:
     """Decide the recipe.
 
-    - Orientation: RAS in 3D; the file's own axes in 2D.
+    - Orientation: RAS in 3D, or the axis across the slices first; the file's own axes in 2D.
     - Spacing: the median of each axis. If one axis is more than 3 times coarser than the next and its scans are more
-      than 3 times shorter in voxels, the 10th percentile of that axis, as nnU-Net does.
+      than 3 times shorter in voxels, the 10th percentile of that axis, as nnU-Net does. Slices that a 2D network takes
+      are kept, at whatever distance.
     - Size: flat image files have no pixel size. If one side is longer than 256 pixels and every class, background
       included, would still be 10 pixels thick on average after the change, they are resized to 256×256; thin
       structures (vessels, membranes) keep the full resolution and are seen in patches.
@@ -32,13 +41,22 @@ def plan_recipe(
     Args:
         measured: the fingerprint.
         reasons: takes the reason of every decision.
-        spacing: decided by the user, mm per axis.
+        spacing: decided by the user, mm per axis, or per axis of the slices alone.
         size: decided by the user, pixels per axis.
         interpolation: decided by the user, see ``imaging.Recipe``; "linear" by default.
         instances: the labels are objects, see ``imaging.instances``.
+        slicing: how volumes are cut; None to leave them whole.
     """
     rank, flat = measured["rank"], not measured["has_spacing"]
-    reasons["recipe.orientation"] = "RAS, so that axes mean the same in every scan" if rank == 3 else "2D: kept"
+    slicing = slicing or Slicing.whole(rank)
+    reasons["recipe.orientation"] = f"{slicing.orientation}, so that axes mean the same in every scan"
+    if slicing.orientation is None:
+        reasons["recipe.orientation"] = "each scan's own slices first" if slicing.slices else "2D: kept"
+    if slicing.slices and size is not None:
+        raise UsageError(f"size {tuple(size)}: expected for flat images only; give a spacing for slices of volumes")
+    if slicing.slices and spacing is not None and len(spacing) == 2:
+        spacing = [*spacing, measured["spacing"]["median"][slicing.order[0]]]
+        spacing = [spacing[(*slicing.plane, slicing.order[0]).index(axis)] for axis in range(3)]
     if size is not None:
         reasons["recipe.size"] = "given by the user"
     elif instances and flat:
@@ -50,7 +68,7 @@ def plan_recipe(
     elif flat or size is not None:
         reasons["recipe.spacing"] = "kept: flat images have no pixel size" if flat else "kept: a fixed size was given"
     else:
-        spacing = _spacing(measured, reasons)
+        spacing = _spacing(measured, reasons, bool(slicing.slices))
     if interpolation is not None:
         reasons["recipe.interpolation"] = "given by the user"
     crop = rank == 3 and measured["nonzero_share"] < CROP_SHARE
@@ -60,13 +78,14 @@ def plan_recipe(
     return Recipe(
         rank=rank,
         channels=len(measured["channels"]),
-        orientation="RAS" if rank == 3 else None,
-        spacing=tuple(float(s) for s in spacing) if spacing is not None else None,
+        orientation=slicing.orientation,
+        spacing=_along(slicing, spacing),
         size=tuple(int(s) for s in size) if size is not None else None,
         crop_nonzero=crop,
         clip=clip,
         normalise=normalise,
         interpolation=interpolation or "linear",
+        slices=slicing.slices,
     )
 
 
@@ -78,27 +97,41 @@ def resized_to(steps, rank: int) -> tuple[float, ...] | None:
     return tuple(sizes[-1]) if isinstance(sizes[-1], list | tuple) else (sizes[-1],) * rank
 
 
-def prepared_shape(measured: dict, recipe: Recipe, moved: dict | None = None) -> tuple[int, ...]:
+def _along(slicing, spacing):
+    """Target voxel sizes along the axes of the prepared scan; a wrong number of them is for the recipe's check."""
+    if spacing is None:
+        return None
+    sizes = tuple(float(s) for s in spacing)
+    return slicing.ordered(sizes) if len(sizes) == len(slicing.order) else sizes
+
+
+def prepared_shape(
+    measured: dict, recipe: Recipe, moved: dict | None = None, slicing: Slicing | None = None
+) -> tuple[int, ...]:
     """The median spatial shape, in voxels, of scans that went through the recipe.
 
     Args:
         measured: the fingerprint.
-        recipe: the recipe.
+        recipe: made for it.
         moved: sizes after filters that move the grid, see ``train.planning.filter_learning``; None without such.
+        slicing: how volumes are cut; None to leave them whole.
     """
+    slicing = slicing or Slicing.whole(recipe.rank)
     if recipe.size is not None:
         return recipe.size
     if moved is not None and recipe.spacing is None:
         return tuple(max(1, round(n)) for n in moved["shape"])
     extent = measured["nonzero_extent_mm" if recipe.crop_nonzero else "extent_mm"]
-    if moved is not None:
-        extent = moved["extent_mm"]
-    spacing = recipe.spacing or measured["spacing"]["median"]
+    extent = slicing.ordered(extent) if moved is None else moved["extent_mm"]
+    spacing = recipe.spacing or slicing.ordered(measured["spacing"]["median"])
     return tuple(max(1, round(e / s)) for e, s in zip(extent, spacing, strict=True))
 
 
-def _spacing(measured, reasons):
+def _spacing(measured, reasons, keeps_slices):
     spacing = list(measured["spacing"]["median"])
+    if keeps_slices:
+        reasons["recipe.spacing"] = "the median of every axis; slices keep their own distance"
+        return spacing
     shape = [e / s for e, s in zip(measured["extent_mm"], spacing, strict=True)]
     worst = max(range(len(spacing)), key=spacing.__getitem__)
     others = [axis for axis in range(len(spacing)) if axis != worst]

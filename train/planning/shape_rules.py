@@ -21,26 +21,28 @@ def plan_strides(network: Network, recipe: Recipe, shape, reasons: dict, options
     """Fit the depth and strides of a network to the scans, as nnU-Net does.
 
     Between levels an axis is halved as long as 4 voxels are left at the coarsest level and its voxels are not more than
-    twice as long as the shortest axis' voxels. The registry's own depth is kept where all axes can be halved at
-    every level, so that networks without these options take such scans too.
+    twice as long as the shortest axis' voxels. A level convolves along an axis (3 voxels instead of 1) as soon as its
+    voxels there are at most twice as long as the shortest, and the coarsest level always does. The registry's own depth
+    is kept where all axes can be halved at every level, so that networks without these options take such scans too.
 
     Args:
         network: the registry entry.
         recipe: gives the spacing.
-        shape: median spatial shape of the prepared scans.
+        shape: median spatial shape of the prepared scans, or of their slices where the network takes these.
         reasons: takes the reason.
         options: of the network, decided by the user; ``depth`` and ``strides`` among them switch the rule off.
 
     Returns:
         The network with its options, and by what each spatial size must divide.
     """
-    rank = recipe.rank
+    rank = recipe.patch_rank
     if "strides" in options or "depth" in options or not _accepts(network.name, options, rank):
         reasons["network.options"] = "given by the user" if options else "the registry's own"
         network = replace(network, options=dict(options))
         return network, total_stride(network, rank)
-    strides = level_strides(shape, recipe.spacing, DEPTH[rank])
-    if strides == [(2,) * rank] * (DEPTH[rank] - 1):
+    strides = level_strides(shape, recipe.patch_spacing(), DEPTH[rank])
+    kernels = level_kernels(recipe.patch_spacing() or (1.0,) * rank, strides)
+    if strides == [(2,) * rank] * (DEPTH[rank] - 1) and min(map(min, kernels)) == 3:
         reasons["network.options"] = (
             f"the registry's own {DEPTH[rank]} levels: the median scan {tuple(shape)} fills them"
         )
@@ -51,6 +53,9 @@ def plan_strides(network: Network, recipe: Recipe, shape, reasons: dict, options
             f"{len(strides) + 1} levels with strides {strides}: at least {EDGE} voxels stay at the coarsest level, and "
             "long voxels are not halved before the others are as long"
         )
+        if min(map(min, kernels)) < 3 and _takes_kernels(network.name):
+            fitted["kernels"] = [list(k) for k in kernels]
+            reasons["network.options"] += f"; kernels {kernels}, flat while voxels are more than twice as long"
         network = replace(network, options={**fitted, **options})
     return network, tuple(math.prod(s[axis] for s in strides) for axis in range(rank))
 
@@ -78,6 +83,22 @@ def level_strides(shape, spacing, depth: int) -> list[tuple[int, ...]]:
         spacing = [s * k for s, k in zip(spacing, step, strict=True)]
         strides.append(step)
     return strides
+
+
+def level_kernels(spacing, strides) -> list[tuple[int, ...]]:
+    """The kernel of each level, finest first: 3 voxels along an axis, or 1 as long as its voxels are more than twice as
+    long as the shortest; 3 along all axes of the coarsest level.
+
+    Args:
+        spacing: mm per axis.
+        strides: the reduction between levels.
+    """
+    spacing, sizes, kernels = list(spacing), [1] * len(spacing), []
+    for step in strides:
+        sizes = [3 if s <= 2 * min(spacing) * 1.001 else size for s, size in zip(spacing, sizes, strict=True)]
+        kernels.append(tuple(sizes))
+        spacing = [s * k for s, k in zip(spacing, step, strict=True)]
+    return [*kernels, (3,) * len(spacing)]
 
 
 def total_stride(network: Network, rank: int) -> tuple[int, ...]:
@@ -151,6 +172,12 @@ def builder_parameters(name: str) -> dict:
         module, _, function = builder.partition(":")
         builder = getattr(importlib.import_module(module), function)
     return dict(inspect.signature(builder).parameters)
+
+
+def _takes_kernels(name) -> bool:
+    from zoo.registry import entry
+
+    return entry(name).builder == "zoo.models.unet:unet" or "kernels" in builder_parameters(name)
 
 
 def _accepts(name, options, rank):

@@ -48,11 +48,12 @@ def test_a_vector_holds_what_the_network_does(artifacts, tmp_path, name):
         Recipe(3, orientation="LPS", spacing=(0.7, 1.1, 3.0), normalise=Normalise("fixed", (90.0,), (7.0,))),
         Recipe(3, crop_nonzero=True, normalise=Normalise("zscore_foreground"), interpolation="cubic"),
         Recipe(2, size=(40, 30), clip=Clip("percentile", 1, 99)),
+        Recipe(3, orientation="SRA", spacing=(8.0, 1.1, 0.9), slices=3),
         Recipe(3, 2, spacing=(1.0, 1.0, 2.0), clip=Clip("value", -100, 240), normalise=Normalise("unit")),
     ],
 )
 def test_scans_for_every_step_of_a_recipe(artifacts, recipe):
-    patch = (16, 20, 12)[: recipe.rank]
+    patch = (16, 20, 12)[: recipe.patch_rank]
     manifest = dataclasses.replace(edge.load_manifest(artifacts["native-float"]), recipe=recipe, patch=patch)
     scan = vector.draw_scan(manifest)
     prepared = prepare(scan, recipe)

@@ -10,9 +10,10 @@ from batches import assert_same, taken, write_case
 from tiny import STILL, make_plan
 
 import train
+from imaging.slices import slice_stack
 from imaging.tiling import pad_to
 from medseg.errors import UsageError
-from train.input.pipeline import batches, case_indices, cases_of_step, fold_cases
+from train.input.pipeline import batches, case_indices, cases_of_step, fold_cases, validation_steps
 from train.input.reading import reader
 
 
@@ -163,6 +164,40 @@ def test_regions_of_several_cases_are_numpys(channels, kind, tmp_path):
             np.testing.assert_array_equal(image, np.pad(case.image(), [(20, 20)] * rank + [(0, 0)])[inside])
             np.testing.assert_array_equal(label, np.pad(case.label(), 20)[inside])
             assert (image.dtype, label.dtype) == (np.float32, np.int32)
+
+
+@pytest.mark.parametrize("slices", [1, 3])
+def test_slices_of_volumes_are_numpys(slices, tmp_path):
+    """A slice and its neighbours, the ends again beyond the volume; in the plane as regions of flat scans are."""
+    random = np.random.default_rng(0)
+    cases = []
+    for number, depth in enumerate((4, 1)):
+        case = write_case(tmp_path, number, (depth, 11, 13))
+        np.save(case.folder / "image.npy", random.normal(size=(depth, 11, 13, 2)).astype(np.float32))
+        np.save(case.folder / "label.npy", random.integers(0, 3, (depth, 11, 13)).astype(np.uint8))
+        cases.append(case)
+    read = tf.function(reader(cases, (9, 20), (7, 16), 0.0, slices))
+    for index, draw in ((0, 0.0), (0, 0.3), (0, 0.99), (1, 0.5)):
+        image, label = (found.numpy() for found in read(index, tf.constant([0.9, 0, 0, draw, 0.5, 0.5])))
+        case = cases[index]
+        at = int(draw * case.shape[0])
+        inside = (slice(20 + int(0.5 * 5) - 1, 29 + int(0.5 * 5) - 1), slice(20 - 1 - 2, 40 - 1 - 2))
+        padding = [(0, 0), (20, 20), (20, 20)]
+        stacked = np.stack([slice_stack(case.image(), z, slices) for z in range(case.shape[0])])
+        np.testing.assert_array_equal(image, np.pad(stacked, [*padding, (0, 0)])[(at, *inside)])
+        np.testing.assert_array_equal(label, np.pad(case.label(), padding)[(at, *inside)])
+        assert image.shape == (9, 20, 2 * slices)
+
+
+def test_slices_with_foreground_are_drawn_more_often(tmp_path, dataset):
+    case = write_case(tmp_path, 0, (100, 8, 8), [(37, 4, 4)])
+    plan = make_plan(dataset, batch=50, mirror=(), augmentation=STILL)
+    plan = dataclasses.replace(plan, patch=(8, 8), recipe=dataclasses.replace(plan.recipe, slices=1))
+    found = np.concatenate([label for _, label in taken(batches([case], plan, training=True), 12)])
+    assert found.shape == (600, 8, 8)
+    count = int(found.any(axis=(1, 2)).sum())
+    assert 160 <= count <= 245  # 202 expected of 600, standard deviation 11.6
+    assert validation_steps([case], plan) == 2
 
 
 def test_no_python_runs_in_the_stream(cases, dataset):

@@ -85,7 +85,7 @@ def test_an_export_of_a_newer_run_says_what_it_needs(tmp_path):
 
     run = Path(shutil.copytree(GOLDEN / f"schema-{PLAN.newest}", tmp_path / "run"))
     (run / "model.keras").touch()
-    assert open_source(run).name == "boxes-unet3d"
+    assert open_source(run).name == "boxes-unet"
     change(run / "plan.json", schema=99, needs="7.1.0")
     with pytest.raises(InputError, match=r"plan schema 99.*medseg-zoo 7\.1\.0 or newer"):
         open_source(run)

@@ -14,7 +14,7 @@ from train.planning.plan import Network, Plan
 from train.planning.plan_check import check_plan
 from train.planning.planner import make_plan
 from train.planning.recipe_rules import plan_recipe, prepared_shape
-from train.planning.shape_rules import level_strides, plan_batch, plan_patch, total_stride
+from train.planning.shape_rules import level_kernels, level_strides, plan_batch, plan_patch, plan_strides, total_stride
 
 
 @pytest.fixture(scope="module")
@@ -97,9 +97,12 @@ def test_network_options_by_the_user_switch_the_depth_rule_off(balls):
     assert plan.patch == (20, 24, 16)
 
 
-def test_model_of_the_other_rank(balls):
-    with pytest.raises(UsageError, match="'unet' takes 2D scans, these are 3D; ask for 'unet3d'"):
-        make_plan(balls, model="unet")
+def test_model_of_the_other_rank(balls, tmp_path):
+    plan = make_plan(balls, model="unet", folds=2)
+    assert (plan.configuration, plan.recipe.slices, len(plan.patch)) == ("2d", 1, 2)
+    flat = open_dataset(write_flat(tmp_path / "flat", [f"{n:03d}_a" for n in range(2)]))
+    with pytest.raises(UsageError, match="'unet3d' takes 3D scans, these are 2D; ask for 'unet'"):
+        make_plan(flat, model="unet3d", folds=2)
 
 
 def test_problems_forbid_a_plan(tmp_path):
@@ -188,6 +191,19 @@ def test_strides_leave_long_voxels_alone_until_the_others_are_as_long():
     assert level_strides((64, 64, 64), None, 4) == [(2, 2, 2)] * 3
     assert level_strides((12, 64, 64), (1, 1, 1), 4) == [(2, 2, 2), (1, 2, 2), (1, 2, 2)]
     assert level_strides((3, 3, 3), (1, 1, 1), 4) == [(2, 2, 2)]
+
+
+def test_kernels_are_flat_while_slices_are_thick():
+    strides = [(2, 2, 1), (2, 2, 1), (2, 2, 2), (2, 2, 2)]
+    assert level_kernels((0.6, 0.6, 3.0), strides) == [(3, 3, 1)] * 2 + [(3, 3, 3)] * 3
+    assert level_kernels((1, 1, 2), [(2, 2, 2)] * 3) == [(3, 3, 3)] * 4
+    assert level_kernels((1, 1, 9), [(2, 2, 1)]) == [(3, 3, 1), (3, 3, 3)]  # the coarsest sees all axes
+    network, _ = plan_strides(Network("unet3d"), Recipe(3, spacing=(0.6, 0.6, 3.0)), (320, 320, 20), {}, {})
+    assert network.options["strides"] == [[2, 2, 1], [2, 2, 1], [2, 2, 2]]
+    assert network.options["kernels"] == [[3, 3, 1], [3, 3, 1], [3, 3, 3], [3, 3, 3]]
+    own = plan_strides(Network("unet3d"), Recipe(3, spacing=(0.6, 0.6, 3.0)), (320, 320, 20), {}, {"kernels": 3})[0]
+    assert own.options["kernels"] == 3
+    assert "kernels" not in plan_strides(Network("unet3d"), Recipe(3), (35, 50, 35), {}, {})[0].options
 
 
 def test_total_stride_of_every_spelling():

@@ -1,0 +1,158 @@
+"""Volumes through 2D networks on the device, slice by slice, back in the scan's own geometry."""
+
+import dataclasses
+
+import nibabel
+import numpy as np
+import pytest
+from dicom_files import write_series
+from edge_artifacts import LABELS, PLAIN, graded_scan, values_of
+
+import edge
+import imaging
+from edge.cli import main
+from edge.runtime.options import Options, Outputs
+from edge.runtime.region import Threshold
+from edge.runtime.segmenter import Segmenter
+from edge.trust import vector
+from imaging import InputError, Scan, UsageError
+from imaging.recipe import Recipe
+from medseg import record
+
+SLICES = Recipe(3, orientation="SRA", normalise=PLAIN, slices=1)
+OBLIQUE = nibabel.affines.from_matvec(
+    nibabel.eulerangles.euler2mat(0.2, -0.1, 0.3) @ np.diag([0.8, 1.2, 9.5]), [-31.5, 12.25, 7.0]
+)
+PERMUTED = np.array([[0, 0, -2.0, 40], [9.5, 0, 0, -9], [0, -1.0, 0, 3], [0, 0, 0, 1]])
+
+
+@pytest.fixture
+def sliced(artifacts, tmp_path):
+    """A copy of the flat int8 artifact, whose manifest says that it takes volumes slice by slice."""
+    folder = tmp_path / "sliced"
+    folder.mkdir()
+    for path in artifacts["flat-int8"].iterdir():
+        (folder / path.name).write_bytes(path.read_bytes())
+    record.save(folder / "manifest.json", dataclasses.replace(edge.load_manifest(folder), recipe=SLICES))
+    return folder
+
+
+class Neighbours:
+    """A network of three slices and two classes: whether the slice before (S) is brighter than the one after."""
+
+    def run(self, patch):
+        """Logits (H, W, 2) of a patch (H, W, 3)."""
+        return np.stack([patch[..., 2], patch[..., 0]], axis=-1)
+
+
+@pytest.mark.parametrize(
+    ("shape", "affine"),
+    [((16, 24, 5), np.eye(4)), ((20, 41, 18), PERMUTED), ((9, 7, 1), OBLIQUE), ((40, 13, 4), OBLIQUE)],
+    ids=["one patch", "flipped and permuted", "one slice", "tiles and padding"],
+)
+def test_every_voxel_is_where_it_was(sliced, shape, affine):
+    intensity = graded_scan(shape)
+    segmentation = edge.load(sliced).predict(Scan(intensity[..., None], affine))
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], values_of(intensity))
+    np.testing.assert_array_equal(segmentation.labels.affine, affine)
+    assert segmentation.volumes_ml
+    assert not segmentation.areas_mm2
+
+
+def test_a_volume_is_its_slices_one_by_one(sliced, artifacts):
+    intensity = np.random.default_rng(1).uniform(-1, 4, (30, 40, 6)).astype(np.float32)
+    found = edge.load(sliced).predict(intensity, spacing=(0.7, 0.8, 9.0)).labels.voxels[..., 0]
+    flat = edge.load(artifacts["flat-int8"])
+    for index in range(6):
+        alone = flat.predict(intensity[:, :, index]).labels.voxels[..., 0]
+        np.testing.assert_array_equal(found[:, :, index], alone)
+
+
+def test_neighbours_are_those_of_the_scan(sliced):
+    manifest = edge.load_manifest(sliced)
+    shape = (1, *manifest.patch, 3)
+    manifest = dataclasses.replace(
+        manifest,
+        recipe=dataclasses.replace(SLICES, slices=3),
+        labels=LABELS[:2],
+        input=dataclasses.replace(manifest.input, shape=shape),
+        output=dataclasses.replace(manifest.output, shape=(*shape[:-1], 2)),
+    )
+    intensity = np.random.default_rng(0).permutation(20 * 30 * 4).reshape(20, 30, 4).astype(np.float32)
+    segmenter = Segmenter(manifest, Neighbours())
+    found = segmenter.predict(Scan(intensity[..., None], OBLIQUE)).labels.voxels[..., 0]
+    padded = np.pad(intensity, ((0, 0), (0, 0), (1, 1)), mode="edge")
+    np.testing.assert_array_equal(found, np.where(padded[..., :-2] > padded[..., 2:], LABELS[1].value, 0))
+
+
+def test_flips_are_of_the_plane(sliced):
+    segmenter, intensity = edge.load(sliced), graded_scan((20, 41, 5))
+    options = Options(mirror=(0, 1), outputs=Outputs(probabilities=True, variance=True))
+    segmentation = segmenter.predict(Scan(intensity[..., None], OBLIQUE), options=options)
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], values_of(intensity))
+    assert segmentation.probabilities.voxels.shape == (20, 41, 5, 3)
+    with pytest.raises(UsageError, match="expected axes from 0 to 1"):
+        segmenter.predict(Scan(intensity[..., None], OBLIQUE), options=Options(mirror=(2,)))
+
+
+def test_a_region_of_some_slices(sliced):
+    intensity = np.zeros((40, 60, 9), np.float32)
+    intensity[12:20, 30:44, 4:6] = 3
+    options, calls = Options(region=Threshold(2.0, 1.0)), []
+    segmenter = edge.load(sliced)
+    scan = Scan(intensity[..., None], np.diag([1, 1, 8.0, 1]))
+    found = segmenter.predict(scan, lambda done, count: calls.append(count), options=options)
+    np.testing.assert_array_equal(found.labels.voxels[..., 0], values_of(intensity))
+    assert calls[0] <= 4 * 4 < 9 * 4  # slices and tiles of the box alone
+
+
+def test_files(sliced, tmp_path, capsys):
+    intensity = graded_scan((20, 31, 4))
+    nibabel.save(nibabel.Nifti1Image(intensity, OBLIQUE), tmp_path / "scan.nii.gz")
+    out = tmp_path / "out.nii.gz"
+    assert main(["predict", str(sliced), str(tmp_path / "scan.nii.gz"), "-o", str(out)]) == 0
+    written = nibabel.load(out)
+    np.testing.assert_allclose(written.affine, OBLIQUE, atol=1e-5)
+    np.testing.assert_array_equal(written.get_fdata(), values_of(intensity))
+    assert main(["info", str(sliced)]) == 0
+    assert "3D, slice by slice, SRA" in capsys.readouterr().out
+    imaging.write(tmp_path / "flat.png", Scan(np.zeros((8, 8, 1), np.uint8), np.eye(4)))
+    assert main(["predict", str(sliced), str(tmp_path / "flat.png"), "-o", str(out)]) == 1
+    assert "has 2 spatial axes, flat-int8 takes 3; give a 3D scan" in capsys.readouterr().err
+
+
+def test_the_test_vector_is_of_several_slices(sliced, tmp_path):
+    segmenter = edge.load(sliced)
+    made = vector.make(segmenter)
+    assert made.prepared.shape[0] > 1
+    assert made.prepared.shape[1] > segmenter.manifest.patch[0]
+    assert made.prepared.shape[2] < segmenter.manifest.patch[1]
+    vector.write(tmp_path / vector.NAME, made)
+    assert vector.compare(segmenter, vector.read(tmp_path / vector.NAME)).equal
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"patch": (16, 24, 1)}, r"patch \(16, 24, 1\): expected 2 positive numbers, as the recipe has slices 1"),
+        ({"recipe": dataclasses.replace(SLICES, slices=2)}, "recipe slices 2: expected an odd number"),
+        ({"recipe": dataclasses.replace(SLICES, slices=3)}, r"input.shape \(1, 16, 24, 1\): .* it is \(1, 16, 24, 3\)"),
+        ({"folded": True}, "folded: expected networks of rank 3 only, this one has rank 2"),
+        ({"form": "height"}, "form 'height': expected networks of rank 3"),
+    ],
+)
+def test_manifests_that_contradict_themselves(sliced, changes, message):
+    record.save(sliced / "manifest.json", dataclasses.replace(edge.load_manifest(sliced), **changes))
+    with pytest.raises(InputError, match=message):
+        edge.load_manifest(sliced)
+
+
+def test_a_dicom_series_is_a_volume(sliced, tmp_path):
+    intensity = graded_scan((20, 31, 4))
+    series = write_series(tmp_path / "series", intensity.astype(np.int16), step=9.0)
+    out = tmp_path / "out.nii.gz"
+    assert main(["predict", str(sliced), str(series), "-o", str(out)]) == 0
+    scan = imaging.read(series)
+    found = imaging.read_labels(out)
+    np.testing.assert_allclose(found.affine, scan.affine, atol=1e-5)
+    np.testing.assert_array_equal(found.voxels, values_of(scan.voxels))
