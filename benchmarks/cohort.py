@@ -79,10 +79,13 @@ def disturbed(args, folder) -> int:
             process.wait()
             process = start(args, folder, out, args.jobs)
             continue
-        workers = [pid for pid in descendants(process.pid) if b"spawn_main" in command_of(pid)]
-        if workers:
-            os.kill(chance.choice(workers), signal.SIGKILL)
-            killed += 1
+        while process.poll() is None:  # workers take a while to start
+            workers = [pid for pid in descendants(process.pid) if b"spawn_main" in command_of(pid)]
+            if workers:
+                os.kill(chance.choice(workers), signal.SIGKILL)
+                killed += 1
+                break
+            time.sleep(0.2)
     process.wait()
     return killed
 

@@ -1,6 +1,7 @@
 """Tasks by Dask distributed: processes of this machine, or the workers of a scheduler."""
 
 import contextlib
+import functools
 import logging
 import time
 from collections import Counter, deque
@@ -45,7 +46,7 @@ def connected(scheduler: str | None, processes: int):
         options |= dict.fromkeys(("dashboard_address", "worker_dashboard_address"), "127.0.0.1:0")
         with (
             dask.config.set({"distributed.scheduler.allowed-failures": 0}),
-            LocalCluster(silence_logs=logging.CRITICAL, **options) as cluster,
+            _started(functools.partial(LocalCluster, silence_logs=logging.CRITICAL, **options)) as cluster,
             Client(cluster) as client,
         ):
             yield client
@@ -64,6 +65,16 @@ def connected(scheduler: str | None, processes: int):
                 f"--scheduler {scheduler}: has no workers; start some with: dask worker {scheduler}"
             ) from None
         yield client
+
+
+def _started(make: Callable):
+    """The processes of this machine; started again where one of them ended before it was ready."""
+    for _ in range(ATTEMPTS):
+        try:
+            return make()
+        except RuntimeError as error:  # what Dask makes of any worker that does not start
+            reason = type(error.__cause__ or error).__name__
+    raise InputError(f"--jobs: the processes did not start ({reason}), {ATTEMPTS} times; is there memory for so many?")
 
 
 def run_tasks(client, function: Callable, items: Sequence) -> Iterator[tuple[int, Any]]:
