@@ -35,7 +35,7 @@ screenshots: $(VENV)/.test servers
 
 # The tests that compute, once for each of several processors that this one can pass for: hours.
 test-machines: $(VENV)/.test
-	$(BIN)/python benchmarks/machines.py
+	$(BIN)/python benchmarks/robustness/machines.py
 
 lint: $(VENV)/.test
 	$(BIN)/ruff check .

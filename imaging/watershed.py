@@ -44,7 +44,8 @@ def flood(heights: np.ndarray, mask: np.ndarray, depth: float, relative: bool = 
     tops = np.unique(peaks)
     basins = np.zeros(mask.shape, np.int32)
     basins[mask] = np.searchsorted(tops, peaks[ranks[mask] - 1]) + 1
-    joined = _join(values[order][tops - 1], *_saddles(basins, heights), depth, relative)
+    pairs, passes = _saddles(basins, heights)
+    joined = _join(values[order][tops - 1], pairs, passes, depth, relative)
     _, first, inverse = np.unique(joined[basins[mask] - 1], return_index=True, return_inverse=True)
     renamed = np.empty(len(first), np.int32)
     renamed[np.argsort(first)] = np.arange(1, len(first) + 1)

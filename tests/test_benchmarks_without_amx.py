@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-SCRIPT = Path(__file__).parents[1] / "benchmarks" / "without_amx.py"
+SCRIPT = Path(__file__).parents[1] / "benchmarks" / "quantization" / "without_amx.py"
 ASK = """
 import ctypes, sys
 libc = ctypes.CDLL(None, use_errno=True)

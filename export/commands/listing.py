@@ -14,7 +14,7 @@ REFERENCE = "tflite-float32"
 
 
 def figures() -> dict:
-    """What the formats cost on one network, as ``benchmarks/format_figures.py`` measured it; empty where it has not."""
+    """What the formats cost on one network, by ``benchmarks/quantization/format_figures.py``; empty without it."""
     return json.loads(FIGURES.read_text(encoding="utf-8")) if FIGURES.is_file() else {}
 
 
@@ -148,7 +148,7 @@ def table(rows: list[dict], measured: dict | None = None) -> str:
             f"{' × '.join(map(str, measured['patch']))}, {measured['threads']} threads, {measured['machine']}."
         )
     else:
-        lines.append("\nWhat they cost has not been measured here; benchmarks/format_figures.py does.")
+        lines.append("\nWhat they cost has not been measured here; benchmarks/quantization/format_figures.py does.")
     if own:
         lines.append("MB and ms: this network's artifacts, a patch, as measured when exported; ~ estimated from those.")
     return "\n".join(lines)

@@ -6,7 +6,8 @@ from pathlib import Path
 from export.errors import FormatError
 
 # What a product computes at once, if that is wide enough to make several voxels at once for it: (input channels of a
-# tap, output channels, zeros of a kernel need not be stored); measured by benchmarks/rewrite_forms.py. LiteRT has
+# tap, output channels, zeros of a kernel need not be stored); measured by
+# benchmarks/quantization/rewrite_forms.py. LiteRT has
 # kernels for AMX; ONNX Runtime runs its AVX-512 ones there too, on windows that it gathers without filling them up.
 PROCESSORS = {
     "amx": {"tflite": (64, 64, True), "onnx": (4, 32, False)},

@@ -97,7 +97,7 @@ def compare_paired(first: Sequence[float], second: Sequence[float], groups: Sequ
         InputError: if lengths differ or no pair is finite.
     """
     pairs = np.array([first, second], np.float64)
-    kept = np.isfinite(pairs).all(axis=0)
+    kept = np.asarray(np.isfinite(pairs).all(axis=0))
     if not kept.any():
         raise InputError(f"{len(kept)} pairs, none of them finite; expected one or more to compare")
     before, after = pairs[:, kept]

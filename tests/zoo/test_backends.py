@@ -8,7 +8,7 @@ import pytest
 import zoo
 
 _spec = importlib.util.spec_from_file_location(
-    "zoo_backends", Path(__file__).parents[2] / "benchmarks" / "zoo_backends.py"
+    "zoo_backends", Path(__file__).parents[2] / "benchmarks" / "networks" / "zoo_backends.py"
 )
 benchmark = importlib.util.module_from_spec(_spec)
 _spec.loader.exec_module(benchmark)

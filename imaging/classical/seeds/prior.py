@@ -8,7 +8,7 @@ _WIDE = 0.2, 0.3  # gaps between the intensities of seeds from which on, and at 
 _FARTHEST = 4.0  # distances beyond this many spreads of the seeds tell nothing more
 _POINTS = 48  # seeds that stand for a label; more would slow the tree down and tell little more
 # Logistic regression of these features on voxels of whole scans (hippocampus MR, fetal heads in ultrasound, CT organs)
-# with five simulated clicks inside and outside: benchmarks/annotate.py --fit.
+# with five simulated clicks inside and outside: benchmarks/accuracy/annotate.py --fit.
 COEFFICIENTS = (1.69, -0.46, 0.85, 0.54, 0.19, -0.52, -1.41)
 INTERCEPT = -1.0
 

@@ -1,0 +1,295 @@
+"""The same artifact and scan on this machine and on emulated ARM64: does every voxel get the same label?
+
+    python benchmarks/device/arm64.py --artifact ARTIFACT --scan SCAN --work FOLDER
+
+What it does, all of it below FOLDER, which may be kept for the next time (a Debian machine, no root needed):
+1. Fetches with apt-get, with package lists of its own, qemu-user of Debian 13 for this machine (7.2, of Debian 12,
+   crashes in ai-edge-litert; 10.0 does not) and Python, the C and the C++ library for arm64, from the mirror that this
+   machine uses, and unpacks them; nothing is installed.
+2. `pip download`s the aarch64 wheels of NumPy and of the runtimes, and unpacks them.
+3. Segments SCAN with ARTIFACT here, keeping every patch as the model file takes it.
+4. Runs the model file on those patches with the ARM64 Python under qemu, one process a runtime.
+5. Puts the answers through the same post-processing, and compares: labels of all voxels, and stored output values.
+
+TFLite artifacts run on ai-edge-litert and ONNX artifacts on ONNX Runtime, each of the version installed here, and must
+give the same labels. TFLite artifacts also run on tflite-runtime 2.14, for information: it rounds in fixed point where
+XNNPACK rounds in float, on whatever processor. Emulation says nothing of speed.
+"""
+
+import argparse
+import dataclasses
+import os
+import shutil
+import subprocess
+import sys
+import zipfile
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+SYSTEM = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
+NUMPY = "numpy==1.26.4"  # tflite-runtime is built for NumPy 1
+GLIBC = range(17, 42)  # manylinux tags that wheels for glibc-based ARM64 systems carry
+APT = {
+    "APT::Sandbox::User": "", "APT::Install-Recommends": "false", "Acquire::Languages": "none", "Debug::NoLocking": "1",
+    "APT::Update::Post-Invoke": "", "APT::Update::Post-Invoke-Success": "",
+}  # fmt: skip
+
+
+@dataclasses.dataclass(frozen=True)
+class Runtime:
+    """A runtime to emulate.
+
+    Attributes:
+        module: what the ARM64 Python imports.
+        requirement: what pip fetches.
+        same: the version is the one installed here, so that every label must agree.
+    """
+
+    module: str
+    requirement: str
+    same: bool = True
+
+
+@dataclasses.dataclass(frozen=True)
+class Agreement:
+    """What one runtime gave under emulation, against this machine's."""
+
+    runtime: str
+    same_version: bool
+    voxels: int
+    labels_differ: int
+    values: int
+    values_differ: int
+    largest_difference: int
+
+
+def runtimes(format: str) -> list[Runtime]:
+    """The runtimes for a format's model file."""
+    if format.startswith("onnx"):
+        return [Runtime("onnxruntime", f"onnxruntime=={metadata.version('onnxruntime')}")]
+    litert = Runtime("ai_edge_litert", f"ai-edge-litert=={metadata.version('ai-edge-litert')}")
+    return [litert, Runtime("tflite_runtime", "tflite-runtime==2.14.0", same=False)]
+
+
+def run(command, **settings) -> str:
+    """Run a command; its output, or the end of this program with what it said."""
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **settings)
+    if done.returncode:
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
+        sys.exit(f"{' '.join(map(str, command[:3]))} ...: failed with status {done.returncode}: {' '.join(said)}")
+    return done.stdout
+
+
+def mirror() -> str:
+    """The address of the Debian mirror that this machine's apt uses."""
+    found = run(
+        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
+    ).split()
+    plain = [uri for uri in found if "security" not in uri]
+    if not plain:
+        sys.exit("apt-get indextargets names no Debian mirror; run apt-get update on a Debian machine first")
+    return plain[0]
+
+
+def fetch_packages(folder: Path, architecture: str, release: str, names) -> Path:
+    """Debian packages of an architecture with all that they depend on, unpacked.
+
+    Args:
+        folder: for lists, packages and the unpacked tree.
+        architecture: Debian's name, "arm64".
+        release: of Debian, "bookworm".
+        names: of packages.
+
+    Returns:
+        The folder that stands for that system's root.
+    """
+    state, root = folder / f"apt-{architecture}", folder / f"root-{architecture}"
+    if (root / ".complete").exists():
+        return root
+    for part in ("lists/partial", "archives/partial"):
+        (state / part).mkdir(parents=True, exist_ok=True)
+    (state / "status").write_text("")  # as if nothing were installed
+    (state / "sources.list").write_text(f"deb {mirror()} {release} main\n")
+    settings = APT | {
+        "APT::Architecture": architecture, "APT::Architectures": architecture, "Dir::State::lists": state / "lists",
+        "Dir::State::status": state / "status", "Dir::Cache": state, "Dir::Cache::archives": state / "archives",
+        "Dir::Etc::sourcelist": state / "sources.list", "Dir::Etc::sourceparts": "-",
+    }  # fmt: skip
+    options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
+    run(["apt-get", *options, "-qq", "update"])
+    run(["apt-get", *options, "-qq", "-y", "--download-only", "install", *names])
+    root.mkdir(exist_ok=True)
+    for package in sorted((state / "archives").glob("*.deb")):
+        run(["dpkg-deb", "-x", package, root])
+    shutil.rmtree(state)
+    (root / ".complete").touch()
+    return root
+
+
+def fetch_wheel(folder: Path, requirement: str, version: str) -> Path:
+    """A wheel for ARM64, unpacked.
+
+    Args:
+        folder: for wheels.
+        requirement: as pip takes it, one package and its version.
+        version: of the ARM64 Python, "3.11".
+    """
+    place = folder / f"{requirement.replace('==', '-')}-cp{version.replace('.', '')}"
+    if not place.exists():
+        wheels = folder / f"{place.name}.download"
+        platforms = [word for n in GLIBC for word in ("--platform", f"manylinux_2_{n}_aarch64")]
+        command = ["pip", "download", "--no-deps", "--only-binary", ":all:", "--python-version", version]
+        run([sys.executable, "-m", *command, *platforms, "--platform", "any", "-d", wheels, requirement])
+        (wheel,) = wheels.glob("*.whl")
+        with zipfile.ZipFile(wheel) as archive:
+            archive.extractall(wheels / "unpacked")
+        os.replace(wheels / "unpacked", place)
+        shutil.rmtree(wheels)
+    return place
+
+
+def infer(module: str, model: str, given: str, answer: str) -> None:
+    """What runs under emulation: a model file on stored patches; needs NumPy and the runtime only."""
+    patches = np.load(given)
+    if module == "onnxruntime":
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = 1
+        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+        (name,) = (i.name for i in session.get_inputs())
+        outputs = [session.run(None, {name: patch})[0] for patch in patches]
+        version = onnxruntime.__version__
+    else:
+        interpreter_module = __import__(f"{module}.interpreter", fromlist=["Interpreter"])
+        interpreter = interpreter_module.Interpreter(model_path=model, num_threads=1)
+        interpreter.allocate_tensors()
+        source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
+        outputs = []
+        for patch in patches:
+            interpreter.set_tensor(source, patch)
+            interpreter.invoke()
+            outputs.append(interpreter.get_tensor(target))
+        version = __import__(module).__version__ if hasattr(__import__(module), "__version__") else ""
+    np.save(answer, np.stack(outputs))
+    print(os.uname().machine, version)
+
+
+class Recorder:
+    """Stands before a runner and keeps every patch and its answer as the model file stores them."""
+
+    def __init__(self, runner, manifest):
+        self.runner, self.manifest, self.patches, self.answers = runner, manifest, [], []
+
+    def run(self, patch):
+        """As the runner's."""
+        from edge.runtime.tensors import quantise
+
+        given, answer = self.manifest.input, self.manifest.output
+        self.patches.append(quantise(patch, given).reshape(given.shape))
+        logits = self.runner.run(patch)
+        self.answers.append(quantise(logits, answer).reshape(answer.shape))
+        return logits
+
+
+class Replay:
+    """Stands for a runner: gives stored answers, one a call."""
+
+    def __init__(self, answers, manifest):
+        self.answers, self.manifest = iter(answers), manifest
+
+    def run(self, patch):
+        """As a runner's; ``patch`` is the one that the next answer is for."""
+        from edge.runtime.tensors import dequantise
+
+        logits = dequantise(next(self.answers), self.manifest.output)
+        return logits.reshape(*self.manifest.patch, -1)
+
+
+def emulate(work: Path, runtime: Runtime, model: Path, patches: Path):
+    """Run a model file under emulation.
+
+    Returns:
+        Its stored answers, and the runtime with its version and the machine that it saw.
+    """
+    host = run(["dpkg", "--print-architecture"]).strip()
+    qemu = fetch_packages(work, host, "trixie", ["qemu-user"]) / "usr/bin/qemu-aarch64"
+    root = fetch_packages(work, "arm64", "bookworm", SYSTEM)
+    (python,) = (root / "usr/bin").glob("python3.[0-9]*")
+    version = python.name.removeprefix("python")
+    places = [fetch_wheel(work, requirement, version) for requirement in (NUMPY, runtime.requirement)]
+    answer = work / f"{runtime.module}.npy"
+    answer.unlink(missing_ok=True)
+    environment = {
+        "PYTHONPATH": os.pathsep.join(map(str, places)),
+        "PYTHONHOME": str(root / "usr"),
+        "LC_ALL": "C.UTF-8",
+    }
+    command = [qemu, "-L", root, python, "-S", __file__, "--infer", runtime.module, model, patches, answer]
+    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment)
+    if done.returncode or not answer.exists():
+        said = (done.stderr or done.stdout).strip().splitlines()[-1:] or [f"status {done.returncode}"]
+        sys.exit(f"{runtime.requirement} under {qemu.name}: failed: {said[0]}")
+    machine, _, found = done.stdout.strip().splitlines()[-1].partition(" ")
+    return np.load(answer), f"{runtime.module} {found or metadata_version(places[-1])}, {machine}"
+
+
+def metadata_version(place: Path) -> str:
+    """The version in an unpacked wheel."""
+    (info,) = place.glob("*.dist-info")
+    return info.name.removesuffix(".dist-info").partition("-")[2]
+
+
+def compare(name, same, labels, reference, answers, expected) -> Agreement:
+    """Count what differs in labels and in stored output values."""
+    difference = np.abs(np.asarray(answers, np.float64) - np.asarray(expected, np.float64))
+    return Agreement(
+        name, same, reference.size, int(np.count_nonzero(labels != reference)), difference.size,
+        int(np.count_nonzero(difference)), float(difference.max()),
+    )  # fmt: skip
+
+
+def main() -> int:
+    """Fetch, run both, print the table; 1 if the same version of a runtime gives another label."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--artifact", type=Path, action="append", required=True, help="artifact folder; repeatable")
+    parser.add_argument("--scan", required=True, help="a scan that it segments")
+    parser.add_argument("--work", type=Path, required=True, help="folder for packages, about 700 MB")
+    args = parser.parse_args()
+    sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+    import edge
+    import imaging
+    from edge.runtime.segmenter import Segmenter
+
+    args.work.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for artifact in args.artifact:
+        here = edge.load(artifact, threads=1)
+        manifest = here.manifest
+        recorder = Recorder(here.runner, manifest)
+        scan = imaging.read(args.scan)
+        reference = Segmenter(manifest, recorder).predict(scan).labels.voxels
+        patches, model = args.work / "patches.npy", artifact / manifest.model
+        np.save(patches, np.stack(recorder.patches))
+        for runtime in runtimes(manifest.format):
+            answers, name = emulate(args.work.resolve(), runtime, model.resolve(), patches.resolve())
+            labels = Segmenter(manifest, Replay(answers, manifest)).predict(scan).labels.voxels
+            expected = np.stack(recorder.answers)
+            rows.append((manifest.format, compare(name, runtime.same, labels, reference, answers, expected)))
+    print(f"Reference: this machine ({os.uname().machine}), ai-edge-litert {metadata.version('ai-edge-litert')}, "
+          f"onnxruntime {metadata.version('onnxruntime')}\n")  # fmt: skip
+    print("| artifact | emulated | voxels | labels that differ | output values | that differ | largest difference |")
+    print("|---|---|---:|---:|---:|---:|---:|")
+    for format, row in rows:
+        print(f"| {format} | {row.runtime} | {row.voxels} | {row.labels_differ} | {row.values} | {row.values_differ} "
+              f"| {row.largest_difference:g} |")  # fmt: skip
+    return int(any(row.labels_differ and row.same_version for _, row in rows))
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--infer"]:
+        infer(*sys.argv[2:])
+    else:
+        sys.exit(main())
