@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
+from typing import BinaryIO
 
 from medseg.errors import InputError
 
@@ -139,22 +140,27 @@ def check_writable(folder, named) -> None:
         raise InputError(f"{named}: cannot be written, {place} may not be written to; choose another place")
 
 
-def write_durably(path, data: bytes) -> None:
-    """Write ``data`` to ``path`` whole or not at all, and return only once it would survive the loss of power.
+def write_durably(path, content: bytes | BinaryIO) -> None:
+    """Write ``content`` to ``path`` whole or not at all, and return only once it would survive the loss of power.
 
     Args:
         path: where to; missing folders are made.
-        data: the content.
+        content: bytes, or a file that holds them.
 
     Raises:
         OSError: if the place cannot be written, or the disk is full; nothing is left under either name.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.parent.is_dir():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sync_folder(path.parent.parent)
     descriptor, temporary = tempfile.mkstemp(prefix=f".{path.name}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(data)
+            if isinstance(content, bytes):
+                file.write(content)
+            else:
+                shutil.copyfileobj(content, file)
             file.flush()
             os.fsync(file.fileno())
         os.replace(temporary, path)

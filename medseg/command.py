@@ -44,13 +44,13 @@ def run(parser, argv=None) -> int:
         print("stopped", file=sys.stderr)
         return 130
     except Exception as error:
-        told = missing_package(error) or str(error)
+        message = missing_package(error) or str(error)
         status = getattr(error, "exit_status", None)
         if status is None and not isinstance(error, OSError | ModuleNotFoundError):
             raise
         if os.environ.get("MEDSEG_TRACEBACK"):
             traceback.print_exc()
-        print(f"{parser.prog}: error: {told}", file=sys.stderr)
+        print(f"{parser.prog}: error: {message}", file=sys.stderr)
         return status or 1
 
 

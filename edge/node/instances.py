@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.node.database import Database, count
-from edge.node.storage import RECEIVED, hashed, write_durably
+from edge.node.storage import RECEIVED, hashed
 from imaging.io.dicom.dataset import load_pydicom
+from medseg.atomic import write_durably
 from medseg.errors import InputError
 
 _PATIENCE = 10  # with a sender that pauses within its association

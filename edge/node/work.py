@@ -16,7 +16,7 @@ from edge.node.config import Config, Rule
 from edge.node.database import Database
 from edge.node.instances import present
 from edge.node.jobs import UPLOAD, Finding, Object
-from edge.node.storage import RESULTS, hashed, write_durably
+from edge.node.storage import RESULTS, hashed
 from edge.outputs.overlay import coloured, picture
 from edge.runtime.segmenter import Segmenter
 from imaging.io.dicom.read import read_series
@@ -25,6 +25,7 @@ from imaging.io.files import is_dicom_scan, read
 from imaging.io.image import image_bytes
 from imaging.io.nifti import nifti_bytes
 from imaging.scan import Scan
+from medseg.atomic import write_durably
 from medseg.errors import InputError
 from medseg.progress import CancelledError
 

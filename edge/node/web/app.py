@@ -11,13 +11,14 @@ from fastapi import FastAPI, File, HTTPException, UploadFile
 from fastapi.responses import FileResponse, JSONResponse, PlainTextResponse
 
 from edge.node import jobs
-from edge.node.storage import RESULTS, UPLOADS, has_room, write_durably
+from edge.node.storage import RESULTS, UPLOADS, has_room
 from edge.node.web.guard import Guard
 from edge.node.web.metrics import measures
 from edge.node.work import OVERLAY, report
 from imaging.io.dicom.reference import SUFFIXES as DICOM_SUFFIXES
 from imaging.io.dicom.reference import ZIP
 from imaging.io.files import SUFFIXES
+from medseg.atomic import write_durably
 from medseg.errors import InputError
 from medseg.untrusted import inside, shown
 

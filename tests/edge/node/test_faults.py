@@ -3,6 +3,7 @@
 import contextlib
 import errno
 import io
+import os
 import socket
 import sqlite3
 import ssl
@@ -23,7 +24,7 @@ from pydicom.uid import JPEG2000Lossless, RLELossless
 from pynetdicom import AE
 from pynetdicom.sop_class import MRImageStorage
 
-from edge.node import instances, jobs, receive, storage
+from edge.node import instances, jobs, receive
 from edge.node.config import Retry, read_config
 from edge.node.database import Database
 from edge.node.instances import parse
@@ -103,7 +104,7 @@ def test_a_full_disk_refuses_and_leaves_nothing(config_of, tmp_path, monkeypatch
 
     with Node(config) as node, association(config) as link:
         with monkeypatch.context() as patched:
-            patched.setattr(storage.os, "fsync", full)
+            patched.setattr(os, "fsync", full)
             assert link.send_c_store(pydicom.dcmread(first)).Status == receive.NO_RESOURCES
         with monkeypatch.context() as patched:
             patched.setattr(receive, "has_room", lambda *_: False)
