@@ -50,7 +50,7 @@ WORDS = [
     ("plan data -o new.json --batch 0", 2, "training.batch is 0"),
     ("plan data -o new.json --epochs 0", 2, "training.epochs is 0"),
     ("plan data -o new.json --seed -1", 2, "training.seed is -1"),
-    ("plan data -o new.json --patch 16x16 --spacing 1x1x1", 2, "--patch: 2 axes; --spacing: 3 axes"),
+    ("plan data -o new.json --patch 16x16x16 --spacing 1x1", 2, "--patch: 3 axes; --spacing: 2 axes"),
     ("plan data -o new.json --model unet3d --patch 16x16", 2, "--patch: 2 axes; --model unet3d: 3 axes"),
     ("plan data -o new.json --threads 0", 2, "--threads 0"),
     ("plan data -o new.json --groups (", 2, "nor a regular expression"),

@@ -133,9 +133,7 @@ def test_second_server_and_port_in_use_are_told(folder, artifact, tmp_path):
             (["--port", "0"], "another process is writing it"),
             (["--port", port, "--work", str(tmp_path / "work")], "is in use"),
         ):
-            ended = subprocess.run(
-                [*command, str(artifact), *words], capture_output=True, text=True, env=environment, check=False
-            )
+            ended = subprocess.run([*command, *words], capture_output=True, text=True, env=environment, check=False)
             assert ended.returncode == 1
             assert reason in ended.stderr
             assert ended.stderr.count("\n") == 1

@@ -17,6 +17,7 @@ MAX_HEADER = 1 << 20
 DEFLATE_RATIO = 1032
 MAX_AXES = 5
 
+GZIP = b"\x1f\x8b"
 _NRRD_BYTES = {
     **dict.fromkeys(("signed char", "int8", "int8_t", "uchar", "unsigned char", "uint8", "uint8_t"), 1),
     **dict.fromkeys(("short", "short int", "signed short", "signed short int", "int16", "int16_t"), 2),
@@ -39,13 +40,15 @@ class ItkHeader:
         values: numbers stored, channels included.
         itemsize: bytes of each.
         data: the file that holds them, which may be the header's own.
-        start: bytes before them, at least.
+        start: bytes before them.
+        begins: the bytes that they begin with, where the header says so.
     """
 
     values: int
     itemsize: int
     data: Path
     start: int = 0
+    begins: bytes = b""
 
 
 def read_header(path, suffix: str) -> ItkHeader:
@@ -75,7 +78,8 @@ def _nrrd(path, content):
     if not content.startswith(b"NRRD0"):
         raise InputError(f"{path}: is no NRRD file (it does not begin with NRRD0); copy or convert it again")
     fields = {}
-    text = re.split(rb"\r?\n\r?\n", content, maxsplit=1)[0]
+    end = re.search(rb"\r?\n\r?\n", content)
+    text, start = (content[: end.start()], end.end()) if end else (content, len(content))
     for line in _lines(text)[1:]:
         name, separator, value = line.partition(":")
         if line.startswith("#") or not separator or value.startswith("="):
@@ -90,10 +94,12 @@ def _nrrd(path, content):
         raise InputError(f"{path}: encoding {shown(encoding)} is not read; save it as raw or gzip")
     sizes = _sizes(path, fields, "sizes", "dimension")
     values = math.prod(sizes)
+    # ITK takes what is no gzip data for voxels as they are.
+    begins = GZIP if encoding != "raw" and fields.get("line skip", "0") == "0" else b""
     if _named(path, fields, "data file"):
         data = inside(path.parent, fields["data file"], str(path))
-        return ItkHeader(values, itemsize, data), encoding != "raw"
-    return ItkHeader(values, itemsize, path, len(text) + 2), encoding != "raw"
+        return ItkHeader(values, itemsize, data, begins=begins), encoding != "raw"
+    return ItkHeader(values, itemsize, path, start, begins), encoding != "raw"
 
 
 def _meta(path, content):
@@ -161,6 +167,8 @@ def _check_size(path, header, packed):
     try:
         with open_regular(header.data) as file:
             size = os.fstat(file.fileno()).st_size
+            file.seek(header.start)
+            begins = file.read(len(header.begins))
     except FileNotFoundError:
         raise InputError(f"{path}: its data file {header.data.name} is missing; copy it beside the header") from None
     except OSError as error:
@@ -171,3 +179,5 @@ def _check_size(path, header, packed):
             f"{path}: is truncated or damaged, its header announces {needed} bytes of voxels, {header.data.name} has "
             f"{size} for them; copy it again"
         )
+    if begins != header.begins:
+        raise InputError(f"{path}: is damaged, its voxels in {header.data.name} are no gzip data; copy it again")

@@ -3,7 +3,7 @@
 import keras
 import pytest
 from export_rewriting import LAYOUTS, assert_exact
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from keras import layers
 
@@ -30,6 +30,9 @@ def convolutions(draw, rank):
     spatial = draw(st.tuples(*[sizes] * rank))
     if arguments["padding"] == "valid":
         spatial = tuple(max(n, (k - 1) * d + 1) for n, k, d in zip(spatial, kernel, dilation, strict=True))
+    # TensorFlow's oneDNN kernels are wrong where the last axis is shorter than the kernel and has strides: on some
+    # processors conv2d and conv3d in float32 give other values than in float64 there.
+    assume(strides[-1] == 1 or spatial[-1] >= kernel[-1])
     return arguments, (*spatial, draw(st.integers(1, 3)))
 
 

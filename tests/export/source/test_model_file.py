@@ -71,7 +71,7 @@ def test_saved_model_to_verified_artifact(place, tmp_path, file):
 def test_without_labels_only_unverified(place, tmp_path, capsys):
     words = ["--out", tmp_path, "--patch", 8, 8, 8, *scans(place)]
     assert export(place / "model.keras", "--format", "onnx-int8", *words) == 2
-    assert "give --labels-folder, or --no-verify" in capsys.readouterr().err
+    assert "give --labels-folder or --verify-on, or --no-verify" in capsys.readouterr().err
     assert export(place / "model.keras", "--format", "onnx-int8", "--no-verify", *words) == 0
     assert "Not verified" in (tmp_path / "onnx-int8" / "CARD.md").read_text()
 
@@ -89,7 +89,7 @@ def test_float_needs_no_scans(place, tmp_path):
         (["--recipe", "none.json", "--calibration-folder", "images"], "none.json: no such file"),
         (["--recipe", "recipe.json", "--calibration-folder", "nowhere"], "nowhere: no such folder"),
         (["--recipe", "recipe.json", "--calibration-folder", "images"], "is open; give --patch"),
-        (["--recipe", "flat.json", "--calibration-folder", "images"], "mend rank and channels of the recipe"),
+        (["--recipe", "flat.json", "--calibration-folder", "images"], "mend rank, channels and slices of the recipe"),
         (["--recipe", "wrong.json", "--calibration-folder", "images"], "wrong.json: "),
         (
             ["--recipe", "recipe.json", "--calibration-folder", "images", "--patch", "8", "8", "8", "--classes", "a"],

@@ -128,7 +128,11 @@ BAD = {
     "other.mha": (b"hello", "is no MetaImage file"),
     "short.nrrd": (NRRD + b"\n" + bytes(3), "announces 24 bytes|truncated or damaged"),
     "huge.nrrd": (NRRD.replace(b"2 3 4", b"60000 60000 60000") + b"\n", "truncated or damaged"),
-    "bomb.nrrd": (NRRD.replace(b"2 3 4", b"30000 30000 4").replace(b"raw", b"gzip") + b"\n" + bytes(4 * 10**6), "take"),
+    "bomb.nrrd": (
+        NRRD.replace(b"2 3 4", b"30000 30000 4").replace(b"raw", b"gzip") + b"\n\x1f\x8b" + bytes(4 * 10**6),
+        "take",
+    ),
+    "noise.nrrd": (NRRD.replace(b"raw", b"gzip") + b"\n" + bytes(range(100, 200)), "no gzip data"),
     "away.nhdr": (NRRD + b"data file: ../secret.raw\n", "no file name"),
     "absolute.nhdr": (NRRD + b"data file: /etc/passwd\n", "no file name"),
     "list.nhdr": (NRRD + b"data file: LIST\na.raw\n", "in several files"),

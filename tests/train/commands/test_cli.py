@@ -114,7 +114,7 @@ def test_labels_and_groups(tmp_path, capsys):
         (["plan", "nowhere"], 1, "nowhere: no such folder"),
         (["plan", "{balls}", "--folds", "9"], 1, "cannot make 9 folds; ask for --folds 3"),
         (["plan", "{balls}", "--model", "unet3e"], 2, "unknown model 'unet3e'. Did you mean 'unet3d'"),
-        (["plan", "{balls}", "--model", "unet"], 2, "takes 2D scans"),
+        (["plan", "{balls}", "--model", "unet", "--configuration", "3d"], 2, "configuration 3d: expected a 3D network"),
         (["plan", "{balls}", "--plan", "p.json"], 2, "--plan goes with --check"),
         (["data", "phantom", "--url", "http://x"], 2, "phantoms are made, not fetched"),
     ],

@@ -99,7 +99,9 @@ def test_a_case_is_segmented_whole_and_unlabelled_voxels_do_not_count():
     image[0] = 0, 0, 1
     case = SimpleNamespace(image=lambda: image, label=lambda: label)
     labels = (Label("background", 0), Label("a", 1), Label("b", 2))
-    plan = SimpleNamespace(patch=(8, 8), overlap=0.5, labels=labels, written_classes=None, instances=None)
+    plan = SimpleNamespace(
+        patch=(8, 8), overlap=0.5, labels=labels, written_classes=None, instances=None, recipe=SimpleNamespace(slices=0)
+    )
     model = SimpleNamespace(predict_on_batch=lambda batch: batch)
     found, reference = segment_cached(model, case, plan)
     np.testing.assert_array_equal(found[2:], truth[2:])
