@@ -227,5 +227,5 @@ def _check_writable(output):
     while not above.exists() and above != above.parent:
         above = above.parent
     if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        what = "may not be written to" if above.is_dir() else "is not a folder"
-        raise InputError(f"--out {output}: cannot be written, {above} {what}; choose another place")
+        reason = "may not be written to" if above.is_dir() else "is not a folder"
+        raise InputError(f"--out {output}: cannot be written, {above} {reason}; choose another place")

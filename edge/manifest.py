@@ -186,9 +186,9 @@ def _check_fields(manifest):
         raise InputError(f"channels {', '.join(manifest.channels[:8])}: the recipe takes {manifest.recipe.channels}")
     _check_names(manifest)
     for name in ("name", "value"):
-        found = [getattr(label, name) for label in manifest.labels]
-        if len(found) < 2 or len(set(found)) != len(found):
-            raise InputError(f"labels with {name}s {shown(found)}: expected two or more, all different")
+        values = [getattr(label, name) for label in manifest.labels]
+        if len(values) < 2 or len(set(values)) != len(values):
+            raise InputError(f"labels with {name}s {shown(values)}: expected two or more, all different")
     if len(manifest.labels) > MAX_LABELS:
         raise InputError(f"{len(manifest.labels)} labels: expected at most {MAX_LABELS}")
     for label in manifest.labels:
@@ -259,13 +259,13 @@ def _check_tensor(which, tensor, expected):
 
 def _check_model(path, expected):
     try:
-        found = sha256(path)
+        checksum = sha256(path)
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, though the manifest names it; copy the whole artifact again") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
-    if found != expected.lower():
+    if checksum != expected.lower():
         raise InputError(
-            f"{path}: altered since it was exported (sha256 {found[:12]}..., the manifest says {expected[:12]}...); "
+            f"{path}: altered since it was exported (sha256 {checksum[:12]}..., the manifest says {expected[:12]}...); "
             "copy the artifact again or export it anew"
         )

@@ -72,7 +72,7 @@ def plane_axes(shape: tuple[int, ...]) -> tuple[int, ...]:
     Args:
         shape: of three axes.
     """
-    axes = tuple(axis for axis in range(3) if min(size for other, size in enumerate(shape) if other != axis) > 1)
+    axes = tuple(axis for axis in range(3) if min(size for index, size in enumerate(shape) if index != axis) > 1)
     return axes or (2,)
 
 

@@ -77,9 +77,9 @@ def _saddles(basins, heights):
             continue
         here = tuple(slice(max(0, -s), size - max(0, s)) for s, size in zip(step, basins.shape, strict=True))
         there = tuple(slice(max(0, s), size - max(0, -s)) for s, size in zip(step, basins.shape, strict=True))
-        one, two = basins[here], basins[there]
-        touching = (one != two) & (one > 0) & (two > 0)
-        pairs.append(np.stack([one[touching], two[touching]], axis=-1))
+        here_basin, there_basin = basins[here], basins[there]
+        touching = (here_basin != there_basin) & (here_basin > 0) & (there_basin > 0)
+        pairs.append(np.stack([here_basin[touching], there_basin[touching]], axis=-1))
         passes.append(np.minimum(heights[here][touching], heights[there][touching]))
     pairs, passes = np.sort(np.concatenate(pairs), axis=1), np.concatenate(passes)
     distinct, which = np.unique(pairs, axis=0, return_inverse=True)
@@ -99,8 +99,8 @@ def _join(tops, pairs, passes, depth, relative):
         return basin
 
     for number in np.argsort(-passes, kind="stable"):
-        one, two = (find(basin - 1) for basin in pairs[number].tolist())
-        low, high = sorted((one, two), key=lambda basin: (tops[basin], basin))
+        first, second = (find(basin - 1) for basin in pairs[number].tolist())
+        low, high = sorted((first, second), key=lambda basin: (tops[basin], basin))
         if low != high and tops[low] - passes[number] < depth * (tops[low] if relative else 1):
             root[low] = high
     return np.array([find(basin) for basin in range(len(tops))])

@@ -24,12 +24,12 @@ def load_ensemble(folders: Sequence, threads: int = 2, runtime: str = "auto", tr
             field.
     """
     first, *others = [load(folder, threads, runtime, trust) for folder in folders]
-    for folder, other in zip(folders[1:], others, strict=True):
+    for folder, segmenter in zip(folders[1:], others, strict=True):
         for name in SAME:
-            here, there = getattr(first.manifest, name), getattr(other.manifest, name)
+            here, there = getattr(first.manifest, name), getattr(segmenter.manifest, name)
             if here != there:
                 raise InputError(
                     f"{folder}: {name} differs from that of {folders[0]}; expected artifacts of one plan, such as the "
                     "folds of a cross-validation"
                 )
-    return replace(first, others=tuple(other.runner for other in others))
+    return replace(first, others=tuple(segmenter.runner for segmenter in others))

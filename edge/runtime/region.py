@@ -70,8 +70,8 @@ class Coarse:
         Raises:
             InputError: if it finds nothing.
         """
-        found = self.segmenter.predict(scan, cancel=cancel).labels
-        mask = of_classes(found, self.segmenter.manifest).voxels[..., 0] != self.segmenter.manifest.labels[0].value
+        labels = self.segmenter.predict(scan, cancel=cancel).labels
+        mask = of_classes(labels, self.segmenter.manifest).voxels[..., 0] != self.segmenter.manifest.labels[0].value
         if not mask.any():
             raise InputError(f"--roi {self.segmenter.manifest.name}: found nothing in the scan; segment without --roi")
         return widened(bounding_box(mask), scan, self.margin_mm)

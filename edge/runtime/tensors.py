@@ -52,10 +52,10 @@ def logits(stored: np.ndarray, manifest: Manifest) -> np.ndarray:
 
 def check_tensors(model, manifest: Manifest, inputs, outputs) -> None:
     """Require one input and one output of the manifest's shape and type; a dimension without a number may be any."""
-    for which, found, tensor in (("input", inputs, manifest.input), ("output", outputs, manifest.output)):
-        if len(found) != 1:
-            raise InputError(f"{model}: {len(found)} {which} tensors, expected 1; export it again")
-        shape, dtype = found[0]
+    for which, tensors, tensor in (("input", inputs, manifest.input), ("output", outputs, manifest.output)):
+        if len(tensors) != 1:
+            raise InputError(f"{model}: {len(tensors)} {which} tensors, expected 1; export it again")
+        shape, dtype = tensors[0]
         same = len(shape) == len(tensor.shape) and all(
             not isinstance(n, int | np.integer) or n == m for n, m in zip(shape, tensor.shape, strict=True)
         )

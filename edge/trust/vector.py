@@ -185,12 +185,12 @@ def read(path) -> Vector:
             with np.load(file, allow_pickle=False) as arrays:
                 if sorted(arrays.files) != sorted(_ARRAYS):
                     raise InputError(f"{path}: holds {', '.join(arrays.files[:8])}, expected {', '.join(_ARRAYS)}")
-                found = {name: arrays[name] for name in _ARRAYS}
+                vector = {name: arrays[name] for name in _ARRAYS}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, though the manifest names it; copy the whole artifact again") from None
     except (ValueError, zipfile.BadZipFile, EOFError, OSError, MemoryError) as error:
         raise InputError(f"{path}: no test vector ({' '.join(str(error).split())[:200]}); export it again") from None
-    return _checked(path, found)
+    return _checked(path, vector)
 
 
 def compare(segmenter, vector: Vector) -> Comparison:
@@ -226,16 +226,16 @@ def _packed(vector) -> bytes:
     return content.getvalue()
 
 
-def _checked(path, found) -> Vector:
-    numbers = {name: array for name, array in found.items() if name != "logits_step"}
+def _checked(path, vector) -> Vector:
+    numbers = {name: array for name, array in vector.items() if name != "logits_step"}
     if any(array.dtype.kind not in "iuf" or not np.isfinite(array).all() for array in numbers.values()):
         raise InputError(f"{path}: expected finite numbers; export it again")
-    step = found["logits_step"]
+    step = vector["logits_step"]
     if step.shape or step.dtype.kind not in "iu" or not 1 <= step <= 2**16:
         raise InputError(f"{path}: logits_step is no positive number; export it again")
-    if found["affine"].shape != (4, 4) or found["voxels"].ndim not in (3, 4) or not found["voxels"].size:
+    if vector["affine"].shape != (4, 4) or vector["voxels"].ndim not in (3, 4) or not vector["voxels"].size:
         raise InputError(f"{path}: holds no scan; export it again")
-    return Vector(**(found | {"logits_step": int(step)}))
+    return Vector(**(vector | {"logits_step": int(step)}))
 
 
 def _prepared_shape(manifest, voxels) -> tuple[int, ...]:

@@ -108,8 +108,8 @@ def main():
             reply = getattr(worker, request.pop("do"))(**request)
         except Exception as error:  # whatever a runtime raises is told as its failure
             lines = [text.strip() for text in str(error).splitlines() if text.strip()]
-            told = lines[0] if lines else "no message"
-            reply = {"error": told if isinstance(error, ValueError) else f"{type(error).__name__}: {told}"}
+            message = lines[0] if lines else "no message"
+            reply = {"error": message if isinstance(error, ValueError) else f"{type(error).__name__}: {message}"}
         replies.write(json.dumps(reply) + "\n")
         replies.flush()
 

@@ -41,7 +41,7 @@ def read_tflite(data: bytes) -> list[Operator]:
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
     kinds = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     types = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
-    foreign, found = [], []
+    foreign, operators = [], []
     for graph in model.subgraphs:
         for operator in graph.operators:
             code = model.operatorCodes[operator.opcodeIndex]
@@ -54,10 +54,10 @@ def read_tflite(data: bytes) -> list[Operator]:
             data_types = {types[t.type] for t in [*_operands(kind, tensors), output]}
             precision = data_types.pop() if len(data_types) == 1 else "mixed " + "+".join(sorted(data_types))
             precision = "int16x8" if precision == "mixed int16+int8" else precision
-            found.append(Operator(kind, name, precision, _macs_tflite(kind, tensors, output)))
+            operators.append(Operator(kind, name, precision, _macs_tflite(kind, tensors, output)))
     if foreign:
         raise PrecisionError(f"operators that stock LiteRT does not have: {', '.join(foreign)}")
-    return found
+    return operators
 
 
 def _operands(kind, tensors) -> list:
@@ -111,7 +111,7 @@ def read_onnx(model) -> list[Operator]:
     for node in model.graph.node:
         for name in node.input:
             consumers.setdefault(name, []).append(node)
-    found = []
+    operators = []
     for node in model.graph.node:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Constant"):
             continue
@@ -123,8 +123,10 @@ def read_onnx(model) -> list[Operator]:
         precision = "int8" if precision == "uint8" else precision
         source = {name: shapes.get(name) or shapes.get(dequantized.get(name, "")) for name in node.input[:2]}
         weights = source.get(node.input[1]) if len(node.input) > 1 else None
-        found.append(Operator(node.op_type, node.name or output, precision, _macs_onnx(node, source, weights, shapes)))
-    return found
+        operators.append(
+            Operator(node.op_type, node.name or output, precision, _macs_onnx(node, source, weights, shapes))
+        )
+    return operators
 
 
 def _leads_to(tensor, kind, consumers) -> bool:

@@ -41,14 +41,14 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
         most: number of patches that is not exceeded.
     """
     each = max(1, most // len(cases))
-    found = []
+    drawn = []
     for case in cases:
         scan = imaging.read(list(case.images), len(source.channels), source.recipe.nan)
         with naming(case.images[0]):
             prepared = imaging.prepare(scan, source.recipe).voxels
         tiles = heapq.nlargest(each, _tiles(prepared, source), key=lambda tile: float(np.var(tile)))
-        found.extend(np.ascontiguousarray(tile, np.float32) for tile in tiles)
-    return found
+        drawn.extend(np.ascontiguousarray(tile, np.float32) for tile in tiles)
+    return drawn
 
 
 def _tiles(prepared, source):

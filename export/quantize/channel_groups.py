@@ -227,4 +227,4 @@ def _compact(numbers):
 def _leaves_channels(operation, x) -> bool:
     axis = operation.axis
     axes = [] if axis is None else [axis] if isinstance(axis, int) else list(axis)
-    return bool(axes) and all(one % len(x.shape) != len(x.shape) - 1 for one in axes)
+    return bool(axes) and all(number % len(x.shape) != len(x.shape) - 1 for number in axes)

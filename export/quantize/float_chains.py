@@ -110,5 +110,5 @@ def _widen(chosen, sources) -> None:
     if chosen is None or chosen.min is None:
         return
     ranges = [source for source in (chosen, *sources) if source is not None and source.min is not None]
-    chosen.min = [min(float(found.min[0]) for found in ranges)]
-    chosen.max = [max(float(found.max[0]) for found in ranges)]
+    chosen.min = [min(float(known.min[0]) for known in ranges)]
+    chosen.max = [max(float(known.max[0]) for known in ranges)]

@@ -68,7 +68,7 @@ def _on_integers(node, producers, consumers, constants, results) -> set:
     if results & set(node.output):
         return set()
     first = sources[0]
-    if not all(_same_scale(first, other, constants) for other in [*sources[1:], *quantizers]):
+    if not all(_same_scale(first, member, constants) for member in [*sources[1:], *quantizers]):
         return set()
     for i, source in zip(data, sources, strict=True):
         node.input[i] = source.input[0]

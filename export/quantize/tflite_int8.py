@@ -86,14 +86,14 @@ def histograms(calibrated: bytes, patches: Sequence[np.ndarray]) -> tuple[dict[s
     """
     graph = unpacked(calibrated).subgraphs[0]
     moved = {i for op in operators_of(calibrated) if op[0] in MOVES for i in op[2]}
-    observers, wanted = {}, []
+    observers, indices = {}, []
     for i, tensor in enumerate(graph.tensors):
         stored = tensor.quantization
         if stored is not None and stored.min is not None and i not in moved:
             observers[tensor.name.decode()] = Observer(len(patches))
-            wanted.append(i)
+            indices.append(i)
     logits = [None] * len(patches)
-    for which, values in traced(calibrated, [*wanted, graph.outputs[0]], patches):
+    for which, values in traced(calibrated, [*indices, graph.outputs[0]], patches):
         for i, value in values.items():
             name = graph.tensors[i].name.decode()
             if name in observers:
@@ -131,9 +131,9 @@ def paired(calibrated: bytes, quantized: bytes, patches: Sequence[np.ndarray]) -
         strict=True,
     )
     names = {i: (name, kind) for kind, name, i in before}
-    for (_, one), (_, other) in pairs:
-        for (i, value), found in zip(one.items(), other.values(), strict=True):
-            yield *names[i], value, found
+    for (_, floats), (_, integers) in pairs:
+        for (i, value), integer in zip(floats.items(), integers.values(), strict=True):
+            yield *names[i], value, integer
 
 
 def with_ranges(calibrated: bytes, found: dict[str, Histogram], method: str) -> bytes:

@@ -208,10 +208,10 @@ def _compare(trained, stored, manifest: Manifest, source: Source) -> Fidelity:
     """The stored network against the trained one, scan to segmentation."""
     from export.verify.verification import NetworkRunner
 
-    one, other = (Segmenter(manifest, NetworkRunner(model)) for model in (trained, stored))
+    trained_segmenter, stored_segmenter = (Segmenter(manifest, NetworkRunner(model)) for model in (trained, stored))
     return compare(
-        lambda scan: one.predict(scan).labels.voxels[..., 0],
-        lambda scan: other.predict(scan).labels.voxels[..., 0],
+        lambda scan: trained_segmenter.predict(scan).labels.voxels[..., 0],
+        lambda scan: stored_segmenter.predict(scan).labels.voxels[..., 0],
         _labelled(source),
         source.labels,
         recipe=source.recipe,
@@ -227,11 +227,11 @@ def _storage(kind, seen, fidelity):
         "seen": seen,
         "labels": {
             label: {
-                "dice_float32": round(found.dice_network, 6),
-                "dice_stored": round(found.dice_artifact, 6),
-                "worst_drop": round(found.worst_drop, 6),
+                "dice_float32": round(fidelity_of_label.dice_network, 6),
+                "dice_stored": round(fidelity_of_label.dice_artifact, 6),
+                "worst_drop": round(fidelity_of_label.worst_drop, 6),
             }
-            for label, found in fidelity.labels.items()
+            for label, fidelity_of_label in fidelity.labels.items()
         },
         "argmax_changed": round(fidelity.argmax_changed, 8),
     }
@@ -270,13 +270,13 @@ def _check_artifact(folder, manifest, source):
 
 def _check_network(folder, manifest, fidelity):
     """The float network that the artifact was verified against must be this one: the same Dice on the same cases."""
-    for label, found in fidelity.labels.items():
+    for label, fidelity_of_label in fidelity.labels.items():
         then = manifest.fidelity["labels"].get(label, {}).get("dice_network")
         same_cases = list(manifest.fidelity["cases"]) == list(fidelity.cases)
-        if then is None or not same_cases or abs(then - found.dice_network) > 1e-4:
+        if then is None or not same_cases or abs(then - fidelity_of_label.dice_network) > 1e-4:
             raise InputError(
                 f"{folder}: was verified against a network of Dice {then} on {label}, the run's has "
-                f"{found.dice_network:.4f}; export the run again and give that artifact"
+                f"{fidelity_of_label.dice_network:.4f}; export the run again and give that artifact"
             )
 
 

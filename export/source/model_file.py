@@ -50,22 +50,22 @@ def open_model(
         UsageError: if labels are given without scans.
     """
     model_file = Path(model_file)
-    found = _read_recipe(Path(recipe))
+    recipe_read = _read_recipe(Path(recipe))
     if labels is not None and scans is None:
         raise UsageError("labels: are those of the calibration scans; give --calibration-folder too")
-    cases = () if scans is None else _cases(Path(scans), labels, found.channels)
-    adapted = _adapted(model_file, found, patch)
+    cases = () if scans is None else _cases(Path(scans), labels, recipe_read.channels)
+    adapted = _adapted(model_file, recipe_read, patch)
     model = adapted.model
     held = cases[::3] if labels is not None else ()
     labels_of_classes = _labels(model_file, model, classes)
-    check_references(held, labels_of_classes, found.channels)
+    check_references(held, labels_of_classes, recipe_read.channels)
     return Source(
         name=model_file.stem,
-        recipe=found,
-        patch=_patch(model_file, model, found, patch),
+        recipe=recipe_read,
+        patch=_patch(model_file, model, recipe_read, patch),
         overlap=OVERLAP,
         labels=labels_of_classes,
-        channels=tuple(f"channel {i}" for i in range(found.channels)),
+        channels=tuple(f"channel {i}" for i in range(recipe_read.channels)),
         training=tuple(case for case in cases if case not in held),
         validation=held,
         model_file=model_file,
@@ -98,11 +98,11 @@ def _read_recipe(path) -> Recipe:
     if isinstance(data, dict) and "recipe" in data:
         data = data["recipe"]  # a plan.json or manifest.json will do
     try:
-        found = record.from_dict(Recipe, data, "recipe")
-        check(found)
+        recipe = record.from_dict(Recipe, data, "recipe")
+        check(recipe)
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
-    return found
+    return recipe
 
 
 def _cases(folder, labels, channels) -> tuple[CaseFiles, ...]:

@@ -118,8 +118,8 @@ def folds_in(folder) -> dict[int, Path]:
     folder = Path(folder)
     if (folder / "model.keras").is_file():
         return {}
-    found = {path.parent.name.removeprefix("fold_"): path.parent for path in folder.glob("fold_*/model.keras")}
-    return {int(fold): found[fold] for fold in sorted(filter(str.isdecimal, found), key=int)}
+    folders = {path.parent.name.removeprefix("fold_"): path.parent for path in folder.glob("fold_*/model.keras")}
+    return {int(fold): folders[fold] for fold in sorted(filter(str.isdecimal, folders), key=int)}
 
 
 def int8_warning(source: Source, formats) -> str | None:

@@ -276,7 +276,7 @@ def compare(
 
 
 def _objects(network, artifact, reference) -> ObjectScores:
-    before, after = (score_objects(found, reference) for found in (network, artifact))
+    before, after = (score_objects(labels, reference) for labels in (network, artifact))
     scores = (("network", before), ("artifact", after))
     return ObjectScores(**{f"{name}_{of}": row[name] for name in ("ap", "ap50", "pq", "f1") for of, row in scores})
 
@@ -289,7 +289,7 @@ def _mean_objects(cases) -> ObjectScores | None:
 
 
 def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
-    found = {}
+    scores = {}
     unit = math.prod(spacing) / (1000 if reference.ndim == 3 else 1)
     for label, values in members.items():
         one, other, wanted = (mask_of(array, values) for array in (network, artifact, reference))
@@ -297,8 +297,8 @@ def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
         between = overlap.dice(other, one)
         before = _scores(one, wanted, spacing, unit)
         after = before if np.array_equal(one, other) else _scores(other, wanted, spacing, unit)
-        found[label] = LabelScores(before, after, volume, between, _beyond_chance(before.dice, one, wanted))
-    return CaseScores(name, float(np.mean(network != artifact)), found)
+        scores[label] = LabelScores(before, after, volume, between, _beyond_chance(before.dice, one, wanted))
+    return CaseScores(name, float(np.mean(network != artifact)), scores)
 
 
 def _scores(mask, reference, spacing, unit) -> Scores:

@@ -129,17 +129,17 @@ class Verifier:
         if len(np.unique(np.stack(classes))) == 1:  # then all of them must be the same before that is said
             picks = range(len(patches))
             classes = [self._classes(network, patch) for patch in patches]
-        found = sanity.check_classes(
+        problem = sanity.check_classes(
             classes,
             [self._classes(artifact.runner, patches[i]) for i in picks],
             [label.name for label in self.source.labels],
             # What is rare may be in none of the patches, labelled cases tell better; a constant is wrong in any case.
             network.constant or (scans and not self.rules.cases),
         )
-        if found.problem:
-            error = UnjudgedError if found.only else FidelityError
-            self._refuse(error, f"{artifact.manifest.format}: {found.problem}", anyway)
-        return found
+        if problem.problem:
+            error = UnjudgedError if problem.only else FidelityError
+            self._refuse(error, f"{artifact.manifest.format}: {problem.problem}", anyway)
+        return problem
 
     def _classes(self, runner, patch):
         return classes_of(runner.run(patch), written_classes(self.source.labels, self.source.regions))

@@ -196,7 +196,7 @@ def _matrix(transform, rank):
     matrix = np.eye(4)
     origin = np.array(transform.TransformPoint([0.0] * rank))
     for axis in range(rank):
-        unit = [float(axis == other) for other in range(rank)]
+        unit = [float(axis == column) for column in range(rank)]
         matrix[:rank, axis] = np.array(transform.TransformPoint(unit)) - origin
     matrix[:rank, 3] = origin
     return matrix

@@ -108,10 +108,10 @@ def panoptic_quality(prediction: np.ndarray, reference: np.ndarray, threshold: f
     """
     if not 0.5 <= threshold < 1:
         raise InputError(f"threshold={threshold}: expected 0.5 to below 1, where no object has two partners")
-    found = overlaps(prediction, reference)
-    shared = found.shares[found.shares > threshold]
+    shared_objects = overlaps(prediction, reference)
+    shared = shared_objects.shares[shared_objects.shares > threshold]
     matched = len(shared)
-    missed, false = found.real - matched, found.predicted - matched
+    missed, false = shared_objects.real - matched, shared_objects.predicted - matched
     if not matched:
         quality = float(not missed and not false)
         return PanopticQuality(quality, quality, 0.0, 0, missed, false)
@@ -154,11 +154,11 @@ def overlaps(prediction: np.ndarray, reference: np.ndarray) -> Overlaps:
     prediction, reference = np.asarray(prediction), np.asarray(reference)
     if prediction.shape != reference.shape:
         raise InputError(f"prediction of shape {prediction.shape}: the reference has {reference.shape}")
-    (found, found_sizes), (real, real_sizes) = (_numbered(objects) for objects in (prediction, reference))
-    both = (found > 0) & (real > 0)
-    pairs, shared = np.unique(np.stack([found[both], real[both]]), axis=1, return_counts=True)
-    unions = found_sizes[pairs[0]] + real_sizes[pairs[1]] - shared
-    return Overlaps(pairs, shared / unions, len(found_sizes) - 1, len(real_sizes) - 1)
+    (predicted, predicted_sizes), (real, real_sizes) = (_numbered(objects) for objects in (prediction, reference))
+    both = (predicted > 0) & (real > 0)
+    pairs, shared = np.unique(np.stack([predicted[both], real[both]]), axis=1, return_counts=True)
+    unions = predicted_sizes[pairs[0]] + real_sizes[pairs[1]] - shared
+    return Overlaps(pairs, shared / unions, len(predicted_sizes) - 1, len(real_sizes) - 1)
 
 
 def average_precision(prediction: np.ndarray, reference: np.ndarray, thresholds=THRESHOLDS) -> dict[float, float]:
@@ -181,11 +181,11 @@ def average_precision(prediction: np.ndarray, reference: np.ndarray, thresholds=
     """
     if not all(0.5 <= threshold < 1 for threshold in thresholds):
         raise InputError(f"thresholds {tuple(thresholds)}: expected 0.5 to below 1, where no object has two partners")
-    found = overlaps(prediction, reference)
+    shared_objects = overlaps(prediction, reference)
     scores = {}
     for threshold in thresholds:
-        matched = int(np.count_nonzero(found.shares > threshold))
-        everything = found.predicted + found.real - matched
+        matched = int(np.count_nonzero(shared_objects.shares > threshold))
+        everything = shared_objects.predicted + shared_objects.real - matched
         scores[threshold] = matched / everything if everything else 1.0
     return scores
 
@@ -207,17 +207,17 @@ def lesion_dice(prediction: np.ndarray, reference: np.ndarray) -> float:
     Raises:
         InputError: if the shapes differ or numbers are negative.
     """
-    found = overlaps(prediction, reference)
+    shared_objects = overlaps(prediction, reference)
     taken, total, matched = (set(), set()), 0.0, 0
-    for number in np.argsort(-found.shares, kind="stable"):
-        one, two = found.pairs[:, number].tolist()
-        if one in taken[0] or two in taken[1]:
+    for number in np.argsort(-shared_objects.shares, kind="stable"):
+        first, second = shared_objects.pairs[:, number].tolist()
+        if first in taken[0] or second in taken[1]:
             continue
-        taken[0].add(one)
-        taken[1].add(two)
-        share = float(found.shares[number])
+        taken[0].add(first)
+        taken[1].add(second)
+        share = float(shared_objects.shares[number])
         total, matched = total + 2 * share / (1 + share), matched + 1
-    everything = found.predicted + found.real - matched
+    everything = shared_objects.predicted + shared_objects.real - matched
     return total / everything if everything else 1.0
 
 

@@ -81,9 +81,9 @@ def compare(
         for side, version in enumerate(versions):
             labels = on_page(service.segmenter(version)[1].predict_file(files, cancel=stop).labels).voxels
             for label in service.labels[1:]:
-                found, expected = labels == label.value, reference == label.value
-                empty = not found.any() and not expected.any()
-                scores[side][label.name].append(np.nan if empty else dice(found, expected))
+                predicted, expected = labels == label.value, reference == label.value
+                empty = not predicted.any() and not expected.any()
+                scores[side][label.name].append(np.nan if empty else dice(predicted, expected))
         tell(f"compared case {number} of {len(cases)}")
     if not any(np.isfinite(values).any() for values in scores[0].values()):
         raise UnavailableError("no case to compare by holds any structure; accept or correct more cases")

@@ -178,11 +178,11 @@ def _clicks(params, values, shape, by_name):
 
 def _structure(params, values):
     """The value of the structure that ``label`` of a request names, by name or value; the first by default."""
-    wanted = params.get("label")
-    if wanted is None:
+    label_name = params.get("label")
+    if label_name is None:
         return next(iter(values.values()))
-    if wanted in values:
-        return values[wanted]
-    if isinstance(wanted, int) and wanted in values.values():
-        return wanted
-    raise WrongRequestError(f"label {shown(wanted)}: expected one of {', '.join(values)}")
+    if label_name in values:
+        return values[label_name]
+    if isinstance(label_name, int) and label_name in values.values():
+        return label_name
+    raise WrongRequestError(f"label {shown(label_name)}: expected one of {', '.join(values)}")

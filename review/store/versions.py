@@ -167,12 +167,12 @@ def check_version(database: Database, case: Case, version: int | None) -> int:
     Raises:
         UnknownError: if there is none of that number.
     """
-    wanted = case.version if version is None else version
-    if wanted is None:
+    expected = case.version if version is None else version
+    if expected is None:
         raise UnknownError(f"case {case.id}: has no labels yet")
-    if database.row("SELECT 1 FROM versions WHERE case_id = ? AND version = ?", case.id, wanted) is None:
-        raise UnknownError(f"case {case.id}: has no version {wanted}, expected 1 to {case.version}")
-    return wanted
+    if database.row("SELECT 1 FROM versions WHERE case_id = ? AND version = ?", case.id, expected) is None:
+        raise UnknownError(f"case {case.id}: has no version {expected}, expected 1 to {case.version}")
+    return expected
 
 
 def _plain(row):

@@ -50,17 +50,17 @@ def run_inspect(args) -> int:
     looks = look_at(dataset, progress=not args.json)
     if not looks:
         raise InputError(f"{args.folder}: no labelled case; there is nothing to look at")
-    found = findings(looks, dataset.instances)
+    problems = findings(looks, dataset.instances)
     if args.mend is not None:
-        return _mend(args, dataset, found, kinds)
-    write_page(args.out, dataset, looks, found, _plan(dataset))
+        return _mend(args, dataset, problems, kinds)
+    write_page(args.out, dataset, looks, problems, _plan(dataset))
     if args.json:
-        emit_json([{"kind": f.kind, "case": f.case, "message": f.message, "of": list(f.of)} for f in found])
+        emit_json([{"kind": f.kind, "case": f.case, "message": f.message, "of": list(f.of)} for f in problems])
         return 0
-    for finding in found:
+    for finding in problems:
         print(f"{finding.kind:14} {finding.case}: {finding.message}")
-    print(f"{len(looks)} cases, {len(found)} findings; page: {args.out}")
-    mendable = next((f.kind for f in found if f.kind in ("island", "hole", "duplicate", "mirrored")), None)
+    print(f"{len(looks)} cases, {len(problems)} findings; page: {args.out}")
+    mendable = next((f.kind for f in problems if f.kind in ("island", "hole", "duplicate", "mirrored")), None)
     if mendable and not dataset.instances and not dataset.regions:
         mended = f"{args.folder.resolve().name}-mended"
         next_command(f"zoo inspect {args.folder}{repeated(args)} --mend {mended} --only {mendable}")
@@ -79,10 +79,10 @@ def _plan(dataset):
         return None
 
 
-def _mend(args, dataset, found, kinds) -> int:
+def _mend(args, dataset, problems, kinds) -> int:
     from train.inspect.mend import mend
 
-    done = mend(dataset, found, args.mend, kinds, progress=not args.json)
+    done = mend(dataset, problems, args.mend, kinds, progress=not args.json)
     if args.json:
         emit_json(done)
         return 0

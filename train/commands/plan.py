@@ -203,7 +203,7 @@ def check_request(args, out) -> tuple[FilterStep, ...]:
 
 def summary(plan: Plan) -> str:
     """The plan in a few lines."""
-    found, recipe, training = plan.fingerprint, plan.recipe, plan.training
+    fingerprint, recipe, training = plan.fingerprint, plan.recipe, plan.training
     steps = [recipe.orientation, recipe.spacing and f"{_x(recipe.spacing)} mm", recipe.size and f"{_x(recipe.size)} px"]
     steps += [recipe.crop_nonzero and "cropped to non-zero", *(step.name for step in recipe.filters)]
     if recipe.clip:
@@ -212,7 +212,10 @@ def summary(plan: Plan) -> str:
     steps.append(recipe.normalise.kind)
     options = "".join(f", {name} {value}" for name, value in plan.network.options.items())
     lines = (
-        ("dataset", f"{plan.dataset}: {found['cases']} labelled cases, median {_x(found['shape']['median'])}"),
+        (
+            "dataset",
+            f"{plan.dataset}: {fingerprint['cases']} labelled cases, median {_x(fingerprint['shape']['median'])}",
+        ),
         ("classes", ", ".join(label.name for label in plan.labels)),
         *([("regions", ", ".join(map(_region, plan.regions)))] if plan.regions else []),
         *([("slices", plan.reasons["configuration"])] if recipe.slices and "configuration" in plan.reasons else []),
@@ -253,8 +256,8 @@ def _check(args):
     choices = dataclasses.replace(choices_of(args, plan), labels=None)
     report = check_dataset(args.folder, choices, args.groups, plan, args.folds, args.seed, not args.json, args.nan)
     if args.json:
-        found = [{"message": problem.message, "fatal": problem.fatal} for problem in report.problems]
-        emit_json({"cases": len(report.dataset.cases), "grouping": report.dataset.grouping, "problems": found})
+        problems = [{"message": problem.message, "fatal": problem.fatal} for problem in report.problems]
+        emit_json({"cases": len(report.dataset.cases), "grouping": report.dataset.grouping, "problems": problems})
         return 1 if report.problems else 0
     for note in report.dataset.notes:
         print(f"note: {note}")

@@ -94,8 +94,8 @@ def joined(groups: Sequence[str], pairs: Iterable[tuple[int, int]]) -> tuple[str
 
     places = {group: number for number, group in reversed(list(enumerate(groups)))}
     for a, b in pairs:
-        one, other = sorted((first(groups[a]), first(groups[b])), key=places.get)
-        head[other] = one
+        kept, replaced = sorted((first(groups[a]), first(groups[b])), key=places.get)
+        head[replaced] = kept
     return tuple(first(group) for group in groups)
 
 

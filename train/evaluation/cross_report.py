@@ -62,14 +62,14 @@ def mean_table(summary: dict) -> str:
     sets = [("", summary)] + ([(" cleaned", summary["postprocessed"])] if summary["postprocessed"] else [])
     columns = columns_of(summary["mean"])
     rows = [
-        (label + suffix, *(f"{row[column]:.4f} ± {found['std'][label][column]:.4f}" for column in columns))
-        for suffix, found in sets
-        for label, row in found["mean"].items()
+        (label + suffix, *(f"{row[column]:.4f} ± {scores['std'][label][column]:.4f}" for column in columns))
+        for suffix, scores in sets
+        for label, row in scores["mean"].items()
     ]
     rows += [
         (label + suffix + present_row(row), *(f"{row[column]:.4f}" for column in columns))
-        for suffix, found in sets
-        for label, row in found.get("mean_present", {}).items()
+        for suffix, scores in sets
+        for label, row in scores.get("mean_present", {}).items()
     ]
     return page.table(("label", *columns), rows)
 
@@ -130,5 +130,5 @@ def _overlay(run, case, mirror):
     scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore, plan.recipe.nan)
     reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
-    found = load_prediction(run, case.name, mirror)
-    return figures.overlay(scan, reference, found, [label.name for label in plan.labels])
+    prediction = load_prediction(run, case.name, mirror)
+    return figures.overlay(scan, reference, prediction, [label.name for label in plan.labels])

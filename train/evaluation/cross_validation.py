@@ -109,8 +109,8 @@ def summary_table(summary: dict) -> str:
         cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in columns]
         lines.append(f"{name:{width}}" + "".join(f"{cell:>17}" for cell in cells))
         if summary["postprocessed"]:
-            found = summary["postprocessed"]
-            cells = [f"{found['mean'][name][column]:.4f} ± {found['std'][name][column]:.4f}" for column in columns]
+            cleaned = summary["postprocessed"]
+            cells = [f"{cleaned['mean'][name][column]:.4f} ± {cleaned['std'][name][column]:.4f}" for column in columns]
             lines.append(f"{'  cleaned':{width}}" + "".join(f"{cell:>17}" for cell in cells))
         if name in present:
             cells = [f"{present[name][column]:.4f}" for column in columns]

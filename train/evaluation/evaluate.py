@@ -188,17 +188,17 @@ def _scored(segment, case, labels, regions, settings):
     if not case.instances:
         scan, reference = read_case(case, labels, **settings)
         with naming(case.images[0]):
-            found = segment(scan)
+            segmentation = segment(scan)
         reference = reference.voxels[..., 0]
-        return scan, found, imaging.score_case(found, reference, labels, scan.spacing, regions=regions)
+        return scan, segmentation, imaging.score_case(segmentation, reference, labels, scan.spacing, regions=regions)
     scan, objects = read_case_objects(case, settings["channels"], settings["nan"])
     with naming(case.images[0]):
-        found = segment(scan)
+        segmentation = segment(scan)
     objects = objects.voxels[..., 0]
-    masks = (np.minimum(found, 1), np.minimum(objects, 1))
+    masks = (np.minimum(segmentation, 1), np.minimum(objects, 1))
     of_class = imaging.score_case(*masks, labels, scan.spacing, regions=regions)
-    of_objects = imaging.score_objects(found, objects)
-    return scan, found, {name: row | of_objects for name, row in of_class.items()}
+    of_objects = imaging.score_objects(segmentation, objects)
+    return scan, segmentation, {name: row | of_objects for name, row in of_class.items()}
 
 
 def means(cases: dict) -> dict:

@@ -116,8 +116,8 @@ def class_indices(values: np.ndarray, labels: Sequence[Label], where) -> np.ndar
         InputError: if there is a value that is no label's.
     """
     accepted = np.array([label.value for label in labels])
-    found = np.unique(np.concatenate([np.unique(slab) for slab in values]))
-    strange = found[~np.isin(found, accepted)]
+    present = np.unique(np.concatenate([np.unique(slab) for slab in values]))
+    strange = present[~np.isin(present, accepted)]
     if len(strange):
         raise InputError(
             f"{where}: holds label value {', '.join(str(v) for v in strange[:5])}; the dataset's labels are "
@@ -127,6 +127,6 @@ def class_indices(values: np.ndarray, labels: Sequence[Label], where) -> np.ndar
     order = np.argsort(accepted)
     kind = np.uint8 if len(labels) <= 256 else np.uint16
     indices = np.empty(values.shape, kind)
-    for slab, found in zip(indices, values, strict=True):  # the positions searched for take 8 bytes a voxel
-        slab[...] = order[np.searchsorted(accepted[order], found)]
+    for slab, present in zip(indices, values, strict=True):  # the positions searched for take 8 bytes a voxel
+        slab[...] = order[np.searchsorted(accepted[order], present)]
     return indices

@@ -60,15 +60,15 @@ def write_report(run: Run, dataset, metrics: dict, name: str = "report.html") ->
 
 def calibration(metrics: dict) -> list[str]:
     """The section of the probabilities' calibration; none for scores that were made before it was measured."""
-    found = metrics.get("calibration")
-    if not found:
+    table = metrics.get("calibration")
+    if not table:
         return []
-    wrong = errors(found)
+    wrong = errors(table)
     rows = [(label, f"{error:.4f}") for label, error in wrong.items()]
     caption = "Voxels of every case. On the dotted line a class is found as often as its probability says."
     return [
         "<h2>Calibration</h2>"
-        + page.figure(figures.calibration(found, wrong), caption)
+        + page.figure(figures.calibration(table, wrong), caption)
         + page.table(("label", "expected calibration error"), rows)
     ]
 
@@ -113,5 +113,5 @@ def _overlay(plan, segment, case):
     scan, reference = read_case(case, plan.labels, plan.recipe.channels, plan.ignore, plan.recipe.nan)
     reference = reference.voxels[..., 0]
     reference[reference == len(plan.labels)] = 0  # nobody has labelled these
-    found = segment(scan) if plan.instances is None else np.minimum(segment(scan), 1)
-    return figures.overlay(scan, reference, found, [label.name for label in plan.labels])
+    prediction = segment(scan) if plan.instances is None else np.minimum(segment(scan), 1)
+    return figures.overlay(scan, reference, prediction, [label.name for label in plan.labels])

@@ -99,25 +99,25 @@ def _fingerprints(result) -> str:
     return page.table(("", "training", "here"), rows)
 
 
-def _facts(found: dict) -> dict[str, str]:
+def _facts(fingerprint: dict) -> dict[str, str]:
     """A fingerprint as lines of name and text."""
-    if not found:
+    if not fingerprint:
         return {}
     lines = {
-        "cases": str(found["cases"]),
-        "spacing, median (mm)": _by(found["spacing"]["median"]),
-        "spacing, range (mm)": f"{_by(found['spacing']['minimum'])} to {_by(found['spacing']['maximum'])}",
-        "shape, median (voxels)": _by(found["shape"]["median"]),
-        "field of view, median (mm)": _by(found["extent_mm"]),
+        "cases": str(fingerprint["cases"]),
+        "spacing, median (mm)": _by(fingerprint["spacing"]["median"]),
+        "spacing, range (mm)": f"{_by(fingerprint['spacing']['minimum'])} to {_by(fingerprint['spacing']['maximum'])}",
+        "shape, median (voxels)": _by(fingerprint["shape"]["median"]),
+        "field of view, median (mm)": _by(fingerprint["extent_mm"]),
     }
-    for number, channel in enumerate(found["intensity"]):
-        name = f"intensity of foreground, channel {found['channels'][number]}"
+    for number, channel in enumerate(fingerprint["intensity"]):
+        name = f"intensity of foreground, channel {fingerprint['channels'][number]}"
         lines[f"{name}: mean ± deviation"] = f"{channel['mean']:g} ± {channel['std']:g}"
         lines[f"{name}: 0.5 % to 99.5 %"] = f"{channel['percentile_00_5']:g} to {channel['percentile_99_5']:g}"
-    for label, row in found["classes"].items():
+    for label, row in fingerprint["classes"].items():
         lines[f"{label}: share of voxels"] = f"{row['voxel_share']:.3%}"
         lines[f"{label}: median volume (mm³ or pixels)"] = f"{row['volume']:g}"
-        lines[f"{label}: in cases"] = f"{row['cases']} of {found['cases']}"
+        lines[f"{label}: in cases"] = f"{row['cases']} of {fingerprint['cases']}"
     return lines
 
 

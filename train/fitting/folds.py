@@ -61,10 +61,10 @@ def open_folds(out, folds: Sequence[int] | None = None) -> tuple[Run, ...]:
     """
     out = Path(out)
     if folds is None:
-        found = sorted(out.glob("fold_*/plan.json"), key=lambda path: (len(path.parent.name), path.parent.name))
-        if not found:
+        plans = sorted(out.glob("fold_*/plan.json"), key=lambda path: (len(path.parent.name), path.parent.name))
+        if not plans:
             raise InputError(f"{out}: holds no fold_0, fold_1, ...; give the --out of a zoo train --fold all")
-        runs = tuple(open_run(path.parent) for path in found)
+        runs = tuple(open_run(path.parent) for path in plans)
     else:
         runs = tuple(open_run(fold_folder(out, fold)) for fold in folds)
     for run in runs[1:]:

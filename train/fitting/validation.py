@@ -30,16 +30,16 @@ def segment_cached(model, case, plan) -> tuple[np.ndarray, np.ndarray]:
     if plan.instances is not None:
         reference = np.minimum(reference, 1)  # distances to where an object is
     scores = predict_tiled(case.image(), plan.patch, plan.overlap, patch_predictor(model), slices=plan.recipe.slices)
-    found = classes_of(scores, plan.written_classes).astype(reference.dtype)
+    prediction = classes_of(scores, plan.written_classes).astype(reference.dtype)
     ignored = reference == len(plan.labels)
-    found[ignored] = reference[ignored] = 0
-    return found, reference
+    prediction[ignored] = reference[ignored] = 0
+    return prediction, reference
 
 
-def class_dice(found: np.ndarray, reference: np.ndarray, labels, regions=()) -> dict[str, float]:
+def class_dice(prediction: np.ndarray, reference: np.ndarray, labels, regions=()) -> dict[str, float]:
     """Dice of each foreground class, or of each region, by its name, of class indices (*spatial)."""
     return {
-        name: dice(mask_of(found, indices), mask_of(reference, indices))
+        name: dice(mask_of(prediction, indices), mask_of(reference, indices))
         for name, indices in structures(labels, regions).items()
     }
 
@@ -103,23 +103,23 @@ class Validation(keras.callbacks.Callback):
         scores = []
         with alone():
             for case in cases:
-                found, reference = segment_cached(self.network, case, self.plan)
+                prediction, reference = segment_cached(self.network, case, self.plan)
                 if self.folder is not None and not scores:
-                    self._show(case, found, reference, epoch)
-                scores.append(class_dice(found, reference, self.plan.labels, self.plan.regions))
-        means = {name: float(np.mean([one[name] for one in scores])) for name in scores[0]}
+                    self._show(case, prediction, reference, epoch)
+                scores.append(class_dice(prediction, reference, self.plan.labels, self.plan.regions))
+        means = {name: float(np.mean([row[name] for row in scores])) for name in scores[0]}
         logs[DICE] = float(np.mean(list(means.values())))
         logs.update({f"{DICE}_{name}": value for name, value in means.items()})
 
-    def _show(self, case, found, reference, epoch):
+    def _show(self, case, prediction, reference, epoch):
         import tensorflow as tf
 
         from train.evaluation.figures import draw_overlay, png
 
-        spacing = self.plan.recipe.spacing or (1.0,) * found.ndim
+        spacing = self.plan.recipe.spacing or (1.0,) * prediction.ndim
         affine = np.diag([*spacing, *(1.0,) * (4 - len(spacing))])
         names = [label.name for label in self.plan.labels]
-        figure = draw_overlay(imaging.Scan(np.asarray(case.image()), affine), reference, found, names)
+        figure = draw_overlay(imaging.Scan(np.asarray(case.image()), affine), reference, prediction, names)
         if self.writer is None:
             self.writer = tf.summary.create_file_writer(str(self.folder / "validation"))
         with self.writer.as_default():

@@ -171,9 +171,9 @@ def class_positions(label: np.ndarray, classes: int, limit: int = POSITIONS):
         ``positions[offsets[k]:offsets[k + 1]]``.
     """
     random = np.random.default_rng(0)
-    found = [np.zeros((0, label.ndim), np.int32)]
-    found += [_drawn(label == index, limit, random) for index in range(1, classes)]
-    return np.concatenate(found), np.concatenate([[0], np.cumsum([len(f) for f in found])])
+    positions = [np.zeros((0, label.ndim), np.int32)]
+    positions += [_drawn(label == index, limit, random) for index in range(1, classes)]
+    return np.concatenate(positions), np.concatenate([[0], np.cumsum([len(f) for f in positions])])
 
 
 def _drawn(mask, limit, random):

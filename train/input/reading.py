@@ -48,13 +48,13 @@ def reader(cases: Sequence[CachedCase], region, patch, foreground: float, slices
     rank, patch, region = len(patch), np.array(patch, np.int64), tuple(region)
 
     def read(index, draws):
-        found = files(index)
+        values = files(index)
         draws = tf.cast(draws, tf.float64)
         shape = tf.gather(shapes, index)
 
         def voxel(name, row):
             place = tf.gather(begins[name], index) + row * rank + tf.range(rank, dtype=tf.int64)
-            return tf.cast(tf.gather(found[name], place), tf.int64)
+            return tf.cast(tf.gather(values[name], place), tf.int64)
 
         start = _share(draws[3 : 3 + rank], tf.maximum(shape - patch + 1, 1))
         if labelled is not None:
@@ -75,7 +75,7 @@ def reader(cases: Sequence[CachedCase], region, patch, foreground: float, slices
         inner = tf.clip_by_value(start, 0, tf.maximum(shape - patch, 0))
         start = tf.where(shape > patch, inner, -((patch - shape) // 2)) - (np.array(region) - patch) // 2
         image, label = (
-            _cut(found[name], tf.gather(begins[name], index), shape, start, region, depth, repeat=bool(slices))
+            _cut(values[name], tf.gather(begins[name], index), shape, start, region, depth, repeat=bool(slices))
             for name, depth in (("image", channels), ("label", 1))
         )
         if slices:

@@ -88,9 +88,9 @@ def _duplicates(looks):
         vectors = np.stack([look.small.ravel() for look in group])
         alike = vectors @ vectors.T / vectors.shape[1]
         for i, j in zip(*np.nonzero(np.triu(alike >= ALIKE, 1)), strict=True):
-            one, two = group[i], group[j]
-            message = f"correlates {alike[i, j]:.4f} with {one.name} at {SMALL_TEXT}"
-            yield Finding("near_duplicate", two.name, message, (one.name,))
+            earlier, later = group[i], group[j]
+            message = f"correlates {alike[i, j]:.4f} with {earlier.name} at {SMALL_TEXT}"
+            yield Finding("near_duplicate", later.name, message, (earlier.name,))
 
 
 SMALL_TEXT = "16 samples along each axis"
@@ -119,10 +119,10 @@ def _outliers(looks):
             yield Finding(kind, looks[row].name, message)
     quantiles = np.array([look.quantiles for look in looks])
     span = max(float(np.median(quantiles[:, 4] - quantiles[:, 0])), 1e-9)
-    told = set()
+    named = set()
     for row, column in _beyond(quantiles / span, 0.05):
-        if row not in told:
-            told.add(row)
+        if row not in named:
+            named.add(row)
             name = ("1 %", "25 %", "50 %", "75 %", "99 %")[column]
             usual = np.median(quantiles[:, column])
             message = f"{name} of its voxels lie below {quantiles[row, column]:.4g}, of the median case {usual:.4g}"

@@ -192,8 +192,8 @@ def check_asked(asked: Asked) -> None:
 
 def _check(asked, rank):
     check_asked(asked)
-    wanted = asked.configuration or _implied(asked)
-    if rank == 2 and (wanted not in (None, "2d") or asked.plane or asked.slices):
+    chosen = asked.configuration or _implied(asked)
+    if rank == 2 and (chosen not in (None, "2d") or asked.plane or asked.slices):
         named = asked.configuration or ("context_slices" if asked.slices else "slice_axis" if asked.plane else "3d")
         raise UsageError(f"configuration {named}: expected volumes, these scans are 2D; leave it out")
 

@@ -80,7 +80,7 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
     """
     centres = np.array([fact.centres for fact in facts])
     spreads = np.array([fact.spreads for fact in facts])
-    found = {}
+    order = {}
     for axis in range(centres.shape[2]):
         pairs = []
         for a, b in combinations(range(1, len(names)), 2):
@@ -94,8 +94,8 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
             elif (apart < -spread).mean() >= SAME_ORDER:
                 pairs.append([names[b], names[a]])
         if pairs:
-            found[str(axis)] = pairs
-    return found
+            order[str(axis)] = pairs
+    return order
 
 
 def _intensity(facts):

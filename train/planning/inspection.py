@@ -110,7 +110,7 @@ def inspect(dataset, progress: bool = False, nan: float | None = None) -> Inspec
         )
         results = list(track(results, "inspect", len(cases), progress))
     facts = tuple(fact for fact, _ in results if fact is not None)
-    problems = [problem for _, found in results for problem in found]
+    problems = [problem for _, case_problems in results for problem in case_problems]
     return Inspection(facts, (*problems, *_across(facts, dataset.labels)))
 
 
@@ -203,12 +203,12 @@ def _samples(voxels, indices):
     if len(drawn) > SAMPLES:
         drawn = np.sort(np.random.default_rng(0).choice(int(ends[-1]), SAMPLES, replace=False))
     parts = np.split(drawn, np.searchsorted(drawn, ends[:-1]))
-    found = [np.zeros((0, voxels.shape[-1]), voxels.dtype)]
+    samples = [np.zeros((0, voxels.shape[-1]), voxels.dtype)]
     for number, (part, end) in enumerate(zip(parts, ends, strict=True)):
         if len(part):
             places = np.argwhere(indices[number])
-            found.append(voxels[number][tuple(places[part - end].T)])  # the slab's own count is what ends it
-    return np.concatenate(found)
+            samples.append(voxels[number][tuple(places[part - end].T)])  # the slab's own count is what ends it
+    return np.concatenate(samples)
 
 
 def _cropped_shape(voxels):

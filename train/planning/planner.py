@@ -202,9 +202,9 @@ def _network(model, rank, reasons):
     from zoo.registry import entry
 
     name = model or NETWORKS[rank]
-    found = entry(name)
-    if found.rank not in (None, rank):
-        raise UsageError(f"model {name!r} takes {found.rank}D scans, these are {rank}D; ask for {NETWORKS[rank]!r}")
+    network = entry(name)
+    if network.rank not in (None, rank):
+        raise UsageError(f"model {name!r} takes {network.rank}D scans, these are {rank}D; ask for {NETWORKS[rank]!r}")
     reasons["network"] = "given by the user" if model else f"the default for {rank}D"
     return Network(name)
 
@@ -232,9 +232,11 @@ def mirror_axes(axes: Sequence[int], ordered: dict[str, Sequence], reasons: dict
         reasons: takes the reason.
     """
     kept = {place: ordered[str(axis)][0] for place, axis in enumerate(axes) if str(axis) in ordered}
-    told = [
+    reasons_told = [
         f"not axis {place}, where {first} always lies before {second} and a flip would swap them"
         for place, (first, second) in kept.items()
     ]
-    reasons["mirror"] = "; ".join(told) if told else "every axis: no two classes keep an order along any"
+    reasons["mirror"] = (
+        "; ".join(reasons_told) if reasons_told else "every axis: no two classes keep an order along any"
+    )
     return tuple(place for place in range(len(axes)) if place not in kept)

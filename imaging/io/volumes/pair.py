@@ -95,14 +95,14 @@ def _both(path):
     stem = _names(path)[0]
     base = stem.name.removesuffix(".gz").removesuffix(".GZ")[: -len(".hdr")]
     upper = stem.name.removesuffix(".gz").endswith(".HDR")
-    found = []
+    files = []
     for ends in (HEADERS, DATA):
         if path.name.lower().endswith(ends):
-            found.append(path)
+            files.append(path)
             continue
         candidates = [path.with_name(base + (end.upper() if upper else end)) for end in ends]
         present = [candidate for candidate in candidates if os.path.lexists(candidate)]
         if not present:
             raise InputError(f"{path}: is one of a pair of files, and {candidates[0].name} is not beside it; copy both")
-        found.append(present[0])
-    return tuple(found)
+        files.append(present[0])
+    return tuple(files)

@@ -46,8 +46,10 @@ async def batch(request: Request, review: Review, model: str, images: str = "all
     def work(tell, stop):
         tags = tags_of(review.database)
         cases = [case for case in all_cases(review.database) if case.state not in DECIDED]
-        wanted = {"unlabeled": False, "labeled": True}.get(images)
-        cases = [c for c in cases if wanted is None or bool(tags.get(c.id, {}).keys() & {FINAL, ORIGINAL}) == wanted]
+        labelled = {"unlabeled": False, "labeled": True}.get(images)
+        cases = [
+            c for c in cases if labelled is None or bool(tags.get(c.id, {}).keys() & {FINAL, ORIGINAL}) == labelled
+        ]
         for number, case in enumerate(cases, 1):
             if stop.is_set():
                 break
