@@ -1,9 +1,9 @@
 """The formats that an artifact can have, what each is for, and how to name one."""
 
-import difflib
 from dataclasses import dataclass
 
 from export.errors import FormatError
+from medseg.errors import expected_one_of
 
 
 @dataclass(frozen=True)
@@ -60,6 +60,4 @@ def find_format(name: str) -> Format:
     """
     if name in FORMATS:
         return FORMATS[name]
-    near = difflib.get_close_matches(name, FORMATS, n=1)
-    hint = f"did you mean {near[0]}? " if near else ""
-    raise FormatError(f"format {name!r} is unknown: {hint}expected one of {', '.join(FORMATS)}")
+    raise FormatError(f"format {name!r} is unknown: {expected_one_of(name, FORMATS)}")

@@ -1,6 +1,7 @@
 """The errors that stand for a user's mistake; the command lines print them as one line, without a traceback."""
 
 import contextlib
+from collections.abc import Iterable
 
 
 class InputError(ValueError):
@@ -22,3 +23,12 @@ def naming(name):
         yield
     except InputError as error:
         raise type(error)(f"{name}: {error}") from None
+
+
+def expected_one_of(name: str, known: Iterable[str]) -> str:
+    """What a message says of an unknown name: the known one nearest to it, if one is near, and all of them."""
+    import difflib
+
+    known = tuple(known)
+    near = difflib.get_close_matches(name[:80], known, n=1)
+    return (f"did you mean {near[0]}? " if near else "") + f"expected one of {', '.join(known)}"

@@ -3,6 +3,7 @@
 import importlib
 import sys
 
+from medseg.errors import expected_one_of
 from medseg.quiet import hide_native_logs
 
 COMMANDS = {
@@ -49,11 +50,7 @@ def main(argv=None) -> int:
         print(version("medseg-zoo"))
         return 0
     if argv[0] not in COMMANDS:
-        import difflib
-
-        near = difflib.get_close_matches(argv[0], COMMANDS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        print(f"zoo: error: unknown command {argv[0]!r}: {hint}expected one of {', '.join(COMMANDS)}", file=sys.stderr)
+        print(f"zoo: error: unknown command {argv[0]!r}: {expected_one_of(argv[0], COMMANDS)}", file=sys.stderr)
         return 2
     try:
         module = importlib.import_module(COMMANDS[argv[0]][0])

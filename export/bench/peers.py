@@ -1,6 +1,5 @@
 """The peers: other runtimes for the same network, what each needs, and which interpreter has it."""
 
-import difflib
 import json
 import os
 import subprocess
@@ -10,7 +9,7 @@ from dataclasses import dataclass, field
 
 from export.bench.process import PEERS as FOLDER
 from export.bench.process import Contestant
-from medseg.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError, expected_one_of
 
 
 @dataclass(frozen=True)
@@ -97,9 +96,7 @@ def choose(names: Sequence[str], every: bool) -> list[Peer]:
     """
     for name in names:
         if name not in PEERS:
-            near = difflib.get_close_matches(name, PEERS, n=1)
-            hint = f"did you mean {near[0]}? " if near else ""
-            raise UsageError(f"peer {name!r}: {hint}expected one of {', '.join(PEERS)}")
+            raise UsageError(f"peer {name!r}: {expected_one_of(name, PEERS)}")
     return [peer for name, peer in PEERS.items() if name in names or (every and not peer.slow)]
 
 

@@ -1,7 +1,6 @@
 """A fully quantized TFLite file compiled for an Arm Ethos-U NPU by Arm's Vela, and what its report says."""
 
 import csv
-import difflib
 import importlib.util
 import re
 import subprocess
@@ -12,7 +11,7 @@ from importlib import metadata
 from pathlib import Path
 
 from export.errors import FormatError
-from medseg.errors import InputError, UsageError
+from medseg.errors import InputError, UsageError, expected_one_of
 from medseg.process import module_command
 
 CONFIG = "Arm/vela.ini"  # ships with Vela
@@ -106,9 +105,7 @@ def find_target(name: str) -> Target:
     names = {family: (family, macs[0]) for family, macs in MACS.items()}
     names |= {f"{family}-{n}": (family, n) for family, macs in MACS.items() for n in sorted(macs)}
     if name not in names:
-        near = difflib.get_close_matches(name, names, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"target {name!r} is unknown: {hint}expected one of {', '.join(names)}")
+        raise UsageError(f"target {name!r} is unknown: {expected_one_of(name, names)}")
     family, macs = names[name]
     return Target(f"{family}-{macs}", *SYSTEMS[family])
 

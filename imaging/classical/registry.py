@@ -1,10 +1,8 @@
 """All methods, as data: what each does and takes. ``zoo segment --list`` and the reference page are made of it."""
 
-import difflib
-
 from imaging.classical.entry import Method
 from imaging.parameters import Parameter
-from medseg.errors import UsageError
+from medseg.errors import UsageError, expected_one_of
 from medseg.untrusted import shown
 
 _IMAGE = (
@@ -343,7 +341,5 @@ def get(name: str) -> Method:
         UsageError: for an unknown name, with one that is near.
     """
     if not isinstance(name, str) or name not in _BY_NAME:
-        near = difflib.get_close_matches(str(name)[:80], _BY_NAME, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"method {shown(name)}: unknown; {hint}expected one of {', '.join(_BY_NAME)}")
+        raise UsageError(f"method {shown(name)}: unknown; {expected_one_of(str(name), _BY_NAME)}")
     return _BY_NAME[name]

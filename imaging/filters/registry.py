@@ -1,10 +1,8 @@
 """All filters, as data: what each does, is for and takes. ``zoo filters`` and the reference page are made of it."""
 
-import difflib
-
 from imaging.filters.entry import Filter
 from imaging.parameters import Parameter
-from medseg.errors import UsageError
+from medseg.errors import UsageError, expected_one_of
 from medseg.untrusted import shown
 
 _LARGEST_MM = 1000.0
@@ -302,7 +300,5 @@ def get(name: str) -> Filter:
         UsageError: for an unknown name, with those that are near.
     """
     if not isinstance(name, str) or name not in _BY_NAME:
-        near = difflib.get_close_matches(str(name)[:80], _BY_NAME, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"filter {shown(name)}: unknown; {hint}expected one of {', '.join(_BY_NAME)}")
+        raise UsageError(f"filter {shown(name)}: unknown; {expected_one_of(str(name), _BY_NAME)}")
     return _BY_NAME[name]

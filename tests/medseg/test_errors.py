@@ -2,7 +2,7 @@
 
 import pytest
 
-from medseg.errors import InputError, UsageError, naming
+from medseg.errors import InputError, UsageError, expected_one_of, naming
 
 
 @pytest.mark.parametrize(("kind", "status"), [(InputError, 1), (UsageError, 2)])
@@ -18,3 +18,10 @@ def test_other_errors_pass_as_they_are():
     with pytest.raises(KeyError) as caught, naming("scan.nii"):
         raise KeyError("unit")
     assert caught.value.args == ("unit",)
+
+
+def test_unknown_names_are_answered_by_the_nearest_and_all():
+    known = {"otsu": 1, "watershed": 2}
+    assert expected_one_of("otzu", known) == "did you mean otsu? expected one of otsu, watershed"
+    assert expected_one_of("xyz", iter(known)) == "expected one of otsu, watershed"
+    assert expected_one_of("q" * 10**6, known) == "expected one of otsu, watershed"

@@ -6,9 +6,8 @@ Image Segmentation to Unseen Domains via Deep Stacked Transformation, IEEE TMI 2
 """
 
 import dataclasses
-import difflib
 
-from medseg.errors import UsageError
+from medseg.errors import UsageError, expected_one_of
 from train.planning.plan import Augmentation
 
 PRESETS: dict[str, dict] = {
@@ -81,6 +80,4 @@ def check_preset(name: str) -> None:
         UsageError: listing them.
     """
     if name not in PRESETS:
-        near = difflib.get_close_matches(name, PRESETS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
-        raise UsageError(f"augmentation preset {name!r}: {hint}expected one of {', '.join(PRESETS)}")
+        raise UsageError(f"augmentation preset {name!r}: {expected_one_of(name, PRESETS)}")
