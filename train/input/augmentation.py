@@ -258,9 +258,11 @@ def flip(image, label, seed, axes):
 
 
 def _scanner(image, seed, settings, grid):
-    """What MR, CT and ultrasound do in the scanner; by seeds of its own, so that none of the other draws changes."""
+    """What microscopes, MR, CT and ultrasound do; by seeds of its own, so that none of the other draws changes."""
     seeds = tf.random.split(seed, 6)
     s = settings
+    image = maybe(s.negative_chance, tf.random.fold_in(seed, 6), image, lambda x, k: intensity.negative(x))
+    image = maybe(s.tint_chance, tf.random.fold_in(seed, 7), image, lambda x, k: intensity.tint(x, k, s.tint))
     image = maybe(s.rician_chance, seeds[0], image, lambda x, k: scanner.rician(x, k, s.rician))
     image = maybe(s.speckle_chance, seeds[1], image, lambda x, k: scanner.speckle(x, k, s.speckle))
     image = maybe(s.attenuation_chance, seeds[2], image, lambda x, k: scanner.attenuation(x, k, s.attenuation))

@@ -1,4 +1,4 @@
-"""Named sets of augmentation settings that mimic scanners, for networks that must work on another hospital's.
+"""Named sets of augmentation settings that mimic scanners and microscopes, for networks that must work elsewhere too.
 
 They change intensities and resolution; rotation, scale and flips stay as they are. "robust" stacks all changes that no
 modality rules out, stronger and oftener than nnU-Net's, after Zhang et al., Generalizing Deep Learning for Medical
@@ -41,6 +41,21 @@ PRESETS: dict[str, dict] = {
         "blur_chance": 0.3,
         "low_resolution_chance": 0.3,
         "low_resolution": (0.4, 1.0),
+    },
+    "microscopy": {
+        "negative_chance": 0.3,
+        "tint_chance": 0.4,
+        "brightness_chance": 0.3,
+        "brightness": (0.6, 1.4),
+        "contrast_chance": 0.3,
+        "contrast": (0.6, 1.4),
+        "gamma_chance": 0.4,
+        "gamma": (0.6, 1.7),
+        "noise_chance": 0.2,
+        "noise": 0.08,
+        "blur_chance": 0.3,
+        "blur": (0.5, 1.5),
+        "low_resolution_chance": 0.25,
     },
     "robust": {
         "bias_field_chance": 0.2,

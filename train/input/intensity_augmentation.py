@@ -43,6 +43,30 @@ def contrast(image, seed, limits):
     return tf.clip_by_value(stretched, tf.reduce_min(image, axes), tf.reduce_max(image, axes))
 
 
+def negative(image):
+    """What was brightest is darkest and the other way round, all channels alike; the range stays."""
+    return tf.reduce_max(image) + tf.reduce_min(image) - image
+
+
+def tint(image, seed, largest: float):
+    """What differs from the mean colour gets a random colour: its channels are mixed.
+
+    A stand-in for stains, whose colours differ from laboratory to laboratory (Tellez et al., Medical Image Analysis
+    2019, arXiv:1902.06543), that also gives a picture of equal channels colour.
+
+    Args:
+        image: (*spatial, C).
+        seed: (2,) int32.
+        largest: the share of the random mixture, whose weights are uniform from 0 to 2/C, is uniform from 0 to this.
+    """
+    size, weights = tf.unstack(tf.random.split(seed, 2))
+    channels = image.shape[-1]
+    share = _draw(size, (0.0, largest))
+    mixture = (1.0 - share) * tf.eye(channels) + share * _draw(weights, (0.0, 2.0 / channels), (channels, channels))
+    mean = tf.reduce_mean(image, _spatial_axes(image))
+    return mean + tf.tensordot(image - mean, mixture, 1)
+
+
 def gamma(image, seed, limits):
     """Each channel's range mapped to 0 to 1, raised to a power and mapped back to its mean and standard deviation.
 

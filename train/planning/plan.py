@@ -52,6 +52,8 @@ class Augmentation:
         speckle: largest share of Rayleigh noise in the signal (ultrasound).
         gain: largest shift, as a share of the range, which saturates (ultrasound).
         attenuation: largest exponent of the signal's fall along the last axis (ultrasound).
+        negative_chance: of the negative, what was bright being dark (microscopy: emitted and transmitted light).
+        tint: how far at most the colours of what differs from the mean are mixed at random, 0 to 1 (stains).
         preset: name of the set that the settings are of, where they are of one.
     """
 
@@ -95,6 +97,9 @@ class Augmentation:
     gain: float = 0.15
     attenuation_chance: float = 0.0
     attenuation: float = 1.0
+    negative_chance: float = 0.0
+    tint_chance: float = 0.0
+    tint: float = 1.0
     preset: str = ""
 
 

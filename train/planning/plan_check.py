@@ -152,6 +152,7 @@ def _augmentation(training):
         ("speckle", settings.speckle, "from 0 to 1", 0 <= settings.speckle <= 1),
         ("gain", settings.gain, "from 0 to 1", 0 <= settings.gain <= 1),
         ("attenuation", settings.attenuation, "from 0 to 10", 0 <= settings.attenuation <= 10),
+        ("tint", settings.tint, "from 0 to 1", 0 <= settings.tint <= 1),
         ("preset", settings.preset or "''", f"none, or {', '.join(PRESETS)}", settings.preset in ("", *PRESETS)),
     ):
         if not good:

@@ -193,6 +193,36 @@ def test_noise_brightness_contrast():
     np.testing.assert_allclose(changed, (image.numpy() - middle) * 0.5 + middle, atol=1e-4)
 
 
+def test_negative_turns_the_order_round_and_keeps_range_and_colours_apart():
+    image = np.random.default_rng(0).uniform(-1, 3, (16, 12, 3)).astype(np.float32)
+    turned = intensity.negative(tf.constant(image)).numpy()
+    assert (turned.min(), turned.max()) == pytest.approx((image.min(), image.max()))
+    np.testing.assert_allclose(np.corrcoef(image.ravel(), turned.ravel())[0, 1], -1.0, atol=1e-6)
+    np.testing.assert_allclose(intensity.negative(tf.constant(turned)).numpy(), image, atol=1e-6)
+
+
+@pytest.mark.parametrize("shape", [(16, 12, 3), (8, 6, 4, 2)])
+def test_tint_keeps_the_mean_colour_and_mixes_channels_linearly(shape):
+    image = np.random.default_rng(0).normal(0.5, 0.2, shape).astype(np.float32)
+    tinted = intensity.tint(tf.constant(image), SEED, 1.0).numpy()
+    axes = tuple(range(len(shape) - 1))
+    np.testing.assert_allclose(tinted.mean(axes), image.mean(axes), atol=1e-5)
+    apart = (image - image.mean(axes)).reshape(-1, shape[-1])
+    changed = (tinted - tinted.mean(axes)).reshape(-1, shape[-1])
+    mixture, residual, *_ = np.linalg.lstsq(apart.astype(np.float64), changed.astype(np.float64), rcond=None)
+    assert residual.max() < 1e-6
+    assert np.abs(mixture - np.eye(shape[-1])).max() > 0.05
+    assert (mixture >= -1e-5).all()
+
+
+def test_tint_gives_grey_pictures_colour():
+    grey = np.repeat(np.random.default_rng(0).uniform(0, 1, (16, 12, 1)), 3, -1).astype(np.float32)
+    tinted = intensity.tint(tf.constant(grey), SEED, 1.0).numpy()
+    assert np.ptp(tinted.std((0, 1))) > 0.01
+    np.testing.assert_allclose(np.corrcoef(tinted.reshape(-1, 3).T), 1.0, atol=1e-4)
+    np.testing.assert_allclose(intensity.tint(tf.constant(grey), SEED, 0.0).numpy(), grey, atol=1e-6)
+
+
 def test_gamma_keeps_mean_deviation_and_order():
     image = np.random.default_rng(0).normal(1.0, 2.0, (10, 10, 10, 1)).astype(np.float32)
     bent = intensity.gamma(tf.constant(image), SEED, (0.5, 0.5)).numpy()

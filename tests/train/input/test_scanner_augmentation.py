@@ -157,7 +157,15 @@ def test_words():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("preset", "nope"), ("rician", -1.0), ("speckle", 2.0), ("gain", 3.0), ("window", (0.0, 1.0)), ("sharpen", -1.0)],
+    [
+        ("preset", "nope"),
+        ("rician", -1.0),
+        ("speckle", 2.0),
+        ("gain", 3.0),
+        ("window", (0.0, 1.0)),
+        ("sharpen", -1.0),
+        ("tint", 1.5),
+    ],
 )
 def test_plans_are_checked(field, value, dataset):
     plan = make_plan(dataset, augmentation=dataclasses.replace(Augmentation(), **{field: value}))
