@@ -247,7 +247,7 @@ def _check_tensor(which, tensor, expected):
         )
     try:
         dtype = np.dtype(tensor.dtype)
-    except TypeError:
+    except (TypeError, ValueError, SyntaxError):
         dtype = None
     if dtype is None or dtype.kind not in "iuf":
         raise InputError(f"{which}.dtype {shown(tensor.dtype)}: expected NumPy names such as int8, uint8 and float32")

@@ -23,6 +23,8 @@ def parse_size(text: str) -> int:
 
 def spell_size(size: int) -> str:
     """Bytes for people: "812 KB", "4.35 MB", "50.00 GB" (of 1024, 1024² and 1024³ bytes)."""
+    if size >= 2**90:  # also what no float holds
+        return f"more than {2**60} GB"
     if size >= 2**30:
         return f"{size / 2**30:.2f} GB"
     return f"{size / 2**20:.2f} MB" if size >= 2**20 else f"{math.ceil(size / 2**10)} KB"

@@ -50,8 +50,18 @@ def run(parser, argv=None) -> int:
             raise
         if os.environ.get("MEDSEG_TRACEBACK"):
             traceback.print_exc()
-        print(f"{parser.prog}: error: {message}", file=sys.stderr)
+        print(f"{parser.prog}: error: {printable(message)}", file=sys.stderr)
         return status or 1
+
+
+def printable(message: str) -> str:
+    r"""A message whose names from strangers can neither begin a line of their own nor steer the terminal.
+
+    Control characters and others that are not printable become escapes such as ``\x1b``. A line that is indented by two
+    blanks, as lists of several mistakes have them, stays one.
+    """
+    lines = message.split("\n  ")
+    return "\n  ".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
 
 
 def missing_package(error: Exception) -> str | None:

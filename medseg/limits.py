@@ -42,5 +42,5 @@ def check_bytes(name, needed: int, purpose: str) -> None:
     if needed > limit:
         raise InputError(
             f"{name}: {purpose} would take {spell_size(needed)}, expected at most {spell_size(limit)}; "
-            f"if the file can be trusted, raise the limit: {VARIABLE}={-(-needed // 2**30)}GB"
+            f"if the file can be trusted, raise the limit: {VARIABLE}={-(-min(needed, 2**90) // 2**30)}GB"
         )
