@@ -8,7 +8,7 @@ from imaging.annotate.focus import crop, focus, pasted
 from imaging.classical import random_walker
 from imaging.classical.registry import get
 from imaging.classical.seeds.strokes import as_seeds
-from imaging.classical.segmentation import image_of, segment
+from imaging.classical.segmentation import check_scan, clean_up, image_of, segment
 from imaging.geometry.resampling import onto
 from imaging.io.nifti import smallest
 from imaging.scan import Scan
@@ -61,12 +61,13 @@ def annotate(scan: Scan, strokes, method: str = "random-walker", **parameters) -
         labels = segment(part, method, seeds=marks, **parameters).voxels
         return Annotation(pasted(scan, labels, box))
     values = get(method).complete(parameters)
+    check_scan(get(method), scan, values)
     image = image_of(part, values)
     if float(image.voxels.min()) == float(image.voxels.max()):
         raise InputError(f"every voxel near the strokes is {float(image.voxels.min()):g}; expected contrast there")
     settings = values["beta"], values["prior"], values["max_voxels"]
     probabilities, coarse, known = random_walker.probabilities(image, marks, *settings)
-    labels = random_walker.classes_of(probabilities, coarse, known, part, marks)
+    labels = clean_up(random_walker.classes_of(probabilities, coarse, known, part, marks), part.spacing, values)
     doubt = onto(entropy(probabilities)[..., None], coarse.affine, part)
     return Annotation(
         pasted(scan, smallest(labels)[..., None], box), pasted(scan, doubt.astype(np.float32, copy=False), box)

@@ -1,12 +1,12 @@
 """How far strokes that contradict a proposal reach into it: geodesic distances over the image."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from imaging.classical.grid import coarsened
 from imaging.classical.seeds.strokes import Seeds
-from imaging.classical.segmentation import check_installed, grey, image_of
+from imaging.classical.segmentation import check_installed, image_of, mean_of
 from imaging.classical.watershed import gradient
 from imaging.geometry.affine import index_map, moved
 from imaging.geometry.resampling import onto
@@ -91,7 +91,7 @@ def _add(out, scan, seeds, labels, pair, places, reach_mm, edges):
     inside = onto((labels[box] == replaced)[..., None].astype(np.float32), affine, coarse, antialias=True)[..., 0] > 0.5
     starts = _marks(coarse, part, _within(places, box, part.shape))
     holds = _marks(coarse, part, (seeds.labels[box] == replaced) & (labels[box] == replaced))
-    cost = 1 / reach_mm + edges * _edges(grey(image_of(coarse, {})), coarse.spacing)
+    cost = 1 / reach_mm + edges * _edges(mean_of(image_of(_finite(coarse), {})), coarse.spacing)
     distance = geodesic(cost, coarse.spacing, starts, inside | starts, reach_mm)
     if holds.any():
         held = geodesic(cost, coarse.spacing, holds, inside | holds, reach_mm)
@@ -137,6 +137,16 @@ def _marks(coarse, part, mask):
         inside = np.clip(np.rint(places @ matrix.T + offset).astype(int), 0, np.array(coarse.shape) - 1)
         out[tuple(inside.T)] = True
     return out
+
+
+def _finite(scan):
+    """A scan whose NaN, as outside a field of view, are as dark as its darkest voxel, so that they end in an edge."""
+    finite = np.isfinite(scan.voxels)
+    if finite.all():
+        return scan
+    values = scan.voxels[finite]
+    low, high = (float(values.min()), float(values.max())) if values.size else (0.0, 0.0)
+    return replace(scan, voxels=np.nan_to_num(scan.voxels, nan=low, neginf=low, posinf=high))
 
 
 def _edges(image, spacing):

@@ -36,7 +36,11 @@ def fill_between(labels: Scan, axis: int | None = None, slices: Sequence[int] | 
         raise InputError("labels: nothing is labelled; expected at least two labelled slices")
     used = [np.flatnonzero(values.any(axis=tuple(a for a in range(3) if a != k))) for k in range(3)]
     if axis is None:
-        axis = int(np.argmin([len(used[k]) / (used[k][-1] - used[k][0] + 1) for k in range(3)]))
+        shares = [len(used[k]) / (used[k][-1] - used[k][0] + 1) for k in range(3)]
+        axis = int(np.argmin(shares))
+        if slices is None and min(shares) == 1 and min(map(len, used)) == 1:
+            alone = int(np.argmin([len(numbers) for numbers in used]))
+            raise InputError(f"labels: a single labelled slice along axis {alone}; expected at least two")
     if axis not in (0, 1, 2):
         raise UsageError(f"axis {axis}: expected 0, 1 or 2")
     chosen = used[axis] if slices is None else np.unique(np.asarray(slices, int))

@@ -19,6 +19,7 @@ def chan_vese(work: Work) -> np.ndarray:
 
     settings = work.parameters
     coarse = _even(coarsened(work.scan, settings["max_voxels"]))
+    axes = _flat_axes(coarse, "chan-vese")
     image = _scaled(grey(coarse))
     if work.seeds is None:
         start, value = side_of(image, threshold_otsu(hist=histogram(image)), settings["side"]), 1
@@ -26,12 +27,12 @@ def chan_vese(work: Work) -> np.ndarray:
         markers, value = _one_structure(coarse, work)
         start = _around(markers == 1, coarse.spacing, 3 * max(coarse.spacing))
     mask = morphological_chan_vese(
-        image,
+        image.squeeze(axes),
         settings["iterations"],
-        init_level_set=start.astype(np.int8),
+        init_level_set=start.astype(np.int8).squeeze(axes),
         smoothing=settings["smoothing"],
         iter_callback=_counter(work, settings["iterations"]),
-    )
+    ).reshape(image.shape)
     if work.seeds is None and not _same_side(mask, start):
         mask = 1 - mask
     return _back(mask, coarse, work, value)
@@ -43,6 +44,7 @@ def geodesic(work: Work) -> np.ndarray:
 
     settings = work.parameters
     coarse = _even(coarsened(work.scan, settings["max_voxels"]))
+    axes = _flat_axes(coarse, "geodesic-contours")
     markers, value = _one_structure(coarse, work)
     slope = gradient(_scaled(grey(coarse)), coarse.spacing, settings["edge_mm"])
     # The edge map of the paper, 1 / sqrt(1 + a g), with gradients in units of half the strongest.
@@ -50,14 +52,28 @@ def geodesic(work: Work) -> np.ndarray:
     edges[markers == 0] = 0  # the contour does not pass seeds of the background
     start = _around(markers == 1, coarse.spacing, settings["start_mm"]) & (markers != 0)
     mask = morphological_geodesic_active_contour(
-        edges,
+        edges.squeeze(axes),
         settings["iterations"],
-        init_level_set=start.astype(np.int8),
+        init_level_set=start.astype(np.int8).squeeze(axes),
         balloon=settings["balloon"],
         threshold=settings["threshold"],
         iter_callback=_counter(work, settings["iterations"]),
-    )
+    ).reshape(edges.shape)
     return _back(mask, coarse, work, value)
+
+
+def _flat_axes(scan: Scan, method: str) -> tuple[int, ...]:
+    """Axes of a single voxel, along which no contour can move: a slice of a volume is treated as a picture.
+
+    Raises:
+        InputError: if fewer than two axes are left.
+    """
+    flat = tuple(axis for axis, length in enumerate(scan.shape) if length == 1)
+    if scan.rank - len(flat) < 2:
+        raise InputError(
+            f"method {method}: a scan of shape {scan.shape}, expected more than one voxel along two axes at least"
+        )
+    return flat
 
 
 def _even(scan: Scan) -> Scan:

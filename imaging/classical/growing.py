@@ -36,28 +36,47 @@ def connected(work: Work) -> np.ndarray:
 
 
 def confidence(work: Work) -> np.ndarray:
-    """SimpleITK's confidence-connected region of each label above 0; seeds of other labels are taken out of it."""
+    """The confidence-connected region of each label above 0 as ITK has it; seeds of other labels are taken out of it.
+
+    ITK's own filter counts the surroundings of a seed in voxels alike along all axes; so only the connected regions
+    are ITK's, and their limits are found here.
+    """
     import SimpleITK
 
     image = grey(work.scan)
     picture = SimpleITK.GetImageFromArray(image.T)
-    radius = round(work.parameters["radius_mm"] / min(work.scan.spacing))
+    radius = [round(work.parameters["radius_mm"] / size) for size in work.scan.spacing]
     out = np.zeros(image.shape, np.int32)
     values = [value for value in _marked(work) if value > 0]
     for done, value in enumerate(values, 1):
         places = np.argwhere(work.seeds.labels == value).tolist()
-        region = SimpleITK.ConfidenceConnected(
-            picture,
-            seedList=places,
-            numberOfIterations=work.parameters["iterations"],
-            multiplier=work.parameters["multiplier"],
-            initialNeighborhoodRadius=radius,
-            replaceValue=1,
-        )
-        region = SimpleITK.GetArrayFromImage(region).T.astype(bool)
+        middle, variance = _around(image, places, radius)
+        region = np.zeros(image.shape, bool)
+        levels = image[tuple(np.transpose(places))].astype(float)
+        for _ in range(work.parameters["iterations"] + 1):
+            reach = work.parameters["multiplier"] * np.sqrt(variance)
+            limits = min(middle - reach, levels.min()), max(middle + reach, levels.max())
+            region = SimpleITK.ConnectedThreshold(picture, places, *limits, 1)
+            region = SimpleITK.GetArrayFromImage(region).T.astype(bool)
+            inside = image[region].astype(float)
+            middle, variance = inside.mean(), inside.var(ddof=1) if inside.size > 1 else 0.0
         out[region & (out == 0)] = value
         work.advance(done, len(values))
     return within_box(_keep_seeds(out, work.seeds.labels), work)
+
+
+def _around(image, places, radius):
+    """Mean of the means and of the variances in boxes around voxels, edge voxels repeated as ITK does."""
+    means, variances = [], []
+    for place in places:
+        indices = [
+            np.clip(np.arange(n - r, n + r + 1), 0, length - 1)
+            for n, r, length in zip(place, radius, image.shape, strict=True)
+        ]
+        box = image[np.ix_(*indices)].astype(float)
+        means.append(box.mean())
+        variances.append(box.var(ddof=1) if box.size > 1 else 0.0)
+    return float(np.mean(means)), float(np.mean(variances))
 
 
 def _marked(work):

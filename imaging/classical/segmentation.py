@@ -11,6 +11,7 @@ from imaging.classical.cleaning import cleaned
 from imaging.classical.entry import Method
 from imaging.classical.registry import get
 from imaging.classical.seeds.strokes import Seeds, as_seeds
+from imaging.geometry.orientation import canonical
 from imaging.io.nifti import smallest
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
@@ -18,6 +19,7 @@ from medseg.errors import InputError, UsageError
 _CLEANING = ("largest", "fill", "min_mm3", "open_mm")
 EXTRA = "imaging"
 _LARGEST = 1e15  # intensities whose squares float32 can hold
+_ROUNDING = 1e-6  # of the largest intensity, that a mean of channels differs by without meaning anything
 _FAR = 1000.0  # ranges of intensity from 0 at which float32 loses them
 
 
@@ -84,12 +86,21 @@ def segment(
     _check(entry, scan, seeds, atlases, values)
     check_installed(f"method {entry.name}", entry.packages)
     marks = None if seeds is None else as_seeds(scan, seeds)
-    work = Work(image_of(scan, values), values, marks, tuple(atlases), progress)
+    turned, turn = canonical(scan)  # lattices and samples start at the same place of the world, however it is stored
+    if marks is not None:
+        marks = marks.turned(turn)
+    work = Work(image_of(turned, values), values, marks, tuple(atlases), progress)
     module, function = entry.function.split(":")
     labels = getattr(importlib.import_module(f"imaging.classical.{module}"), function)(work)
-    if any(values.get(name) for name in _CLEANING):
-        labels = cleaned(labels, scan.spacing, **{name: values[name] for name in _CLEANING})
+    labels = turn.back(clean_up(labels, turned.spacing, values))
     return replace(scan, voxels=smallest(np.ascontiguousarray(labels))[..., None])
+
+
+def clean_up(labels: np.ndarray, spacing, values: dict) -> np.ndarray:
+    """Labels (*spatial) cleaned as a method's parameters say; they themselves where those ask for nothing."""
+    if not any(values.get(name) for name in _CLEANING):
+        return labels
+    return cleaned(labels, spacing, **{name: values[name] for name in _CLEANING})
 
 
 def image_of(scan: Scan, values: dict) -> Scan:
@@ -115,13 +126,30 @@ def _conditioned(voxels):
     low, high = float(voxels.min()), float(voxels.max())
     contrast = high - low
     if contrast > 0 and (abs(low) > _FAR * contrast or max(abs(low), abs(high)) > _LARGEST or contrast < 1 / _LARGEST):
-        return ((voxels.astype(np.float64) - low) / contrast).astype(np.float32)
-    return np.array(voxels, np.float32)
+        return ((voxels.astype(np.float64) - low) / contrast).astype(np.float32, order="C")
+    return np.array(voxels, np.float32, order="C")
+
+
+def mean_of(scan: Scan) -> np.ndarray:
+    """The mean of a scan's channels, float32 (*spatial)."""
+    return scan.voxels[..., 0] if scan.channels == 1 else scan.voxels.mean(axis=-1, dtype=np.float32)
 
 
 def grey(scan: Scan) -> np.ndarray:
-    """The mean of a scan's channels, float32 (*spatial)."""
-    return scan.voxels[..., 0] if scan.channels == 1 else scan.voxels.mean(axis=-1, dtype=np.float32)
+    """The mean of a scan's channels, float32 (*spatial), for methods that need contrast in it.
+
+    Raises:
+        InputError: if the mean of several is constant, as of a picture beside its negative.
+    """
+    mean = mean_of(scan)
+    if scan.channels == 1:
+        return mean
+    low, high = float(mean.min()), float(mean.max())
+    if high - low <= _ROUNDING * max(abs(float(scan.voxels.min())), abs(float(scan.voxels.max()))):
+        raise InputError(
+            f"the mean of the scan's {scan.channels} channels is {low:g} everywhere; choose one by channel"
+        )
+    return mean
 
 
 def _check(entry: Method, scan, seeds, atlases, values):
@@ -136,6 +164,16 @@ def _check(entry: Method, scan, seeds, atlases, values):
         raise UsageError(f"{where}: needs labelled scans; give atlases, on the command line --atlases DATASET")
     if not entry.atlases and atlases:
         raise UsageError(f"{where}: takes no atlases; leave them out, or choose the method atlas")
+    check_scan(entry, scan, values)
+
+
+def check_scan(entry: Method, scan: Scan, values: dict) -> None:
+    """Require an image that a method can work on.
+
+    Raises:
+        InputError: for a channel that is not there, no voxels, NaN or infinite ones, or a constant image.
+    """
+    where = f"method {entry.name}"
     if values.get("channel", -1) >= scan.channels:
         raise InputError(f"{where}: channel {values['channel']} of a scan of {scan.channels}; they count from 0")
     if 0 in scan.shape:

@@ -42,8 +42,8 @@ def multi_otsu(work: Work) -> np.ndarray:
     classes = work.parameters["classes"]
     if np.count_nonzero(counts) < classes:
         raise InputError(
-            f"method multi-otsu: the scan has {np.count_nonzero(counts)} distinct intensities, expected at least "
-            f"{classes}; ask for fewer classes"
+            f"method multi-otsu: the scan's intensities lie in {np.count_nonzero(counts)} of {len(counts)} steps from "
+            f"{low:g} to {high:g}, expected at least {classes}; ask for fewer classes, or cut outliers off first"
         )
     thresholds = threshold_multiotsu(classes=classes, hist=(counts, (edges[1:] + edges[:-1]) / 2))
     return kept(np.digitize(image, thresholds).astype(np.uint8), classes, work.parameters["keep"], "multi-otsu")

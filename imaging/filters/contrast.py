@@ -17,7 +17,8 @@ def equalise(channel: np.ndarray, spacing, bins: int) -> np.ndarray:
         bins: of the histogram.
     """
     exposure = load_package("skimage.exposure", "filter equalise")
-    return _to_range(exposure.equalize_hist(channel, bins), channel)
+    flat = exposure.equalize_hist(channel.ravel(), bins)  # a few slices would be taken for colours, with a warning
+    return _to_range(flat.reshape(channel.shape), channel)
 
 
 def clahe(channel: np.ndarray, spacing, clip: float, tile_mm: float, bins: int) -> np.ndarray:

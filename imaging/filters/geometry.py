@@ -10,6 +10,8 @@ from imaging.scan import Scan
 from medseg.command import load_package
 from medseg.errors import UsageError
 
+_ROUNDING = 1e-6  # that a mean of channels, each 0 to 1, differs by without meaning anything
+
 
 def resize(scan: Scan, spacing_mm) -> Scan:
     """Voxels of another size, see ``imaging.resample``.
@@ -59,7 +61,7 @@ def body_box(voxels: np.ndarray) -> tuple[slice, ...] | None:
         low, high = float(channel.min()), float(channel.max())
         if high > low:
             total += (channel - np.float32(low)) * np.float32(1 / (high - low))
-    if total.min() == total.max():
+    if np.ptp(total) <= _ROUNDING * voxels.shape[-1]:
         return None
     labels, count = ndimage.label(total > filters.threshold_otsu(total))
     if not count:

@@ -2,6 +2,7 @@
 
 import contextlib
 import importlib
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -183,7 +184,8 @@ def _library_errors():
         yield
     except RuntimeError as error:
         reason = [line.strip() for line in str(error).splitlines() if line.strip()]
-        raise InputError(f"cannot be used on this scan ({reason[-1] if reason else error})") from None
+        reason = re.sub(r"^.*\(0x[0-9a-f]+\): ", "", reason[-1]) if reason else str(error)
+        raise InputError(f"cannot be used on this scan ({reason})") from None
 
 
 def _constant(channel):

@@ -1,10 +1,73 @@
 """Orientation of the voxel axes in the patient: R right, A anterior, S superior, and their opposites L, P, I."""
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from imaging.scan import Scan
 from medseg.errors import UsageError
 from medseg.untrusted import shown
+
+
+@dataclass(frozen=True)
+class Turn:
+    """Another order and direction of the axes of a grid; no voxel changes its value or place.
+
+    Attributes:
+        order: the old axis of each new one.
+        flipped: whether the new axis runs against the old one.
+    """
+
+    order: tuple[int, ...]
+    flipped: tuple[bool, ...]
+
+    def of(self, array: np.ndarray) -> np.ndarray:
+        """A view of an array (*spatial, ...) along the new axes."""
+        rest = range(len(self.order), array.ndim)
+        return array.transpose(*self.order, *rest)[self._steps()]
+
+    def back(self, array: np.ndarray) -> np.ndarray:
+        """A view of an array (*spatial, ...) on the new axes along the old ones."""
+        rest = range(len(self.order), array.ndim)
+        return array[self._steps()].transpose(*(int(axis) for axis in np.argsort(self.order)), *rest)
+
+    def of_slices(self, slices: tuple[slice, ...], shape: tuple[int, ...]) -> tuple[slice, ...]:
+        """Slices (of step 1) of the old grid, whose shape is given, on the new one."""
+        parts = []
+        for axis, flip in zip(self.order, self.flipped, strict=True):
+            part, length = slices[axis], shape[axis]
+            parts.append(slice(length - part.stop, length - part.start) if flip else part)
+        return tuple(parts)
+
+    def _steps(self):
+        return tuple(slice(None, None, -1 if flip else 1) for flip in self.flipped)
+
+
+def canonical(scan: Scan) -> tuple[Scan, Turn]:
+    """A scan whose axes run along those of the world, as nearly as its own allow, in their order.
+
+    Args:
+        scan: 2D or 3D.
+
+    Returns:
+        The scan, whose voxels are a view, and the turn that leads to it; the scan itself where it lies so already.
+    """
+    from nibabel.orientations import io_orientation
+
+    rank = scan.rank
+    nearest = io_orientation(np.asarray(scan.affine, float)[:, [*range(rank), 3]])
+    order = tuple(int(axis) for axis in np.argsort(nearest[:, 0], kind="stable"))
+    turn = Turn(order, tuple(bool(nearest[axis, 1] < 0) for axis in order))
+    if order == tuple(range(rank)) and not any(turn.flipped):
+        return scan, turn
+    local = np.zeros((4, 4))
+    local[3, 3] = 1
+    for new, (old, flip) in enumerate(zip(turn.order, turn.flipped, strict=True)):
+        local[old, new] = -1 if flip else 1
+        local[old, 3] = scan.shape[old] - 1 if flip else 0
+    for axis in range(rank, 3):
+        local[axis, axis] = 1
+    return replace(scan, voxels=turn.of(scan.voxels), affine=scan.affine @ local, geometry=None), turn
 
 
 def axis_codes(affine: np.ndarray) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imaging.geometry.orientation import Turn
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import read_json, shown
@@ -128,6 +129,11 @@ class Seeds:
         """Label values, ascending, that of the boxes with them; 0, the background, only if it was drawn."""
         drawn = set(np.unique(self.labels[self.labels >= 0]).tolist())
         return tuple(sorted(drawn | ({self.box_label} - {0})))
+
+    def turned(self, turn: Turn) -> "Seeds":
+        """The same seeds on a grid whose axes were turned."""
+        box = None if self.box is None else turn.of_slices(self.box, self.labels.shape)
+        return Seeds(turn.of(self.labels), box, self.box_label)
 
 
 def seeds_on(scan: Scan, strokes: Sequence[Stroke]) -> Seeds:

@@ -77,11 +77,27 @@ def test_what_annotate_refuses():
     with pytest.raises(InputError, match="no strokes"):
         annotate(scan, [])
     flat = replace(scan, voxels=np.ones_like(scan.voxels))
-    with pytest.raises(InputError, match="expected contrast"):
+    with pytest.raises(InputError, match="expected an image with contrast"):
         annotate(flat, clicks(scan, mask))
+    broken = scan.voxels.copy()
+    broken[0, 0] = np.nan
+    with pytest.raises(InputError, match="holds NaN"):
+        annotate(replace(scan, voxels=broken), clicks(scan, mask))
+    with pytest.raises(InputError, match="channel 5 of a scan of 1"):
+        annotate(scan, clicks(scan, mask), channel=5)
+    single = np.zeros((6, 6, 6, 1), np.uint8)
+    single[1:4, 1:4, 2] = 1
+    with pytest.raises(InputError, match="a single labelled slice along axis 2"):
+        fill_between(Scan(single, np.eye(4)))
     for empty in (np.zeros_like(mask), np.ones_like(mask)):
         with pytest.raises(InputError, match="expected a structure and surroundings"):
             clicks(scan, empty)
+
+
+def test_clean_up_is_done():
+    scan, mask = ball(3)
+    counts = [np.count_nonzero(annotate(scan, clicks(scan, mask), open_mm=mm).labels.voxels) for mm in (0.0, 6.0)]
+    assert counts[1] < counts[0]
 
 
 def test_clicks_keep_from_the_boundary():

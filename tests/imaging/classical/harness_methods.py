@@ -29,8 +29,6 @@ OPTIONS = {
 OPTIONS_BY_RANK = {("hysteresis", 2): {"low": 86.5, "high": 95.0}, ("hysteresis", 3): {"low": 95.5, "high": 98.0}}
 # Ridges look for lines; the prior of the random walker holds that people click near the edge; contours stop before it.
 LEAST_DICE = {"ridges": 0.5, "random-walker": 0.75, "geodesic-contours": 0.75}
-# Superpixels start on a lattice along the axes as they are stored.
-LEAST_TURNED = {"slic": 0.7, "graph-cut": 0.8}
 
 
 def ball(rank, spacing=None, noise=4.0, seed=0):

@@ -98,3 +98,36 @@ def test_a_turned_grid_keeps_its_geometry(name):
     labels = run(name, oblique)
     np.testing.assert_array_equal(labels.affine, oblique.affine)
     assert dice(labels.voxels[..., 0] == 1, mask) > (0.5 if name == "ridges" else 0.7)
+
+
+@pytest.mark.parametrize("name", ["otsu", "sauvola", "ridges", "watershed", "chan-vese"])
+def test_channels_that_cancel_are_refused(name):
+    scan, mask = ball(2)
+    voxels = np.stack([np.where(mask, 200, 50), np.where(mask, 55, 205)], -1).astype(np.uint8)
+    with pytest.raises(InputError, match=r"the mean of the scan's 2 channels is .* everywhere"):
+        run(name, replace(scan, voxels=voxels))
+
+
+@pytest.mark.parametrize("name", ["chan-vese", "geodesic-contours"])
+def test_contours_in_one_slice_and_in_a_row(name):
+    scan, mask = ball(2)
+    seeds = np.where(mask, 1, -1)[:, :, None] if name == "geodesic-contours" else None
+    slab = Scan(scan.voxels[:, :, None], np.eye(4))
+    assert segment(slab, name, seeds=seeds).voxels.shape == slab.voxels.shape
+    row = Scan(scan.voxels[:, 20:21, None], np.eye(4))
+    with pytest.raises(InputError, match="more than one voxel along two axes"):
+        segment(row, name, seeds=None if seeds is None else seeds[:, 20:21])
+
+
+def test_surroundings_of_seeds_are_millimetres():
+    """Slices cut in three, of the same values, change nothing."""
+    scan, mask = ball(3, (1.0, 1.0, 1.0), noise=12.0)
+    seeds = np.full(mask.shape, -1)
+    seeds[24, 20, 18] = 1
+    thirds = np.full((*mask.shape[:2], 3 * mask.shape[2]), -1)
+    thirds[:, :, 1::3] = seeds
+    fine = Scan(np.repeat(scan.voxels, 3, axis=2), scan.affine @ np.diag([1, 1, 1 / 3, 1]))
+    options = {"multiplier": 1.5, "radius_mm": 3.0}
+    coarse = segment(scan, "confidence-connected", seeds=seeds, **options).voxels[..., 0]
+    labels = segment(fine, "confidence-connected", seeds=thirds, **options).voxels[:, :, 1::3, 0]
+    assert dice(labels == 1, coarse == 1) > 0.97

@@ -16,7 +16,7 @@ from imaging.geometry.orientation import reorient
 from imaging.scan import Scan
 
 sys.path.insert(0, str(Path(__file__).parent))
-from harness_methods import LEAST_DICE, LEAST_TURNED, ball, dice, run, strokes
+from harness_methods import LEAST_DICE, ball, dice, run, strokes
 
 RANKED = [(method.name, rank) for method in METHODS for rank in method.ranks]
 
@@ -36,7 +36,7 @@ def test_finds_a_ball(name, rank):
 
 @pytest.mark.parametrize("name", [method.name for method in METHODS if 3 in method.ranks and not method.atlases])
 def test_orientation_does_not_matter(name):
-    """The same scan, stored along other axes, has the same structure; seams of grids and ties aside."""
+    """The same scan, stored along other axes, has the same structure; seeds between two voxels aside."""
     scan, _ = ball(3)
     expected = run(name, scan)
     turned = reorient(scan, "PIL")
@@ -44,7 +44,7 @@ def test_orientation_does_not_matter(name):
     segmented = run(name, turned)
     np.testing.assert_array_equal(segmented.affine, turned.affine)
     back = reorient(Scan(segmented.voxels, segmented.affine), "RAS").voxels
-    assert dice(back[..., 0] == 1, expected.voxels[..., 0] == 1) > LEAST_TURNED.get(name, 0.95)
+    assert dice(back[..., 0] == 1, expected.voxels[..., 0] == 1) > 0.95
 
 
 @pytest.mark.parametrize("name", [method.name for method in METHODS if 3 in method.ranks and not method.atlases])

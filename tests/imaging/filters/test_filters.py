@@ -1,5 +1,6 @@
 """Every registered filter: the wrapped library called directly, millimetres, types, determinism, bad parameters."""
 
+import warnings
 from dataclasses import replace
 
 import numpy as np
@@ -268,3 +269,16 @@ def test_slabs_of_adaptive_equalisation_change_nothing(monkeypatch, spacing, ext
     whole = apply(scan, "clahe", tile_mm=7).voxels
     monkeypatch.setattr(contrast, "_SLAB_VOXELS", scan.voxels.size // 5)
     np.testing.assert_array_equal(apply(scan, "clahe", tile_mm=7).voxels, whole)
+
+
+def test_channels_that_cancel_are_not_cropped():
+    voxels = np.random.default_rng(0).random((20, 16, 1)).astype(np.float32)
+    scan = Scan(np.concatenate([voxels, 1 - voxels], -1), np.eye(4))
+    assert apply(scan, "crop_body").shape == scan.shape
+
+
+def test_few_slices_are_no_colours():
+    scan = Scan(np.random.default_rng(0).random((8, 7, 3, 1)).astype(np.float32), np.eye(4))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        apply(scan, "equalise")
