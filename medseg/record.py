@@ -39,12 +39,12 @@ def from_dict(kind, data, where: str = ""):
         return from_dict(inner, data, here)
     if origin is tuple:
         if not isinstance(data, list | tuple):
-            raise InputError(f"{here}: found {shown(data)}, expected a list")
+            raise InputError(f"{here}: expected a list, got {shown(data)}")
         inner = typing.get_args(kind)[0]
         return tuple(from_dict(inner, value, f"{here}[{i}]") for i, value in enumerate(data))
     if origin is dict or kind is dict:
         if not isinstance(data, dict):
-            raise InputError(f"{here}: found {shown(data)}, expected an object")
+            raise InputError(f"{here}: expected an object, got {shown(data)}")
         if origin is None:
             return dict(data)
         inner = typing.get_args(kind)[1]
@@ -54,7 +54,7 @@ def from_dict(kind, data, where: str = ""):
     if kind in (int, float, str, bool) and (
         not isinstance(data, kind) or (isinstance(data, bool) and kind is not bool)
     ):
-        raise InputError(f"{here}: found {shown(data)}, expected {kind.__name__}")
+        raise InputError(f"{here}: expected {kind.__name__}, got {shown(data)}")
     return data
 
 
@@ -65,13 +65,13 @@ def _finite(number, here) -> float:
     except OverflowError:
         value = math.inf
     if not math.isfinite(value):
-        raise InputError(f"{here}: found {shown(value)}, expected a finite number")
+        raise InputError(f"{here}: expected a finite number, got {shown(value)}")
     return value
 
 
 def _dataclass_from(kind, data, here):
     if not isinstance(data, dict):
-        raise InputError(f"{here}: found {shown(data)}, expected an object")
+        raise InputError(f"{here}: expected an object, got {shown(data)}")
     hints = typing.get_type_hints(kind)
     fields = {f.name: f for f in dataclasses.fields(kind)}
     unknown = sorted(set(data) - set(fields))

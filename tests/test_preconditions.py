@@ -45,7 +45,7 @@ def _with_unet(plan):
 WORDS = [
     # plan
     ("plan data -o new.json --model nope", 2, "unknown model 'nope'"),
-    ("plan data -o new.json --folds 1", 2, "folds: 1 given"),
+    ("plan data -o new.json --folds 1", 2, "folds: expected at least 2, got 1"),
     ("plan data -o new.json --overlap 2", 2, "overlap is 2"),
     ("plan data -o new.json --batch 0", 2, "training.batch is 0"),
     ("plan data -o new.json --epochs 0", 2, "training.epochs is 0"),

@@ -131,9 +131,9 @@ def _plan(dataset, args):
     if not path.is_file():
         record.save(path, make_plan(dataset, **budget))
     plan = load_plan(path)
-    found = {field: getattr(plan.training, field) for field in budget}
-    if found != budget:
-        raise UsageError(f"{path}: the runs there have the budget {found}, asked for is {budget}; give another --runs")
+    kept = {field: getattr(plan.training, field) for field in budget}
+    if kept != budget:
+        raise UsageError(f"{path}: expected runs of the budget {budget}, got {kept}; give another --runs")
     return plan
 
 

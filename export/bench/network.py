@@ -60,19 +60,20 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
         patch = model.inputs[0].shape[1:-1] if source is None else source.patch
     if None in patch:
         raise InputError(f"{model.name}: its input shape {model.inputs[0].shape[1:]} is open; give a patch")
-    found = model.inputs[0].shape[-1]
-    if channels not in (None, found):
+    taken = model.inputs[0].shape[-1]
+    if channels not in (None, taken):
         raise InputError(
-            f"{model.name}: takes {found} channels, the artifacts {channels}; give the network they are of"
+            f"{model.name}: expected {channels} channels as its artifacts take, got {taken}; "
+            "give the network that they were exported from"
         )
     if source is None:
         model = adapt(model, model.name, patch).model  # as its artifacts were: one channel of a sigmoid is two classes
     model = fitting.resized(model, patch, origin)
-    image = keras.Input(batch_shape=(1, *patch, found), name="image")
+    image = keras.Input(batch_shape=(1, *patch, taken), name="image")
     network = keras.Model(image, model(image), name=model.name)
     network.save(folder / "network.keras")
     (folder / "network.onnx").write_bytes(convert(model, "onnx-float32", patch).data)
-    calibration, image, told = _patches(source, tuple(patch), found)
+    calibration, image, told = _patches(source, tuple(patch), taken)
     np.save(folder / "calibration.npy", calibration)
     np.save(folder / "input.npy", image)
     logits = np.asarray(network.predict_on_batch(image[None])[0])

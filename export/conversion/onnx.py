@@ -122,5 +122,5 @@ def _tensor(value) -> Tensor:
     kind = value.type.tensor_type
     shape = tuple(int(d.dim_value) for d in kind.shape.dim)
     if 0 in shape:
-        raise PrecisionError(f"tensor {value.name}: found shape {shape}; every dimension must be fixed")
+        raise PrecisionError(f"tensor {value.name}: expected fixed dimensions, got shape {shape}; give a patch")
     return Tensor(value.name, shape, np.dtype(onnx.helper.tensor_dtype_to_np_dtype(kind.elem_type)).name)

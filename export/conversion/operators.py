@@ -169,9 +169,7 @@ def check_integer(operators: list[Operator], what: str, precision: str = "int8",
     if wrong or not any(op.macs for op in operators):
         names = ", ".join(f"{op.name} ({op.kind}, {op.precision})" for op in wrong[:8]) or "no convolution at all"
         more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
-        raise PrecisionError(
-            f"{what}: asked for {precision}, found {names}{more}; export float32, or change these layers"
-        )
+        raise PrecisionError(f"{what}: expected {precision}, got {names}{more}; export float32, or change these layers")
 
 
 def check_runtime_integer(model, floats: int = 0) -> None:

@@ -85,7 +85,7 @@ def check_patches(calibration, shape: tuple[int, ...]) -> list[np.ndarray]:
     """
     checked = [np.asarray(patch, np.float32) for patch in calibration]
     if not checked:
-        raise InputError("calibration: found no patches; int8 needs at least one, better 20 or more")
+        raise InputError("calibration: expected at least one patch for int8, better 20 or more, got none")
     for i, patch in enumerate(checked):
         if patch.shape != tuple(shape):
             raise InputError(f"calibration patch {i} has shape {patch.shape}; expected {tuple(shape)}")

@@ -85,7 +85,7 @@ def _needs_size(image, output, patch) -> bool:
 def _check_layers(model, name):
     if not getattr(model, "inputs", None) or not getattr(model, "outputs", None):
         raise InputError(
-            f"{name}: found a {type(model).__name__} without an input shape, expected a functional keras.Model; with "
+            f"{name}: expected a functional keras.Model, got a {type(model).__name__} without an input shape; with "
             "image = keras.Input((*patch, channels)) save keras.Model(image, model(image))"
         )
     first = [layer for layer in flat_layers(model) if getattr(layer, "data_format", None) == "channels_first"]

@@ -35,12 +35,14 @@ def rewrite(model: keras.Model, patch: Sequence[int], layout: Layout | None = No
     patch = tuple(int(n) for n in patch)
     if not is_functional(model):
         raise RewriteError(
-            f"{model.name}: found a {type(model).__name__}; expected a functional keras.Model: with "
+            f"{model.name}: expected a functional keras.Model, got a {type(model).__name__}; with "
             "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
     network = functional(model)
     if len(network.inputs) != 1:
-        raise RewriteError(f"{model.name}: found {len(network.inputs)} inputs; expected one image")
+        raise RewriteError(
+            f"{model.name}: expected one input, the image, got {len(network.inputs)}; give a model of the one"
+        )
     source = network.inputs[0]
     if len(source.shape) != len(patch) + 2 or len(patch) not in (2, 3):
         raise RewriteError(

@@ -233,9 +233,7 @@ def compare(
     """
     labelled = [case for case in cases if case.label is not None]
     if not labelled:
-        raise imaging.InputError(
-            "verification: found no labelled cases held back from training; at least one is needed"
-        )
+        raise imaging.InputError("verification: expected at least one labelled case held back from training, got none")
     members = structure_values(labels, regions)
     changed = voxels = 0
     found, worst, order = [], None, (-math.inf, -math.inf)

@@ -73,7 +73,7 @@ def read(paths, channels: int | None = None, nan: float | None = None) -> Scan:
         scan = replace(scan, voxels=np.concatenate([s.voxels for s in scans], axis=-1))
     if channels is not None and scan.channels != channels:
         names = ", ".join(str(path) for path in files)
-        raise InputError(f"{names}: {scan.channels} channels found, {channels} expected; give one file per channel")
+        raise InputError(f"{names}: expected {channels} channels, got {scan.channels}; give one file per channel")
     return scan
 
 
@@ -97,7 +97,7 @@ def read_labels(path, instances: bool = False) -> Scan:
     else:
         scan = read_mask_scan(path, instances) if _kind(path) in IMAGES else _read_one(path, 1)
     if scan.channels != 1:
-        raise InputError(f"{path}: {scan.channels} channels found, expected one class value a voxel")
+        raise InputError(f"{path}: expected one class value a voxel, got {scan.channels} channels; save one channel")
     voxels = scan.voxels
     if voxels.dtype.kind == "f":
         _check_finite(path, voxels)

@@ -81,8 +81,8 @@ def _flat_mask(path, picture, instances):
     if values.shape[-1] != 1:
         colours = len(np.unique(values.reshape(-1, values.shape[-1]), axis=0))
         raise InputError(
-            f"{path}: {values.shape[-1]} different channels found ({colours} colours), expected one class value a "
-            "pixel; save the mask as grey or palette PNG with a number for each colour"
+            f"{path}: expected one class value a pixel, got {values.shape[-1]} different channels ({colours} colours); "
+            "save the mask as grey or palette PNG with a number for each colour"
         )
     between = None if instances else values_between(values[..., 0])
     if between is not None:

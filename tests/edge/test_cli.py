@@ -247,9 +247,9 @@ def test_bad_scans(artifacts, here, capfd, kind):
 
 def test_wrong_number_of_channels(artifacts, here, capfd):
     two = "scan.nii.gz,scan.nii.gz"
-    fails(capfd, ["predict", artifacts["folded-int8"], two, "-o", "s.nii"], 1, "2 channels found, 1 expected")
+    fails(capfd, ["predict", artifacts["folded-int8"], two, "-o", "s.nii"], 1, "expected 1 channels, got 2")
     cv2.imwrite("image.png", np.zeros((20, 20), np.uint8))
-    fails(capfd, ["predict", artifacts["two-channels"], "image.png", "-o", "s.png"], 1, "1 channels found, 2 expected")
+    fails(capfd, ["predict", artifacts["two-channels"], "image.png", "-o", "s.png"], 1, "expected 2 channels, got 1")
 
 
 def test_scan_smaller_than_the_patch_works(artifacts, here):

@@ -33,18 +33,18 @@ def rewrite(artifact, change):
         (lambda m: m["recipe"].update(spacing=[1e300] * 3), "recipe spacing"),
         (
             lambda m: m["recipe"].update(spacing=[float("nan"), 1, 1]),
-            r"spacing\[0\]: found nan, expected a finite number",
+            r"spacing\[0\]: expected a finite number, got nan",
         ),
         (
             lambda m: m["recipe"]["normalise"].update(mean=[float("nan")]),
-            r"mean\[0\]: found nan, expected a finite number",
+            r"mean\[0\]: expected a finite number, got nan",
         ),
         (
             lambda m: m["recipe"]["normalise"].update(std=[float("inf")]),
-            r"std\[0\]: found inf, expected a finite number",
+            r"std\[0\]: expected a finite number, got inf",
         ),
-        (lambda m: m["recipe"]["normalise"].update(std=[10**400]), r"std\[0\]: found inf, expected a finite number"),
-        (lambda m: m.update(overlap=float("nan")), "overlap: found nan, expected a finite number"),
+        (lambda m: m["recipe"]["normalise"].update(std=[10**400]), r"std\[0\]: expected a finite number, got inf"),
+        (lambda m: m.update(overlap=float("nan")), "overlap: expected a finite number, got nan"),
         (lambda m: m["recipe"].update(channels=10**12), "recipe channels 1000000000000: expected 1 to 1024"),
         (lambda m: m.update(patch=[30000, 30000, 1]), "a patch and its scores would take"),
         (lambda m: m.update(patch=[10**18] * 3), "a patch and its scores would take"),
@@ -53,7 +53,7 @@ def rewrite(artifact, change):
         (lambda m: m.update(labels=[{"name": str(i), "value": i} for i in range(300)]), "300 labels: expected at"),
         (lambda m: m["labels"][1].update(name="\x1b[2J"), "labels: .* is no name"),
         (lambda m: m.update(name="x" * 10**6), "name: 'xxx.* is no name"),
-        (lambda m: m.update(patch="x" * 10**6), "patch: found 'xxx.*, expected a list"),
+        (lambda m: m.update(patch="x" * 10**6), "patch: expected a list, got 'xxx"),
         (lambda m: m.update({f"field{i}": 0 for i in range(10_000)}), "unknown field field0, .*, \\.\\.\\.; expected"),
     ],
 )

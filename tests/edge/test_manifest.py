@@ -61,7 +61,7 @@ def test_sha256_of_known_bytes(tmp_path):
         ({"schema": "2"}, "manifest schema '2', expected 1 to "),
         ({"colour": "blue"}, "unknown field colour; expected one of name, format"),
         ({"overlap": None}, "field overlap is missing"),
-        ({"patch": "big"}, "patch: found 'big', expected a list"),
+        ({"patch": "big"}, "patch: expected a list, got 'big'"),
         ({"format": "tflite-int4"}, "format 'tflite-int4': expected one of tflite-float32, "),
         ({"model": "../model.tflite"}, "model '../model.tflite': expected the name of a file beside"),
         ({"model": ""}, "model '': expected the name of a file beside"),
@@ -105,7 +105,7 @@ def test_sha256_of_known_bytes(tmp_path):
             "recipe: filter median: radius_mm -1, expected a number from",
         ),
         ({"recipe__filters": [{"name": "nyul", "parameters": {}}]}, "recipe: filter nyul: landmarks is missing"),
-        ({"recipe__nan": float("inf")}, "recipe.nan: found inf, expected a finite number"),
+        ({"recipe__nan": float("inf")}, "recipe.nan: expected a finite number, got inf"),
     ],
 )
 def test_wrong_manifests(artifact, fields, message):

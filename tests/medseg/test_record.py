@@ -34,14 +34,14 @@ def test_round_trip(tmp_path):
     ("change", "match"),
     [
         ({"colour": 1}, "unknown field colour; expected one of name, size, labels, counts, clip"),
-        ({"size": "big"}, r"Thing\.size: found 'big', expected float"),
-        ({"name": 3}, r"Thing\.name: found 3, expected str"),
-        ({"size": True}, r"Thing\.size: found True"),
-        ({"labels": 4}, r"Thing\.labels: found 4, expected a list"),
+        ({"size": "big"}, r"Thing\.size: expected float, got 'big'"),
+        ({"name": 3}, r"Thing\.name: expected str, got 3"),
+        ({"size": True}, r"Thing\.size: expected float, got True"),
+        ({"labels": 4}, r"Thing\.labels: expected a list, got 4"),
         ({"labels": [{"name": "x"}]}, r"Thing\.labels\[0\]: field value is missing"),
-        ({"counts": {"x": "y"}}, r"Thing\.counts\.x: found 'y', expected int"),
-        ({"counts": []}, r"Thing\.counts: found \[\], expected an object"),
-        ({"clip": 5}, r"Thing\.clip: found 5, expected an object"),
+        ({"counts": {"x": "y"}}, r"Thing\.counts\.x: expected int, got 'y'"),
+        ({"counts": []}, r"Thing\.counts: expected an object, got \[\]"),
+        ({"clip": 5}, r"Thing\.clip: expected an object, got 5"),
     ],
 )
 def test_what_does_not_fit_is_named(change, match):

@@ -188,7 +188,7 @@ def _patch(plan):
 def _folds(plan):
     problems = []
     if len(plan.folds) < 2:
-        problems.append(f"folds: {len(plan.folds)} given, expected at least 2")
+        problems.append(f"folds: expected at least 2, got {len(plan.folds)}")
     empty = [str(number) for number, names in enumerate(plan.folds) if not names]
     if empty:
         problems.append(f"folds: fold {', '.join(empty)} holds no case")

@@ -141,7 +141,7 @@ def calibrate(prepared, batches: Iterable) -> None:
             prepared(batch, training=False)
             count += 1
         if not count:
-            raise ZooError("calibration: found no batches; at least one is needed")
+            raise ZooError("calibration: expected at least one batch, got none")
     finally:
         for part in parts:
             part.settle()

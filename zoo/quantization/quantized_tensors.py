@@ -166,7 +166,7 @@ def _folds(layer, follower, rank):
 def _graph(model):
     if not is_functional(model):
         raise ZooError(
-            f"{model.name}: found a {type(model).__name__}; expected a functional keras.Model: with "
+            f"{model.name}: expected a functional keras.Model, got a {type(model).__name__}; with "
             "image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
     return functional(model)

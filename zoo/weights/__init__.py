@@ -232,6 +232,6 @@ def _check_channels(card, model):
     channels = model.input_shape[-1]
     if channels != len(card.channels):
         raise ZooError(
-            f"weights {card.name!r} of {card.entry} are for {len(card.channels)} channels "
-            f"({', '.join(card.channels)}); found {channels}; use channels={len(card.channels)}"
+            f"weights {card.name!r} of {card.entry}: expected {len(card.channels)} channels "
+            f"({', '.join(card.channels)}), got {channels}; use channels={len(card.channels)}"
         )

@@ -60,7 +60,7 @@ destinations = ["archiv"]
     path.write_text(text)
     assert main(["serve", str(path), "--check"]) == 1
     said = capsys.readouterr().err
-    for mistake in ("node.worker: no such key; is workers meant?", "node.threads: found 'two', expected int"):
+    for mistake in ("node.worker: no such key; is workers meant?", "node.threads: expected int, got 'two'"):
         assert mistake in said
     path.write_text(text.replace("worker = 2\n", "").replace('threads = "two"\n', ""))
     assert main(["serve", str(path), "--check"]) == 1
@@ -92,7 +92,7 @@ destinations = ["archiv"]
         ("[node]\nfolder = 'a'\n[[rule]]\n", r"rule\[1\].name: is missing"),
         ("[node]\nfolder = 'a'\n", r"caller: nobody may send; add a \[\[caller\]\]"),
         (GOOD + '[[rule]]\nname = "a"\nartifact = "b"\n', "rule: two have the name 'a'"),
-        ("[node]\nfolder = 'a'\nkeep_hours = nan\n", "node.keep_hours: found nan, expected a finite number"),
+        ("[node]\nfolder = 'a'\nkeep_hours = nan\n", "node.keep_hours: expected a finite number, got nan"),
     ],
 )
 def test_one_mistake(tmp_path, text, match):

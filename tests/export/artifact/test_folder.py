@@ -249,7 +249,7 @@ def test_a_scan_that_is_gone_or_broken(run, tmp_path):
 def test_a_quantization_that_stays_float_is_refused(run, tmp_path, monkeypatch):
     converted = conversion.convert(load_network(run / "model.keras"), "tflite-float32", (8, 8, 8))
     monkeypatch.setattr(conversion, "_to_tflite", lambda *arguments: converted)
-    with pytest.raises(PrecisionError, match=r"asked for int8, found .*mean.* \(CONV_2D, float32\)"):
+    with pytest.raises(PrecisionError, match=r"expected int8, got .*mean.* \(CONV_2D, float32\)"):
         export_run(run, ["tflite-int8"], tmp_path, tell=quietly)
     assert os.listdir(tmp_path) == []
 

@@ -44,7 +44,7 @@ def test_what_peers_are_made_from(made):
     assert np.load(made.job["calibration"]).shape == (network.PATCHES, *PATCH, 1)
     assert made.classes.shape == PATCH
     assert "noise" in made.told
-    with pytest.raises(InputError, match="takes 1 channels, the artifacts 2"):
+    with pytest.raises(InputError, match="expected 2 channels as its artifacts take, got 1"):
         network.gather(small_network(), "nowhere", PATCH, 2)
 
 

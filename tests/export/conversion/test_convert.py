@@ -215,7 +215,7 @@ def test_models_of_other_ends():
 @pytest.mark.parametrize(
     ("calibration", "message"),
     [
-        ([], "found no patches; int8 needs at least one"),
+        ([], "expected at least one patch for int8"),
         ([np.zeros((4, 8, 8, 1))], r"patch 0 has shape \(4, 8, 8, 1\); expected \(4, 8, 8, 2\)"),
         ([np.zeros((4, 8, 8, 2)), np.full((4, 8, 8, 2), np.nan)], "patch 1 holds NaN or infinite values"),
         ([np.full((4, 8, 8, 2), np.inf)], "patch 0 holds NaN or infinite values"),

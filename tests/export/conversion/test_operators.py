@@ -78,9 +78,9 @@ def test_integer_share_and_count():
 
 def test_float_products_are_named():
     check_integer([operator("a", "int8", 1), operator("softmax", "float32", 0, "SOFTMAX")], "tflite-int8")
-    with pytest.raises(PrecisionError, match=r"tflite-int8: asked for int8, found b \(CONV_2D, float32\); export"):
+    with pytest.raises(PrecisionError, match=r"tflite-int8: expected int8, got b \(CONV_2D, float32\); export"):
         check_integer([operator("a", "int8", 1), operator("b", "float32", 1)], "tflite-int8")
-    with pytest.raises(PrecisionError, match="found no convolution at all"):
+    with pytest.raises(PrecisionError, match="got no convolution at all"):
         check_integer([operator("a", "int8", 0, "PAD")], "onnx-int8")
     many = [operator(f"layer{n}", "mixed float32+int8", 1) for n in range(11)]
     with pytest.raises(PrecisionError, match=r"layer7 .* and 3 more"):
@@ -90,7 +90,7 @@ def test_float_products_are_named():
 @pytest.mark.parametrize("name", ["tflite-int8", "onnx-int8"])
 def test_a_network_without_any_product_is_no_int8_network(name):
     model = network(lambda x: layers.MaxPooling3D(2)(x), SHAPE)
-    with pytest.raises(PrecisionError, match=f"{name}: asked for int8, found no convolution at all"):
+    with pytest.raises(PrecisionError, match=f"{name}: expected int8, got no convolution at all"):
         export.convert(model, name, calibration=patches(SHAPE, 2))
 
 

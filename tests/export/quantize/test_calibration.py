@@ -73,7 +73,7 @@ def test_colour_images_and_a_channel_axis_have_the_runs_channels(tmp_path, rank,
 
 def test_a_scan_of_other_channels_names_its_file(tmp_path, source):
     two = replace(source, channels=("one", "two"), recipe=replace(source.recipe, channels=2))
-    with pytest.raises(InputError, match=r"training_0\.nii\.gz: 1 channels found, 2 expected"):
+    with pytest.raises(InputError, match=r"training_0\.nii\.gz: expected 2 channels, got 1"):
         calibrate.patches(two, source.training)
 
 
@@ -86,7 +86,7 @@ def test_patches_given_by_hand():
 @pytest.mark.parametrize(
     ("given", "message"),
     [
-        ([], "found no patches; int8 needs at least one, better 20 or more"),
+        ([], "expected at least one patch for int8, better 20 or more, got none"),
         ([np.zeros((2, 3, 2))], r"patch 0 has shape \(2, 3, 2\); expected \(2, 3, 1\)"),
         ([np.zeros((2, 3, 1)), np.zeros((2, 3))], r"patch 1 has shape \(2, 3\)"),
         ([np.full((2, 3, 1), np.nan)], "patch 0 holds NaN or infinite values; leave that case out or mend it"),

@@ -99,7 +99,7 @@ def test_worst_layer_stays_float(name, model, patches):
     assert mixed.float_layers == (plain.layer_errors[0].name,)
     assert [op.precision for op in mixed.operators if op.macs].count("float32") == 1
     assert len(mixed.layer_errors) == len(plain.layer_errors)
-    with pytest.raises(PrecisionError, match="asked for int8"):
+    with pytest.raises(PrecisionError, match="expected int8, got"):
         check_integer(mixed.operators, name)
 
 

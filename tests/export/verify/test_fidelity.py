@@ -84,7 +84,9 @@ def test_cases_without_labels_are_left_out(case):
     bare = CaseFiles("bare", case.images)
     fidelity = compare(answer(values(400, 100)), answer(values(400, 100)), (bare, case), LABELS)
     assert fidelity.cases == ("a",)
-    with pytest.raises(imaging.InputError, match="no labelled cases held back from training; at least one is needed"):
+    with pytest.raises(
+        imaging.InputError, match="expected at least one labelled case held back from training, got none"
+    ):
         compare(answer(), answer(), (bare,), LABELS)
 
 

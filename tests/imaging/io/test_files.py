@@ -36,7 +36,7 @@ def test_one_file_per_channel(tmp_path):
     scan = read(paths, channels=2)
     np.testing.assert_array_equal(scan.voxels, np.moveaxis(data, 0, -1))
     np.testing.assert_array_equal(read(str(paths[0])).voxels[..., 0], data[0])
-    with pytest.raises(InputError, match=r"0\.nii\.gz, .*1\.nii\.gz: 2 channels found, 3 expected"):
+    with pytest.raises(InputError, match=r"0\.nii\.gz, .*1\.nii\.gz: expected 3 channels, got 2"):
         read(paths, channels=3)
     with pytest.raises(InputError, match="no file given"):
         read([])
@@ -77,7 +77,7 @@ def test_label_image_in_colour(tmp_path):
     np.testing.assert_array_equal(labels.voxels, mask[..., :1])
     mask[0, 0] = (1, 2, 3)
     cv2.imwrite(str(tmp_path / "b.png"), mask)
-    with pytest.raises(InputError, match=r"b\.png: 3 different channels found"):
+    with pytest.raises(InputError, match=r"b\.png: expected one class value a pixel, got 3 different channels"):
         read_labels(tmp_path / "b.png")
 
 

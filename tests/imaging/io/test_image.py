@@ -67,11 +67,11 @@ def test_grey_stored_as_colour_is_one_channel_when_one_is_expected(tmp_path):
     path = save(tmp_path / "a.png", np.repeat(GREY[..., None], 3, axis=-1))
     assert read(path).channels == 3
     np.testing.assert_array_equal(read(path, channels=1).voxels[..., 0], GREY)
-    with pytest.raises(InputError, match=r"b\.png: 3 channels found, 1 expected"):
+    with pytest.raises(InputError, match=r"b\.png: expected 1 channels, got 3"):
         read(save(tmp_path / "b.png", COLOUR), channels=1)
     grey = read(save(tmp_path / "c.png", GREY), channels=3).voxels
     np.testing.assert_array_equal(grey, np.repeat(GREY[..., None], 3, axis=-1))
-    with pytest.raises(InputError, match="1 channels found, 2 expected"):
+    with pytest.raises(InputError, match="expected 2 channels, got 1"):
         read(tmp_path / "c.png", channels=2)
 
 

@@ -102,7 +102,7 @@ def test_colours_for_classes(tmp_path):
     mask[:4] = (255, 0, 0)
     mask[6:] = (0, 255, 0)
     Image.fromarray(mask).save(tmp_path / "a.png")
-    with pytest.raises(InputError, match=r"3 different channels found \(3 colours\), expected one class value a pixel"):
+    with pytest.raises(InputError, match=r"expected one class value a pixel, got 3 different channels \(3 colours\)"):
         read_labels(tmp_path / "a.png")
 
 

@@ -90,7 +90,7 @@ def test_mixed_channels_in_flat_images(tmp_path):
     assert check_dataset(tmp_path, folds=2).problems == ()  # grey pictures are colour of three equal channels
     (tmp_path / "dataset.json").write_text(json.dumps({"modality": {"0": "ultrasound"}}))
     (problem,) = check_dataset(tmp_path, folds=2).problems
-    assert "b.png: 3 channels found, 1 expected" in problem.message
+    assert "b.png: expected 1 channels, got 3" in problem.message
 
 
 def test_too_few_groups(tmp_path):

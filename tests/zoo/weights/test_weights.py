@@ -109,11 +109,11 @@ def test_padded_and_free_networks_share_weights(model, tmp_path):
     ("request_", "message"),
     [
         ({"weights": "toi"}, "unknown weights of unet3d 'toi'. Did you mean 'toy'"),
-        ({"weights": "toy", "channels": 2}, r"are for 1 channels \(MR\); found 2; use channels=1"),
+        ({"weights": "toy", "channels": 2}, r"expected 1 channels \(MR\), got 2; use channels=1"),
         ({"weights": "toy", "width": 8}, "encoder0_0_conv/kernel has shape"),
         ({"weights": "nothing.keras"}, "nothing.keras: no such file"),
-        ({"weights": "toy", "input_shape": (8, 8, 8, 3)}, r"are for 1 channels \(MR\); found 3; use channels=1"),
-        ({"weights": "toy", "classes": 5, "channels": 2}, "are for 1 channels"),
+        ({"weights": "toy", "input_shape": (8, 8, 8, 3)}, r"expected 1 channels \(MR\), got 3; use channels=1"),
+        ({"weights": "toy", "classes": 5, "channels": 2}, r"expected 1 channels \(MR\), got 2"),
     ],
 )
 def test_mistakes(shipped, request_, message):
