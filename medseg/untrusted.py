@@ -14,6 +14,8 @@ from medseg.errors import InputError
 # the bytes of JSON for numbers and 72 bytes for each list or object, however short it is written.
 MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_CONTAINERS = 10**6
+# What begins a formula in Excel and Calc, full-width as well, or is skipped before one.
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -173,6 +175,18 @@ def shown(value, width: int = 60) -> str:
     """A value from a stranger as a message shows it: ``repr``, cut where it is long."""
     text = repr(value[: 2 * width]) if isinstance(value, str | bytes | list | tuple) else repr(value)
     return text if len(text) <= width else f"{text[: width - 3]}..."
+
+
+def spreadsheet_cell(value):
+    """A cell of a CSV file: spreadsheets take text of strangers for a formula by its first letter.
+
+    Args:
+        value: what the cell holds, of any type; a heading is a cell, too.
+
+    Returns:
+        Text that would be a formula with an apostrophe before it (OWASP, CSV injection); anything else unaltered.
+    """
+    return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
 
 
 def _require_regular(path, mode):

@@ -62,7 +62,7 @@ def _run(args, shared, tasks, numbers, reports):
             reports[numbers[place]] = report
             if "error" in report:
                 bar.close()
-                print(f"error: {report['error']}", file=sys.stderr)
+                print(command.printable(f"error: {report['error']}"), file=sys.stderr)
             bar(done, len(tasks))
     bar.close()
 

@@ -75,7 +75,7 @@ def _segment_all(segmenter, args, options, cases, places):
                 if len(cases) == 1:
                     raise error
                 bar.close()
-                print(f"error: {reason}", file=sys.stderr)
+                print(command.printable(f"error: {reason}"), file=sys.stderr)
                 reports.append({"scan": case.name, "error": reason})
             if len(cases) > 1:
                 bar(len(reports), len(cases))
@@ -192,15 +192,16 @@ def print_reports(reports, manifest) -> None:
         print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{counted:>10}" + f"{unit:>12}" * sized)
     for report in done:
         for name in names:
-            line = f"{report['scan']:{scan_width}}" * named + f"{name:{width}}{report['voxels'][name]:10d}"
+            line = f"{command.printable(report['scan']):{scan_width}}" * named
+            line += f"{name:{width}}{report['voxels'][name]:10d}"
             print(line + (f"{report[key][name]:12.3f}" if report[key] else ""))
     for report in done:
         beside = len(report.get("outputs", "x")) - 1
         more = f" with {beside} more beside it" if beside else ""
         objects = f", {report['objects']} objects" if "objects" in report else ""
-        print(f"{report['output']} written{more}{objects}, {report['seconds']:.2f} s")
+        print(f"{command.printable(report['output'])} written{more}{objects}, {report['seconds']:.2f} s")
     for report in done:
-        about = f"{report['scan']}: " if named else ""
+        about = f"{command.printable(report['scan'])}: " if named else ""
         if report["quality"]:
             dice, low, high = (report["quality"][name] for name in ("dice", "low", "high"))
             print(f"{about}predicted mean Dice {dice:.2f} ({low:.2f} to {high:.2f})")

@@ -7,6 +7,7 @@ import json
 from collections.abc import Mapping, Sequence
 
 from edge.outputs.instances import Instance
+from medseg.untrusted import spreadsheet_cell
 
 AXES = "xyz"
 
@@ -44,24 +45,20 @@ def box_rows(instances: Sequence[Instance]) -> list[dict]:
 
 
 def csv_bytes(rows: Sequence[Mapping], columns: Sequence[str] = ()) -> bytes:
-    """Rows as CSV with a header line; what is not known is left empty.
+    """Rows as CSV with a header line; what is not known is left empty, and nothing is a formula to a spreadsheet.
 
     Args:
         rows: with the same keys.
         columns: the header where there are no rows.
     """
     text = io.StringIO(newline="")
-    writer = csv.DictWriter(text, list(rows[0]) if rows else list(columns), lineterminator="\n")
-    writer.writeheader()
-    writer.writerows({name: _safe(value) for name, value in row.items()} for row in rows)
+    heads = list(rows[0]) if rows else list(columns)
+    writer = csv.writer(text, lineterminator="\n")
+    for cells in (heads, *([row[head] for head in heads] for row in rows)):
+        writer.writerow([spreadsheet_cell(cell) for cell in cells])
     return text.getvalue().encode("utf-8")
 
 
 def json_bytes(data) -> bytes:
     """Plain JSON types as the content of a file."""
     return (json.dumps(data, indent=1) + "\n").encode("utf-8")
-
-
-def _safe(value):
-    """A spreadsheet takes text that starts so for a formula; names come from the file of a stranger."""
-    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@") else value

@@ -12,9 +12,9 @@ from imaging.io.dicom.read import read_dicom
 from imaging.io.dicom.reference import is_dicom
 from imaging.io.image import image_bytes, read_image
 from imaging.io.masks import read_mask_scan
-from imaging.io.nifti import nifti_bytes, read_nifti, smallest
+from imaging.io.nifti import nifti_bytes, read_nifti, read_scaling, smallest
 from imaging.io.volumes.itk import FORMATS, read_itk, write_itk
-from imaging.io.volumes.pair import DATA, HEADERS, read_pair, write_pair
+from imaging.io.volumes.pair import DATA, HEADERS, read_pair, read_pair_scaling, write_pair
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
 from medseg.errors import InputError
@@ -89,8 +89,9 @@ def read_labels(path, instances: bool = False) -> Scan:
         A scan with voxels (*spatial, 1) in the smallest of uint8, int16 and int32 that holds them.
 
     Raises:
-        InputError: as ``read`` does, and for voxels that are not integers (to ``LABEL_TOLERANCE``), more than one
-            channel, and pictures that were compressed with loss or have smooth edges.
+        InputError: as ``read`` does, and for voxels that are not integers (to ``LABEL_TOLERANCE``), intensities scaled
+            so that classes become one, more than one channel, and pictures that were compressed with loss or have
+            smooth edges.
     """
     if is_dicom_scan(path):
         scan = read_dicom_labels(path)
@@ -110,6 +111,8 @@ def read_labels(path, instances: bool = False) -> Scan:
                 f"{path}: {broken} voxels are not integers ({odd:g} for one); a label map holds class values, give "
                 "the labels, not the image, and interpolate none when they are resampled"
             )
+        if distance.any():
+            _check_not_scaled_away(path, scan.voxels, voxels)
     largest = max(-float(voxels.min()), float(voxels.max()))
     if largest > LARGEST_LABEL:
         raise InputError(f"{path}: label values up to {largest:.0f}, expected at most {LARGEST_LABEL}")
@@ -180,6 +183,29 @@ def _by_kind(path, kind, channels):
 def is_dicom_scan(path) -> bool:
     """Whether a path is DICOM's; what has the suffix of a scan is what its suffix says."""
     return not str(path).lower().endswith(SUFFIXES) and is_dicom(path)
+
+
+def _check_not_scaled_away(path, values, labels):
+    """Refuse labels of which rounding leaves fewer: by a scale that is wrong for them, or because they are none."""
+    if not labels.any():
+        largest = float(np.abs(values).max())
+        raise InputError(
+            f"{path}: every voxel rounds to 0, though values go up to {largest:g}; a label map holds class values, "
+            "give the labels themselves, and correct the intensity scale in the header if it has one"
+        )
+    kind = suffix(path)
+    scaling = read_scaling(path) if kind in NIFTI else read_pair_scaling(path) if kind in PAIRS else (1.0, 0.0)
+    if scaling == (1.0, 0.0):
+        return
+    stored = np.unique(values)
+    same = np.flatnonzero(np.diff(np.rint(stored)) == 0)
+    if same.size:
+        first, second = stored[same[0] : same[0] + 2]
+        raise InputError(
+            f"{path}: its header scales intensities by slope {scaling[0]:g} and intercept {scaling[1]:g}, by which "
+            f"{first:g} and {second:g} become the same label {np.rint(first):g}; store the class values with slope 1 "
+            "and intercept 0"
+        )
 
 
 def _check_finite(path, voxels):

@@ -43,6 +43,25 @@ def read_nifti(path, channels: int | None = None) -> Scan:
         raise unreadable(path, error) from None
 
 
+def read_scaling(path, pair: bool = False) -> tuple[float, float]:
+    """The slope and the intercept of the intensities in the header of a NIfTI file; (1, 0) where it gives none.
+
+    Args:
+        path: of a single file, or of the header of a pair.
+        pair: it is one of a pair.
+
+    Raises:
+        InputError: as ``read_nifti`` does.
+    """
+    try:
+        with open_regular(path) as stored:
+            return parse_header(path, unpacked(stored).read(LONGEST), pair).scaling
+    except InputError:
+        raise
+    except Exception as error:  # what a damaged file makes gzip and nibabel raise is of many types
+        raise unreadable(path, error) from None
+
+
 def unpacked(stored):
     """An open file, or what it holds if it is compressed, which its first bytes tell."""
     packed = stored.read(2) == GZIP

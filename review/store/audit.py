@@ -6,6 +6,7 @@ import io
 import json
 import sqlite3
 
+from medseg.untrusted import spreadsheet_cell
 from review.store.database import Database
 
 COLUMNS = ("number", "time", "user", "action", "case", "version", "artifact", "details")
@@ -50,11 +51,5 @@ def audit_csv(database: Database) -> bytes:
     writer.writerow(COLUMNS)
     query = "SELECT number, time, user, action, case_id, version, artifact, details FROM audit ORDER BY number"
     for row in database.rows(query):
-        writer.writerow([_plain(value) for value in row])
+        writer.writerow([spreadsheet_cell(value) for value in row])
     return text.getvalue().encode("utf-8")
-
-
-def _plain(value):
-    if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r"):
-        return f"'{value}"
-    return "" if value is None else value

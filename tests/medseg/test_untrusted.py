@@ -107,3 +107,13 @@ def test_messages_stay_short():
     for value in ("x" * 10**6, list(range(10**6)), {str(i): i for i in range(1000)}):
         assert len(untrusted.shown(value)) <= 60
     assert untrusted.shown("name") == "'name'"
+
+
+@pytest.mark.parametrize("text", ["=1+1", "+1", "-1", "@SUM(A1)", "\t=1", "\r=1", "\n=1", "\uff1d1+1", "\uff20x"])
+def test_text_that_a_spreadsheet_would_compute(text):
+    assert untrusted.spreadsheet_cell(text) == f"'{text}"
+
+
+@pytest.mark.parametrize("value", [-1, 0.5, None, "", "left-hand", "a=b", "'=1"])
+def test_cells_that_compute_nothing(value):
+    assert untrusted.spreadsheet_cell(value) is value

@@ -5,7 +5,7 @@ import os
 import tempfile
 from pathlib import Path
 
-from imaging.io.nifti import nifti_parts, read_voxels, unpacked, unreadable
+from imaging.io.nifti import nifti_parts, read_scaling, read_voxels, unpacked, unreadable
 from imaging.io.nifti_header import LONGEST, parse_header
 from imaging.scan import Scan
 from medseg.atomic import replace_files
@@ -41,6 +41,11 @@ def read_pair(path, channels: int | None = None) -> Scan:
         raise
     except Exception as error:  # what a damaged file makes gzip and nibabel raise is of many types
         raise unreadable(path, error) from None
+
+
+def read_pair_scaling(path) -> tuple[float, float]:
+    """As ``imaging.io.nifti.read_scaling``, of a pair by the path of either file."""
+    return read_scaling(_both(path)[0], pair=True)
 
 
 def write_pair(path, scan: Scan) -> None:

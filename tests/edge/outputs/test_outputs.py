@@ -16,6 +16,7 @@ from scipy.spatial.distance import pdist
 from edge.cli import main
 from edge.outputs.instances import find_instances, longest_distance, measure_objects
 from edge.outputs.overlay import COLOURS, draw, picture
+from edge.outputs.tables import csv_bytes
 from imaging.labels import Label
 from imaging.scan import Scan
 from medseg.claims import claimed
@@ -255,3 +256,21 @@ def test_parts_that_touch_are_split_where_it_is_asked(artifacts, here):
     words = ["predict", str(artifacts["folded-int8"]), "scan.nii.gz", "-o", "out/seg.nii.gz", "--save"]
     assert main([*words, "instances,split"]) == 0
     assert main([*words, "split"]) == 2
+
+
+def test_tables_hold_no_formula():
+    rows = [{"=cmd voxels": 3, "label": "+rim", "volume_ml": -0.5}]
+    lines = list(csv.reader(csv_bytes(rows).decode().splitlines()))
+    assert lines == [["'=cmd voxels", "label", "volume_ml"], ["3", "'+rim", "-0.5"]]
+    assert csv_bytes([], ["=a"]) == b"'=a\n"
+
+
+def test_names_of_scans_steer_no_terminal(artifacts, here, capfd):
+    (here / "in").mkdir()
+    for name, value in (("a\N{RIGHT-TO-LEFT OVERRIDE}b", 1.0), ("c\N{RIGHT-TO-LEFT OVERRIDE}d", np.nan)):
+        nibabel.save(nibabel.Nifti1Image(np.full((9, 9, 9), value, np.float32), np.eye(4)), f"in/{name}.nii.gz")
+    assert main(["predict", str(artifacts["folded-int8"]), "in", "-o", "out"]) == 1
+    said = capfd.readouterr()
+    lines = [*said.out.splitlines(), *said.err.splitlines()]
+    assert all(line.isprintable() for line in lines), lines
+    assert any("\\u202ed.nii.gz" in line for line in lines)

@@ -127,3 +127,40 @@ def test_labels_close_to_integers(tmp_path):
     np.testing.assert_array_equal(read_labels(save(tmp_path / "a.nii.gz", stored)).voxels.ravel(), [0, 1, 2])
     with pytest.raises(InputError, match=r"b\.nii: 1 voxels are not integers \(2\.02\d* for one\)"):
         read_labels(save(tmp_path / "b.nii", stored * np.float32(1.008)))
+
+
+@pytest.mark.parametrize("name", ["a.nii", "a.nii.gz", "a.hdr"])
+@pytest.mark.parametrize(
+    ("stored", "slope", "reason"),
+    [
+        ([0, 1, 2, 3], 0.001, "every voxel rounds to 0, though values go up to 0.003"),
+        ([0, 0, 1], 1e-9, "every voxel rounds to 0"),
+        ([5, 5], 0.001, "every voxel rounds to 0"),
+        ([0, 1, 200], 0.005, "0 and 0.005 become the same label 0"),
+        ([100, 101, 300, 0], 0.01, "1 and 1.01 become the same label 1"),
+    ],
+)
+def test_classes_that_a_scale_makes_one(tmp_path, name, stored, slope, reason):
+    kind = nibabel.Nifti1Pair if name.endswith(".hdr") else nibabel.Nifti1Image
+    image = kind(np.array(stored, np.int16).reshape(1, 1, -1), np.eye(4))
+    image.header.set_slope_inter(slope, 0)
+    image.to_filename(tmp_path / name)
+    with pytest.raises(InputError, match=reason):
+        read_labels(tmp_path / name)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.int16])
+def test_classes_that_a_scale_keeps(tmp_path, dtype):
+    """nibabel chooses a scale that fills the type when real numbers are saved as integers."""
+    classes = np.array([0, 1, 2, 3, 3], float).reshape(1, 1, -1)
+    image = nibabel.Nifti1Image(classes, np.eye(4))
+    image.set_data_dtype(dtype)
+    image.to_filename(tmp_path / "a.nii")
+    assert nibabel.load(tmp_path / "a.nii").dataobj.slope < 0.1
+    np.testing.assert_array_equal(read_labels(tmp_path / "a.nii").voxels, classes[..., None])
+
+
+def test_real_numbers_that_are_no_labels(tmp_path):
+    path = save(tmp_path / "a.nii", np.array([[[0, 0.002, 0.004]]], np.float32))
+    with pytest.raises(InputError, match=r"every voxel rounds to 0, though values go up to 0\.004"):
+        read_labels(path)
