@@ -51,25 +51,25 @@ def find_cases(
         InputError: if a folder holds no scan, a channel is missing, or the output cannot be written.
         UsageError: if two outputs would have the same name, or an output is one of the inputs.
     """
-    found: list = []
+    named_files: list = []
     for given in scans if series is None else [_with_series(given, series) for given in scans]:
         if is_series(given, rank):
-            found.append(((Path(given),), _series_output(given)))
+            named_files.append(((Path(given),), _series_output(given)))
         elif Path(given).is_dir():
-            found += [(files, _output_name(files[0], name, rank)) for name, files in scans_of(given, channels)]
+            named_files += [(files, _output_name(files[0], name, rank)) for name, files in scans_of(given, channels)]
         else:
-            found.append(_named(given, rank))
+            named_files.append(_named(given, rank))
     into = Path(output)
     several = len(scans) > 1 or (series is None and Path(scans[0]).is_dir() and not is_series(scans[0], rank))
     if several or _is_folder(output):
         if into.is_file() or (several and not _is_folder(output) and output.lower().endswith(SUFFIXES)):
-            raise UsageError(f"--out {output}: is a file; {len(found)} scans need a folder")
-        cases = tuple(Case(files, into / name) for files, name in found)
+            raise UsageError(f"--out {output}: is a file; {len(named_files)} scans need a folder")
+        cases = tuple(Case(files, into / name) for files, name in named_files)
     else:
         kind = DICOM if into.name.lower().endswith(DICOM) else suffix(into)
         if kind in (".jpg", ".jpeg"):
             raise UsageError(f"--out {output}: JPEG alters values; use .png, .tif or .nii.gz")
-        cases = (Case(found[0][0], into),)
+        cases = (Case(named_files[0][0], into),)
     check_outputs(cases)
     return cases
 

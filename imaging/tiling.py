@@ -39,12 +39,12 @@ def starts(shape, patch, overlap: float) -> list[list[int]]:
         raise InputError(f"overlap {overlap}: expected 0 to 0.9")
     if len(shape) != len(patch) or any(n < p or p < 1 for n, p in zip(shape, patch, strict=True)):
         raise InputError(f"scan of shape {tuple(shape)} is smaller than the patch {tuple(patch)}; pad it first")
-    found = []
+    positions = []
     for n, p in zip(shape, patch, strict=True):
         step = max(1, math.floor(p * (1 - overlap)))
         count = math.ceil((n - p) / step) + 1
-        found.append([round(i * (n - p) / max(1, count - 1)) for i in range(count)])
-    return found
+        positions.append([round(i * (n - p) / max(1, count - 1)) for i in range(count)])
+    return positions
 
 
 def gaussian_weights(patch) -> np.ndarray:
@@ -172,11 +172,11 @@ def _predict_slices(voxels, patch, overlap, predict, progress, slices):
     """Slice by slice: each is an image of its own to the network."""
     count = len(voxels)
 
-    def told(index):
+    def tile_progress(index):
         return progress and (lambda done, tiles: progress(index * tiles + done, count * tiles))
 
     for index, image in enumerate(images(voxels, slices)):
-        yield index, predict_tiled(image, patch, overlap, predict, told(index))[None]
+        yield index, predict_tiled(image, patch, overlap, predict, tile_progress(index))[None]
 
 
 def _shift(window, by):

@@ -107,7 +107,7 @@ def _move_aside(temporary, target):
     shutil.rmtree(old, ignore_errors=True)
 
 
-def exchange(one, two) -> bool:
+def exchange(first, second) -> bool:
     """Exchange two names of one file system in a single step (``renameat2`` of Linux).
 
     Returns:
@@ -118,7 +118,7 @@ def exchange(one, two) -> bool:
         renameat2 = ctypes.CDLL(None).renameat2
     if renameat2 is None:
         return False
-    return renameat2(_HERE, os.fsencode(one), _HERE, os.fsencode(two), _EXCHANGE) == 0
+    return renameat2(_HERE, os.fsencode(first), _HERE, os.fsencode(second), _EXCHANGE) == 0
 
 
 def check_writable(folder, named) -> None:

@@ -218,8 +218,8 @@ def _register(database, given):
     from edge.manifest import load_manifest
 
     manifests = [load_manifest(folder) for folder in given]
-    for other, folder in zip(manifests[1:], given[1:], strict=True):
-        if other.labels != manifests[0].labels or other.recipe.rank != manifests[0].recipe.rank:
+    for following, folder in zip(manifests[1:], given[1:], strict=True):
+        if following.labels != manifests[0].labels or following.recipe.rank != manifests[0].recipe.rank:
             raise UsageError(
                 f"--artifact {folder}: has other classes or axes than {given[0]}; review them by themselves"
             )

@@ -65,8 +65,8 @@ def patient_drop(report, patient) -> float:
     cases = report["fidelity"]["cases"]
 
     def dice(label, kind):
-        found = ((patient[case["name"]], case["labels"][label]) for case in cases)
-        return patient_dice((who, s[kind]["dice"], s[kind]["volume"] + s["reference_volume"]) for who, s in found)
+        labelled = ((patient[case["name"]], case["labels"][label]) for case in cases)
+        return patient_dice((who, s[kind]["dice"], s[kind]["volume"] + s["reference_volume"]) for who, s in labelled)
 
     labels = list(cases[0]["labels"])
     return max(

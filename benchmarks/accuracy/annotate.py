@@ -48,11 +48,11 @@ def cases(data: Path, name: str, count: int, organ_ml: float, offset: int = 0):
         return organs(data / "ct", organ_ml)
     from train.data.dataset import open_dataset
 
-    found = []
+    masked = []
     for case in evenly(open_dataset(data / name).cases, count, offset):
         scan, labels = imaging.read(list(case.images)), imaging.read_labels(case.label)
-        found.append((case.name, scan, imaging.align(labels, scan, case.label, case.images[0]).voxels[..., 0] > 0))
-    return found
+        masked.append((case.name, scan, imaging.align(labels, scan, case.label, case.images[0]).voxels[..., 0] > 0))
+    return masked
 
 
 def organs(folder: Path, organ_ml: float):
@@ -63,12 +63,12 @@ def organs(folder: Path, organ_ml: float):
     return [(f"organ {value}", scan, labels == value) for value in values]
 
 
-def curve(found, method, counts):
+def curve(masked, method, counts):
     """Number of clicks, mean and lowest Dice, mean and largest processor seconds of a case."""
     rows = []
     for count in counts:
         scores, seconds = [], []
-        for number, (_, scan, mask) in enumerate(found):
+        for number, (_, scan, mask) in enumerate(masked):
             strokes = simulated_clicks(mask, scan.spacing, count, np.random.default_rng([1, number]))
             began = time.process_time()
             labels = annotate(scan, strokes, method).labels.voxels[..., 0]
@@ -78,7 +78,7 @@ def curve(found, method, counts):
     return rows
 
 
-def corrected(found, artifact, counts):
+def corrected(masked, artifact, counts):
     """The same where a network proposes and clicks correct it; all of its labels are one structure."""
     import edge
     from edge.runtime.options import Options, Outputs
@@ -86,7 +86,7 @@ def corrected(found, artifact, counts):
 
     segmenter = edge.load(artifact)
     scores = {count: [] for count in (0, *counts)}
-    for _, scan, mask in found:
+    for _, scan, mask in masked:
         options = Options(outputs=Outputs(probabilities=True))
         chances = segmenter.predict(scan, options=options).probabilities.voxels
         chances = np.stack([chances[..., 0], chances[..., 1:].sum(axis=-1)], -1)
@@ -115,10 +115,10 @@ def fit(data: Path, count: int, organ_ml: float):
 
     rows, truth, weights = [], [], []
     for name in SETS:
-        found = cases(data, name, count, organ_ml, offset=1)
+        masked = cases(data, name, count, organ_ml, offset=1)
         # People differ: half of the clicks are spread out, half are anywhere inside.
         for number, (spread, (_, scan, mask)) in enumerate(
-            (spread, case) for spread in (True, False) for case in found
+            (spread, case) for spread in (True, False) for case in masked
         ):
             random = np.random.default_rng([2, number])
             seeds = seeds_on(scan, simulated_clicks(mask, scan.spacing, 5, random, spread=spread))
@@ -127,12 +127,12 @@ def fit(data: Path, count: int, organ_ml: float):
             coarse = coarsened(part, 20_000)
             markers, _ = markers_on(coarse, part, marks)
             image = windowed(coarse.voxels.mean(axis=-1), markers)
-            wanted = imaging.onto(
+            inside = imaging.onto(
                 mask[box][..., None].astype(np.float32), part.affine, Scan(coarse.voxels, coarse.affine), antialias=True
             )
             columns = features(image, coarse.spacing, markers == 1, markers == 0)
             rows.append(columns.reshape(-1, columns.shape[-1]))
-            truth.append(wanted.ravel() > 0.5)
+            truth.append(inside.ravel() > 0.5)
             weights.append(np.full(len(truth[-1]), 1000 / len(truth[-1])))
     model = LogisticRegression(max_iter=1000)
     model.fit(np.concatenate(rows), np.concatenate(truth), sample_weight=np.concatenate(weights))
@@ -156,16 +156,16 @@ def main():
         fit(args.data, args.cases, args.organ_ml)
         return
     for name in args.set:
-        found = cases(args.data, name, args.cases, args.organ_ml)
+        masked = cases(args.data, name, args.cases, args.organ_ml)
         if args.artifact:
-            print(f"\n{name}, {len(found)} cases, {args.artifact}\n\n| clicks | mean Dice | lowest |\n|---|---|---|")
-            for row in corrected(found, args.artifact, args.clicks):
+            print(f"\n{name}, {len(masked)} cases, {args.artifact}\n\n| clicks | mean Dice | lowest |\n|---|---|---|")
+            for row in corrected(masked, args.artifact, args.clicks):
                 print("| {} | {:.3f} | {:.3f} |".format(*row), flush=True)
             continue
         for method in args.method:
-            print(f"\n{name}, {len(found)} cases, {method}\n")
+            print(f"\n{name}, {len(masked)} cases, {method}\n")
             print("| clicks inside and outside | mean Dice | lowest | seconds | slowest |\n|---|---|---|---|---|")
-            for row in curve(found, method, args.clicks):
+            for row in curve(masked, method, args.clicks):
                 print("| {} | {:.3f} | {:.3f} | {:.2f} | {:.2f} |".format(*row), flush=True)
 
 

@@ -32,22 +32,22 @@ def scores(artifact: Path, run: Path) -> tuple[dict[str, float], float]:
     from train.planning.plan import load_plan
 
     labels = load_plan(run / "plan.json").labels[1:]
-    found, seconds = {label.name: [] for label in labels}, []
+    scores, seconds = {label.name: [] for label in labels}, []
     for case in record.load(run / "cases.json", Cases).validation:
         with tempfile.TemporaryDirectory() as place:
             out = Path(place) / "out.nii.gz"
-            told = subprocess.run(
+            process = subprocess.run(
                 [sys.executable, "-m", "edge", "predict", artifact, ",".join(case.images), "-o", out, "--json"],
                 check=True,
                 capture_output=True,
                 text=True,
             )
-            (answer,) = json.loads(told.stdout)["scans"]
+            (answer,) = json.loads(process.stdout)["scans"]
             seconds.append(answer["stages"]["network"])
             segmentation, reference = imaging.read_labels(out).voxels, imaging.read_labels(case.label).voxels
         for label in labels:
-            found[label.name].append(dice(segmentation == label.value, reference == label.value))
-    return {name: sum(values) / len(values) for name, values in found.items()}, sum(seconds) / len(seconds)
+            scores[label.name].append(dice(segmentation == label.value, reference == label.value))
+    return {name: sum(values) / len(values) for name, values in scores.items()}, sum(seconds) / len(seconds)
 
 
 def main():

@@ -120,10 +120,10 @@ def opened(place):
     return segment, artifact.manifest.recipe
 
 
-def mean_dice(found, reference):
+def mean_dice(segmentation, reference):
     """Mean over the foreground classes of a reference."""
     classes = [k for k in np.unique(reference) if k]
-    return float(np.mean([overlap.dice(found == k, reference == k) for k in classes]))
+    return float(np.mean([overlap.dice(segmentation == k, reference == k) for k in classes]))
 
 
 def train(dataset, args):

@@ -76,8 +76,8 @@ def row(args, name, fold) -> str:
         score, against = f"{wrong:.4f} of the pixels wrong, {beside:.0%} of them beside a border", "0.07"
     elif name == "sunnybrook":
         ((label, slices),) = metrics["mean"].items()
-        found = ((dataset.case(name).group, case[label]) for name, case in metrics["cases"].items())
-        patients = patient_dice((who, s["dice"], s["area_mm2"] + s["reference_mm2"]) for who, s in found)
+        scored = ((dataset.case(name).group, case[label]) for name, case in metrics["cases"].items())
+        patients = patient_dice((who, s["dice"], s["area_mm2"] + s["reference_mm2"]) for who, s in scored)
         score = f"Dice {np.mean(list(patients.values())):.4f} by patient, {slices['dice']:.4f} by slice"
         against = "0.90 by patient"
     else:

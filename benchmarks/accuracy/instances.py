@@ -46,12 +46,12 @@ def main():
     for name in held:
         scan, objects = read_case_objects(dataset.case(name), segmenter.manifest.recipe.channels)
         began = time.perf_counter()
-        found = segmenter.predict(scan).labels.voxels[..., 0]
+        numbers = segmenter.predict(scan).labels.voxels[..., 0]
         spent = time.perf_counter() - began
         grey = (scan.voxels == scan.voxels[..., :1]).all()
         kinds = ("all", "grey" if grey else "coloured", "×".join(map(str, scan.shape)))
-        row = imaging.score_objects(found, objects.voxels[..., 0])
-        cut = _seconds(find_objects, _answer(found), scan.spacing, segmenter.manifest.instances)
+        row = imaging.score_objects(numbers, objects.voxels[..., 0])
+        cut = _seconds(find_objects, _answer(numbers), scan.spacing, segmenter.manifest.instances)
         for kind in kinds:
             scores[kind].append([row[metric] for metric in NAMES])
             times[kind].append((spent, cut))

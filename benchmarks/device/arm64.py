@@ -84,10 +84,10 @@ def run(command, **settings) -> str:
 
 def mirror() -> str:
     """The address of the Debian mirror that this machine's apt uses."""
-    found = run(
+    addresses = run(
         ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
     ).split()
-    plain = [uri for uri in found if "security" not in uri]
+    plain = [uri for uri in addresses if "security" not in uri]
     if not plain:
         sys.exit("apt-get indextargets names no Debian mirror; run apt-get update on a Debian machine first")
     return plain[0]
@@ -232,8 +232,8 @@ def emulate(work: Path, runtime: Runtime, model: Path, patches: Path):
     if done.returncode or not answer.exists():
         said = (done.stderr or done.stdout).strip().splitlines()[-1:] or [f"status {done.returncode}"]
         sys.exit(f"{runtime.requirement} under {qemu.name}: failed: {said[0]}")
-    machine, _, found = done.stdout.strip().splitlines()[-1].partition(" ")
-    return np.load(answer), f"{runtime.module} {found or metadata_version(places[-1])}, {machine}"
+    machine, _, reported = done.stdout.strip().splitlines()[-1].partition(" ")
+    return np.load(answer), f"{runtime.module} {reported or metadata_version(places[-1])}, {machine}"
 
 
 def metadata_version(place: Path) -> str:

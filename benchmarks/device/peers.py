@@ -68,7 +68,7 @@ def main():
     folders = [args.artifacts / name for name in ARTIFACTS if (args.artifacts / name).is_dir()]
     if args.plot is not None:
         report.check_picture(args.plot)
-    found = compare(
+    result = compare(
         folders,
         every=True,
         named=COMPILED if args.compile else (),
@@ -78,13 +78,13 @@ def main():
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
     if args.plot is not None:
-        report.plot(found, args.plot)
+        report.plot(result, args.plot)
     manifest = load_manifest(folders[0])
     patch = " × ".join(map(str, manifest.patch))
     print(f"{manifest.name}, patch {patch}, {args.threads} threads of {os.cpu_count()} cores, {args.rounds} turns\n")
-    print(report.markdown(found.results) + "\n")
-    print("\n".join(f"- {line}" for line in report.notes(found)) + "\n")
-    print(ratios(found.results))
+    print(report.markdown(result.results) + "\n")
+    print("\n".join(f"- {line}" for line in report.notes(result)) + "\n")
+    print(ratios(result.results))
 
 
 if __name__ == "__main__":

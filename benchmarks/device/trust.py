@@ -62,13 +62,13 @@ def find_cases(data: Path) -> list[CaseFiles]:
     """The labelled cases of a folder."""
     images, labels = next((data / a, data / b) for a, b in (("imagesTr", "labelsTr"), ("images", "labels"))
                           if (data / a).is_dir())  # fmt: skip
-    found = []
+    cases = []
     for path in sorted(images.iterdir()):
         name = path.name.split(".")[0]
         label = next((p for p in sorted(labels.glob(f"{name}*")) if p.name.startswith((f"{name}.", f"{name}_"))), None)
         if label is not None:
-            found.append(CaseFiles(name, (str(path),), str(label)))
-    return found
+            cases.append(CaseFiles(name, (str(path),), str(label)))
+    return cases
 
 
 def main() -> int:

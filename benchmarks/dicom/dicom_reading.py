@@ -53,13 +53,13 @@ def by_dcm2niix(folder) -> imaging.Scan:
         return imaging.read(file)
 
 
-def verdict(scan, other) -> str:
+def verdict(scan, reading) -> str:
     """How another reading of a scan differs."""
     try:
-        other = imaging.align(other, scan, "other", "ours")
+        reading = imaging.align(reading, scan, "other", "ours")
     except InputError as error:
         return f"differs: {error}"
-    wrong = int(np.count_nonzero(scan.voxels != other.voxels))
+    wrong = int(np.count_nonzero(scan.voxels != reading.voxels))
     return "equal" if not wrong else f"differs in {wrong} voxels"
 
 

@@ -32,7 +32,7 @@ def outputs(names) -> dict:
 
     import zoo
 
-    found = {}
+    computed = {}
     for name in names:
         keras.backend.clear_session()
         model = harness.small_model(name, **({"depth": 2} if harness.has_option(name, "depth") else {}))
@@ -43,12 +43,12 @@ def outputs(names) -> dict:
             offset = 1.0 if weight.name == "gamma" else 0.0
             weight.assign(offset + scale * random.standard_normal(weight.shape))
         images, _ = harness.sample(model, batch=1)
-        found[name] = model.predict(images, verbose=0)
+        computed[name] = model.predict(images, verbose=0)
     random = np.random.RandomState(1)
     labels, logits = random.randint(0, 3, (2, 8, 6, 7)), random.standard_normal((2, 8, 6, 7, 3)).astype("float32")
     for name in zoo.losses.list_losses():
-        found[f"loss {name}"], found[f"step {name}"] = _step(zoo.losses.get(name), labels, logits)
-    return found
+        computed[f"loss {name}"], computed[f"step {name}"] = _step(zoo.losses.get(name), labels, logits)
+    return computed
 
 
 def _step(loss, labels, logits):
@@ -82,9 +82,9 @@ def run_all(backends, names, folder: Path) -> list[dict]:
         return list(pool.map(lambda backend: run(backend, names, folder), backends))
 
 
-def difference(found, wanted) -> float:
+def difference(computed, expected) -> float:
     """Largest difference relative to the largest value."""
-    return float(np.abs(found - wanted).max() / np.abs(wanted).max())
+    return float(np.abs(computed - expected).max() / np.abs(expected).max())
 
 
 def main() -> int:
@@ -104,12 +104,12 @@ def main() -> int:
 
     names = zoo.list_models(args.entries)
     with tempfile.TemporaryDirectory() as folder:
-        wanted, *found = run_all(["tensorflow", *args.backends], names, Path(folder))
-    others = dict(zip(args.backends, found, strict=True))
-    print(f"{'':30}" + "".join(f"{b:>10}" for b in others))
+        expected, *computed = run_all(["tensorflow", *args.backends], names, Path(folder))
+    by_backend = dict(zip(args.backends, computed, strict=True))
+    print(f"{'':30}" + "".join(f"{b:>10}" for b in by_backend))
     worst = 0.0
-    for key, value in wanted.items():
-        row = [difference(other[key], value) for other in others.values()]
+    for key, value in expected.items():
+        row = [difference(results[key], value) for results in by_backend.values()]
         worst = max(worst, *row)
         print(f"{key:30}" + "".join(f"{d:10.1e}" for d in row))
     return int(worst > TOLERANCE)

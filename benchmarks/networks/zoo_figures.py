@@ -21,14 +21,14 @@ def figures(name: str) -> dict:
     from zoo.information import reference_shape
     from zoo.registry import entry
 
-    found = zoo.info(name, reference_shape(entry(name).rank))
+    information = zoo.info(name, reference_shape(entry(name).rank))
     return {
-        "input_shape": list(found.input_shape),
-        "classes": found.classes,
-        "multiple": list(found.multiple),
-        "parameters": found.parameters,
-        "macs": found.macs,
-        "peak_activation_bytes": found.peak_activation_bytes,
+        "input_shape": list(information.input_shape),
+        "classes": information.classes,
+        "multiple": list(information.multiple),
+        "parameters": information.parameters,
+        "macs": information.macs,
+        "peak_activation_bytes": information.peak_activation_bytes,
     }
 
 
@@ -46,11 +46,11 @@ def main() -> int:
     counted = {}
     print(f"{'entry':22} {'input':>14} {'parameters':>12} {'GMAC':>8} {'activations MB':>15}")
     for name in zoo.list_models():
-        found = counted[name] = figures(name)
+        counts = counted[name] = figures(name)
         keras.backend.clear_session()
-        shape = "x".join(map(str, found["input_shape"]))
-        memory = found["peak_activation_bytes"] / 1e6
-        print(f"{name:22} {shape:>14} {found['parameters']:12,} {found['macs'] / 1e9:8.2f} {memory:15.1f}")
+        shape = "x".join(map(str, counts["input_shape"]))
+        memory = counts["peak_activation_bytes"] / 1e6
+        print(f"{name:22} {shape:>14} {counts['parameters']:12,} {counts['macs'] / 1e9:8.2f} {memory:15.1f}")
     text = json.dumps(counted, indent=1) + "\n"
     if args.check:
         return 0 if path.is_file() and path.read_text(encoding="utf-8") == text else 1

@@ -27,9 +27,9 @@ def table(names, args) -> str:
     rows = {name: row for name in names if "train" in (row := read_row(args, name))}
     lines, notes = [], []
     for dataset in dict.fromkeys(row["train"]["dataset"] for row in rows.values()):
-        found = {name: row for name, row in rows.items() if row["train"]["dataset"] == dataset}
-        lines += [*_heading(dataset, found), *(_line(name, row) for name, row in found.items()), ""]
-        notes += [note for name, row in found.items() for note in _notes(name, row)]
+        trained = {name: row for name, row in rows.items() if row["train"]["dataset"] == dataset}
+        lines += [*_heading(dataset, trained), *(_line(name, row) for name, row in trained.items()), ""]
+        notes += [note for name, row in trained.items() for note in _notes(name, row)]
     return "\n".join([*lines, *notes])
 
 
@@ -67,21 +67,23 @@ def _line(name, row):
     return "| " + " | ".join(cells) + " |"
 
 
-def _verdict(found):
-    return "refused" if "refused" in found else found.get("verdict", "–")
+def _verdict(exported):
+    return "refused" if "refused" in exported else exported.get("verdict", "–")
 
 
 def _notes(name, row):
     """What an entry without int8 can do instead, and why a format was refused."""
-    refused = {format: found["refused"] for format, found in row.get("export", {}).items() if "refused" in found}
+    refused = {
+        format: exported["refused"] for format, exported in row.get("export", {}).items() if "refused" in exported
+    }
     if not refused:
         return []
     timed = row.get("time", {})
     able = [
-        f"{format} {found['verdict']}, {found['size'] / 1e6:.2f} MB"
+        f"{format} {exported['verdict']}, {exported['size'] / 1e6:.2f} MB"
         + (f", {timed[format]:.1f} ms" if format in timed else "")
-        for format, found in row["export"].items()
-        if "size" in found
+        for format, exported in row["export"].items()
+        if "size" in exported
     ]
     why = "; ".join(f"{format} refused: {_short(reason)}" for format, reason in refused.items())
     return [f"- {name}: {'; '.join(able)}; {why}"]

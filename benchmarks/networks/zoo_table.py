@@ -70,10 +70,10 @@ def chosen(patterns) -> list[str]:
 
     edge = zoo.list_models(tag="edge")
     names = edge + [name for name in zoo.list_models() if name not in edge]
-    found = list(dict.fromkeys(name for p in patterns or ("*",) for name in fnmatch.filter(names, p)))
-    if not found:
+    matching = list(dict.fromkeys(name for p in patterns or ("*",) for name in fnmatch.filter(names, p)))
+    if not matching:
         raise UsageError(f"--entry {', '.join(patterns)}: fits no entry; see zoo models")
-    return found
+    return matching
 
 
 def _alone(work, *given):
@@ -153,14 +153,14 @@ def export_entry(name, args) -> None:
         return
     import zoo
 
-    found = {} if args.again else row.get("export", {})
+    exported = {} if args.again else row.get("export", {})
     formats = FORMATS if zoo.info(name).edge == "int8" else (*FORMATS, *FLOATING)
     for format in formats:
-        if format not in found:
-            found[format] = export(
+        if format not in exported:
+            exported[format] = export(
                 args.runs / name / "run", format, args.runs / name / "artifacts", row["train"]["cases"]
             )
-            row["export"] = found
+            row["export"] = exported
             row.pop("time", None)
             write_row(args, name, row)
 
@@ -203,7 +203,7 @@ def time_entry(name, args) -> None:
     import edge
 
     row = read_row(args, name)
-    formats = [format for format, found in row.get("export", {}).items() if "refused" not in found]
+    formats = [format for format, exported in row.get("export", {}).items() if "refused" not in exported]
     if not formats or (not args.again and "time" in row):
         return
     folders = [args.runs / name / "artifacts" / format for format in formats]

@@ -19,10 +19,10 @@ INPUTS = (1, 3, 16, 32, 48, 64, 96, 128)
 OUTPUTS = (3, 16, 32, 64, 128)
 
 
-def table(title, found, show) -> str:
+def table(title, cuts, show) -> str:
     """A Markdown table of one measure."""
     lines = [f"| {title} | " + " | ".join(f"to {n}" for n in OUTPUTS) + " |", "|---|" + "---:|" * len(OUTPUTS)]
-    lines += [f"| {m} | " + " | ".join(show(found[m, n]) for n in OUTPUTS) + " |" for m in INPUTS]
+    lines += [f"| {m} | " + " | ".join(show(cuts[m, n]) for n in OUTPUTS) + " |" for m in INPUTS]
     return "\n".join(lines)
 
 
@@ -42,11 +42,11 @@ def main():
         for n in OUTPUTS
     }
     spent = timed({f"{m} {n}": cut.data for (m, n), cut in made.items()}, args.threads, args.rounds, CLOCKS[args.clock])
-    found = {(m, n): replace(cut, ms=spent[f"{m} {n}"]) for (m, n), cut in made.items()}
+    cuts = {(m, n): replace(cut, ms=spent[f"{m} {n}"]) for (m, n), cut in made.items()}
     how = " × ".join(map(str, args.size)), " × ".join(map(str, args.kernel)), " × ".join(map(str, args.strides))
     print("Input {}, kernel {}, strides {}, ".format(*how) + f"{args.threads} threads of {os.cpu_count()} cores\n")
-    print(table("ms, from", found, lambda cut: f"{cut.ms:.2f}") + "\n")
-    print(table("GMAC/s, from", found, lambda cut: f"{rate(cut):.0f}"))
+    print(table("ms, from", cuts, lambda cut: f"{cut.ms:.2f}") + "\n")
+    print(table("GMAC/s, from", cuts, lambda cut: f"{rate(cut):.0f}"))
 
 
 if __name__ == "__main__":

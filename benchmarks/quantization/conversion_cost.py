@@ -54,14 +54,14 @@ class Sampler(threading.Thread):
 
 
 def _family(pid) -> list[int]:
-    found = [pid]
-    for one in found:
-        for file in Path(f"/proc/{one}/task").glob("*/children"):
+    pids = [pid]
+    for parent in pids:
+        for file in Path(f"/proc/{parent}/task").glob("*/children"):
             try:
-                found += map(int, file.read_text().split())
+                pids += map(int, file.read_text().split())
             except OSError:  # it ended meanwhile
                 continue
-    return found
+    return pids
 
 
 def _resident(pid) -> int:

@@ -91,12 +91,12 @@ def main() -> int:
     print("", *notes, "", *fallen, sep="\n")
     print("\n| network | target | quickest layout | operators | activations MB | ms | batch: operators | MB | ms |")
     print("|---|---|---|---:|---:|---:|---:|---:|---:|")
-    for (name, accelerator), found in reports.items():
-        if "batch" in found and len(found) > 1:
-            best = min(found, key=lambda layout: found[layout].seconds)
+    for (name, accelerator), by_layout in reports.items():
+        if "batch" in by_layout and len(by_layout) > 1:
+            best = min(by_layout, key=lambda layout: by_layout[layout].seconds)
             figures = " | ".join(
                 f"{r.operators} | {r.activation_bytes / 2**20:.2f} | {1e3 * r.seconds:.1f}"
-                for r in (found[best], found["batch"])
+                for r in (by_layout[best], by_layout["batch"])
             )
             print(f"| {name} | {accelerator} | {best} | {figures} |")
     return int(bool(fallen))

@@ -136,14 +136,14 @@ def main():
     packages = args.packages or args.out / "packages"
     install(packages)
     sys.path.append(str(packages))
-    chosen = [one for one in NETWORKS if not args.only or one.name in args.only]
+    chosen = [candidate for candidate in NETWORKS if not args.only or candidate.name in args.only]
     rows, stopped = [], []
     for network in chosen:
-        for name, found in exported(network, args).items():
-            if isinstance(found, dict):
-                rows.append(row(network, name, found, packages))
+        for name, outcome in exported(network, args).items():
+            if isinstance(outcome, dict):
+                rows.append(row(network, name, outcome, packages))
             else:
-                stopped.append(f"{network.package} {network.name}, {name}: {found}")
+                stopped.append(f"{network.package} {network.name}, {name}: {outcome}")
     print(table(rows, stopped, args))
 
 
@@ -152,8 +152,8 @@ def install(folder: Path) -> None:
     if folder.is_dir():
         return
     folder.parent.mkdir(parents=True, exist_ok=True)
-    wanted = [f"{name}=={version}" for name, version in PACKAGES.items()]
-    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *wanted]
+    requirements = [f"{name}=={version}" for name, version in PACKAGES.items()]
+    command = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--target", str(folder), *requirements]
     subprocess.run(command, check=True, stdout=sys.stderr)
 
 
@@ -179,7 +179,7 @@ def exported(network: Network, args) -> dict:
     except (ValueError, TypeError, AttributeError) as error:  # the package does not go with this Keras
         return dict.fromkeys(FORMATS, f"cannot be built or saved ({str(error).strip().splitlines()[0]})")
     training, validation = (tuple(map(_files, cases)) for cases in fold_cases(dataset, plan, 0))
-    found = {}
+    outcomes = {}
     for name in FORMATS:
         try:
             source = open_model(folder / "model.keras", folder / "plan.json", patch=network.patch)
@@ -187,10 +187,10 @@ def exported(network: Network, args) -> dict:
                 source, training=training, validation=validation[: args.cases], labels=plan.labels
             )
             (made,) = export_run(source, [name], folder, tell=_tell)
-            found[name] = dataclasses.asdict(load_manifest(made)) | {"bytes": (made / _file(made)).stat().st_size}
+            outcomes[name] = dataclasses.asdict(load_manifest(made)) | {"bytes": (made / _file(made)).stat().st_size}
         except InputError as error:
-            found[name] = str(error)
-    return found
+            outcomes[name] = str(error)
+    return outcomes
 
 
 def planned(network: Network, dataset, args):
@@ -290,7 +290,7 @@ def table(rows, stopped, args) -> str:
         *rows,
     ]
     if stopped:
-        lines += ["", "Not converted, or not faithful:", "", *(f"- {one}" for one in stopped)]
+        lines += ["", "Not converted, or not faithful:", "", *(f"- {reason}" for reason in stopped)]
     return "\n".join(lines)
 
 

@@ -35,10 +35,10 @@ def measure(folder: Path, threads: int, rounds: int) -> dict:
     manifests = {place.name: edge.load_manifest(place) for place in places}
     timings = edge.compare(places, threads=threads, rounds=rounds, warmup=3)
     first = manifests[places[0].name]
-    found = {}
+    figures = {}
     for place, timing in zip(places, timings, strict=True):
         fidelity = manifests[place.name].fidelity
-        found[place.name] = {
+        figures[place.name] = {
             "size_bytes": timing.size_bytes,
             "median_ms": timing.median_ms,
             "min_ms": timing.min_ms,
@@ -51,7 +51,7 @@ def measure(folder: Path, threads: int, rounds: int) -> dict:
         "patch": list(first.patch),
         "threads": threads,
         "machine": f"{where['processor']}, {where['cores']} cores",
-        "formats": found,
+        "formats": figures,
     }
 
 
@@ -77,18 +77,18 @@ def main() -> int:
         words = [word for name in missing for word in ("--format", name)]
         command = [sys.executable, "-m", "zoo", "export", str(args.run), "--out", str(folder), *words]
         subprocess.run(command, check=True, stdout=sys.stderr)
-    found = measure(folder, args.threads, args.rounds)
-    write_bytes(args.out, (json.dumps(found, indent=1) + "\n").encode())
-    base = found["formats"]["tflite-float32"]
-    print(f"{found['network']}, patch {' × '.join(map(str, found['patch']))}, {args.threads} threads\n")
+    figures = measure(folder, args.threads, args.rounds)
+    write_bytes(args.out, (json.dumps(figures, indent=1) + "\n").encode())
+    base = figures["formats"]["tflite-float32"]
+    print(f"{figures['network']}, patch {' × '.join(map(str, figures['patch']))}, {args.threads} threads\n")
     print(
         "| format | MB | of float32 | median ms | of float32 | drop in Dice | verdict |\n|---|---|---|---|---|---|---|"
     )
-    for name, one in found["formats"].items():
+    for name, row in figures["formats"].items():
         print(
-            f"| {name} | {one['size_bytes'] / 1e6:.2f} | {one['size_bytes'] / base['size_bytes']:.0%} "
-            f"| {one['median_ms']:.1f} | {one['median_ms'] / base['median_ms']:.2f} | {one['drop']:+.4f} "
-            f"| {one['verdict']} |"
+            f"| {name} | {row['size_bytes'] / 1e6:.2f} | {row['size_bytes'] / base['size_bytes']:.0%} "
+            f"| {row['median_ms']:.1f} | {row['median_ms'] / base['median_ms']:.2f} | {row['drop']:+.4f} "
+            f"| {row['verdict']} |"
         )
     return 0
 

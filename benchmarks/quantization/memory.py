@@ -93,8 +93,8 @@ def watch(command) -> tuple[float, float, float]:
 def family(pid: int) -> list[int]:
     """A process and all its descendants."""
     children = Path(f"/proc/{pid}/task/{pid}/children")
-    found = children.read_text().split() if children.exists() else []
-    return [pid, *(each for child in found for each in family(int(child)))]
+    child_pids = children.read_text().split() if children.exists() else []
+    return [pid, *(each for child in child_pids for each in family(int(child)))]
 
 
 def memory(pid: int) -> tuple[float, float]:

@@ -101,13 +101,15 @@ def cuts(data: bytes) -> list[Cut]:
     from export.conversion.operators import read_tflite
 
     described = read_tflite(data)
-    found = []
+    models = []
     for index, operator in enumerate(described):
         model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))
         graph = model.subgraphs[0]
         kept = graph.operators[index]
         # a kernel stored without its zeros comes from an operator that fills it up when the file is opened
-        before = [op for op, one in zip(graph.operators, described, strict=True) if one.kind == "DENSIFY"]
+        before = [
+            op for op, description in zip(graph.operators, described, strict=True) if description.kind == "DENSIFY"
+        ]
         before = [op for op in before if op.outputs[0] in kept.inputs]
         filled = {int(op.outputs[0]) for op in before}
         fed = [int(i) for i in kept.inputs if i >= 0 and model.buffers[graph.tensors[i].buffer].data is None]
@@ -132,8 +134,8 @@ def cuts(data: bytes) -> list[Cut]:
         if operator.kind in ("CONV_2D", "FULLY_CONNECTED"):
             weights = graph.tensors[kept.inputs[1]].shape
             channels = (int(weights[-1]), int(weights[0]))
-        found.append(Cut(operator.name, operator.kind, shape, operator.macs, _packed(model), channels))
-    return found
+        models.append(Cut(operator.name, operator.kind, shape, operator.macs, _packed(model), channels))
+    return models
 
 
 def _packed(model) -> bytes:

@@ -136,20 +136,20 @@ def main():
     macs = int(args.macs) if args.macs else native_macs(args.artifact)
     data = (args.artifact / manifest.model).read_bytes()
     tile = tile_of_machine() if args.tile is None else args.tile
-    found = {}
+    by_threads = {}
     for threads in args.threads or (1, 2):
         whole, operators, products = measure(data, threads, args.rounds, CLOCKS[args.clock])
         if args.json:
             rows = [{key: getattr(op, key) for key in ("name", "kind", "shape", "macs", "ms")} for op in operators]
             peak = max(map(rate, products))
-            found[threads] = {"ms": whole, "macs": macs, "peak_gmac_s": peak, "operators": rows}
-            found[threads]["share"] = macs / whole / 1e6 / peak
+            by_threads[threads] = {"ms": whole, "macs": macs, "peak_gmac_s": peak, "operators": rows}
+            by_threads[threads]["share"] = macs / whole / 1e6 / peak
             continue
         patch = " × ".join(map(str, manifest.patch))
         print(f"## {manifest.name}, patch {patch}, {threads} threads of {os.cpu_count()} cores\n")
         print(report(whole, operators, products, macs, tile) + "\n", flush=True)
     if args.json:
-        print(json.dumps(found, indent=1))
+        print(json.dumps(by_threads, indent=1))
 
 
 if __name__ == "__main__":

@@ -52,16 +52,16 @@ def main():
     if args.octaves:
         hard = args.out / "spread"
         spread_run(args.run, hard, args.octaves)
-    found = {"int8, plain": exported(hard, args)}
+    fidelities = {"int8, plain": exported(hard, args)}
     rate = ("--learning-rate", args.learning_rate) if args.learning_rate else ()
     tuned = args.out / "tuned"
     if not (tuned / "model.keras").is_file():
         words = ("--weights", args.weights, "--epochs", args.epochs, *rate, *cache)
         zoo("finetune", hard, data, "--out", tuned, *words)
     if args.control:
-        found["int8, fine-tuned without fake quantization"] = exported(control(hard, data, args), args)
-    found["int8, quantization-aware fine-tuning"] = exported(tuned, args)
-    print(table(found, args))
+        fidelities["int8, fine-tuned without fake quantization"] = exported(control(hard, data, args), args)
+    fidelities["int8, quantization-aware fine-tuning"] = exported(tuned, args)
+    print(table(fidelities, args))
 
 
 def spread_run(run, out, octaves):
@@ -126,14 +126,14 @@ def control(run, data, args) -> Path:
     return out
 
 
-def table(found, args) -> str:
+def table(fidelities, args) -> str:
     """The Markdown table."""
-    plain = found["int8, plain"]["labels"]
+    plain = fidelities["int8, plain"]["labels"]
     labels = list(plain)
     network = {label: plain[label]["dice_network"] for label in labels}
     lines = [
         f"{args.set}: mobile_unet3d, weights {args.weights}, channels spread by {args.octaves:g} octaves, "
-        f"{args.epochs * 50} steps of fine-tuning, {len(found['int8, plain']['cases'])} validation cases",
+        f"{args.epochs * 50} steps of fine-tuning, {len(fidelities['int8, plain']['cases'])} validation cases",
         "",
         "| | " + " | ".join(f"Dice {label}" for label in labels) + " | mean | loss recovered |",
         "|---|" + "---|" * (len(labels) + 2),
@@ -141,7 +141,7 @@ def table(found, args) -> str:
     ]
     mean = sum(network.values()) / len(network)
     lost = mean - sum(plain[label]["dice_artifact"] for label in labels) / len(labels)
-    for name, fidelity in found.items():
+    for name, fidelity in fidelities.items():
         dice = {label: fidelity["labels"][label]["dice_artifact"] for label in labels}
         recovered = 1 - (mean - sum(dice.values()) / len(dice)) / lost
         lines.append(_row(name, dice, "" if name == "int8, plain" else f"{recovered:.0%}"))

@@ -134,7 +134,7 @@ def main():
             continue
         made = [files(shape, build, form) for form in forms().values()]
         for runtime in ("tflite", "onnx"):
-            times = least_ms([opened(runtime, one[runtime]) for one in made], args.rounds)
+            times = least_ms([opened(runtime, by_runtime[runtime]) for by_runtime in made], args.rounds)
             size = " × ".join(map(str, shape[:-1]))
             cells = " | ".join(f"**{ms:.2f}**" if ms == min(times) else f"{ms:.2f}" for ms in times)
             print(f"| {case}, {size} | {runtime} | {cells} |", flush=True)

@@ -46,7 +46,7 @@ class Machine:
 def machines() -> tuple[Machine, ...]:
     """Those that this one can pass for."""
     avx2 = {"ONEDNN_MAX_CPU_ISA": "AVX2", "XLA_FLAGS": "--xla_cpu_max_isa=AVX2"}
-    found = [
+    candidates = [
         Machine("as it is"),
         Machine("AVX2", avx2, words=("-k", "not bfloat16")),
         Machine("AVX-512", {"ONEDNN_MAX_CPU_ISA": "AVX512_CORE", "XLA_FLAGS": "--xla_cpu_max_isa=AVX512"}),
@@ -55,12 +55,12 @@ def machines() -> tuple[Machine, ...]:
         Machine("four threads", dict.fromkeys(THREADS, "4")),
     ]
     if (platform.system(), platform.machine()) == ("Linux", "x86_64"):
-        found.append(
+        candidates.append(
             Machine(
                 "without AMX", prefix=(sys.executable, str(ROOT / "benchmarks" / "quantization" / "without_amx.py"))
             )
         )
-    return tuple(found)
+    return tuple(candidates)
 
 
 def main() -> int:

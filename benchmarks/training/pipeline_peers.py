@@ -208,7 +208,7 @@ def batchgeneratorsv2(job):
                     data, seg = regions.read()
                     image, label = torch.from_numpy(data), torch.from_numpy(seg).to(torch.int16)
                     made.append(transform(image=image, segmentation=label))
-            return {key: torch.stack([one[key] for one in made]).numpy() for key in ("image", "segmentation")}
+            return {key: torch.stack([sample[key] for sample in made]).numpy() for key in ("image", "segmentation")}
 
     loader = Loader(None, job["batch"], job["workers"])
     return NonDetMultiThreadedAugmenter(loader, None, job["workers"], 4, list(range(job["workers"])), wait_time=0.002)

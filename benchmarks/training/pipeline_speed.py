@@ -40,15 +40,15 @@ def main():
     parser.add_argument("--steps", type=int, default=100, help="of keras.fit that are timed; 0 for none")
     args = parser.parse_args()
     plan, cases = prepare(args.data / args.set, args.cache)
-    wanted = [("ours", sys.executable)]
+    augmenters = [("ours", sys.executable)]
     if args.batchgenerators:
-        wanted += [(name, args.batchgenerators) for name in ("batchgenerators", "batchgenerators_linear")]
+        augmenters += [(name, args.batchgenerators) for name in ("batchgenerators", "batchgenerators_linear")]
     if args.batchgeneratorsv2:
-        wanted.append(("batchgeneratorsv2", args.batchgeneratorsv2))
+        augmenters.append(("batchgeneratorsv2", args.batchgeneratorsv2))
     with tempfile.TemporaryDirectory() as folder:
         job = Path(folder) / "job.json"
         job.write_text(json.dumps(job_of(plan, cases, args.workers)), encoding="utf-8")
-        found = compare(wanted, job, args.rounds, args.batches)
+        measured = compare(augmenters, job, args.rounds, args.batches)
     size = " × ".join(map(str, plan.patch))
     print(
         f"{args.set}, patch {size}, batch {plan.training.batch}, {args.workers} workers each, {args.rounds} rounds of "
@@ -56,9 +56,9 @@ def main():
     )
     print("| augmenter | patches per second | CPU ms per patch | ours is faster by | by CPU |\n|---|---|---|---|---|")
     patches = args.batches * plan.training.batch
-    rates = {name: statistics.median(patches / wall for wall, _ in times) for name, times in found.items()}
-    costs = {name: 1000 * statistics.median(cpu / patches for _, cpu in times) for name, times in found.items()}
-    for name in found:
+    rates = {name: statistics.median(patches / wall for wall, _ in times) for name, times in measured.items()}
+    costs = {name: 1000 * statistics.median(cpu / patches for _, cpu in times) for name, times in measured.items()}
+    for name in measured:
         print(
             f"| {name.replace('_', ', ')} | {rates[name]:.0f} | {costs[name]:.2f} | {rates['ours'] / rates[name]:.2f} "
             f"| {costs[name] / costs['ours']:.2f} |"
@@ -100,7 +100,7 @@ def job_of(plan, cases, workers: int) -> dict:
     }
 
 
-def compare(wanted, job: Path, rounds: int, count: int) -> dict[str, list[tuple[float, float]]]:
+def compare(augmenters, job: Path, rounds: int, count: int) -> dict[str, list[tuple[float, float]]]:
     """(seconds, CPU seconds) of ``count`` batches of each augmenter in each round."""
 
     def begin(name, python):
@@ -108,7 +108,7 @@ def compare(wanted, job: Path, rounds: int, count: int) -> dict[str, list[tuple[
         own = {"PYTHONPATH": str(PEERS.parents[2])} if name == "ours" else threads
         return Contestant([python, str(PEERS), name, str(job)], own)
 
-    start = {name: lambda name=name, python=python: begin(name, python) for name, python in wanted}
+    start = {name: lambda name=name, python=python: begin(name, python) for name, python in augmenters}
     # Before each timing more batches are taken than any queue holds of the time before.
     return in_turns(start, rounds, count, warm=20, drained=12)
 

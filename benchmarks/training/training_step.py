@@ -63,16 +63,16 @@ def row(patch, precision: str, args) -> str:
             python = args.torch if name.startswith("torch") else sys.executable
             threads = {"OMP_NUM_THREADS": str(args.threads)}
             paths = {} if name.startswith("torch") else {"PYTHONPATH": str(WORKERS.parents[2])}
-            one = Contestant([python, str(WORKERS), name, str(job)], {**threads, **paths})
-            weights[name] = int(one.line())
-            return one
+            contestant = Contestant([python, str(WORKERS), name, str(job)], {**threads, **paths})
+            weights[name] = int(contestant.line())
+            return contestant
 
         names = ("ours", "keras", "torch", "torch_channels_last")
-        found = in_turns({n: lambda n=n: begin(n) for n in names}, args.rounds, args.steps, warm=3)
+        measured = in_turns({n: lambda n=n: begin(n) for n in names}, args.rounds, args.steps, warm=3)
     if len(set(weights.values())) != 1:
         raise SystemExit(f"the networks differ in their trainable weights: {weights}")
-    wall = {n: 1000 * statistics.median(t for t, _ in times) / args.steps for n, times in found.items()}
-    cpu = {n: statistics.median(c for _, c in times) for n, times in found.items()}
+    wall = {n: 1000 * statistics.median(t for t, _ in times) / args.steps for n, times in measured.items()}
+    cpu = {n: statistics.median(c for _, c in times) for n, times in measured.items()}
     share, by_cpu = (t["ours"] / min(t["torch"], t["torch_channels_last"]) for t in (wall, cpu))
     cells = (" × ".join(map(str, patch)), precision, f"{weights['ours']:,}", *(f"{wall[n]:.0f}" for n in names))
     verdict = "holds" if share <= LIMIT else "missed"

@@ -74,7 +74,7 @@ def in_turns(
     Returns:
         Name to (seconds, CPU seconds) of each round.
     """
-    running, found = {}, {name: [] for name in start}
+    running, measured = {}, {name: [] for name in start}
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that nobody is left standing still
     try:
         for name, begin in start.items():
@@ -82,13 +82,13 @@ def in_turns(
             running[name].take(warm)
             running[name].signal(signal.SIGSTOP)
         for _ in range(rounds):
-            for name, one in running.items():
-                one.signal(signal.SIGCONT)
+            for name, contestant in running.items():
+                contestant.signal(signal.SIGCONT)
                 if drained:
-                    one.take(drained)
-                found[name].append(one.take(count))
-                one.signal(signal.SIGSTOP)
+                    contestant.take(drained)
+                measured[name].append(contestant.take(count))
+                contestant.signal(signal.SIGSTOP)
     finally:
-        for one in running.values():
-            one.signal(signal.SIGKILL)
-    return found
+        for contestant in running.values():
+            contestant.signal(signal.SIGKILL)
+    return measured

@@ -54,17 +54,17 @@ def compare(
     if len(manifests) < len(artifacts):
         raise InputError(f"{', '.join(map(str, artifacts))}: a folder is given twice; give each once")
     patch, channels = _shape(manifests)
-    found = peers.find(chosen, pythons) if chosen else peers.Found({}, {})
-    lacking = [f"{name}: {found.absent[name]}" for name in named if name in found.absent]
+    available = peers.find(chosen, pythons) if chosen else peers.Found({}, {})
+    lacking = [f"{name}: {available.absent[name]}" for name in named if name in available.absent]
     if lacking:
         raise InputError("; ".join(lacking))
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         job, reference, written = {}, None, None
-        if found.python:
+        if available.python:
             made = network.gather(model, folder, patch, channels)
             job, reference, written = made.job, made.classes, made.written
             if tell is not None:
-                tell(made.told)
+                tell(made.description)
         elif manifests:
             job["input"] = str(Path(folder) / "input.npy")
             np.save(job["input"], network.noise(patch, channels)[0])
@@ -77,7 +77,7 @@ def compare(
             )
             for name, manifest in manifests.items()
         ]
-        running += peers.contestants(chosen, found, job, written)
+        running += peers.contestants(chosen, available, job, written)
         result = contest(
             running,
             folder,
@@ -88,15 +88,15 @@ def compare(
             progress=progress,
             tell=tell,
         )
-    return Contest(result.results, {**found.absent, **result.failures})
+    return Contest(result.results, {**available.absent, **result.failures})
 
 
 def _shape(manifests):
     """Patch and channels that all artifacts share; None for both without artifacts."""
     shapes = {name: (m.patch, m.recipe.patch_channels) for name, m in manifests.items()}
     if len(set(shapes.values())) > 1:
-        told = "; ".join(
+        described = "; ".join(
             f"{name}: {' x '.join(map(str, patch))}, {channels} channels" for name, (patch, channels) in shapes.items()
         )
-        raise InputError(f"{told}; artifacts side by side must take the same patch")
+        raise InputError(f"{described}; artifacts side by side must take the same patch")
     return next(iter(shapes.values()), (None, None))

@@ -126,8 +126,8 @@ def contest(
             for contestant in contestants:
                 with _noted(contestant.name, failures):
                     if contestant.name not in failures:
-                        found = open_best(contestant, variants[contestant.name], count, folder, tell)
-                        runners[contestant.name] = found
+                        opened = open_best(contestant, variants[contestant.name], count, folder, tell)
+                        runners[contestant.name] = opened
             for turn in range(warmup + rounds):
                 for name, runner in runners.items():
                     with _noted(name, failures):
@@ -140,9 +140,9 @@ def contest(
             for name, runner in runners.items():
                 with _noted(name, failures):
                     if name not in failures:
-                        found = runner.classes(folder)
-                        reference = found if reference is None else reference
-                        results.append(runner.result(count, reference, found))
+                        classes = runner.classes(folder)
+                        reference = classes if reference is None else reference
+                        results.append(runner.result(count, reference, classes))
         finally:
             for runner in runners.values():
                 runner.worker.close()
@@ -195,9 +195,9 @@ class Runner:
         self.worker.ask("logits", file=str(file))
         return classes_of(np.load(file), self.contestant.written)
 
-    def result(self, threads: int, reference: np.ndarray, found: np.ndarray) -> Result:
+    def result(self, threads: int, reference: np.ndarray, classes: np.ndarray) -> Result:
         """What was measured."""
-        same = float(np.mean(found == reference)) if found.shape == reference.shape else 0.0
+        same = float(np.mean(classes == reference)) if classes.shape == reference.shape else 0.0
         p10, median, p90 = np.percentile(self.ms, (10, 50, 90))
         return Result(
             name=self.contestant.name,

@@ -19,13 +19,13 @@ class Network:
     Attributes:
         job: "onnx", "keras", "input" and "calibration", paths.
         classes: class of each voxel of the input by the Keras network.
-        told: what the patches are, in words.
+        description: what the patches are, in words.
         written: the class index that each region writes, of a network of regions (``imaging.regions``); else None.
     """
 
     job: dict
     classes: np.ndarray
-    told: str
+    description: str
     written: tuple[int, ...] | None = None
 
 
@@ -73,14 +73,14 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
     network = keras.Model(image, model(image), name=model.name)
     network.save(folder / "network.keras")
     (folder / "network.onnx").write_bytes(convert(model, "onnx-float32", patch).data)
-    calibration, image, told = _patches(source, tuple(patch), taken)
+    calibration, image, description = _patches(source, tuple(patch), taken)
     np.save(folder / "calibration.npy", calibration)
     np.save(folder / "input.npy", image)
     logits = np.asarray(network.predict_on_batch(image[None])[0])
     files = {"onnx": "network.onnx", "keras": "network.keras", "input": "input.npy", "calibration": "calibration.npy"}
     job = {name: str(folder / file) for name, file in files.items()}
     written = None if source is None else written_classes(source.labels, source.regions)
-    return Network(job, classes_of(logits, written), told, written)
+    return Network(job, classes_of(logits, written), description, written)
 
 
 def noise(patch, channels: int, count: int = 1) -> np.ndarray:

@@ -20,7 +20,7 @@ class Peer:
         name: as given to ``--peer``.
         runtime: file in ``export/bench/runtimes/``, without its suffix.
         packages: what it imports, by the name that pip knows it under.
-        what: in words.
+        description: in words.
         job: what its file is told besides.
         slow: takes a minute or more to get ready, so it runs only when named.
     """
@@ -28,7 +28,7 @@ class Peer:
     name: str
     runtime: str
     packages: tuple[str, ...]
-    what: str
+    description: str
     job: dict = field(default_factory=dict)
     slow: bool = False
 
@@ -108,7 +108,7 @@ def find(peers: Sequence[Peer], pythons: Sequence[str] = ()) -> Found:
     """
     packages = sorted({package for peer in peers for package in peer.packages})
     missing = {python: _missing(python, packages) for python in dict.fromkeys((sys.executable, *map(str, pythons)))}
-    found, absent = {}, {}
+    pythons_of, absent = {}, {}
     for peer in peers:
         lacking = {python: [p for p in peer.packages if p in missing[python]] for python in missing}
         best = min(lacking, key=lambda python: len(lacking[python]))
@@ -116,25 +116,25 @@ def find(peers: Sequence[Peer], pythons: Sequence[str] = ()) -> Found:
             names = " ".join(lacking[best])
             absent[peer.name] = f"not installed: {names}; pip install {names}, or --python of an interpreter with it"
         else:
-            found[peer.name] = best
-    return Found(found, absent)
+            pythons_of[peer.name] = best
+    return Found(pythons_of, absent)
 
 
-def contestants(peers: Sequence[Peer], found: Found, job: dict, written=None) -> list[Contestant]:
+def contestants(peers: Sequence[Peer], available: Found, job: dict, written=None) -> list[Contestant]:
     """Those that were found, as contestants.
 
     Args:
         peers: what was asked for.
-        found: from ``find``.
+        available: from ``find``.
         job: files that they are made from, see ``export.bench.network``.
         written: the class index that each region writes, of a network of regions; else None.
     """
     return [
         Contestant(
-            peer.name, FOLDER / f"{peer.runtime}.py", {**job, **peer.job}, found.python[peer.name], True, written
+            peer.name, FOLDER / f"{peer.runtime}.py", {**job, **peer.job}, available.python[peer.name], True, written
         )
         for peer in peers
-        if peer.name in found.python
+        if peer.name in available.python
     ]
 
 

@@ -101,7 +101,7 @@ def _list(args) -> int:
         return 0
     for name, peer in PEERS.items():
         slow = "; by --peer only, takes a minute" if peer.slow else ""
-        print(f"{name:26} {peer.what}{slow}: {peers.absent.get(name) or peers.python[name]}")
+        print(f"{name:26} {peer.description}{slow}: {peers.absent.get(name) or peers.python[name]}")
     return 0
 
 

@@ -43,8 +43,10 @@ def _erfc(context, node, name, arguments):
     shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
     context.remove_node(node.name)
     error = context.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[dtype])
-    one = context.make_const(f"{name}_one", np.ones((), np.float32))
-    context.make_node("Sub", [one.output[0], error.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype])
+    unity = context.make_const(f"{name}_one", np.ones((), np.float32))
+    context.make_node(
+        "Sub", [unity.output[0], error.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype]
+    )
 
 
 def _expm1(context, node, name, arguments):
@@ -52,8 +54,10 @@ def _expm1(context, node, name, arguments):
     shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
     context.remove_node(node.name)
     power = context.make_node("Exp", [node.input[0]], shapes=[shape], dtypes=[dtype])
-    one = context.make_const(f"{name}_one", np.ones((), np.float32))
-    context.make_node("Sub", [power.output[0], one.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype])
+    unity = context.make_const(f"{name}_one", np.ones((), np.float32))
+    context.make_node(
+        "Sub", [power.output[0], unity.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype]
+    )
 
 
 def _depth_to_space(context, node, name, arguments):

@@ -151,12 +151,12 @@ def _macs_onnx(node, source, weights, shapes) -> int:
     return 0
 
 
-def check_integer(operators: list[Operator], what: str, precision: str = "int8", floats: int = 0) -> None:
+def check_integer(operators: list[Operator], format_name: str, precision: str = "int8", floats: int = 0) -> None:
     """Refuse an integer artifact in which any convolution or matrix product is not integer.
 
     Args:
         operators: of the file.
-        what: format, for the message.
+        format_name: for the message.
         precision: what each must have.
         floats: number of operators that were allowed to stay float.
 
@@ -169,7 +169,9 @@ def check_integer(operators: list[Operator], what: str, precision: str = "int8",
     if wrong or not any(op.macs for op in operators):
         names = ", ".join(f"{op.name} ({op.kind}, {op.precision})" for op in wrong[:8]) or "no convolution at all"
         more = f" and {len(wrong) - 8} more" if len(wrong) > 8 else ""
-        raise PrecisionError(f"{what}: expected {precision}, got {names}{more}; export float32, or change these layers")
+        raise PrecisionError(
+            f"{format_name}: expected {precision}, got {names}{more}; export float32, or change these layers"
+        )
 
 
 def check_runtime_integer(model, floats: int = 0) -> None:

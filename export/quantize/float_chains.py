@@ -60,13 +60,13 @@ def lossy_chains(kinds, operators, shapes, constants) -> list[Chain]:
             (origin,) = free
             origins[outputs[0]] = origin
             chains.setdefault(origin, {})[number] = outputs[0]
-    found = []
+    spoiled = []
     for origin, chain in chains.items():
         names = {kinds[number] for number in chain}
         if len(chain) > 1 and (_LOSSY & names or {"TANH", "SUB"} <= names):
             inner = tuple(i for i in chain.values() if readers.get(i) and readers[i] <= set(chain))
-            found.append(Chain(origin, tuple(chain.values()), inner))
-    return found
+            spoiled.append(Chain(origin, tuple(chain.values()), inner))
+    return spoiled
 
 
 def float_chains(calibrated: bytes) -> list[Chain]:

@@ -42,7 +42,7 @@ def histograms(prepared, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histo
 
 def quantize(
     prepared,
-    found: dict[str, Histogram],
+    histograms_of: dict[str, Histogram],
     method: str,
     float_nodes: Sequence[str] = (),
     per_channel: bool = True,
@@ -54,7 +54,7 @@ def quantize(
 
     Args:
         prepared: from ``prepare``.
-        found: from ``histograms``.
+        histograms_of: from ``histograms``.
         method: which ranges they give; the logits keep their extremes.
         float_nodes: names of the nodes that stay float.
         per_channel: a scale for each output channel of the weights, else one for all of them.
@@ -69,7 +69,7 @@ def quantize(
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     last = {output.name for output in prepared.graph.output}
-    ranges = {name: cover(h, "minmax" if name in last else method) for name, h in found.items()}
+    ranges = {name: cover(h, "minmax" if name in last else method) for name, h in histograms_of.items()}
     moves = [(list(n.input), list(n.output)) for n in prepared.graph.node if n.op_type in MOVES]
     data = {name: (np.float32(low), np.float32(high)) for name, (low, high) in carried(ranges, moves).items()}
     model = type(prepared)()

@@ -151,9 +151,9 @@ def quantize(
     """
     check_method(method)
     made = {name: network.quantize(name) for name in (METHODS if method == "auto" else (method,))}
-    found = functools.partial(_found, classes=classes, overlapping=overlapping)
+    classes_of = functools.partial(_found, classes=classes, overlapping=overlapping)
     picks = np.unique(np.linspace(0, len(patches) - 1, min(AGREEMENT_PATCHES, len(patches))).round().astype(int))
-    measured = {name: _agreement(network, model, patches, picks, found) for name, model in made.items()}
+    measured = {name: _agreement(network, model, patches, picks, classes_of) for name, model in made.items()}
     best = max(made, key=measured.get)
     few = [patches[i] for i in picks[:: max(1, len(picks) // ERROR_PATCHES)]]
     errors = layers.ratios(network.paired(made[best], few))
@@ -161,13 +161,15 @@ def quantize(
         return Quantized(made[best], best, measured, errors)
     names = tuple(error.name for error in errors[:float_layers])
     model = network.quantize(best, names)
-    measured[f"{best}, {len(names)} layers float"] = _agreement(network, model, patches, picks, found)
+    measured[f"{best}, {len(names)} layers float"] = _agreement(network, model, patches, picks, classes_of)
     return Quantized(model, best, measured, layers.ratios(network.paired(model, few)), names)
 
 
-def _agreement(network, model, patches, picks, found) -> float:
+def _agreement(network, model, patches, picks, classes_of) -> float:
     outputs = network.run(model, [patches[i] for i in picks])
-    same = [np.mean(found(output) == found(network.logits[i])) for i, output in zip(picks, outputs, strict=True)]
+    same = [
+        np.mean(classes_of(output) == classes_of(network.logits[i])) for i, output in zip(picks, outputs, strict=True)
+    ]
     return float(np.mean(same))
 
 

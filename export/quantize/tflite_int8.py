@@ -136,13 +136,13 @@ def paired(calibrated: bytes, quantized: bytes, patches: Sequence[np.ndarray]) -
             yield *names[i], value, integer
 
 
-def with_ranges(calibrated: bytes, found: dict[str, Histogram], method: str) -> bytes:
+def with_ranges(calibrated: bytes, histograms_of: dict[str, Histogram], method: str) -> bytes:
     """A calibrated file with the ranges that ``method`` gives instead of the extremes; the logits keep theirs."""
     model = unpacked(calibrated)
     graph = model.subgraphs[0]
     names = [tensor.name.decode() for tensor in graph.tensors]
     last = {names[i] for i in graph.outputs}
-    ranges = {name: cover(h, "minmax" if name in last else method) for name, h in found.items()}
+    ranges = {name: cover(h, "minmax" if name in last else method) for name, h in histograms_of.items()}
     moves = [
         ([names[i] for i in inputs if i >= 0], [names[i] for i in outputs])
         for kind, inputs, outputs in operators_of(calibrated)
@@ -155,12 +155,12 @@ def with_ranges(calibrated: bytes, found: dict[str, Histogram], method: str) -> 
     return packed(model)
 
 
-def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray]) -> Iterator:
+def traced(data: bytes, indices: Sequence[int], patches: Sequence[np.ndarray]) -> Iterator:
     """Run a file and read tensors from within it, as many at once as ``tensor_groups`` puts together.
 
     Args:
         data: a TFLite file.
-        wanted: indices of tensors.
+        indices: of tensors.
         patches: real inputs, float32.
 
     Yields:
@@ -169,7 +169,7 @@ def traced(data: bytes, wanted: Sequence[int], patches: Sequence[np.ndarray]) ->
     from ai_edge_litert.interpreter import Interpreter
 
     graph = unpacked(data).subgraphs[0]
-    sizes = {i: 4 * int(np.prod(graph.tensors[i].shape)) for i in dict.fromkeys(wanted)}
+    sizes = {i: 4 * int(np.prod(graph.tensors[i].shape)) for i in dict.fromkeys(indices)}
     for group in tensor_groups(sizes):
         model = unpacked(data)
         model.subgraphs[0].outputs = group

@@ -250,20 +250,24 @@ def _split(source, plan, scored):
 
 
 def _check_artifact(folder, manifest, source):
-    wanted = {
+    of_run = {
         "labels": source.labels,
         "regions": source.regions,
         "instances": source.instances,
         "recipe": source.recipe,
         "channels": source.channels,
     }
-    for what, value in wanted.items():
-        if getattr(manifest, what) != value:
-            raise InputError(f"{folder}: its {what} differs from the run's; give the artifact that was exported of it")
-    for what in ("network", "options", "fold", "seed"):
-        found, value = manifest.source.get(what), source.provenance.get(what)
-        if found != value:
-            raise InputError(f"{folder}: made of {what} {found}, the run has {value}; give the artifact of the run")
+    for attribute, value in of_run.items():
+        if getattr(manifest, attribute) != value:
+            raise InputError(
+                f"{folder}: its {attribute} differs from the run's; give the artifact that was exported of it"
+            )
+    for attribute in ("network", "options", "fold", "seed"):
+        stated, value = manifest.source.get(attribute), source.provenance.get(attribute)
+        if stated != value:
+            raise InputError(
+                f"{folder}: made of {attribute} {stated}, the run has {value}; give the artifact of the run"
+            )
     if not manifest.fidelity:
         raise InputError(f"{folder}: was not verified; export it without --no-verify")
 

@@ -236,29 +236,35 @@ def compare(
         raise imaging.InputError("verification: expected at least one labelled case held back from training, got none")
     members = structure_values(labels, regions)
     changed = voxels = 0
-    found, worst, order = [], None, (-math.inf, -math.inf)
+    per_case, worst, order = [], None, (-math.inf, -math.inf)
     channels, nan = (recipe.channels, recipe.nan) if recipe is not None else (None, None)
     for case in progress(labelled) if progress else labelled:
         scan = imaging.read(list(case.images), channels, nan)
         reference = read_reference(case, scan, labels, ignore)
-        one, other = network(scan), artifact(scan)
+        by_network, by_artifact = network(scan), artifact(scan)
         objects = None
         if case.instances:
-            objects = _objects(one, other, read_objects(case, scan))
-            one, other = (np.where(found > 0, labels[1].value, labels[0].value) for found in (one, other))
+            objects = _objects(by_network, by_artifact, read_objects(case, scan))
+            by_network, by_artifact = (
+                np.where(numbers > 0, labels[1].value, labels[0].value) for numbers in (by_network, by_artifact)
+            )
         if ignore is not None:
             unknown = reference == ignore
-            one, other, reference = (np.where(unknown, labels[0].value, values) for values in (one, other, reference))
-        scores = dataclasses.replace(_case(case.name, one, other, reference, members, scan.spacing), objects=objects)
-        found.append(scores)
+            by_network, by_artifact, reference = (
+                np.where(unknown, labels[0].value, values) for values in (by_network, by_artifact, reference)
+            )
+        scores = dataclasses.replace(
+            _case(case.name, by_network, by_artifact, reference, members, scan.spacing), objects=objects
+        )
+        per_case.append(scores)
         if (scores.drop, scores.argmax_changed) > order:  # only one case's voxels are kept
             order = scores.drop, scores.argmax_changed
-            worst = WorstCase(case.name, scores.drop, scan, reference, one, other)
-        changed += int(np.count_nonzero(one != other))
-        voxels += one.size
-    means = {name: _label_fidelity(name, found) for name in members}
-    names = tuple(scores.name for scores in found)
-    objects = _mean_objects([scores.objects for scores in found if scores.objects])
+            worst = WorstCase(case.name, scores.drop, scan, reference, by_network, by_artifact)
+        changed += int(np.count_nonzero(by_network != by_artifact))
+        voxels += by_network.size
+    means = {name: _label_fidelity(name, per_case) for name in members}
+    names = tuple(scores.name for scores in per_case)
+    objects = _mean_objects([scores.objects for scores in per_case if scores.objects])
     judged = judge(means, changed / voxels, objects)
     return Fidelity(
         cases=names,
@@ -268,7 +274,7 @@ def compare(
         reasons=judged.reasons,
         unseen=judged.unseen,
         objects=objects,
-        per_case=tuple(found),
+        per_case=tuple(per_case),
         worst=worst,
     )
 
@@ -290,12 +296,12 @@ def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
     scores = {}
     unit = math.prod(spacing) / (1000 if reference.ndim == 3 else 1)
     for label, values in members.items():
-        one, other, wanted = (mask_of(array, values) for array in (network, artifact, reference))
-        volume = float(np.count_nonzero(wanted) * unit)
-        between = overlap.dice(other, one)
-        before = _scores(one, wanted, spacing, unit)
-        after = before if np.array_equal(one, other) else _scores(other, wanted, spacing, unit)
-        scores[label] = LabelScores(before, after, volume, between, _beyond_chance(before.dice, one, wanted))
+        by_network, by_artifact, expected = (mask_of(array, values) for array in (network, artifact, reference))
+        volume = float(np.count_nonzero(expected) * unit)
+        between = overlap.dice(by_artifact, by_network)
+        before = _scores(by_network, expected, spacing, unit)
+        after = before if np.array_equal(by_network, by_artifact) else _scores(by_artifact, expected, spacing, unit)
+        scores[label] = LabelScores(before, after, volume, between, _beyond_chance(before.dice, by_network, expected))
     return CaseScores(name, float(np.mean(network != artifact)), scores)
 
 
@@ -310,8 +316,8 @@ def _scores(mask, reference, spacing, unit) -> Scores:
 
 
 def _beyond_chance(dice, mask, reference) -> float:
-    found, present = np.mean(mask), np.mean(reference)
-    chance = 2 * found * present / (found + present) if found + present else 0.0
+    predicted, present = np.mean(mask), np.mean(reference)
+    chance = 2 * predicted * present / (predicted + present) if predicted + present else 0.0
     return float((dice - chance) / (1 - chance)) if chance < 1 else dice
 
 

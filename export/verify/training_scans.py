@@ -92,8 +92,8 @@ def _quality(observing, source, held) -> Quality | None:
         for copy in (scan, *altered(scan, number)):
             segmentation = observing.predict(copy)
             observed.append(segmentation.features)
-            found = of_classes(segmentation.labels, observing.manifest).voxels[..., 0]
-            scores.append(mean_dice(found, reference, source))
+            predicted = of_classes(segmentation.labels, observing.manifest).voxels[..., 0]
+            scores.append(mean_dice(predicted, reference, source))
             groups.append(case.name)
     return fit_quality(observed, scores, groups)
 

@@ -94,7 +94,7 @@ def twins_apart(folds, inspection: Inspection) -> tuple[str, ...]:
     fold_of = {name: number for number, names in enumerate(folds) for name in names}
     lines = []
     for names in same.values():
-        found = sorted({fold_of[name] for name in names if name in fold_of})
-        if len(found) > 1:
-            lines.append(f"{', '.join(names)} are one image, in folds {', '.join(map(str, found))}; keep one of them")
+        numbers = sorted({fold_of[name] for name in names if name in fold_of})
+        if len(numbers) > 1:
+            lines.append(f"{', '.join(names)} are one image, in folds {', '.join(map(str, numbers))}; keep one of them")
     return tuple(lines)

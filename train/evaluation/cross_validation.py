@@ -56,7 +56,7 @@ def cross_validate(
         calibrations.append(metrics["calibration"])
     plan = runs[0].plan
     decision = choose(
-        lambda: (found[1:] for found in predicted_cases(runs, dataset, mirror)), plan.labels, plan.regions
+        lambda: (predicted[1:] for predicted in predicted_cases(runs, dataset, mirror)), plan.labels, plan.regions
     )
     summary = {
         "folds": [run.fold for run in runs],

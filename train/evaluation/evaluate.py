@@ -74,10 +74,10 @@ def evaluate(
     reliability = Reliability(plan, logits=not axes or bool(plan.regions))
     segment = segmenter(patch_predictor(model, axes, bool(plan.regions)), plan, reliability.keep)
 
-    def then(case, scan, found):
+    def then(case, scan, segmentation):
         reliability.add(case)
         if run and keep:
-            save_prediction(run, case.name, found, scan, mirror)
+            save_prediction(run, case.name, segmentation, scan, mirror)
 
     whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
     scores = score_cases(segment, cases, plan.labels, progress=progress, then=then, **whose)
@@ -177,9 +177,9 @@ def score_cases(
     channels, nan = (recipe.channels, recipe.nan) if recipe is not None else (None, None)
     for case in track(cases, "evaluate", show=progress):
         settings = {"channels": channels, "ignore": ignore, "nan": nan}
-        scan, found, scores[case.name] = _scored(segment, case, labels, regions, settings)
+        scan, segmentation, scores[case.name] = _scored(segment, case, labels, regions, settings)
         if then is not None:
-            then(case, scan, found)
+            then(case, scan, segmentation)
     return {"cases": scores, **means(scores)}
 
 

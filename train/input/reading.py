@@ -42,7 +42,9 @@ def reader(cases: Sequence[CachedCase], region, patch, foreground: float, slices
     # Constants of the graph: a row for each case.
     shapes = np.array([case.shape for case in cases], np.int64)
     offsets = np.array([case.positions()[1] for case in cases], np.int64)
-    begins = {n: np.array([h.offset // h.dtype.itemsize for h in found], np.int64) for n, found in headers.items()}
+    begins = {
+        n: np.array([h.offset // h.dtype.itemsize for h in of_cases], np.int64) for n, of_cases in headers.items()
+    }
     labelled = np.array([len(h) for h in headers["labelled"]], np.int64) if "labelled" in headers else None
     files = _mapped_files(cases, {name: label_kind if name == "label" else _KINDS[name] for name in headers})
     rank, patch, region = len(patch), np.array(patch, np.int64), tuple(region)

@@ -61,15 +61,15 @@ def findings(looks: Sequence[CaseLook], instances: bool = False) -> tuple[Findin
         instances: label files number objects, of which small ones and many parts are usual.
     """
     read = [look for look in looks if not look.problem]
-    found = [Finding("unreadable", look.name, look.problem) for look in looks if look.problem]
-    found += [*_duplicates(read), *_empty(read), *_outliers(read)]
+    suspicious = [Finding("unreadable", look.name, look.problem) for look in looks if look.problem]
+    suspicious += [*_duplicates(read), *_empty(read), *_outliers(read)]
     if not instances:
         sides = list(_sides(read))
-        told = {(finding.case, name) for finding in sides for name in finding.of}
-        found += [*_islands(read), *_holes(read), *sides]
-        found += [finding for finding in _far(read) if (finding.case, finding.of[0]) not in told]
+        exchanged = {(finding.case, name) for finding in sides for name in finding.of}
+        suspicious += [*_islands(read), *_holes(read), *sides]
+        suspicious += [finding for finding in _far(read) if (finding.case, finding.of[0]) not in exchanged]
     order = list(KINDS)
-    return tuple(sorted(found, key=lambda finding: (order.index(finding.kind), finding.case)))
+    return tuple(sorted(suspicious, key=lambda finding: (order.index(finding.kind), finding.case)))
 
 
 def _duplicates(looks):
@@ -108,14 +108,16 @@ def _outliers(looks):
     ranks = {len(look.shape) for look in looks}
     if len(ranks) > 1:
         return
-    for kind, what, table in (
+    for kind, quantity, table in (
         ("size", "extent in mm", [[n * s for n, s in zip(k.shape, k.spacing, strict=True)] for k in looks]),
         ("spacing", "voxel size in mm", [look.spacing for look in looks]),
     ):
         values = np.log(np.array(table, float))
         for row, axis in _beyond(values, 0.1):
             usual = math.exp(np.median(values[:, axis]))
-            message = f"{what} along axis {axis} is {math.exp(values[row, axis]):.4g}, of the median case {usual:.4g}"
+            message = (
+                f"{quantity} along axis {axis} is {math.exp(values[row, axis]):.4g}, of the median case {usual:.4g}"
+            )
             yield Finding(kind, looks[row].name, message)
     quantiles = np.array([look.quantiles for look in looks])
     span = max(float(np.median(quantiles[:, 4] - quantiles[:, 0])), 1e-9)

@@ -22,7 +22,7 @@ CHANGED = ("island", "hole", "mirrored")
 
 
 def mend(
-    dataset, found: Sequence[Finding], out, kinds: Collection[str], progress: bool = False
+    dataset, suspicious: Sequence[Finding], out, kinds: Collection[str], progress: bool = False
 ) -> dict[str, list[str]]:
     """Write a copy of a dataset, in the plain layout, in which findings of some kinds are mended.
 
@@ -31,7 +31,7 @@ def mend(
 
     Args:
         dataset: a ``train.data.dataset.Dataset`` of classes.
-        found: of ``train.inspect.findings.findings``.
+        suspicious: of ``train.inspect.findings.findings``.
         out: the folder to make.
         kinds: which kinds are mended.
         progress: show a bar.
@@ -54,9 +54,9 @@ def mend(
         raise UsageError(f"{folders[0]}: is a DICOM series; mend the series and objects themselves, or convert them")
     if out.exists():
         raise InputError(f"--mend {out}: exists; give the name of a folder that is not there")
-    leaving = {finding.case for finding in found if finding.kind in kinds and finding.kind in LEFT_OUT}
+    leaving = {finding.case for finding in suspicious if finding.kind in kinds and finding.kind in LEFT_OUT}
     of_case = {}
-    for finding in found:
+    for finding in suspicious:
         if finding.kind in kinds and finding.kind in CHANGED:
             of_case.setdefault(finding.case, []).append(finding)
     cases = [case for case in dataset.cases if case.label is not None and case.name not in leaving]
@@ -78,35 +78,35 @@ def mend(
     return {"left_out": sorted(leaving), "changed": sorted(set(of_case) - leaving)}
 
 
-def _write_case(case, dataset, found, folder):
+def _write_case(case, dataset, suspicious, folder):
     (folder / "images").mkdir(exist_ok=True)
     (folder / "labels").mkdir(exist_ok=True)
     for number, image in enumerate(case.images):
         channel = f"_{number:04d}" if len(case.images) > 1 else ""
         shutil.copyfile(image, folder / "images" / f"{case.name}{channel}{suffix(image)}")
-    if not found:
+    if not suspicious:
         kind = suffix(case.label)
         shutil.copyfile(case.label, folder / "labels" / f"{case.name}{kind}")
         return
     reference = read_reference(case, dataset.labels, dataset.ignore)
-    indices = mended(reference.voxels[..., 0], found, [label.name for label in dataset.labels])
+    indices = mended(reference.voxels[..., 0], suspicious, [label.name for label in dataset.labels])
     values = np.array([label.value for label in dataset.labels] + [dataset.ignore or 0], np.int32)
     kind = suffix(case.label)
     kind = kind if kind in NIFTI or kind in (".png", ".tif", ".tiff") else ".nii.gz"
     imaging.write(folder / "labels" / f"{case.name}{kind}", replace(reference, voxels=values[indices][..., None]))
 
 
-def mended(indices: np.ndarray, found: Sequence[Finding], names: Sequence[str]) -> np.ndarray:
+def mended(indices: np.ndarray, suspicious: Sequence[Finding], names: Sequence[str]) -> np.ndarray:
     """Class indices (*spatial) in which findings of ``CHANGED`` are mended.
 
     Args:
         indices: as read.
-        found: of this case.
+        suspicious: of this case.
         names: of the classes, background first.
     """
     result = np.array(indices)
     number = {name: index for index, name in enumerate(names)}
-    for finding in found:
+    for finding in suspicious:
         if finding.kind == "island":
             parts, counts = label_components(result == number[finding.of[0]])
             result[np.isin(parts, np.flatnonzero((counts > 0) & (counts < ISLAND * counts.max())))] = 0

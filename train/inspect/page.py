@@ -25,19 +25,19 @@ HISTOGRAMS = 8  # cases
 TILE = 180  # pixels
 
 
-def write_page(path, dataset, looks: Sequence[CaseLook], found: Sequence[Finding], plan: Plan | None) -> None:
+def write_page(path, dataset, looks: Sequence[CaseLook], suspicious: Sequence[Finding], plan: Plan | None) -> None:
     """Write the page.
 
     Args:
         path: of the HTML file.
         dataset: a ``train.data.dataset.Dataset``.
         looks: of its cases.
-        found: what sticks out.
+        suspicious: what sticks out.
         plan: whose recipe the histograms go through; None leaves them out.
     """
     read = [look for look in looks if not look.problem]
     title = f"{dataset.name}: {len(looks)} cases"
-    counts = Counter(finding.kind for finding in found)
+    counts = Counter(finding.kind for finding in suspicious)
     shown = ", ".join(f"{counts[kind]} × {heading.lower()}" for kind, heading in KINDS.items() if counts[kind])
     parts = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(shown or 'Nothing sticks out.')}</p>",
@@ -47,7 +47,7 @@ def write_page(path, dataset, looks: Sequence[CaseLook], found: Sequence[Finding
         parts.append("<h2>Intensities, step by step</h2>" + page.figure(*histograms(dataset, read, plan)))
     left = PICTURES
     for kind, heading in KINDS.items():
-        of_kind = [finding for finding in found if finding.kind == kind]
+        of_kind = [finding for finding in suspicious if finding.kind == kind]
         if not of_kind:
             continue
         parts.append(f"<h2>{html.escape(heading)}</h2>")

@@ -235,10 +235,10 @@ def leaks(folds, cases) -> tuple[str, ...]:
             if name in group_of:
                 places.setdefault(group_of[name], {}).setdefault(number, name)
     return tuple(
-        f"group {group!r} is in folds {', '.join(map(str, sorted(found)))} ({', '.join(found.values())}); "
+        f"group {group!r} is in folds {', '.join(map(str, sorted(case_of)))} ({', '.join(case_of.values())}); "
         "keep its cases together"
-        for group, found in places.items()
-        if len(found) > 1
+        for group, case_of in places.items()
+        if len(case_of) > 1
     )
 
 

@@ -44,7 +44,7 @@ sys.exit(main())
 class Row:
     """A line of the final table: mean Dice by class, megabytes and milliseconds a patch, None where there is none."""
 
-    what: str
+    label: str
     dice: dict[str, float]
     megabytes: float | None = None
     milliseconds: float | None = None
@@ -127,7 +127,7 @@ def format_table(rows: list[Row]) -> str:
         dice = "".join(f"{row.dice[name]:12.4f}" for name in labels)
         size = f"{row.megabytes:8.2f}" if row.megabytes is not None else f"{'':8}"
         spent = f"{row.milliseconds:8.1f}" if row.milliseconds is not None else f"{'':8}"
-        lines.append(f"{row.what:24}{dice}{size}{spent}")
+        lines.append(f"{row.label:24}{dice}{size}{spent}")
     return "\n".join(lines)
 
 

@@ -101,7 +101,7 @@ def _row(row, labels) -> str:
     dice = "".join(f"<td>{row.dice[name]:.4f}</td>" for name in labels)
     size = "" if row.megabytes is None else f"{row.megabytes:.2f}"
     spent = "" if row.milliseconds is None else f"{row.milliseconds:.1f}"
-    return f"<tr><td>{html.escape(row.what)}</td>{dice}<td>{size}</td><td>{spent}</td></tr>"
+    return f"<tr><td>{html.escape(row.label)}</td>{dice}<td>{size}</td><td>{spent}</td></tr>"
 
 
 def _embedded(path) -> str:

@@ -72,8 +72,8 @@ class RunSegmenter:
         began = time.perf_counter()
         indices = self.segment(scan, progress)
         values = smallest(np.array([label.value for label in self.manifest.labels]))
-        found = values[indices] if self.manifest.instances is None else indices
-        labels = replace(scan, voxels=found[..., None])
+        written = values[indices] if self.manifest.instances is None else indices
+        labels = replace(scan, voxels=written[..., None])
         seconds = time.perf_counter() - began
         facts = of_classes(labels, self.manifest), self.manifest.labels, self.manifest.regions
         volumes, areas = volumes_ml(*facts), areas_mm2(*facts)

@@ -104,12 +104,12 @@ def find_series(source) -> tuple[Series, ...]:
     return tuple(sorted(stacks, key=_order))
 
 
-def choose(series, wanted: str | None = None, source="", rank: int | None = None) -> Series:
+def choose(series, choice: str | None = None, source="", rank: int | None = None) -> Series:
     """The series that is meant.
 
     Args:
         series: as ``find_series`` returns them.
-        wanted: number in the list, from 1, or Series Instance UID; None takes the only one. Localizers do not count,
+        choice: number in the list, from 1, or Series Instance UID; None takes the only one. Localizers do not count,
             nor, where a volume is wanted, single images beside one.
         source: what holds them, for messages.
         rank: spatial axes that are wanted, 2 or 3.
@@ -117,8 +117,8 @@ def choose(series, wanted: str | None = None, source="", rank: int | None = None
     Raises:
         UsageError: if there are several, with the list of them, or none is called so.
     """
-    if wanted is not None:
-        return _by_name(series, wanted.strip(), source)
+    if choice is not None:
+        return _by_name(series, choice.strip(), source)
     usual = [each for each in series if not each.localizer] or list(series)
     if rank != 2 and len(usual) > 1:
         usual = [each for each in usual if len(each.frames) > 1] or usual
@@ -134,19 +134,19 @@ def listed(series) -> str:
     return "\n".join(lines[:MAX_LISTED] + more)
 
 
-def _by_name(series, wanted, source):
-    if wanted.isdecimal() and len(wanted) < 6:
-        if 1 <= int(wanted) <= len(series):
-            return series[int(wanted) - 1]
+def _by_name(series, choice, source):
+    if choice.isdecimal() and len(choice) < 6:
+        if 1 <= int(choice) <= len(series):
+            return series[int(choice) - 1]
         matches = []
     else:
-        matches = [each for each in series if each.uid == wanted]
+        matches = [each for each in series if each.uid == choice]
         several = [each for each in matches if not each.localizer and len(each.frames) > 1]
         matches = several if len(several) == 1 else matches
     if len(matches) == 1:
         return matches[0]
     problem = "is of several volumes, choose by number" if matches else "is none of those here"
-    raise UsageError(f"--series {wanted}: {problem}, {_named(source)} holds\n{listed(series)}")
+    raise UsageError(f"--series {choice}: {problem}, {_named(source)} holds\n{listed(series)}")
 
 
 def _parts(frames):

@@ -43,7 +43,7 @@ def test_what_peers_are_made_from(made):
     assert np.load(made.job["input"]).shape == (*PATCH, 1)
     assert np.load(made.job["calibration"]).shape == (network.PATCHES, *PATCH, 1)
     assert made.classes.shape == PATCH
-    assert "noise" in made.told
+    assert "noise" in made.description
     with pytest.raises(InputError, match="expected 2 channels as its artifacts take, got 1"):
         network.gather(small_network(), "nowhere", PATCH, 2)
 
