@@ -119,7 +119,7 @@ class OpenVinoNetwork(OnnxNetwork):
     def quantize(self, method: str, float_layers: Sequence[str] = ()):
         """The QDQ model with the ranges of ``method``; OpenVINO fuses data movement itself."""
         return onnx_integer.quantize(
-            self.prepared, self.histograms, method, float_layers, self.per_channel, movement=False
+            self.prepared, self.histograms, method, float_layers, self.per_channel, openvino=True
         )
 
     def run(self, quantized, patches):

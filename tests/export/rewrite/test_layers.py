@@ -3,14 +3,15 @@
 import keras
 import numpy as np
 import pytest
-from export_rewriting import LAYOUTS, assert_exact
-from hypothesis import given, settings
+from export_rewriting import LAYOUTS, assert_exact, begins_at_the_first_voxel
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from keras import layers, ops
 
 from export.rewrite import rewrite
 
 QUICK = LAYOUTS[:1]
+SIZE = {layers.MaxPooling3D: "pool_size", layers.AveragePooling3D: "pool_size", layers.Conv3D: "kernel_size"}
 PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
 
 
@@ -23,7 +24,17 @@ PROPERTY = settings(max_examples=40, deadline=None, derandomize=True)
     spatial=st.tuples(*[st.integers(3, 7)] * 3),
 )
 def test_pooling(kind, size, strides, padding, spatial):
+    assume(begins_at_the_first_voxel(size, strides, padding))
     assert_exact(lambda x: kind(size, strides=strides, padding=padding)(x), (*spatial, 2), QUICK)
+
+
+@pytest.mark.parametrize("kind", [layers.MaxPooling3D, layers.AveragePooling3D, layers.Conv3D])
+def test_a_stride_longer_than_its_window_begins_at_the_first_voxel(kind):
+    source = keras.Input((4, 3, 7, 1))
+    arguments = {"filters": 1, "kernel_initializer": "ones"} if kind is layers.Conv3D else {}
+    model = keras.Model(source, kind(**arguments, **{SIZE[kind]: 1}, strides=3, padding="same")(source))
+    image = np.random.default_rng(0).normal(size=(4, 3, 7, 1)).astype("float32")
+    assert np.array_equal(rewrite(model, (4, 3, 7))(image), image[::3, ::3, ::3])
 
 
 def test_mean_at_the_border_counts_only_voxels_inside():
