@@ -10,8 +10,9 @@ import zlib
 from dataclasses import dataclass
 from pathlib import Path
 
+from medseg.byte_sizes import spell_size
 from medseg.errors import InputError
-from medseg.limits import check_bytes
+from medseg.limits import check_bytes, max_bytes
 from medseg.untrusted import open_regular
 
 # What these say of a file quotes its values, which are patients' data, and is not for the terminal of a command.
@@ -26,6 +27,7 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META = b"\x02\x00"  # the group that precedes the data set, never deflated
 _LONG = (b"OB", b"OW", b"UN", b"UT", b"SQ")  # elements whose length takes four bytes
 _CHUNK = 2**20
+_MAX_RATIO = 100  # label maps shrink most, to about a fiftieth
 
 
 @dataclass(frozen=True)
@@ -145,7 +147,10 @@ def damaged(name, error) -> InputError:
 
 
 def _check_deflated(file, content):
-    """Refuse a deflated data set that unpacks to more than the limit."""
+    """Refuse a deflated data set that unpacks to more than the limit, or far more than images shrink by.
+
+    The ratio tells a bomb in an eighth of the time; what is below an eighth of the limit may be as regular as it likes.
+    """
     if _DEFLATED not in content[:HEAD]:
         return
     start = PREAMBLE + len(MAGIC)
@@ -154,7 +159,14 @@ def _check_deflated(file, content):
         at = start + (8 if long else 6)
         start = at + (4 if long else 2) + int.from_bytes(content[at : at + (4 if long else 2)], "little")
     unpacker, packed, size = zlib.decompressobj(-zlib.MAX_WBITS), content[start:], 0
+    regular = max(max_bytes() // 8, _MAX_RATIO * len(packed))
     while packed and not unpacker.eof:
         size += len(unpacker.decompress(packed, _CHUNK))
         check_bytes(file.name, size, "its data set")
+        if size > regular:
+            raise InputError(
+                f"{file.name}: its data set unpacks to more than {spell_size(regular)}, expected at most {_MAX_RATIO} "
+                f"times the {spell_size(len(content))} of the file; if the file can be trusted, store it uncompressed: "
+                "dcmconv +te FILE OUT"
+            )
         packed = unpacker.unconsumed_tail
