@@ -18,8 +18,8 @@ from imaging.recipe import Recipe, check
 from imaging.regions import check_regions
 from medseg import schema as schemas
 from medseg.errors import InputError
-from medseg.limits import check_bytes
-from medseg.untrusted import inside, open_regular, shown
+from medseg.limits import check_bytes, max_bytes
+from medseg.untrusted import check_content, inside, open_regular, read_limited, shown
 
 # 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan". 5: "instances".
 # 6: the recipe's "slices".
@@ -118,12 +118,13 @@ class Manifest:
     needs: str = SCHEMA.needs
 
 
-def load_manifest(folder, verify: bool = True) -> Manifest:
+def load_manifest(folder, verify: bool = True, checksum: str | None = None) -> Manifest:
     """Read the manifest of an artifact folder and check that it and the model file fit together.
 
     Args:
         folder: the artifact folder, as ``zoo export`` wrote it, or the name of a shipped artifact.
         verify: compare the model file with the manifest's sha256.
+        checksum: SHA-256 that the manifest itself must have, where that is known.
 
     Returns:
         The manifest.
@@ -136,7 +137,7 @@ def load_manifest(folder, verify: bool = True) -> Manifest:
     path = folder / MANIFEST
     if not path.is_file():
         raise InputError(_no_manifest(folder))
-    manifest = schemas.load(path, Manifest, SCHEMA)
+    manifest = schemas.load(path, Manifest, SCHEMA, checksum)
     try:
         check(manifest.recipe)
         _check_fields(manifest)
@@ -145,6 +146,21 @@ def load_manifest(folder, verify: bool = True) -> Manifest:
     if verify:
         _check_model(inside(folder, manifest.model), manifest.sha256)
     return manifest
+
+
+def read_model(folder, manifest: Manifest) -> bytes:
+    """The content of an artifact's model file, of which the manifest's sha256 is true.
+
+    Raises:
+        InputError: if it is missing, altered or larger than the limit.
+    """
+    path = inside(folder, manifest.model)
+    try:
+        content = read_limited(path, max_bytes(), "a model")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror}); copy the whole artifact again") from None
+    check_content(path, content, manifest.sha256)
+    return content
 
 
 def sha256(path) -> str:

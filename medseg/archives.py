@@ -1,6 +1,7 @@
 """Compressed files of strangers, unpacked up to a limit: a bomb is told by its ratio, before it takes memory."""
 
 import gzip
+import io
 import os
 import zipfile
 import zlib
@@ -8,7 +9,7 @@ import zlib
 from medseg.byte_sizes import spell_size
 from medseg.errors import InputError
 from medseg.limits import check_bytes, max_bytes
-from medseg.untrusted import open_regular
+from medseg.untrusted import check_regular, read_limited
 
 # Trained weights shrink to between a half and a tenth; what is small may be as regular as it likes.
 MAX_RATIO = 20
@@ -26,13 +27,21 @@ def read_gzip(path) -> bytes:
         InputError: if it is damaged, more than 20 times as large unpacked (and above 64 MB) or larger than the limit.
         OSError: as ``open`` does.
     """
-    with open_regular(path) as packed:
-        limit = _allowed(os.fstat(packed.fileno()).st_size)
-        # The size is counted first, so that refusing a bomb takes no memory.
-        for keep in (False, True):
-            packed.seek(0)
-            content = _unpack(path, packed, limit, keep)
-    return content
+    check_regular(path)
+    check_bytes(path, os.stat(path).st_size, "its contents")
+    return unpack_gzip(path, read_limited(path, max_bytes(), "a compressed file"))
+
+
+def unpack_gzip(path, packed: bytes) -> bytes:
+    """The same of what was read of the file already.
+
+    Args:
+        path: of the file, for messages.
+        packed: its bytes.
+    """
+    # The size is counted first, so that refusing a bomb takes no memory.
+    _unpack(path, packed, keep=False)
+    return _unpack(path, packed, keep=True)
 
 
 def check_zip(archive: zipfile.ZipFile, name) -> None:
@@ -61,15 +70,15 @@ def _allowed(packed: int) -> int:
     return min(max_bytes(), max(SMALL_BYTES, MAX_RATIO * packed))
 
 
-def _unpack(path, packed, limit, keep) -> bytes:
-    parts, size = [], 0
+def _unpack(path, packed, keep) -> bytes:
+    parts, size, limit = [], 0, _allowed(len(packed))
     try:
-        with gzip.GzipFile(fileobj=packed) as file:
+        with gzip.GzipFile(fileobj=io.BytesIO(packed)) as file:
             while chunk := file.read(_CHUNK):
                 size += len(chunk)
                 if size > limit:
                     check_bytes(path, size, "its contents")
-                    raise _bomb(path, os.fstat(packed.fileno()).st_size, size)
+                    raise _bomb(path, len(packed), size)
                 if keep:
                     parts.append(chunk)
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:

@@ -45,23 +45,24 @@ class Schema:
 PLAN = Schema("plan", ("0.1.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0"), "plan again")
 
 
-def load(path, kind, schema: Schema):
+def load(path, kind, schema: Schema, checksum: str | None = None):
     """Read dataclass ``kind``, which has fields ``schema`` and ``needs``, from a file of any schema up to the newest.
 
     Args:
         path: of the JSON file.
         kind: the dataclass.
         schema: its format.
+        checksum: SHA-256 that the file must have, where that is known.
 
     Returns:
         The record, with the newest schema's number whatever the file's was.
 
     Raises:
-        InputError: if the file is missing, is not JSON, has a schema that this version does not read, or does not fit
-            ``kind``; the message names the file.
+        InputError: if the file is missing, altered, is not JSON, has a schema that this version does not read, or does
+            not fit ``kind``; the message names the file.
     """
     path = Path(path)
-    data = read_json(path, kind.__name__.lower())
+    data = read_json(path, kind.__name__.lower(), checksum)
     check_number(path, data, schema)
     try:
         return record.from_dict(kind, data | {"schema": schema.newest, "needs": schema.needs})

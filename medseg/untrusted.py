@@ -1,6 +1,7 @@
 """Files, names and JSON that strangers give: checked before they are read, whatever they hold."""
 
 import contextlib
+import hashlib
 import json
 import os
 import stat
@@ -89,15 +90,16 @@ def read_limited(path, limit: int, content: str = "file") -> bytes:
     return data
 
 
-def read_json(path, name: str):
+def read_json(path, name: str, checksum: str | None = None):
     """The plain JSON types in a file.
 
     Args:
         path: of the file.
         name: what it should be, for the message: "plan".
+        checksum: SHA-256 that its bytes must have, hexadecimal, where that is known.
 
     Raises:
-        InputError: if it is missing, unreadable, too large, nested too deep or no JSON.
+        InputError: if it is missing, unreadable, altered, too large, nested too deep or no JSON.
     """
     path = Path(path)
     try:
@@ -106,7 +108,24 @@ def read_json(path, name: str):
         raise InputError(f"{path}: no such file, expected the JSON file of a {name}") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from None
+    if checksum is not None:
+        check_content(path, data, checksum)
     return parse_json(data, path)
+
+
+def check_content(path, content: bytes, checksum: str) -> None:
+    """Require what was read of a file to be what is known of it; what is used afterwards is what was checked.
+
+    Args:
+        path: of the file, for the message.
+        content: its bytes.
+        checksum: their SHA-256, hexadecimal.
+
+    Raises:
+        InputError: if they are others.
+    """
+    if hashlib.sha256(content).hexdigest() != checksum.lower():
+        raise InputError(f"{path}: altered since its checksum was taken, or while it was opened; copy it again")
 
 
 def parse_json(data: bytes | str, name):

@@ -4,6 +4,7 @@ import argparse
 import importlib.util
 from pathlib import Path
 
+from edge.commands.arguments import add_trust
 from medseg import command
 from medseg.errors import InputError, UsageError
 from medseg.quiet import native_logs_hidden
@@ -35,6 +36,7 @@ def add_review(commands) -> None:
         metavar="ARTIFACT",
         help="artifact folder, or the name of a shipped one; the first segments, the others are offered beside it",
     )
+    add_trust(parser)
     parser.add_argument("--work", type=Path, metavar="DIR", help="the review's own folder (default: FOLDER-review)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
     parser.add_argument("--port", type=int, default=8008, help="its port (default 8008)")
@@ -80,10 +82,11 @@ def review(args) -> int:
 
         patients = read_patients(args.patients)
         if args.improve:
-            improver = Improver(open_service(args.folder, args.artifact, args.work, args.threads), args.start, patients)
+            service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust)
+            improver = Improver(service, args.start, patients)
             return _improve(improver, args.epochs)
         with bind(settings) as socket:
-            service = open_service(args.folder, args.artifact, args.work, args.threads)
+            service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust)
             return serve(Improver(service, args.start, patients), settings, socket, browser=not args.no_browser)
 
 

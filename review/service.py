@@ -7,9 +7,12 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.manifest import load_manifest
 from edge.measure import areas_mm2, volumes_ml
 from edge.runtime.options import Options, Outputs
 from edge.runtime.segmenter import Segmenter, load
+from edge.shipped import locate
+from edge.trust.signature import check_signature
 from imaging.io.files import read_labels
 from imaging.labels import Label
 from imaging.scan import Scan
@@ -41,18 +44,19 @@ class Service:
         database: of it.
         manifest: of the active artifact.
         threads: processor threads of a segmenter.
+        trust: public key, or a folder of them: only an artifact that one of these has signed segments.
 
     Attributes:
         manifest: of the active artifact; its classes, channels and rank are the review's.
     """
 
-    def __init__(self, workspace: Workspace, database: Database, manifest, threads: int = 2):
+    def __init__(self, workspace: Workspace, database: Database, manifest, threads: int = 2, trust=None):
         self.workspace, self.database, self.manifest = workspace, database, manifest
         self.scans = OpenScans(manifest.recipe)
         self.presence = Presence()
         self.segmenting = Segmenting(self)
-        self._threads = threads
-        self._segmenters: dict[int, Segmenter] = {}
+        self.trust, self._threads = trust, threads
+        self._segmenters: dict[tuple[int, bool], Segmenter] = {}
         self._loading = threading.Lock()
         self._references: dict[str, str] = {}
         self._probabilities: dict[tuple[str, int], np.ndarray] = {}
@@ -79,22 +83,30 @@ class Service:
         self.segmenting.stop()
         self.database.close()
 
-    def segmenter(self, version: int | None = None) -> tuple[int, Segmenter]:
+    def segmenter(self, version: int | None = None, judging: bool = False) -> tuple[int, Segmenter]:
         """An artifact, opened: the active one by default, and its version.
 
+        Args:
+            version: of the artifact.
+            judging: it is compared, not used; what was trained here then needs no signature, as nobody gave it one yet.
+
         Raises:
-            UnavailableError: if its folder vanished or was altered.
+            UnavailableError: if its folder vanished or was altered since it was registered, or it is not signed by a
+                trusted key.
         """
         row = artifacts.active(self.database) if version is None else artifacts.artifact(self.database, version)
         if row is None:
             raise UnavailableError("no artifact is active; start the server with --artifact")
         with self._loading:
-            if row.version not in self._segmenters:
+            key = row.version, self.trust is not None and not (judging and row.run is not None)
+            if key not in self._segmenters:
+                checksum = artifacts.manifest_checksum(self.database, row.version, row.folder)
                 try:
-                    self._segmenters[row.version] = load(row.folder, self._threads)
+                    opened = load(row.folder, self._threads, trust=self.trust if key[1] else None, checksum=checksum)
                 except (InputError, OSError) as error:
                     raise UnavailableError(f"artifact {row.name} v{row.version} cannot be opened: {error}") from None
-            return row.version, self._segmenters[row.version]
+                self._segmenters[key] = opened
+            return row.version, self._segmenters[key]
 
     def reference(self, case: str) -> str | None:
         """The file of labels that the folder itself holds for a case, or None."""
@@ -182,7 +194,7 @@ class Service:
         return self._probabilities[key], [self.labels[index].value for index in order]
 
 
-def open_service(folder, given: Sequence, work=None, threads: int = 2) -> Service:
+def open_service(folder, given: Sequence, work=None, threads: int = 2, trust=None) -> Service:
     """Open the review of a folder.
 
     Args:
@@ -191,6 +203,7 @@ def open_service(folder, given: Sequence, work=None, threads: int = 2) -> Servic
             otherwise the version that was active stays so. None given takes the active one.
         work: the review's own folder, ``FOLDER-review`` by default.
         threads: processor threads of a segmenter.
+        trust: public key, or a folder of them: only artifacts that one of these has signed are opened.
 
     Raises:
         InputError: if the folder holds no case, an artifact cannot be opened, or another server reviews the folder.
@@ -199,8 +212,8 @@ def open_service(folder, given: Sequence, work=None, threads: int = 2) -> Servic
     workspace = open_workspace(folder, work)
     database = Database(workspace.database)
     try:
-        manifest = _register(database, given)
-        service = Service(workspace, database, manifest, threads)
+        manifest = _register(database, given, trust)
+        service = Service(workspace, database, manifest, threads, trust)
         service.segmenter()
         service.look_for_cases()
     except BaseException:
@@ -214,9 +227,10 @@ def claim(workspace: Workspace):
     return claimed(workspace.database)
 
 
-def _register(database, given):
-    from edge.manifest import load_manifest
-
+def _register(database, given, trust):
+    if trust is not None:
+        for folder in given:
+            check_signature(locate(folder), trust)
     manifests = [load_manifest(folder) for folder in given]
     for following, folder in zip(manifests[1:], given[1:], strict=True):
         if following.labels != manifests[0].labels or following.recipe.rank != manifests[0].recipe.rank:
@@ -232,7 +246,7 @@ def _register(database, given):
         raise UsageError("--artifact: missing; give the folder of an artifact, or the name of a shipped one")
     if not Path(row.folder).is_dir():
         raise InputError(f"{row.folder}: the active artifact is gone; give another one by --artifact")
-    manifest = load_manifest(row.folder)
+    manifest = load_manifest(row.folder, checksum=artifacts.manifest_checksum(database, row.version, row.folder))
     if manifests and manifest.labels != manifests[0].labels:
         raise UsageError(f"--artifact {given[0]}: has other classes than the active {row.name}; choose another --work")
     return manifest

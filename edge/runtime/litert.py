@@ -8,7 +8,7 @@ import numpy as np
 
 from edge.manifest import Manifest
 from edge.runtime.tensors import as_stored, check_tensors, logits, not_loaded, not_run
-from medseg.archives import read_gzip
+from medseg.archives import read_gzip, unpack_gzip
 from medseg.errors import InputError
 from medseg.limits import check_bytes
 from medseg.untrusted import check_regular
@@ -17,7 +17,7 @@ from medseg.untrusted import check_regular
 class LiteRTRunner:
     """A .tflite file on LiteRT with its XNNPACK kernels; compressed by gzip if its name ends in .gz."""
 
-    def __init__(self, model: Path, manifest: Manifest, threads: int):
+    def __init__(self, model: Path, manifest: Manifest, threads: int, content: bytes | None = None):
         try:
             from ai_edge_litert.interpreter import Interpreter
         except ImportError as error:
@@ -25,7 +25,7 @@ class LiteRTRunner:
                 f"{model}: needs LiteRT, which cannot be imported ({error}); pip install ai-edge-litert"
             ) from None
         try:
-            self._interpreter = Interpreter(**_lite_rt_model(model), num_threads=threads)
+            self._interpreter = Interpreter(**_lite_rt_model(model, content), num_threads=threads)
             self._interpreter.allocate_tensors()
         except (ValueError, RuntimeError, MemoryError) as error:
             raise not_loaded(model, "LiteRT", error) from None
@@ -58,10 +58,12 @@ class LiteRTRunner:
         return logits(stored, self._manifest)
 
 
-def _lite_rt_model(model):
-    """How LiteRT is told the model: a plain file by its path, which it maps, a compressed one by its contents."""
+def _lite_rt_model(model, content):
+    """How LiteRT is told the model: a plain file by its path, which it maps, any other by its content."""
     if model.suffix == ".gz":
-        return {"model_content": read_gzip(model)}
+        return {"model_content": read_gzip(model) if content is None else unpack_gzip(model, content)}
+    if content is not None:
+        return {"model_content": content}
     check_regular(model)
     check_bytes(model, model.stat().st_size, "the model")
     return {"model_path": str(model)}

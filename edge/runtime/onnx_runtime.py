@@ -15,7 +15,7 @@ from medseg.untrusted import read_limited
 class OnnxRunner:
     """An .onnx file on ONNX Runtime's processor kernels; its sessions are made for calls from several threads."""
 
-    def __init__(self, model: Path, manifest: Manifest, threads: int):
+    def __init__(self, model: Path, manifest: Manifest, threads: int, content: bytes | None = None):
         try:
             import onnxruntime
         except ImportError:
@@ -30,7 +30,7 @@ class OnnxRunner:
         options.add_session_config_entry("session.force_spinning_stop", "1")
         # Processors without VNNI saturate products with int8 weights; this makes those uint8, for which they do not.
         options.add_session_config_entry("session.x64quantprecision", "1")
-        content = onnx_model(model, "ONNX Runtime")
+        content = onnx_model(model, "ONNX Runtime", content)
         try:
             self._session = onnxruntime.InferenceSession(content, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # onnxruntime's own errors share no base class but Exception
@@ -55,9 +55,10 @@ class OnnxRunner:
         return logits(scores, self._manifest)
 
 
-def onnx_model(model, runtime: str) -> bytes:
-    """The content of an ONNX file, all of which the manifest's checksum covers."""
-    content = read_limited(model, max_bytes(), "a model")
+def onnx_model(model, runtime: str, content: bytes | None = None) -> bytes:
+    """The content of an ONNX file, all of which the manifest's checksum covers; None reads it."""
+    if content is None:
+        content = read_limited(model, max_bytes(), "a model")
     try:
         name = external_tensor(content)
     except ValueError as error:

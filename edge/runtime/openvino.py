@@ -47,8 +47,8 @@ def compile_model(content: bytes, threads: int):
 class OpenVinoRunner:
     """An .onnx file on OpenVINO; threads may share it, each call has an inference request of its own."""
 
-    def __init__(self, model: Path, manifest: Manifest, threads: int):
-        content = onnx_model(model, "OpenVINO")
+    def __init__(self, model: Path, manifest: Manifest, threads: int, content: bytes | None = None):
+        content = onnx_model(model, "OpenVINO", content)
         try:
             self._compiled = compile_model(content, threads)
         except ImportError:

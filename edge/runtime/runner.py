@@ -35,7 +35,9 @@ class Runner(Protocol):
         """Logits float32 (*patch, K) of a prepared patch float32 (*patch, C)."""
 
 
-def open_runner(model, manifest: Manifest, threads: int = 2, runtime: str = "auto") -> Runner:
+def open_runner(
+    model, manifest: Manifest, threads: int = 2, runtime: str = "auto", content: bytes | None = None
+) -> Runner:
     """Open a model file.
 
     Args:
@@ -44,6 +46,7 @@ def open_runner(model, manifest: Manifest, threads: int = 2, runtime: str = "aut
         threads: processor threads that the runtime may use.
         runtime: "litert", "onnxruntime" or "openvino"; "auto" for the one that the format is made for, or, where that
             is not installed, another that reads the file and is.
+        content: of the model file, where the caller has read and checked it; the file is then not opened.
 
     Returns:
         A runner.
@@ -56,7 +59,7 @@ def open_runner(model, manifest: Manifest, threads: int = 2, runtime: str = "aut
     if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
         raise UsageError(f"threads {threads!r}: expected a whole number of at least 1")
     _, module, name = _RUNNERS[choose_runtime(manifest.format, runtime)]
-    return getattr(importlib.import_module(module), name)(Path(model), manifest, threads)
+    return getattr(importlib.import_module(module), name)(Path(model), manifest, threads, content)
 
 
 def choose_runtime(format: str, runtime: str = "auto") -> str:

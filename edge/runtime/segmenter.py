@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.manifest import Manifest, load_manifest
+from edge.manifest import MANIFEST, Manifest, load_manifest, read_model
 from edge.measure import areas_mm2, of_classes, volumes_ml
 from edge.runtime.many import Outcome, predict_in_order
 from edge.runtime.options import Options, check_options
@@ -19,7 +19,7 @@ from edge.runtime.stream import Frame, StreamOptions, stream
 from edge.shipped import locate
 from edge.trust.fingerprint import Estimate, estimate, flags_of
 from edge.trust.observation import Answer, scan_features
-from edge.trust.signature import check_signature
+from edge.trust.signature import check_files
 from imaging.cleaning import apply
 from imaging.io.files import read
 from imaging.io.nifti import smallest
@@ -264,7 +264,7 @@ def _values(classes, labels):
     return np.take(values, classes)
 
 
-def load(folder, threads: int = 2, runtime: str = "auto", trust=None) -> Segmenter:
+def load(folder, threads: int = 2, runtime: str = "auto", trust=None, checksum: str | None = None) -> Segmenter:
     """Open an artifact folder.
 
     Args:
@@ -273,9 +273,11 @@ def load(folder, threads: int = 2, runtime: str = "auto", trust=None) -> Segment
         runtime: "litert", "onnxruntime", "openvino", or "auto" for the one that the artifact is made for.
         trust: PEM file of a public key, or a folder of them: only what one of these has signed is opened
             (``edge.trust.signature``). None opens what is not signed, too.
+        checksum: SHA-256 that ``manifest.json`` must have, where that is known; the manifest holds the model's.
 
     Returns:
-        A segmenter.
+        A segmenter. With ``trust`` or ``checksum`` it is made of the very bytes that were checked, whatever becomes of
+        the files meanwhile.
 
     Raises:
         InputError: if the folder is no artifact, its model file was altered, its runtime is not installed, or it is
@@ -288,6 +290,10 @@ def load(folder, threads: int = 2, runtime: str = "auto", trust=None) -> Segment
     """
     folder = locate(folder)
     if trust is not None:
-        check_signature(folder, trust)
-    manifest = load_manifest(folder)
-    return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime))
+        signed = check_files(folder, trust).files.get(MANIFEST, "")
+        if checksum not in (None, signed):
+            raise InputError(f"{folder / MANIFEST}: is signed, but another one is expected; copy the artifact again")
+        checksum = signed
+    manifest = load_manifest(folder, checksum is None, checksum)
+    content = None if checksum is None else read_model(folder, manifest)
+    return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime, content))

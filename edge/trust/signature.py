@@ -9,6 +9,7 @@ import binascii
 import hashlib
 import json
 import os
+from dataclasses import dataclass
 from pathlib import Path
 
 from edge.manifest import sha256
@@ -24,6 +25,19 @@ _FIELDS = {"schema", "algorithm", "key", "files", "signature"}
 _CONTEXT = b"medseg-zoo artifact, schema 1\n"
 _MAX_KEY_BYTES = 64 * 1024
 _MAX_FILES = 1000
+
+
+@dataclass(frozen=True)
+class Signed:
+    """What a signature says.
+
+    Attributes:
+        key: fingerprint of the key that signed.
+        files: name to SHA-256 of every file, hexadecimal.
+    """
+
+    key: str
+    files: dict[str, str]
 
 
 def sign(folder, key) -> str:
@@ -67,6 +81,11 @@ def check_signature(folder, keys) -> str:
         InputError: if the signature is missing, made up or by another key, or a file is altered, missing or more than
             was signed.
     """
+    return check_files(folder, keys).key
+
+
+def check_files(folder, keys) -> Signed:
+    """As ``check_signature``, with the checksums that were signed: what is opened afterwards is held to them."""
     folder = Path(folder)
     trusted = read_public_keys(keys)
     path = folder / SIGNATURE
@@ -89,7 +108,7 @@ def check_signature(folder, keys) -> str:
             raise InputError(f"{folder / name}: is missing, though it was signed; copy the artifact again")
         if present[name] != data["files"][name]:
             raise InputError(f"{folder / name}: altered since it was signed; copy the artifact again")
-    return data["key"]
+    return Signed(data["key"], data["files"])
 
 
 def read_private_key(path):

@@ -79,7 +79,7 @@ def compare(
         reference = service.label(case).voxels
         files = case.files[0] if len(case.files) == 1 else case.files
         for side, version in enumerate(versions):
-            labels = on_page(service.segmenter(version)[1].predict_file(files, cancel=stop).labels).voxels
+            labels = on_page(service.segmenter(version, judging=True)[1].predict_file(files, cancel=stop).labels).voxels
             for label in service.labels[1:]:
                 predicted, expected = labels == label.value, reference == label.value
                 empty = not predicted.any() and not expected.any()

@@ -136,12 +136,19 @@ class Improver:
 
         Raises:
             ConflictError: if it was found worse, or refused.
+            UnavailableError: if it cannot be opened, or a trusted key has not signed it.
         """
+        self.service.segmenter(version)
         artifacts.activate(self.service.database, version, user, "promote")
         self._decided(version)
 
     def rollback(self, version: int, user: str) -> None:
-        """Go back to a version that segmented before."""
+        """Go back to a version that segmented before.
+
+        Raises:
+            UnavailableError: as ``promote`` does.
+        """
+        self.service.segmenter(version)
         artifacts.activate(self.service.database, version, user, "rollback")
 
     def refuse(self, version: int, user: str, reason: str = "") -> None:

@@ -4,12 +4,14 @@ import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.manifest import Manifest
+from edge.manifest import MANIFEST, Manifest, sha256
 from edge.shipped import locate
-from review.errors import ConflictError, UnknownError
+from review.errors import ConflictError, UnavailableError, UnknownError
 from review.store.audit import now, record
+from review.store.cases import fact
 from review.store.database import Database
 
+_CHECKSUM = "manifest of artifact "  # name of a fact, before the number of the version
 ACTIVE, WAITING, REFUSED, OLD = "active", "waiting", "refused", "old"
 
 
@@ -52,11 +54,15 @@ def register(database: Database, folder, manifest: Manifest, **facts) -> int:
     """
     place = str(Path(locate(folder)).resolve())
     with database.change() as connection:
-        row = connection.execute(
-            "SELECT version FROM artifacts WHERE folder = ? AND sha256 = ?", (place, manifest.sha256)
-        ).fetchone()
-        if row is not None:
-            return row["version"]
+        rows = connection.execute(
+            "SELECT version, value FROM artifacts LEFT JOIN facts ON facts.name = ? || version"
+            " WHERE folder = ? AND sha256 = ?",
+            (_CHECKSUM, place, manifest.sha256),
+        ).fetchall()
+        checksum = sha256(Path(place) / MANIFEST)
+        known = [row["version"] for row in rows if row["value"] in (None, checksum)]
+        if known:
+            return known[-1]
         cursor = connection.execute(
             "INSERT INTO artifacts (folder, name, format, sha256, state, created, parent, comparison, run, cases)"
             " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
@@ -67,8 +73,25 @@ def register(database: Database, folder, manifest: Manifest, **facts) -> int:
             ),
         )  # fmt: skip
         version = cursor.lastrowid
+        connection.execute("INSERT INTO facts (name, value) VALUES (?, ?)", (f"{_CHECKSUM}{version}", checksum))
         record(connection, "artifact", "server", artifact=version, name=manifest.name, sha256=manifest.sha256)
         return version
+
+
+def manifest_checksum(database: Database, version: int, folder) -> str:
+    """SHA-256 of the manifest that a version was registered with; of one of medseg-zoo before 0.2, as it is now.
+
+    Raises:
+        UnavailableError: if it was never taken, and the manifest cannot be read.
+    """
+    name = f"{_CHECKSUM}{version}"
+    row = database.row("SELECT value FROM facts WHERE name = ?", name)
+    if row is not None:
+        return row["value"]
+    try:
+        return fact(database, name, sha256(Path(folder) / MANIFEST))
+    except OSError as error:
+        raise UnavailableError(f"{folder}: its {MANIFEST} cannot be read ({error.strerror})") from None
 
 
 def artifacts(database: Database) -> list[ArtifactVersion]:

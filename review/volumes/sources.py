@@ -93,7 +93,9 @@ def _series(folder, rank, salt, quiet_s=0.0) -> Iterable[Source]:
         if quiet_s and time.time() - max(file.path.stat().st_mtime for file in series.files) < quiet_s:
             continue
         key = _digest(series.uid, series.selection, *(frame.instance.uid for frame in series.frames[:1]))
-        name = f"{series.modality or 'series'}-{series.frames[0].instance.series_number}-{key}"
+        # The header is a stranger's, and one series whose name cannot be a file's would stop the whole review.
+        kind = "".join(letter for letter in series.modality if letter.isascii() and letter.isalnum())[:16]
+        name = f"{kind or 'series'}-{series.frames[0].instance.series_number}-{key}"
         place = str(dicom_reference(folder, series.uid)) if rank == 3 else str(series.files[0].path)
         yield Source(name, (place,), None, _origin(series, salt))
 

@@ -16,6 +16,7 @@ from edge_artifacts import FLAT, Tensor, build_onnx, graded_scan, values_of, wri
 from review_phantoms import OBLIQUE, SHAPE, label_file, read_nifti, write_scans
 from starlette.testclient import TestClient
 
+from imaging.io.cases import check_case_name
 from imaging.io.dicom.label import read_dicom_labels
 from imaging.io.files import read
 from imaging.recipe import Normalise
@@ -196,3 +197,11 @@ def test_artifact_that_vanished_is_told(tmp_path, artifact):
     service.close()
     with pytest.raises(InputError, match="is gone"):
         open_service(tmp_path / "scans", [])
+
+
+@pytest.mark.parametrize("modality", ["../../../E", "=1+1", "C T\\N", "CON:", ""])
+def test_a_modality_of_a_stranger_names_a_case(tmp_path, modality):
+    write_series(tmp_path / "one", np.zeros((3, 8, 8), np.uint16), Modality=modality)
+    (source,) = find_sources(tmp_path, 1, 3)
+    check_case_name(source.name)
+    assert source.name.replace("-", "").isalnum()

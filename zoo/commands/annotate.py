@@ -4,6 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
+from edge.commands.arguments import add_trust
 from medseg import command
 from medseg.errors import InputError, UsageError, naming
 
@@ -29,6 +30,7 @@ def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
         "--method", choices=(*METHODS, NETWORK), help="default random-walker; network with --artifact"
     )
     annotate.add_argument("--artifact", help="artifact folder, or name of a shipped one, whose proposal is corrected")
+    add_trust(annotate)
     annotate.add_argument("--labels", metavar="FILE", help="labels that are there already, which strokes correct")
     annotate.add_argument("--fill", metavar="FILE", help="labels of some slices; those between them are filled")
     annotate.add_argument(
@@ -88,6 +90,8 @@ def _check(args):
         raise UsageError("STROKES.json: missing; expected a file of strokes, --artifact for a proposal, or --fill")
     if args.strokes and args.fill:
         raise UsageError("--fill: fills between slices and takes no strokes; do one after the other")
+    if args.trust and not args.artifact:
+        raise UsageError(f"--trust {args.trust}: of --artifact, which is missing")
     if args.method == NETWORK and not args.artifact:
         raise UsageError("--method network: needs --artifact")
     if sources and args.method not in (None, NETWORK):
@@ -125,7 +129,7 @@ def _annotation(args, scan, strokes):
         from medseg.quiet import native_logs_hidden
 
         with native_logs_hidden():
-            segmenter = load(args.artifact)
+            segmenter = load(args.artifact, trust=args.trust)
         if scan.rank != segmenter.manifest.recipe.rank:
             raise InputError(
                 f"{args.scan}: {scan.rank} axes, expected {segmenter.manifest.recipe.rank} for this network"

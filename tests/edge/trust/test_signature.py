@@ -1,17 +1,20 @@
 """Signed artifacts: what was signed opens, and one bit elsewhere does not."""
 
 import base64
+import hashlib
 import json
 import shutil
 import subprocess
 
+import numpy as np
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec, ed25519
 from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
 
 import edge
 from edge.cli import main
-from edge.trust.signature import SIGNATURE, check_signature, fingerprint, read_public_keys, sign
+from edge.manifest import read_model
+from edge.trust.signature import SIGNATURE, check_files, check_signature, fingerprint, read_public_keys, sign
 from imaging import InputError
 
 
@@ -177,3 +180,58 @@ def test_commands(artifact, keys, capsys):
     for words in (["verify", str(artifact)], ["predict", str(artifact), "scan.nii", "-o", "out.nii"]):
         assert main([*words, "--trust", str(keys[1])]) == 1
         assert "CARD.md: altered since it was signed" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("exchanged", ["manifest.json", "model"])
+@pytest.mark.parametrize("name", ["folded-int8", "onnx-native-float"])
+def test_files_exchanged_while_the_artifact_is_opened(artifacts, tmp_path, keys, monkeypatch, name, exchanged):
+    """Who can write to the folder puts other files there once the signature was found right."""
+    from edge.runtime import segmenter
+
+    folder = shutil.copytree(artifacts[name], tmp_path / "signed")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    model = manifest["model"]
+    sign(folder, keys[0])
+
+    def checked(*arguments):
+        signed = check_files(*arguments)
+        if exchanged == "manifest.json":
+            manifest["labels"][1]["value"], manifest["labels"][2]["value"] = 300, 7
+            (folder / "manifest.json").write_text(json.dumps(manifest))
+        else:
+            (folder / model).write_bytes((folder / model).read_bytes() + b"\0")
+        return signed
+
+    monkeypatch.setattr(segmenter, "check_files", checked)
+    file = exchanged if exchanged != "model" else model
+    with pytest.raises(InputError, match=f"{file}: altered since its checksum was taken, or while it was opened"):
+        edge.load(folder, trust=keys[1])
+
+
+@pytest.mark.parametrize("name", ["folded-int8", "onnx-native-float"])
+def test_the_network_is_the_one_that_was_checked(artifacts, tmp_path, keys, monkeypatch, name):
+    """The file is exchanged after its content was read: the runtime opens that content, not the name."""
+    from edge.runtime import segmenter
+
+    folder = shutil.copytree(artifacts[name], tmp_path / "signed")
+    sign(folder, keys[0])
+    patch = np.random.default_rng(0).random((8, 16, 12, 1), np.float32)
+    expected = edge.load(folder).runner.run(patch)
+
+    def read(*arguments):
+        content = read_model(*arguments)
+        (folder / json.loads((folder / "manifest.json").read_text())["model"]).write_bytes(b"another network")
+        return content
+
+    monkeypatch.setattr(segmenter, "read_model", read)
+    np.testing.assert_array_equal(edge.load(folder, trust=keys[1]).runner.run(patch), expected)
+
+
+def test_a_known_checksum_of_the_manifest(artifacts, artifact, keys):
+    checksum = hashlib.sha256((artifact / "manifest.json").read_bytes()).hexdigest()
+    assert edge.load(artifact, checksum=checksum).manifest == edge.load(artifact).manifest
+    edge.load(artifact, trust=keys[1], checksum=checksum)
+    with pytest.raises(InputError, match=r"manifest\.json: altered since"):
+        edge.load(artifact, checksum="0" * 64)
+    with pytest.raises(InputError, match=r"manifest\.json: is signed, but another one is expected"):
+        edge.load(artifact, trust=keys[1], checksum="0" * 64)
