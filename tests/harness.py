@@ -92,8 +92,8 @@ def gradients(model, images, labels, loss=None) -> dict:
     loss = loss or zoo.losses.DiceCE()
     with tf.GradientTape() as tape:
         value = loss(labels, model(images, training=True))
-    found = tape.gradient(value, [w.value for w in model.trainable_weights])
-    arrays = [None if g is None else tf.convert_to_tensor(g).numpy() for g in found]
+    gradients_of = tape.gradient(value, [w.value for w in model.trainable_weights])
+    arrays = [None if g is None else tf.convert_to_tensor(g).numpy() for g in gradients_of]
     return dict(zip((w.path for w in model.trainable_weights), arrays, strict=True))
 
 

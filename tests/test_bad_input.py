@@ -122,10 +122,10 @@ def test_check_lists_every_problem_at_once(folder, capfd):
     label = imaging.read_labels(empty)
     imaging.write(empty, Scan(np.zeros_like(label.voxels), label.affine))
     status = main(["plan", str(folder), "--check"])
-    told = capfd.readouterr()
+    printed = capfd.readouterr()
     assert status == 1
-    assert "case_003" in told.out + told.err
-    assert "case_005" in told.out + told.err
+    assert "case_003" in printed.out + printed.err
+    assert "case_005" in printed.out + printed.err
 
 
 def test_constant_image(folder, tmp_path, capfd):
@@ -162,9 +162,9 @@ def test_wrong_words(folder, tmp_path, capfd, words, status, expected):
     file = tmp_path / "file"
     file.write_text("in the way", encoding="utf-8")
     words = [word.format(folder=folder, out=tmp_path / "out", file=file) for word in words]
-    found, said = run(words, capfd)
-    check_one_line(found, said, *expected)
-    assert found == status
+    exit_status, said = run(words, capfd)
+    check_one_line(exit_status, said, *expected)
+    assert exit_status == status
     assert file.read_text(encoding="utf-8") == "in the way"
     assert not list(tmp_path.rglob("*.tmp"))
 

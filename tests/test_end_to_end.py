@@ -92,12 +92,12 @@ def test_predict_in_a_process_without_tensorflow(made, tmp_path, name):
             [sys.executable, "-c", DEVICE, *words], cwd=ROOT, capture_output=True, text=True, check=False
         )
         assert ended.returncode == 0, ended.stderr
-        found, reference = imaging.read_labels(out), imaging.read_labels(case["label"])
-        np.testing.assert_allclose(found.affine, reference.affine, atol=1e-5)
-        assert found.voxels.shape == reference.voxels.shape
+        segmentation, reference = imaging.read_labels(out), imaging.read_labels(case["label"])
+        np.testing.assert_allclose(segmentation.affine, reference.affine, atol=1e-5)
+        assert segmentation.voxels.shape == reference.voxels.shape
         for label in manifest.labels[1:]:
-            one, other = found.voxels == label.value, reference.voxels == label.value
-            dice[label.name].append(2 * np.sum(one & other) / (np.sum(one) + np.sum(other)))
+            predicted, labelled = segmentation.voxels == label.value, reference.voxels == label.value
+            dice[label.name].append(2 * np.sum(predicted & labelled) / (np.sum(predicted) + np.sum(labelled)))
     for label, values in dice.items():
         assert np.mean(values) == pytest.approx(manifest.fidelity["labels"][label]["dice_artifact"], abs=1e-6)
     assert max(np.mean(values) for values in dice.values()) > 0.5

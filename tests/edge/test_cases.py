@@ -40,8 +40,8 @@ def test_one_scan_into_a_folder(folder, tmp_path):
 
 def test_several_scans(folder, tmp_path):
     touch(folder, "a.nii", "b.jpg")
-    found = find_cases([str(folder / "b.jpg"), str(folder / "a.nii")], str(tmp_path / "out"), 1)
-    assert [case.output for case in found] == [tmp_path / "out" / "b.png", tmp_path / "out" / "a.nii"]
+    cases = find_cases([str(folder / "b.jpg"), str(folder / "a.nii")], str(tmp_path / "out"), 1)
+    assert [case.output for case in cases] == [tmp_path / "out" / "b.png", tmp_path / "out" / "a.nii"]
 
 
 def test_a_folder_of_scans(folder, tmp_path):

@@ -17,9 +17,9 @@ def test_a_ball_has_its_volume():
     grid = np.indices((100, 50, 40)).reshape(3, -1).T * spacing
     inside = (((grid - grid.mean(0)) ** 2).sum(-1) < radius**2).reshape(100, 50, 40)
     labels = Scan((inside * 7).astype(np.uint8)[..., None], np.diag([*spacing, 1]))
-    found = volumes_ml(labels, LABELS)
-    assert found["core"] == pytest.approx(4 / 3 * math.pi * radius**3 / 1000, rel=0.005)
-    assert found["rim"] == 0
+    volumes = volumes_ml(labels, LABELS)
+    assert volumes["core"] == pytest.approx(4 / 3 * math.pi * radius**3 / 1000, rel=0.005)
+    assert volumes["rim"] == 0
 
 
 def test_a_sheared_voxel_has_its_determinant():

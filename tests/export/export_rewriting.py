@@ -81,13 +81,13 @@ def difference(model, patch, layout=LAYOUTS[0], seed: int = 0) -> float:
     channels = model.inputs[0].shape[-1]
     image = np.random.default_rng(seed).normal(size=(*patch, channels)).astype("float32")
     expected = keras.tree.flatten(model(image[None], training=False))
-    found = keras.tree.flatten(flat(image.reshape(flat.inputs[0].shape), training=False))
+    rewritten = keras.tree.flatten(flat(image.reshape(flat.inputs[0].shape), training=False))
     worst = 0.0
-    for one, other in zip(expected, found, strict=True):
-        one, other = np.asarray(one), np.asarray(other)
-        assert other.shape == (volume.layout(layout.fold, one.shape[1:]) if one.ndim == 5 else one.shape)
-        other = other.reshape(one.shape)
-        worst = max(worst, float(np.abs(one - other).max() / max(np.abs(one).max(), 1e-6)))
+    for before, after in zip(expected, rewritten, strict=True):
+        before, after = np.asarray(before), np.asarray(after)
+        assert after.shape == (volume.layout(layout.fold, before.shape[1:]) if before.ndim == 5 else before.shape)
+        after = after.reshape(before.shape)
+        worst = max(worst, float(np.abs(before - after).max() / max(np.abs(before).max(), 1e-6)))
     return worst
 
 

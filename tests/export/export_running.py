@@ -41,7 +41,7 @@ def run(converted, folder, patch: np.ndarray) -> np.ndarray:
 
 def patches(shape, count: int = 6) -> list[np.ndarray]:
     """Patches float32 of ``shape`` with values from -1 to 1, both reached."""
-    found = [np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32") for seed in range(count)]
-    for patch in found:
+    images = [np.random.default_rng(seed).uniform(-1, 1, shape).astype("float32") for seed in range(count)]
+    for patch in images:
         patch.flat[0], patch.flat[-1] = -1.0, 1.0
-    return found
+    return images

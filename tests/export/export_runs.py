@@ -29,8 +29,8 @@ def ball_network(rank: int = 3, channels: int = 1, threshold: float = 0.5):
     kernel = np.zeros((*(3,) * rank, channels, 4), np.float32)
     kernel[..., 0, :] = 1 / 3**rank
     model.get_layer("mean").set_weights([kernel])
-    one = np.ones(4, np.float32)
-    model.get_layer("norm").set_weights([one, 0 * one, 0 * one, one - 1e-3])
+    ones = np.ones(4, np.float32)
+    model.get_layer("norm").set_weights([ones, 0 * ones, 0 * ones, ones - 1e-3])
     last = np.zeros((*(1,) * rank, 4, 2), np.float32)
     last[..., 1] = 1.0
     model.get_layer("logits").set_weights([last, np.array([0, -4 * threshold], np.float32)])

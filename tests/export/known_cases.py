@@ -20,15 +20,15 @@ def write_case(folder, name, labels):
     return CaseFiles(name, (str(paths[0]),), str(paths[1]))
 
 
-def values(one, five=0):
+def values(near, five=0):
     """Label values of SIZE voxels, the first ``one`` of class 1, the last ``five`` of class 5."""
-    found = np.zeros(SIZE, "uint8")
-    found[:one] = 1
-    found[SIZE - five :] = 5
-    return found
+    volume = np.zeros(SIZE, "uint8")
+    volume[:near] = 1
+    volume[SIZE - five :] = 5
+    return volume
 
 
-def answer(*found):
+def answer(*volumes):
     """A network that gives these label values for one case after the other."""
-    rest = iter(found)
+    rest = iter(volumes)
     return lambda scan: next(rest).reshape(scan.shape)

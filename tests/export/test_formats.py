@@ -52,8 +52,8 @@ def test_device_runs_what_the_network_predicts(name, model, patches, tmp_path):
     converted = convert(model, name, PATCH, patches)
     segmenter = edge.load(write_artifact(converted, source(), tmp_path / name))
     expected = np.asarray(model(patches[0][None], training=False))[0]
-    found = segmenter.runner.run(patches[0])
-    assert np.std(found - expected) < TOLERANCE[name.partition("-")[2]] * np.std(expected)
+    logits = segmenter.runner.run(patches[0])
+    assert np.std(logits - expected) < TOLERANCE[name.partition("-")[2]] * np.std(expected)
     assert integer_share(converted.operators) == (1.0 if name.endswith("-int8") else 0.0)
 
 

@@ -42,12 +42,12 @@ def test_training_evaluation_export_and_device(trained, tmp_path, capsys):
     assert segmenter.manifest.instances == run.plan.instances
     objects = segmenter.manifest.fidelity["objects"]
     assert objects["ap_network"] == pytest.approx(row["ap"], abs=0.02)
-    found = segmenter.predict(imaging.read(dataset.case(name).images[0])).labels.voxels[..., 0]
-    assert score_objects(found, kept)["f1"] > 0.7
+    numbers = segmenter.predict(imaging.read(dataset.case(name).images[0])).labels.voxels[..., 0]
+    assert score_objects(numbers, kept)["f1"] > 0.7
     assert edge_main(["info", str(folder)]) == 0
-    told = capsys.readouterr().out
-    assert "cut by a watershed of depth 0.1" in told
-    assert f"{objects['ap_artifact']:.4f}, network {objects['ap_network']:.4f}" in told
+    printed = capsys.readouterr().out
+    assert "cut by a watershed of depth 0.1" in printed
+    assert f"{objects['ap_artifact']:.4f}, network {objects['ap_network']:.4f}" in printed
     assert edge_main(["verify", str(folder)]) == 0
 
 
@@ -57,7 +57,7 @@ def test_the_run_itself_predicts_the_same(trained, tmp_path):
     dataset, run, _ = trained
     image = dataset.case(run.plan.folds[0][0]).images[0]
     assert main(["predict", str(run.folder), str(image), "-o", str(tmp_path / "found.png"), "--save", "instances"]) == 0
-    found = imaging.read_labels(tmp_path / "found.png", instances=True).voxels[..., 0]
+    numbers = imaging.read_labels(tmp_path / "found.png", instances=True).voxels[..., 0]
     kept = imaging.read_labels(run.folder / "predictions" / image.name, instances=True).voxels[..., 0]
-    np.testing.assert_array_equal(found, kept)
+    np.testing.assert_array_equal(numbers, kept)
     assert (tmp_path / "found_instances.csv").is_file()

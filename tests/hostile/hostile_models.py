@@ -60,9 +60,9 @@ def bomb(name, size) -> bytes:
     packed = zeros_deflated(size)[2:-4]  # a zip member is deflated without the frame of zlib
     small = io.BytesIO()
     with zipfile.ZipFile(small, "w", zipfile.ZIP_STORED) as file:
-        for other in ("config.json", "metadata.json", "model.weights.h5"):
-            if other != name:
-                file.writestr(other, b"{}")
+        for member in ("config.json", "metadata.json", "model.weights.h5"):
+            if member != name:
+                file.writestr(member, b"{}")
         file.writestr(name, packed)
     content = bytearray(small.getvalue())
     # The stored member becomes a deflated one of the size that it unpacks to.

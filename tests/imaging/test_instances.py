@@ -103,8 +103,8 @@ def test_touching_balls_are_told_apart(shape, spacing, noise):
     for seed in range(4):
         objects = pairs(shape, seed, count=4)
         assert ndimage.label(objects > 0, np.ones((3,) * len(shape)))[1] < objects.max()  # they do touch
-        found = find_objects(answer(objects, spacing, noise, seed), spacing, Decoding())
-        results.append(panoptic_quality(found, objects))
+        numbers = find_objects(answer(objects, spacing, noise, seed), spacing, Decoding())
+        results.append(panoptic_quality(numbers, objects))
     matched, missed, false = (sum(getattr(r, name) for r in results) for name in ("matched", "missed", "false"))
     assert 2 * matched / (2 * matched + missed + false) >= 0.95
 
@@ -114,8 +114,8 @@ def test_ellipsoids_on_thick_slices_are_told_apart():
     radii = [(9, 7.5, 9), (10, 7.5, 8), (7, 12, 9), (8, 10, 8), (8, 6, 12)]
     spacing = (1.0, 1.0, 3.0)
     objects = balls((52, 56, 20), centres, radii, spacing)
-    found = find_objects(answer(objects, spacing, 0.05), spacing, Decoding())
-    quality = panoptic_quality(found, objects)
+    numbers = find_objects(answer(objects, spacing, 0.05), spacing, Decoding())
+    quality = panoptic_quality(numbers, objects)
     assert (quality.matched, quality.missed, quality.false) == (5, 0, 0)
 
 
@@ -123,9 +123,9 @@ def test_small_objects_and_weak_ones_are_left_out():
     chances = np.zeros((20, 20, 2))
     chances[2:8, 2:8] = chances[12, 12] = 0.9
     chances[12:18, 2:8, 0] = 0.4
-    found = find_objects(chances, (1, 1), Decoding(smallest=5))
-    assert found.max() == 1
-    assert (found[2:8, 2:8] == 1).all()
+    numbers = find_objects(chances, (1, 1), Decoding(smallest=5))
+    assert numbers.max() == 1
+    assert (numbers[2:8, 2:8] == 1).all()
     assert find_objects(chances, (1, 1), Decoding(smallest=1)).max() == 2
     assert without_small(np.array([0, 3, 3, 1, 2, 2]), 2).tolist() == [0, 2, 2, 0, 1, 1]
     with pytest.raises(InputError, match="foreground and distance"):
@@ -134,8 +134,8 @@ def test_small_objects_and_weak_ones_are_left_out():
 
 def test_split_where_it_is_narrow():
     apart = balls((40, 60), [(20, 18), (20, 42)], [(14, 14), (14, 14)])
-    found = split_touching(apart > 0, (1, 1))
-    assert panoptic_quality(found, apart).matched == 2
+    numbers = split_touching(apart > 0, (1, 1))
+    assert panoptic_quality(numbers, apart).matched == 2
     long = balls((40, 80), [(20, 40)], [(10, 32)])
     assert split_touching(long > 0, (1, 1)).max() == 1
     cubes = np.zeros((20, 20, 20), bool)

@@ -37,11 +37,11 @@ def test_zscore_per_channel():
 def test_zscore_foreground_ignores_and_keeps_the_background():
     x = voxels()
     mask = np.random.default_rng(1).random((6, 7, 8)) > 0.5
-    found = normalise(x.copy(), "zscore_foreground", foreground=mask)
+    normalised = normalise(x.copy(), "zscore_foreground", foreground=mask)
     for c in range(2):
         inside = x[..., c][mask].astype(np.float64)
-        np.testing.assert_allclose(found[..., c][mask], (inside - inside.mean()) / inside.std(), atol=1e-5)
-    assert (found[~mask] == 0).all()
+        np.testing.assert_allclose(normalised[..., c][mask], (inside - inside.mean()) / inside.std(), atol=1e-5)
+    assert (normalised[~mask] == 0).all()
     assert (normalise(x.copy(), "zscore_foreground", foreground=np.zeros_like(mask)) == 0).all()
 
 
@@ -60,8 +60,8 @@ def test_fixed_and_unit():
 def test_constant_image_becomes_zero(kind, value):
     x = np.full((5, 6, 7, 1), value, np.float32)
     with np.errstate(all="raise", under="ignore"):
-        found = normalise(x, kind, foreground=np.ones((5, 6, 7), bool))
-    np.testing.assert_array_equal(found, 0)
+        normalised = normalise(x, kind, foreground=np.ones((5, 6, 7), bool))
+    np.testing.assert_array_equal(normalised, 0)
 
 
 @pytest.mark.parametrize(("mean", "std"), [((), ()), ((1,), (1,)), ((1, 2), (1, 0)), ((1, 2), (1, -1))])

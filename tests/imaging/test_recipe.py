@@ -126,9 +126,9 @@ def test_steps_come_in_order():
     x = scan.voxels.astype(np.float64)
     x = np.clip(x, *np.percentile(x, (10, 90), axis=(0, 1, 2)))
     expected = (x - x.mean(axis=(0, 1, 2))) / x.std(axis=(0, 1, 2))
-    found = prepare(scan, recipe)
-    np.testing.assert_allclose(found.voxels, expected, atol=1e-4)
-    np.testing.assert_array_equal(found.affine, scan.affine)
+    prepared = prepare(scan, recipe)
+    np.testing.assert_allclose(prepared.voxels, expected, atol=1e-4)
+    np.testing.assert_array_equal(prepared.affine, scan.affine)
     coarse = prepare(scan, replace(recipe, size=(5, 5, 5)))
     fixed = Normalise("fixed", tuple(x.mean(axis=(0, 1, 2))), tuple(x.std(axis=(0, 1, 2))))
     limits = np.percentile(scan.voxels, (10, 90), axis=(0, 1, 2))
@@ -140,10 +140,10 @@ def test_foreground_is_what_differs_from_zero_before_the_clip():
     scan = random_scan(np.random.default_rng(0), (6, 6, 6))
     scan.voxels[:3] = 0
     recipe = Recipe(3, clip=Clip("value", 80, 120), normalise=Normalise("zscore_foreground"))
-    found = prepare(scan, recipe).voxels
-    assert (found[:3] == 0).all()
-    assert found[3:].mean() == pytest.approx(0, abs=1e-5)
-    assert found[3:].std() == pytest.approx(1, abs=1e-5)
+    voxels = prepare(scan, recipe).voxels
+    assert (voxels[:3] == 0).all()
+    assert voxels[3:].mean() == pytest.approx(0, abs=1e-5)
+    assert voxels[3:].std() == pytest.approx(1, abs=1e-5)
 
 
 @pytest.mark.parametrize("kind", ["zscore", "zscore_foreground", "unit"])
@@ -232,12 +232,12 @@ def test_zero_voxels_inside_are_foreground_as_in_nnunet():
     voxels[5:7, 5:7, 5:7] = 0  # an enclosed hole
     scan = Scan(voxels, np.eye(4))
     recipe = Recipe(rank=3, normalise=Normalise("zscore_foreground"))
-    found = prepare(scan, recipe).voxels
+    prepared_voxels = prepare(scan, recipe).voxels
     values = voxels[inside].astype(np.float64)
-    np.testing.assert_allclose(found[inside], (values - values.mean()) / values.std(), atol=1e-5)
-    assert found[0, 0, 0, 0] == 0
-    assert found[5, 5, 5, 0] < -5
-    assert found[5, 5, 5, 0] == pytest.approx(-values.mean() / values.std(), rel=1e-5)
+    np.testing.assert_allclose(prepared_voxels[inside], (values - values.mean()) / values.std(), atol=1e-5)
+    assert prepared_voxels[0, 0, 0, 0] == 0
+    assert prepared_voxels[5, 5, 5, 0] < -5
+    assert prepared_voxels[5, 5, 5, 0] == pytest.approx(-values.mean() / values.std(), rel=1e-5)
 
 
 def test_a_recipe_written_before_holes_were_filled_means_what_it_did():

@@ -73,12 +73,12 @@ def test_restored_to_a_scan_that_was_turned_cropped_and_resampled():
         scores[..., 0] = 3.0
         inner = tuple(slice(1, n - 1) for n in prepared.shape)
         scores[(*inner, 1)] = 3.0
-        found = restore_classes(scores, prepared, source, slab=3, written=(1, 2, 3))
-        assert found[0, 0, 0] == 0  # cropped away
-        assert set(np.unique(found[4:6, 6:8, 4:5])) == {2}
-        assert not (found == 3).any()
+        restored = restore_classes(scores, prepared, source, slab=3, written=(1, 2, 3))
+        assert restored[0, 0, 0] == 0  # cropped away
+        assert set(np.unique(restored[4:6, 6:8, 4:5])) == {2}
+        assert not (restored == 3).any()
         if spacing is None:
-            np.testing.assert_array_equal(found > 0, (voxels != 0)[..., 0])
+            np.testing.assert_array_equal(restored > 0, (voxels != 0)[..., 0])
     everywhere = restore_classes(np.ones_like(scores), prepared, source, written=(1, 2, 3))
     assert everywhere[0, 0, 0] == 0
     assert everywhere[5, 7, 4] == 3
@@ -91,8 +91,8 @@ def test_scores_are_those_of_the_regions():
     result = score_case(prediction, reference, LABELS, (1, 1, 1), regions=REGIONS)
     assert list(result) == ["whole", "core", "enhancing"]
     for region, indices in zip(REGIONS, region_classes(LABELS, REGIONS), strict=True):
-        wanted = dice(np.isin(prediction[1:], indices), np.isin(reference[1:], indices))
-        assert result[region.name]["dice"] == pytest.approx(wanted)
+        expected = dice(np.isin(prediction[1:], indices), np.isin(reference[1:], indices))
+        assert result[region.name]["dice"] == pytest.approx(expected)
 
 
 def test_reliability_of_maps_is_that_of_classes_where_they_are_disjoint():

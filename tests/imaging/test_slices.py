@@ -64,11 +64,11 @@ def test_slices_come_first_and_keep_their_distance_and_place(across):
     grid = SimpleITK.Image(*size, SimpleITK.sitkFloat32)
     grid.SetSpacing(prepared.spacing)
     grid.SetOrigin([float(o * s) for o, s in zip(offset[:3], fine.spacing, strict=True)])
-    found = SimpleITK.GetArrayFromImage(SimpleITK.Resample(image, grid)).transpose(2, 1, 0)
+    resampled = SimpleITK.GetArrayFromImage(SimpleITK.Resample(image, grid)).transpose(2, 1, 0)
     # SimpleITK has nothing to say of the outer half of an edge voxel.
     edges = [math.ceil(f / p / 2) + 1 for f, p in zip(fine.spacing, prepared.spacing, strict=True)]
     inner = (slice(None), *(slice(edge, -edge) for edge in edges[1:]))
-    np.testing.assert_allclose(prepared.voxels[..., 0][inner], found[inner], atol=2e-5)
+    np.testing.assert_allclose(prepared.voxels[..., 0][inner], resampled[inner], atol=2e-5)
 
 
 def test_the_way_back_is_exact():

@@ -17,13 +17,13 @@ def test_every_voxel_is_covered_and_no_tile_leaves_the_scan(axes, overlap):
     patch = tuple(p for _, p in axes)
     shape = tuple(max(n, p) for n, p in axes)
     covered = np.zeros(shape, int)
-    found = tiles(shape, patch, overlap)
-    for tile in found:
+    placed = tiles(shape, patch, overlap)
+    for tile in placed:
         assert tuple(s.stop - s.start for s in tile) == patch
         assert all(s.start >= 0 and s.stop <= n for s, n in zip(tile, shape, strict=True))
         covered[tile] += 1
     assert covered.min() >= 1
-    assert len(set(map(str, found))) == len(found)
+    assert len(set(map(str, placed))) == len(placed)
 
 
 @pytest.mark.parametrize(
@@ -66,12 +66,12 @@ def test_gaussian(patch):
 def test_identity_network_returns_the_scan(axes, overlap, seed):
     voxels = np.random.default_rng(seed).normal(size=(*[n for n, _ in axes], 2)).astype(np.float32)
     patch = [p for _, p in axes]
-    found = predict_tiled(voxels, patch, overlap, lambda block: block)
-    assert found.dtype == np.float32
+    merged = predict_tiled(voxels, patch, overlap, lambda block: block)
+    assert merged.dtype == np.float32
     # A mean is one sum of float32 over another: as many roundings as tiles lie on a voxel, each, and those of a
     # product and the quotient.
     terms = len(tiles([max(n, p) for n, p in axes], patch, overlap))
-    np.testing.assert_allclose(found, voxels, rtol=2 * (terms + 2) * 2.0**-24)
+    np.testing.assert_allclose(merged, voxels, rtol=2 * (terms + 2) * 2.0**-24)
 
 
 def test_blend_is_the_weighted_mean_of_tiles():
@@ -87,26 +87,26 @@ def test_blend_is_the_weighted_mean_of_tiles():
         given_answers.append(next(answers))
         return given_answers[-1]
 
-    found = predict_tiled(voxels, patch, 0.5, network)
+    merged = predict_tiled(voxels, patch, 0.5, network)
     total, weight = np.zeros((11, 13, 9, 3)), np.zeros((11, 13, 9, 1))
     for tile, answer in zip(tiles((11, 13, 9), patch, 0.5), given_answers, strict=True):
         total[tile] += answer * gaussian_weights(patch)[..., None].astype(np.float64)
         weight[tile] += gaussian_weights(patch)[..., None]
-    np.testing.assert_allclose(found, total / weight, atol=1e-5)
+    np.testing.assert_allclose(merged, total / weight, atol=1e-5)
 
 
 def test_one_tile_is_passed_through_untouched():
     answer = np.random.default_rng(0).normal(size=(4, 5, 2)).astype(np.float32)
-    found = predict_tiled(np.zeros((4, 5, 1), np.float32), (4, 5), 0.5, lambda _: answer)
-    assert np.shares_memory(found, answer)
-    np.testing.assert_array_equal(found, answer)
+    merged = predict_tiled(np.zeros((4, 5, 1), np.float32), (4, 5), 0.5, lambda _: answer)
+    assert np.shares_memory(merged, answer)
+    np.testing.assert_array_equal(merged, answer)
 
 
 def test_small_scan_is_padded_with_zeros_on_both_sides():
     voxels = np.ones((3, 9, 1), np.float32)
     seen = []
-    found = predict_tiled(voxels, (8, 4), 0.25, lambda block: seen.append(block) or block)
-    np.testing.assert_array_equal(found, voxels)
+    merged = predict_tiled(voxels, (8, 4), 0.25, lambda block: seen.append(block) or block)
+    np.testing.assert_array_equal(merged, voxels)
     assert all(block[2:5].all() and not block[:2].any() and not block[5:].any() for block in seen)
     padded, inner = pad_to(voxels, (8, 4))
     assert padded.shape == (8, 9, 1)

@@ -22,7 +22,7 @@ def folders(tmp_path):
 
 def without_exchange(monkeypatch):
     """As on a system that cannot exchange two names at once."""
-    monkeypatch.setattr(atomic, "exchange", lambda one, two: False)
+    monkeypatch.setattr(atomic, "exchange", lambda first, second: False)
 
 
 def failing(monkeypatch, which):

@@ -9,10 +9,10 @@ from medseg.command import emit_json, next_command, run
 
 
 def parser(action):
-    found = argparse.ArgumentParser(prog="zoo")
-    found.add_argument("--name", default="x")
-    found.set_defaults(handler=action)
-    return found
+    zoo_parser = argparse.ArgumentParser(prog="zoo")
+    zoo_parser.add_argument("--name", default="x")
+    zoo_parser.set_defaults(handler=action)
+    return zoo_parser
 
 
 def raising(error):

@@ -36,9 +36,9 @@ def _token(folder, text):
 def test_wrong_requests(folder, tmp_path, monkeypatch, capsys, words, status, reason):
     monkeypatch.chdir(tmp_path)
     assert main(["review", str(folder), "--no-browser", "--port", "0", *words]) == status
-    told = capsys.readouterr().err
-    assert reason in told
-    assert told.count("\n") == 1
+    printed = capsys.readouterr().err
+    assert reason in printed
+    assert printed.count("\n") == 1
 
 
 def test_folders_that_are_none(tmp_path, capsys):

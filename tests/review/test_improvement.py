@@ -129,8 +129,8 @@ def test_train_and_export_commands_are_those_of_the_real_command_line(tmp_path):
 
 
 def test_better_or_equal_version_is_promoted_by_a_person_and_rolled_back(service, tmp_path):
-    other = build_artifact(tmp_path / "other", "graded2")
-    make = FakeCommands(other)
+    second_artifact = build_artifact(tmp_path / "other", "graded2")
+    make = FakeCommands(second_artifact)
     improver = Improver(service, "unet3d-hippocampus", make=make)
     with TestClient(create_app(service, None, improver), headers={"X-User": "Anna"}) as client:
         assert client.post("/api/improve", json={}).status_code == 422

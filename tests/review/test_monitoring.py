@@ -122,11 +122,11 @@ def test_alert_is_told_once(segmented, capsys):
                 "INSERT INTO cases (id, files, state, added, changed, features) VALUES (?, '[]', 'segmented', ?, ?, ?)",
                 (f"late {number:02d}", added, added, json.dumps({"detail": 5.0})),
             )
-    told: set[str] = set()
-    assert watch(segmented.database, ["core", "rim"], fingerprint, told) == [
+    known: set[str] = set()
+    assert watch(segmented.database, ["core", "rim"], fingerprint, known) == [
         "detail: 100% of the last cases lie beyond the training's range"
     ]
-    assert watch(segmented.database, ["core", "rim"], fingerprint, told) == []
+    assert watch(segmented.database, ["core", "rim"], fingerprint, known) == []
     assert capsys.readouterr().err.count("alert:") == 1
     actions = [row["action"] for row in segmented.database.rows("SELECT action FROM audit")]
     assert actions.count("alert") == 1

@@ -131,7 +131,7 @@ def test_tools_draw_what_they_say(anna, axis):
     anna.open("case_b")
     before = anna.bitmap()
     centre = np.array(before.shape) // 2
-    u, v = (other for other in range(3) if other != axis)
+    u, v = (in_plane for in_plane in range(3) if in_plane != axis)
 
     def corner(a, b):
         voxel = centre.copy()

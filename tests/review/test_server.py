@@ -75,7 +75,7 @@ def test_correction_by_draft_is_kept_voxel_for_voxel(client, segmented):
 def test_two_people_on_one_case_are_told(client):
     ben = {"X-User": "Ben"}
     client.post(f"{CASE}/presence", json={"open": True}, headers=ben)
-    assert [other["user"] for other in client.post(f"{CASE}/presence").json()["others"]] == ["Ben"]
+    assert [viewer["user"] for viewer in client.post(f"{CASE}/presence").json()["others"]] == ["Ben"]
     first = client.put(f"{CASE}/label", content=label_file(drawn(client)), headers={"If-Match": '"1"', **ben})
     assert first.json()["version"] == 2
     client.put(f"{CASE}/draft?base=1&seq=5", content=label_file(drawn(client, value=300)))

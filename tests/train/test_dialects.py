@@ -116,8 +116,8 @@ def test_every_dialect_says_the_same(names, dialect, labels, channel_style, chan
         dataset = open_dataset(folder)
         assert dataset.labels == LABELS
         assert dataset.channels == tuple(modalities)
-        found = {case.name: [*case.images, case.label] for case in dataset.cases}
-        assert found == {unicodedata.normalize("NFC", name): paths for name, paths in expected.items()}
+        files = {case.name: [*case.images, case.label] for case in dataset.cases}
+        assert files == {unicodedata.normalize("NFC", name): paths for name, paths in expected.items()}
 
 
 def write_json(folder, **description):

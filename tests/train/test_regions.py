@@ -145,11 +145,11 @@ def test_it_learns_and_every_region_is_scored(run, scores, dataset, plan):
     assert "val_dice_far" in history
     for case in dataset.cases:
         if case.name in scores["cases"]:
-            found = imaging.read_labels(run.folder / "predictions" / f"{case.name}.nii.gz").voxels
+            predicted = imaging.read_labels(run.folder / "predictions" / f"{case.name}.nii.gz").voxels
             truth = imaging.read_labels(case.label).voxels
-            assert set(np.unique(found)) <= {0, 1, 5}
+            assert set(np.unique(predicted)) <= {0, 1, 5}
             for region in REGIONS:
-                expected = dice(np.isin(found, region.values), np.isin(truth, region.values))
+                expected = dice(np.isin(predicted, region.values), np.isin(truth, region.values))
                 assert scores["cases"][case.name][region.name]["dice"] == pytest.approx(expected)
     assert "not tried for regions" in summary_table(cross_validate([run], dataset, reuse=True))
 
@@ -178,8 +178,8 @@ def test_the_device_writes_what_the_network_finds(run, dataset, artifacts):
         result = segmenter.predict(scan)
         prepared = imaging.prepare(scan, run.plan.recipe)
         logits = imaging.tiling.predict_tiled(prepared.voxels, run.plan.patch, run.plan.overlap, predict)
-        wanted = imaging.restore_classes(logits, prepared, scan, written=(1, 2))
-        values = np.array([0, 1, 5])[wanted]
+        expected = imaging.restore_classes(logits, prepared, scan, written=(1, 2))
+        values = np.array([0, 1, 5])[expected]
         assert np.mean(result.labels.voxels[..., 0] == values) > 0.999
         volumes = result.volumes_ml
         assert list(volumes) == ["class_1", "far", "whole"]

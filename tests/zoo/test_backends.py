@@ -17,7 +17,7 @@ _spec.loader.exec_module(benchmark)
 def test_jax_equals_tensorflow(tmp_path):
     pytest.importorskip("jax", reason='pip install "medseg-zoo[test]" brings jax')
     names = zoo.list_models(tag="cnn")
-    wanted, found = benchmark.run_all(["tensorflow", "jax"], names, tmp_path)
-    assert set(found) == set(wanted) > set(names)
-    differences = {key: benchmark.difference(found[key], wanted[key]) for key in wanted}
+    expected, computed = benchmark.run_all(["tensorflow", "jax"], names, tmp_path)
+    assert set(computed) == set(expected) > set(names)
+    differences = {key: benchmark.difference(computed[key], expected[key]) for key in expected}
     assert {key: d for key, d in differences.items() if not d < benchmark.TOLERANCE} == {}

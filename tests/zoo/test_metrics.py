@@ -40,10 +40,10 @@ def expected(name, labels, guess, classes):
     if name == "false_positive_rate":
         return 1 - np.array(expected("specificity", labels, guess, classes))
     if name == "mcc":
-        return [reference.matthews_corrcoef(truth, found) for truth, found in per_class]
+        return [reference.matthews_corrcoef(truth, predicted) for truth, predicted in per_class]
     if name == "specificity":
-        return [reference.recall_score(truth, found, pos_label=False) for truth, found in per_class]
-    return [reference.accuracy_score(truth, found) for truth, found in per_class]
+        return [reference.recall_score(truth, predicted, pos_label=False) for truth, predicted in per_class]
+    return [reference.accuracy_score(truth, predicted) for truth, predicted in per_class]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -55,11 +55,11 @@ def test_stream_equals_scikit_learn(name):
         each.update_state(labels[..., None], logits)
     labels = np.concatenate([labels.ravel() for labels, _ in seen])
     guess = np.concatenate([logits.argmax(-1).ravel() for _, logits in seen])
-    wanted = expected(name, labels, guess, 4)
-    assert float(mean.result()) == pytest.approx(np.mean(wanted[1:]), rel=2e-6)
-    found = each.result()
-    np.testing.assert_allclose([float(found[f"{name}_{c}"]) for c in range(4)], wanted, rtol=2e-6)
-    assert float(found[name]) == pytest.approx(np.mean(wanted), rel=2e-6)
+    by_hand = expected(name, labels, guess, 4)
+    assert float(mean.result()) == pytest.approx(np.mean(by_hand[1:]), rel=2e-6)
+    results = each.result()
+    np.testing.assert_allclose([float(results[f"{name}_{c}"]) for c in range(4)], by_hand, rtol=2e-6)
+    assert float(results[name]) == pytest.approx(np.mean(by_hand), rel=2e-6)
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -74,8 +74,8 @@ def test_one_hot_ignore_weights_and_reset(name):
     hidden = labels == 3
     ignoring = metrics.get(name, 4, ignore_class=3, per_class=True)
     ignoring.update_state(labels, logits)
-    wanted = expected(name, labels[~hidden], logits.argmax(-1)[~hidden], 4)
-    np.testing.assert_allclose([float(ignoring.result()[f"{name}_{c}"]) for c in range(3)], wanted[:3], rtol=2e-6)
+    by_hand = expected(name, labels[~hidden], logits.argmax(-1)[~hidden], 4)
+    np.testing.assert_allclose([float(ignoring.result()[f"{name}_{c}"]) for c in range(3)], by_hand[:3], rtol=2e-6)
     metric.reset_state()
     metric.update_state(labels, logits, sample_weight=np.array([1.0, 0.0]))
     only = expected(name, labels[0].ravel(), logits[0].argmax(-1).ravel(), 4)
@@ -111,8 +111,8 @@ def test_in_compile():
     model = keras.Sequential([keras.Input((4, 4, 3)), keras.layers.Activation("linear")])
     model.compile(metrics=[metrics.Dice(3, per_class=True), metrics.IoU(3)], loss=losses.DiceCE())
     labels = np.arange(32).reshape(2, 4, 4) % 3
-    found = model.evaluate(np.eye(3)[labels], labels, verbose=0, return_dict=True)
-    assert found["dice"] == found["dice_2"] == found["iou"] == 1
+    evaluated = model.evaluate(np.eye(3)[labels], labels, verbose=0, return_dict=True)
+    assert evaluated["dice"] == evaluated["dice_2"] == evaluated["iou"] == 1
 
 
 def test_mistakes():

@@ -57,11 +57,11 @@ def test_a_run_segments_as_its_evaluation_does(runs, dataset, tmp_path, capsys):
     assert main(["predict", str(run.folder), *(str(case.images[0]) for case in cases), "-o", str(out)]) == 0
     said = capsys.readouterr().out
     for case in cases:
-        found = imaging.read_labels(out / f"{case.name}.nii.gz")
+        written = imaging.read_labels(out / f"{case.name}.nii.gz")
         expected = imaging.read_labels(run.folder / "predictions" / f"{case.name}.nii.gz")
-        np.testing.assert_array_equal(found.voxels, expected.voxels)
-        assert len(np.unique(found.voxels)) > 1
-        np.testing.assert_allclose(found.affine, imaging.read(case.images[0]).affine)
+        np.testing.assert_array_equal(written.voxels, expected.voxels)
+        assert len(np.unique(written.voxels)) > 1
+        np.testing.assert_allclose(written.affine, imaging.read(case.images[0]).affine)
         assert f"{out}/{case.name}.nii.gz written" in said
     assert "near" in said
     assert "ml" in said
@@ -79,9 +79,9 @@ def test_folds_segment_together_and_clean_up(runs, dataset, tmp_path, capsys):
         alone = ensemble_segmenter(members)(scan)
         chosen = Postprocessing((ClassCleaning("near", largest=True), ClassCleaning("far", largest=True)))
         cleaned = apply(alone, chosen, members[0].plan.labels, scan.spacing)
-        found = imaging.read_labels(out).voxels[..., 0]
-        np.testing.assert_array_equal(found, np.array([0, 1, 5])[cleaned])
-        assert report["scans"][0]["voxels"] == {"near": int((found == 1).sum()), "far": int((found == 5).sum())}
+        numbers = imaging.read_labels(out).voxels[..., 0]
+        np.testing.assert_array_equal(numbers, np.array([0, 1, 5])[cleaned])
+        assert report["scans"][0]["voxels"] == {"near": int((numbers == 1).sum()), "far": int((numbers == 5).sum())}
         assert not np.array_equal(alone, cleaned)
 
 

@@ -33,12 +33,12 @@ def maps(labels):
 def test_regions_are_the_maps_that_they_stand_for(name):
     labels, logits = batch()
     regions, plain = losses.get(name, regions=REGIONS), losses.get(name, activation="sigmoid")
-    wanted = number(plain(maps(labels), logits))
-    assert number(regions(labels, logits)) == pytest.approx(wanted, rel=1e-6)
-    assert number(regions(labels[..., None].astype("uint8"), logits)) == pytest.approx(wanted, rel=1e-6)
-    assert number(regions(np.eye(4)[labels], logits)) == pytest.approx(wanted, rel=1e-6)
+    expected = number(plain(maps(labels), logits))
+    assert number(regions(labels, logits)) == pytest.approx(expected, rel=1e-6)
+    assert number(regions(labels[..., None].astype("uint8"), logits)) == pytest.approx(expected, rel=1e-6)
+    assert number(regions(np.eye(4)[labels], logits)) == pytest.approx(expected, rel=1e-6)
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(regions))
-    assert number(copy(labels, logits)) == pytest.approx(wanted, rel=1e-6)
+    assert number(copy(labels, logits)) == pytest.approx(expected, rel=1e-6)
 
 
 @pytest.mark.parametrize("name", SIGMOID)
@@ -74,8 +74,8 @@ def test_one_channel():
         loss = losses.get(name, activation="sigmoid")
         assert number(loss(labels, logits)) == pytest.approx(number(loss(labels[..., None], logits)), rel=1e-6)
     softmax = np.concatenate([np.zeros_like(logits), logits], axis=-1)
-    one, two = losses.CrossEntropy(activation="sigmoid"), losses.CrossEntropy()
-    assert number(one(labels, logits)) == pytest.approx(number(two(labels, softmax)), rel=1e-5)
+    by_sigmoid, by_softmax = losses.CrossEntropy(activation="sigmoid"), losses.CrossEntropy()
+    assert number(by_sigmoid(labels, logits)) == pytest.approx(number(by_softmax(labels, softmax)), rel=1e-5)
     with pytest.raises(ZooError, match="labels from 0 to 255; expected 0 to 1"):
         losses.Dice(activation="sigmoid")(labels * np.uint8(255), logits)
     metric = metrics.Dice(1, activation="sigmoid")

@@ -38,10 +38,10 @@ def test_cross_entropy_is_that_of_keras(size, rank, reduction):
     ours = losses.CrossEntropy(reduction=reduction)
     one_hot = np.eye(3, dtype="float32")[labels]
     for given in (weights, weights[:, :1] * np.ones_like(weights), weights[:1] * np.ones_like(weights)):
-        wanted = ops.convert_to_numpy(theirs(one_hot, logits, given))
+        expected = ops.convert_to_numpy(theirs(one_hot, logits, given))
         for form in shapes(given):
-            np.testing.assert_allclose(ours(labels, logits, form), wanted, rtol=1e-5)
-            np.testing.assert_allclose(ours(one_hot, logits, form), wanted, rtol=1e-5)
+            np.testing.assert_allclose(ours(labels, logits, form), expected, rtol=1e-5)
+            np.testing.assert_allclose(ours(one_hot, logits, form), expected, rtol=1e-5)
 
 
 @pytest.mark.parametrize("name", losses.list_losses())
@@ -64,9 +64,9 @@ def test_weights_of_samples(name):
     if plain.ndim > 1:
         plain = np.array([number(losses.get(name)(labels[i : i + 1], logits[i : i + 1])) for i in range(2)])
     weights = np.array([0.5, 2.0], "float32")
-    wanted = float((plain * weights).sum())
+    expected = float((plain * weights).sum())
     for form in (weights, weights[:, None], weights[:, None, None]):
-        assert number(loss(labels, logits, form)) == pytest.approx(wanted, rel=1e-5)
+        assert number(loss(labels, logits, form)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", SUMS)
@@ -93,9 +93,9 @@ def test_weighted_dice_by_hand():
     for squared in (False, True):
         power = 2 if squared else 1
         below = (w * t**power).sum(axes) + (w * p**power).sum(axes)
-        wanted = (1 - 2 * (w * t * p).sum(axes) / below).mean()
+        expected = (1 - 2 * (w * t * p).sum(axes) / below).mean()
         loss = losses.Dice(include_background=True, squared=squared, smooth=0)
-        assert number(loss(labels, logits, weights)) == pytest.approx(wanted, rel=1e-5)
+        assert number(loss(labels, logits, weights)) == pytest.approx(expected, rel=1e-5)
 
 
 @pytest.mark.parametrize("name", losses.list_losses())
@@ -104,8 +104,8 @@ def test_a_mask_of_keras_is_an_ignored_class(name):
     hidden = weights < 0.6
     masked = keras.ops.convert_to_tensor(logits)
     masked._keras_mask = ops.convert_to_tensor(~hidden)
-    wanted = number(losses.get(name, ignore_class=9)(np.where(hidden, 9, labels), logits))
-    assert number(losses.get(name)(labels, masked)) == pytest.approx(wanted, rel=1e-5)
+    expected = number(losses.get(name, ignore_class=9)(np.where(hidden, 9, labels), logits))
+    assert number(losses.get(name)(labels, masked)) == pytest.approx(expected, rel=1e-5)
 
 
 def test_in_fit_and_with_deep_supervision():

@@ -51,13 +51,13 @@ def test_a_zip_to_one_object(predict, tmp_path):
 def test_several_series_are_listed(predict, tmp_path, capsys):
     study = tmp_path / "study"
     phantom(study / "a", seed=1)
-    other = phantom(study / "b", seed=2, SeriesNumber=7)
+    second_series = phantom(study / "b", seed=2, SeriesNumber=7)
     assert predict(study, "out.nii.gz") == 2
     said = capsys.readouterr().err
     assert "holds several series; choose one by --series NUMBER or UID" in said
     assert "series 7 MR" in said
     assert predict(study, "out.nii.gz", "--series", "2") == 0
-    assert predict(other, "other.nii.gz") == 0
+    assert predict(second_series, "other.nii.gz") == 0
     first, second = (imaging.read_labels(tmp_path / name).voxels for name in ("out.nii.gz", "other.nii.gz"))
     np.testing.assert_array_equal(first, second)
     assert predict(study, "out.nii.gz", "--series", "9") == 2

@@ -48,11 +48,11 @@ def test_series_in_seg_and_report_out(parts, artifact, tmp_path):
         assert echo.returncode == 0
         sent = scan_sent(port, scans)
         assert sent.returncode == 0, sent.stderr
-        held = until(lambda: (found := archive.instances()) and len(found) == 2 and found)
+        held = until(lambda: (instances := archive.instances()) and len(instances) == 2 and instances)
         # The same series again, and a second one: two results, not three.
         assert scan_sent(port, scans).returncode == 0
         assert scan_sent(port, phantom(tmp_path / "second", seed=1)).returncode == 0
-        both = until(lambda: (found := archive.instances()) and len(found.get("SR", ())) == 2 and found)
+        both = until(lambda: (instances := archive.instances()) and len(instances.get("SR", ())) == 2 and instances)
         assert {kind: len(files) for kind, files in both.items()} == {"SEG": 2, "SR": 2}
         node.terminate()
         assert node.wait(20) == 0

@@ -56,11 +56,11 @@ def test_instances_against_simpleitk(seed):
             for i in statistics.GetLabels()
         )
         mine = [row for row in rows if row.label == label.name]
-        found = sorted(
+        measured = sorted(
             (row.volume_ml, *row.centre_mm, *row.start, *(b - a for a, b in zip(row.start, row.stop, strict=True)))
             for row in mine
         )
-        np.testing.assert_allclose(found, expected, rtol=1e-6)
+        np.testing.assert_allclose(measured, expected, rtol=1e-6)
         assert [row.voxels for row in mine] == sorted((row.voxels for row in mine), reverse=True)
     for row in rows:
         mask = numbers.voxels[..., 0] == row.number

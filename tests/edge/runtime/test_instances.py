@@ -59,11 +59,11 @@ def scan_of(objects, affine=None, spacing=None):
 
 def test_numbers_of_a_picture_larger_than_a_patch():
     objects = pairs((100, 84), 1, count=5)
-    found = segmenter(FLAT, (64, 64)).predict(scan_of(objects)).labels.voxels[..., 0]
-    quality = panoptic_quality(found, objects)
+    numbers = segmenter(FLAT, (64, 64)).predict(scan_of(objects)).labels.voxels[..., 0]
+    quality = panoptic_quality(numbers, objects)
     assert (quality.matched, quality.missed, quality.false) == (objects.max(), 0, 0)
     assert quality.segmentation > 0.97
-    assert sorted(np.unique(found)) == list(range(objects.max() + 1))
+    assert sorted(np.unique(numbers)) == list(range(objects.max() + 1))
 
 
 def test_numbers_of_a_volume_lie_in_its_own_geometry():
@@ -79,19 +79,19 @@ def test_numbers_of_a_volume_lie_in_its_own_geometry():
 def test_a_finer_grid_than_the_network_and_flips():
     objects = balls((60, 60), [(30, 20), (30, 38)], [(11, 10), (11, 9)])
     recipe = dataclasses.replace(FLAT, spacing=(2.0, 2.0))
-    one = segmenter(recipe, (32, 32))
+    flat = segmenter(recipe, (32, 32))
     for options in (Options(), Options(mirror=(0, 1)), Options(outputs=Outputs(probabilities=True, entropy=True))):
-        segmentation = one.predict(scan_of(objects), options=options)
+        segmentation = flat.predict(scan_of(objects), options=options)
         assert panoptic_quality(segmentation.labels.voxels[..., 0], objects).matched == 2
     assert segmentation.probabilities.channels == 1
 
 
 def test_their_class_where_values_of_classes_are_wanted():
     objects = pairs((64, 64), 0)
-    one = segmenter(
+    flat = segmenter(
         FLAT, (64, 64), labels=(Label("background", 0), Label("cell", 7)), regions=(Region("cell", (7,), 7),)
     )
-    classes = of_classes(one.predict(scan_of(objects)).labels, one.manifest)
+    classes = of_classes(flat.predict(scan_of(objects)).labels, flat.manifest)
     assert sorted(np.unique(classes.voxels)) == [0, 7]
 
 
@@ -104,8 +104,8 @@ def test_files_of_the_command(tmp_path, capsys):
     args = build_parser().parse_args(words)
     outputs = Outputs(instances=True, boxes=True, overlay=True, measurements=True)
     segment_scans(segmenter(FLAT, (64, 64)), args, Options(outputs=outputs))
-    told = json.loads(capsys.readouterr().out)["scans"]
-    assert [report["objects"] for report in told] == [objects.max(), 0]
+    reports = json.loads(capsys.readouterr().out)["scans"]
+    assert [report["objects"] for report in reports] == [objects.max(), 0]
     stored = [cv2.imread(str(tmp_path / "out" / name), -1) for name in ("a.png", "b.png")]
     assert all(array.dtype == np.uint16 for array in stored)
     assert panoptic_quality(stored[0].astype(int), objects).matched == objects.max()

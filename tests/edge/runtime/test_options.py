@@ -34,16 +34,16 @@ class Leaning(Runner):
 def test_probabilities_and_entropy_are_those_of_the_logits(artifacts):
     intensity = graded_scan((20, 18, 13))
     affine = np.diag([-1.0, 2.0, 1.5, 1])
-    found = edge.load(artifacts["native-float"]).predict(
+    segmentation = edge.load(artifacts["native-float"]).predict(
         Scan(intensity[..., None], affine), options=Options(outputs=ALL)
     )
     logits = np.stack([0 * intensity, 4 * intensity - 2, 8 * intensity - 10], -1).astype(np.float64)
     chances = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
-    np.testing.assert_allclose(found.probabilities.voxels, chances, atol=1e-5)
+    np.testing.assert_allclose(segmentation.probabilities.voxels, chances, atol=1e-5)
     expected = -(chances * np.log(chances)).sum(-1) / np.log(3)
-    np.testing.assert_allclose(found.uncertainty["entropy"].voxels[..., 0], expected, atol=1e-5)
-    np.testing.assert_array_equal(found.labels.voxels[..., 0], values_of(intensity))
-    np.testing.assert_array_equal(found.probabilities.affine, affine)
+    np.testing.assert_allclose(segmentation.uncertainty["entropy"].voxels[..., 0], expected, atol=1e-5)
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], values_of(intensity))
+    np.testing.assert_array_equal(segmentation.probabilities.affine, affine)
 
 
 def test_what_was_cropped_away_is_certainly_background(artifacts):
@@ -52,9 +52,9 @@ def test_what_was_cropped_away_is_certainly_background(artifacts):
     segmenter = edge.load(artifacts["native-float"])
     recipe = dataclasses.replace(segmenter.manifest.recipe, crop_nonzero=True)
     segmenter = dataclasses.replace(segmenter, manifest=dataclasses.replace(segmenter.manifest, recipe=recipe))
-    found = segmenter.predict(intensity, spacing=(1, 1, 1), options=Options(outputs=ALL))
-    assert (found.probabilities.voxels[0] == [1, 0, 0]).all()
-    assert (found.uncertainty["entropy"].voxels[0] == 0).all()
+    segmentation = segmenter.predict(intensity, spacing=(1, 1, 1), options=Options(outputs=ALL))
+    assert (segmentation.probabilities.voxels[0] == [1, 0, 0]).all()
+    assert (segmentation.uncertainty["entropy"].voxels[0] == 0).all()
 
 
 def test_entropy_goes_from_none_to_one():
@@ -88,12 +88,12 @@ def test_mean_logits_of_regions():
 def test_an_ensemble_of_one_artifact_twice_answers_as_that(artifacts):
     intensity = graded_scan((11, 18, 12))
     ensemble = load_ensemble([artifacts["folded-int8"], artifacts["folded-uint8"]])
-    found = ensemble.predict(
+    segmentation = ensemble.predict(
         intensity, spacing=(1, 1, 1), options=Options((0, 1), outputs=Outputs(variance=True, probabilities=True))
     )
-    np.testing.assert_array_equal(found.labels.voxels[..., 0], values_of(intensity))
-    np.testing.assert_allclose(found.probabilities.voxels.sum(-1), 1, atol=1e-5)
-    assert found.uncertainty["variance"].voxels.max() < 0.01  # the networks agree but for rounding
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], values_of(intensity))
+    np.testing.assert_allclose(segmentation.probabilities.voxels.sum(-1), 1, atol=1e-5)
+    assert segmentation.uncertainty["variance"].voxels.max() < 0.01  # the networks agree but for rounding
 
 
 def test_artifacts_that_differ_are_no_ensemble(artifacts):
@@ -104,8 +104,8 @@ def test_artifacts_that_differ_are_no_ensemble(artifacts):
 def test_a_patch_of_one_value_is_computed_once_in_a_row():
     seen = []
     run = reuse_constant(lambda patch: seen.append(patch) or patch + 1)
-    air, other, mixed = np.zeros((2, 2, 1)), np.full((2, 2, 1), 3.0), np.arange(4.0).reshape(2, 2, 1)
-    for patch in (air, air, other, mixed, other, air, air):
+    air, tissue, mixed = np.zeros((2, 2, 1)), np.full((2, 2, 1), 3.0), np.arange(4.0).reshape(2, 2, 1)
+    for patch in (air, air, tissue, mixed, tissue, air, air):
         np.testing.assert_array_equal(run(patch.copy()), patch + 1)
     assert len(seen) == 4
 
@@ -125,8 +125,8 @@ def test_a_region_of_interest_hides_what_lies_elsewhere(artifacts):
     for region in (Threshold(1.0, 2.0), Coarse(segmenter, 2.0)):
         wide = region.find(scan)
         assert all(s.start >= 0 and s.stop <= n for s, n in zip(wide, scan.shape, strict=True))
-    found = segmenter.predict(scan, lambda *now: calls.append(now), options=Options(region=Threshold(1.0, 2.0)))
-    np.testing.assert_array_equal(found.labels.voxels[..., 0], expected)
+    segmentation = segmenter.predict(scan, lambda *now: calls.append(now), options=Options(region=Threshold(1.0, 2.0)))
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], expected)
     assert calls[-1][1] < everywhere
 
 
@@ -213,8 +213,8 @@ def test_many_scans_in_order_with_errors_as_values(artifacts):
     outcomes = segmenter.predict_many(scans(), workers=2)
     first = next(outcomes)
     assert len(drawn) <= 4  # no more than twice the workers
-    found = [first, *outcomes]
-    for seed, outcome in enumerate(found):
+    in_order = [first, *outcomes]
+    for seed, outcome in enumerate(in_order):
         if seed == 3:
             assert outcome.segmentation is None
             assert "NaN or infinite" in str(outcome.error)

@@ -50,18 +50,18 @@ def test_every_voxel_is_where_it_was(artifacts, name, shape, affine):
 
 def test_folded_axis_runs_in_the_order_of_the_slices(artifacts):
     intensity = graded_scan((8, 16, 12))
-    found = edge.load(artifacts["next-slice"]).predict(Scan(intensity[..., None], np.eye(4))).labels.voxels[..., 0]
-    expected = np.zeros_like(found)
+    labels = edge.load(artifacts["next-slice"]).predict(Scan(intensity[..., None], np.eye(4))).labels.voxels[..., 0]
+    expected = np.zeros_like(labels)
     expected[:-1] = np.where(intensity[1:] > 0.5, LABELS[1].value, 0)
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(labels, expected)
 
 
 def test_cropped_margin_is_background(artifacts):
     intensity = np.zeros((14, 30, 17), np.float32)
     intensity[3:9, 5:25, 2:16] = 3
     segmenter = with_recipe(edge.load(artifacts["folded-int8"]), crop_nonzero=True)
-    found = segmenter.predict(Scan(intensity[..., None], PERMUTED)).labels.voxels[..., 0]
-    np.testing.assert_array_equal(found, values_of(intensity))
+    labels = segmenter.predict(Scan(intensity[..., None], PERMUTED)).labels.voxels[..., 0]
+    np.testing.assert_array_equal(labels, values_of(intensity))
 
 
 @pytest.mark.parametrize("affine", [PERMUTED, OBLIQUE], ids=["axis aligned", "oblique"])
@@ -73,9 +73,9 @@ def test_resampled_scan_agrees_with_its_stages(artifacts, affine):
     scores = np.concatenate([0 * prepared.voxels, 4 * prepared.voxels - 2, 8 * prepared.voxels - 10], -1)
     best = imaging.restore(scores, prepared, scan).argmax(-1)
     expected = np.array([label.value for label in LABELS])[best]
-    found = segmenter.predict(scan).labels.voxels[..., 0]
-    assert found.shape == scan.shape
-    assert (found != expected).mean() < 1e-3  # ties within rounding
+    labels = segmenter.predict(scan).labels.voxels[..., 0]
+    assert labels.shape == scan.shape
+    assert (labels != expected).mean() < 1e-3  # ties within rounding
 
 
 def test_flat_image_resized_and_back(artifacts):
@@ -92,9 +92,9 @@ def test_flat_image_resized_and_back(artifacts):
 
 def test_two_channels(artifacts):
     voxels = np.stack([graded_scan((30, 40), 1), graded_scan((30, 40), 2)], -1)
-    found = edge.load(artifacts["two-channels"]).predict(Scan(voxels, np.eye(4))).labels.voxels[..., 0]
-    np.testing.assert_array_equal(found, np.where(voxels[..., 1] > voxels[..., 0], LABELS[1].value, 0))
-    assert found.dtype == np.uint8
+    labels = edge.load(artifacts["two-channels"]).predict(Scan(voxels, np.eye(4))).labels.voxels[..., 0]
+    np.testing.assert_array_equal(labels, np.where(voxels[..., 1] > voxels[..., 0], LABELS[1].value, 0))
+    assert labels.dtype == np.uint8
 
 
 def test_volumes_are_counted_in_the_source_geometry(artifacts):

@@ -61,11 +61,11 @@ def test_every_voxel_is_where_it_was(sliced, shape, affine):
 
 def test_a_volume_is_its_slices_one_by_one(sliced, artifacts):
     intensity = np.random.default_rng(1).uniform(-1, 4, (30, 40, 6)).astype(np.float32)
-    found = edge.load(sliced).predict(intensity, spacing=(0.7, 0.8, 9.0)).labels.voxels[..., 0]
+    labels = edge.load(sliced).predict(intensity, spacing=(0.7, 0.8, 9.0)).labels.voxels[..., 0]
     flat = edge.load(artifacts["flat-int8"])
     for index in range(6):
         alone = flat.predict(intensity[:, :, index]).labels.voxels[..., 0]
-        np.testing.assert_array_equal(found[:, :, index], alone)
+        np.testing.assert_array_equal(labels[:, :, index], alone)
 
 
 def test_neighbours_are_those_of_the_scan(sliced):
@@ -80,9 +80,9 @@ def test_neighbours_are_those_of_the_scan(sliced):
     )
     intensity = np.random.default_rng(0).permutation(20 * 30 * 4).reshape(20, 30, 4).astype(np.float32)
     segmenter = Segmenter(manifest, Neighbours())
-    found = segmenter.predict(Scan(intensity[..., None], OBLIQUE)).labels.voxels[..., 0]
+    labels = segmenter.predict(Scan(intensity[..., None], OBLIQUE)).labels.voxels[..., 0]
     padded = np.pad(intensity, ((0, 0), (0, 0), (1, 1)), mode="edge")
-    np.testing.assert_array_equal(found, np.where(padded[..., :-2] > padded[..., 2:], LABELS[1].value, 0))
+    np.testing.assert_array_equal(labels, np.where(padded[..., :-2] > padded[..., 2:], LABELS[1].value, 0))
 
 
 def test_flips_are_of_the_plane(sliced):
@@ -101,8 +101,8 @@ def test_a_region_of_some_slices(sliced):
     options, calls = Options(region=Threshold(2.0, 1.0)), []
     segmenter = edge.load(sliced)
     scan = Scan(intensity[..., None], np.diag([1, 1, 8.0, 1]))
-    found = segmenter.predict(scan, lambda done, count: calls.append(count), options=options)
-    np.testing.assert_array_equal(found.labels.voxels[..., 0], values_of(intensity))
+    segmentation = segmenter.predict(scan, lambda done, count: calls.append(count), options=options)
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], values_of(intensity))
     assert calls[0] <= 4 * 4 < 9 * 4  # slices and tiles of the box alone
 
 
@@ -153,6 +153,6 @@ def test_a_dicom_series_is_a_volume(sliced, tmp_path):
     out = tmp_path / "out.nii.gz"
     assert main(["predict", str(sliced), str(series), "-o", str(out)]) == 0
     scan = imaging.read(series)
-    found = imaging.read_labels(out)
-    np.testing.assert_allclose(found.affine, scan.affine, atol=1e-5)
-    np.testing.assert_array_equal(found.voxels, values_of(scan.voxels))
+    written = imaging.read_labels(out)
+    np.testing.assert_allclose(written.affine, scan.affine, atol=1e-5)
+    np.testing.assert_array_equal(written.voxels, values_of(scan.voxels))

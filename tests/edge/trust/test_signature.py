@@ -86,10 +86,10 @@ def test_files_more_or_less_and_links(artifact, keys, tmp_path):
 
 
 def test_no_signature_and_one_of_another_key(artifact, keys, tmp_path):
-    other = write_keys(tmp_path, "other")
+    second_key = write_keys(tmp_path, "other")
     with pytest.raises(InputError, match=r"is signed by key '\w{16}', trusted are \w{16} of .*other\.pem"):
-        check_signature(artifact, other[1])
-    sign(artifact, other[0])
+        check_signature(artifact, second_key[1])
+    sign(artifact, second_key[0])
     with pytest.raises(InputError, match="is signed by key"):
         check_signature(artifact, keys[1])
     # The other's signature under the own key's name.
@@ -171,9 +171,9 @@ def test_the_signature_is_that_of_openssl(artifact, keys, tmp_path):
 
 def test_commands(artifact, keys, capsys):
     assert main(["verify", str(artifact), "--trust", str(keys[1]), "--json"]) == 0
-    told = json.loads(capsys.readouterr().out)
-    assert told["signed_by"] == check_signature(artifact, keys[1])
-    assert told["output"] == [8, 16, 12, 3]
+    report = json.loads(capsys.readouterr().out)
+    assert report["signed_by"] == check_signature(artifact, keys[1])
+    assert report["output"] == [8, 16, 12, 3]
     assert main(["verify", str(artifact)]) == 0
     assert "not checked without --trust KEYS" in capsys.readouterr().out
     (artifact / "CARD.md").write_text("Another card.\n")

@@ -32,8 +32,8 @@ def test_the_bill_of_an_artifact():
     data = json.loads(bom.artifact_bom("hippo", "model.tflite", SHA256, ["numpy", "no-such-package-anywhere"]))
     assert data["metadata"]["component"]["hashes"] == [{"alg": "SHA-256", "content": SHA256}]
     assert {component["name"] for component in data["components"]} == {"medseg-zoo", "numpy"}
-    other = json.loads(bom.artifact_bom("hippo", "model.tflite", SHA256[::-1], ["numpy"]))
-    assert other["serialNumber"] != data["serialNumber"]
+    altered = json.loads(bom.artifact_bom("hippo", "model.tflite", SHA256[::-1], ["numpy"]))
+    assert altered["serialNumber"] != data["serialNumber"]
 
 
 def test_the_bill_of_the_package_holds_what_it_requires():

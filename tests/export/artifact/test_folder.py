@@ -84,10 +84,10 @@ def test_the_device_finds_the_ball(artifacts, run):
     case = open_source(run).validation[0]
     scan, reference = imaging.read(case.images[0]), imaging.read_labels(case.label).voxels
     for name in FORMATS:
-        found = edge.load(artifacts[0] / name, 1).predict(scan).labels
-        np.testing.assert_array_equal(found.affine, scan.affine)
-        assert set(np.unique(found.voxels)) == {0, 3}
-        assert overlap.dice(found.voxels == 3, reference == 3) > 0.85
+        labels = edge.load(artifacts[0] / name, 1).predict(scan).labels
+        np.testing.assert_array_equal(labels.affine, scan.affine)
+        assert set(np.unique(labels.voxels)) == {0, 3}
+        assert overlap.dice(labels.voxels == 3, reference == 3) > 0.85
 
 
 @pytest.mark.parametrize(("rank", "channels"), [(2, 1), (3, 2)])

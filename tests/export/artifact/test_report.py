@@ -56,24 +56,24 @@ class Page(HTMLParser):
 
 def test_json_says_what_manifest_and_file_say(made):
     run, folders = made
-    manifest, found = edge.load_manifest(folders["tflite-int8"]), read(folders["tflite-int8"])
-    assert found["sha256"] == manifest.sha256
-    assert found["size_bytes"] == (folders["tflite-int8"] / manifest.model).stat().st_size
-    assert found["int8_share"] == 1.0
-    assert sum(row["share"] for row in found["operators"]) == pytest.approx(1)
+    manifest, report = edge.load_manifest(folders["tflite-int8"]), read(folders["tflite-int8"])
+    assert report["sha256"] == manifest.sha256
+    assert report["size_bytes"] == (folders["tflite-int8"] / manifest.model).stat().st_size
+    assert report["int8_share"] == 1.0
+    assert sum(row["share"] for row in report["operators"]) == pytest.approx(1)
     counts = {kind: sum(by.values()) for kind, by in manifest.operators.items()}
-    assert {row["kind"]: row["count"] for row in found["operators"]} == counts
-    assert found["memory"] == manifest.source["arena"]
-    assert found["fidelity"]["verdict"] == "99.9 %"
-    assert [case["name"] for case in found["fidelity"]["cases"]] == manifest.fidelity["cases"]
-    means = np.mean([case["labels"]["ball"]["artifact"]["dice"] for case in found["fidelity"]["cases"]])
+    assert {row["kind"]: row["count"] for row in report["operators"]} == counts
+    assert report["memory"] == manifest.source["arena"]
+    assert report["fidelity"]["verdict"] == "99.9 %"
+    assert [case["name"] for case in report["fidelity"]["cases"]] == manifest.fidelity["cases"]
+    means = np.mean([case["labels"]["ball"]["artifact"]["dice"] for case in report["fidelity"]["cases"]])
     assert means == pytest.approx(manifest.fidelity["labels"]["ball"]["dice_artifact"])
-    assert found["fidelity"]["argmax_agreement"] == pytest.approx(1 - manifest.fidelity["argmax_changed"])
-    assert len(found["layer_errors"]) == 2
-    assert found["calibration"]["cases"] == [case.name for case in open_source(run).training]
-    assert found["calibration"]["method"] in found["calibration"]["agreement"]
-    assert "keras" in found["versions"]["export"]
-    assert found["next"].startswith("zoo-edge predict")
+    assert report["fidelity"]["argmax_agreement"] == pytest.approx(1 - manifest.fidelity["argmax_changed"])
+    assert len(report["layer_errors"]) == 2
+    assert report["calibration"]["cases"] == [case.name for case in open_source(run).training]
+    assert report["calibration"]["method"] in report["calibration"]["agreement"]
+    assert "keras" in report["versions"]["export"]
+    assert report["next"].startswith("zoo-edge predict")
 
 
 def test_calibration_hash_is_that_of_cases_and_patches(made):
@@ -104,21 +104,21 @@ def test_page_holds_everything_itself(made):
 
 
 def test_float_onnx_has_neither_arena_nor_calibration(made):
-    found = read(made[1]["onnx-float32"])
-    assert found["memory"] is None
-    assert found["calibration"] == {
+    report = read(made[1]["onnx-float32"])
+    assert report["memory"] is None
+    assert report["calibration"] == {
         "cases": [], "sha256": None, "method": None, "agreement": {}, "equalised": 0, "float_layers": [],
     }  # fmt: skip
-    assert found["layer_errors"] == []
+    assert report["layer_errors"] == []
 
 
 def test_latency_by_thread_count(made):
     runs = read(made[1]["tflite-int8"])["latency"]["runs"]
-    assert [one["threads"] for one in runs] == [n for n in (1, 2, 4, 8) if n <= latency.cores()]
-    assert all(0 < one["min_ms"] <= one["median_ms"] for one in runs)
-    two, one = latency.by_threads(made[1]["onnx-float32"], counts=(2, 1), seconds=0.01)
-    assert (two.threads, one.threads) == (2, 1)
-    assert 1 <= one.rounds <= 20
+    assert [row["threads"] for row in runs] == [n for n in (1, 2, 4, 8) if n <= latency.cores()]
+    assert all(0 < row["min_ms"] <= row["median_ms"] for row in runs)
+    double, single = latency.by_threads(made[1]["onnx-float32"], counts=(2, 1), seconds=0.01)
+    assert (double.threads, single.threads) == (2, 1)
+    assert 1 <= single.rounds <= 20
 
 
 def test_unverified_artifact_says_so(made, tmp_path):
@@ -146,11 +146,11 @@ def test_infinite_distances_are_null(tmp_path, made, monkeypatch):
 
 
 def test_operators_by_precision():
-    found = by_precision(
+    shares = by_precision(
         [Operator("Conv", "a", "int8", 30), Operator("Conv", "b", "int8", 60), Operator("Conv", "c", "float32", 10),
          Operator("Add", "d", "int8", 0)]
     )  # fmt: skip
-    assert [(row["kind"], row["precision"], row["count"], row["share"]) for row in found] == [
+    assert [(row["kind"], row["precision"], row["count"], row["share"]) for row in shares] == [
         ("Add", "int8", 1, 0.0), ("Conv", "float32", 1, 0.1), ("Conv", "int8", 2, 0.9),
     ]  # fmt: skip
 

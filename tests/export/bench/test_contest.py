@@ -27,15 +27,15 @@ def pretenders(tmp_path):
 
 def test_turns_and_what_is_counted(pretenders, tmp_path):
     progress = []
-    found = contest(
+    outcome = contest(
         [pretenders("a", 2), pretenders("b", 20, threshold=5)],
         tmp_path / "work",
         rounds=2,
         warmup=1,
         progress=lambda *now: progress.append(now),
     )
-    assert found.failures == {}
-    a, b = found.results
+    assert outcome.failures == {}
+    a, b = outcome.results
     turn = ["a"] * 4 + ["b"] * 4
     assert pretenders.ran() == ["a", "b", *turn * 3, "a", "b"]  # first runs, three turns, the classes
     assert progress == [(1, 3), (2, 3), (3, 3)]
@@ -53,32 +53,32 @@ def test_turns_and_what_is_counted(pretenders, tmp_path):
 def test_reference_is_what_agreement_counts(pretenders, tmp_path):
     reference = (pretenders.patch[..., 0] > 0).astype(np.uint8)
     reference[0] = 9
-    found = contest([pretenders("a")], tmp_path / "work", rounds=1, warmup=0, reference=reference)
-    assert found.results[0].agreement == pytest.approx(0.75)
+    outcome = contest([pretenders("a")], tmp_path / "work", rounds=1, warmup=0, reference=reference)
+    assert outcome.results[0].agreement == pytest.approx(0.75)
 
 
 def test_regions_are_where_their_own_logit_is_above_0(pretenders, tmp_path):
     """The first channel is 0 everywhere: no region, although it is the larger one where the second is below 0."""
     regions = dataclasses.replace(pretenders("a"), written=(1, 3))
     reference = np.where(pretenders.patch[..., 0] > 0, 3, 0)
-    found = contest([regions], tmp_path / "work", rounds=1, warmup=0, reference=reference)
-    assert found.results[0].agreement == 1.0
+    outcome = contest([regions], tmp_path / "work", rounds=1, warmup=0, reference=reference)
+    assert outcome.results[0].agreement == 1.0
 
 
 def test_the_fastest_variant_runs(pretenders, tmp_path):
     several = pretenders("several", {"slow": 30, "quick": 1, "broken": None})
-    found = contest([several], tmp_path / "work", rounds=1, warmup=0)
-    assert found.results[0].how == "quick"
-    assert found.results[0].median_ms < 30
+    outcome = contest([several], tmp_path / "work", rounds=1, warmup=0)
+    assert outcome.results[0].how == "quick"
+    assert outcome.results[0].median_ms < 30
 
 
 def test_each_number_of_threads(pretenders, tmp_path):
-    found = contest([pretenders("a"), pretenders("b")], tmp_path / "work", threads=(1, 2), rounds=1, warmup=0)
-    assert [(r.name, r.threads) for r in found.results] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
+    outcome = contest([pretenders("a"), pretenders("b")], tmp_path / "work", threads=(1, 2), rounds=1, warmup=0)
+    assert [(r.name, r.threads) for r in outcome.results] == [("a", 1), ("b", 1), ("a", 2), ("b", 2)]
 
 
 def test_failures_are_named_and_the_others_run(pretenders, tmp_path):
-    found = contest(
+    outcome = contest(
         [
             pretenders("refuses", refuses="cannot quantize a Foo layer"),
             pretenders("broken", {"one": None, "two": None}),
@@ -89,10 +89,10 @@ def test_failures_are_named_and_the_others_run(pretenders, tmp_path):
         rounds=1,
         warmup=0,
     )
-    assert [r.name for r in found.results] == ["runs"]
-    assert found.failures["refuses"] == "cannot quantize a Foo layer"
-    assert found.failures["broken"].startswith("one: RuntimeError: no kernel for it; two:")
-    assert found.failures["dies"] == "its process ended with status 7: Killed by a bug"
+    assert [r.name for r in outcome.results] == ["runs"]
+    assert outcome.failures["refuses"] == "cannot quantize a Foo layer"
+    assert outcome.failures["broken"].startswith("one: RuntimeError: no kernel for it; two:")
+    assert outcome.failures["dies"] == "its process ended with status 7: Killed by a bug"
 
 
 def test_nobody_is_left(pretenders, tmp_path):
@@ -143,8 +143,8 @@ def test_a_stopped_process_does_not_outlive_who_started_it(pretenders, tmp_path)
         "print(process.pid, flush=True)\n"
         "os.kill(os.getpid(), signal.SIGKILL)\n"
     )
-    found = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
-    process = int(found.stdout)
+    parent = subprocess.run([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    process = int(parent.stdout)
     left = Path(f"/proc/{process}/stat")
     for _ in range(100):
         if not left.exists() or left.read_text().split(") ")[1][0] == "Z":

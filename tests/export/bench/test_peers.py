@@ -52,11 +52,16 @@ def test_what_peers_are_made_from(made):
 def test_peers_run_the_same_network(made, family, tmp_path):
     names = [name for name, peer in peers.PEERS.items() if name.startswith(family) and not peer.slow]
     chosen = peers.choose(names, every=False)
-    found = peers.find(chosen)
-    if found.absent:
-        pytest.skip(f"{'; '.join(found.absent.values())}: {PEERS}")
+    available = peers.find(chosen)
+    if available.absent:
+        pytest.skip(f"{'; '.join(available.absent.values())}: {PEERS}")
     came = contest(
-        peers.contestants(chosen, found, made.job), tmp_path, rounds=1, warmup=0, threads=(1,), reference=made.classes
+        peers.contestants(chosen, available, made.job),
+        tmp_path,
+        rounds=1,
+        warmup=0,
+        threads=(1,),
+        reference=made.classes,
     )
     assert came.failures == {}
     assert [r.name for r in came.results] == names
@@ -89,9 +94,9 @@ def test_regions_are_compared_as_regions(tmp_path):
         {"name": "core", "values": [4], "written": 4},
     ]
     (run / "plan.json").write_text(json.dumps(plan))
-    found = network.gather(run, tmp_path)
-    assert found.written == (1, 2)
-    assert set(np.unique(found.classes)) == {0, 2}  # the first channel's logit is 0 everywhere
+    gathered = network.gather(run, tmp_path)
+    assert gathered.written == (1, 2)
+    assert set(np.unique(gathered.classes)) == {0, 2}  # the first channel's logit is 0 everywhere
     (result,) = compare(named=["onnxruntime-float32"], model=run, rounds=Rounds((1,), 1, 1)).results
     assert result.agreement > 0.999
     (written,) = export_run(run, ["onnx-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
@@ -102,9 +107,9 @@ def test_regions_are_compared_as_regions(tmp_path):
 def test_a_channel_of_a_sigmoid_is_two_classes(tmp_path):
     image = keras.Input((*PATCH, 1))
     model = keras.Model(image, layers.Conv3D(1, 3, padding="same", activation="sigmoid")(image))
-    found = network.gather(model, tmp_path)
-    chances = model.predict(np.load(found.job["input"])[None], verbose=0)[0, ..., 0]
-    np.testing.assert_array_equal(found.classes, chances > 0.5)
+    gathered = network.gather(model, tmp_path)
+    chances = model.predict(np.load(gathered.job["input"])[None], verbose=0)[0, ..., 0]
+    np.testing.assert_array_equal(gathered.classes, chances > 0.5)
 
 
 def test_pytorch_computes_what_onnx_runtime_does(tmp_path):
@@ -123,8 +128,8 @@ def test_pytorch_computes_what_onnx_runtime_does(tmp_path):
         expected = session.run(None, {session.get_inputs()[0].name: patch[None]})[0][0]
         job = {"onnx": str(tmp_path / "network.onnx"), "input": str(tmp_path / "input.npy"), "threads": 1}
         for variant in pytorch.prepare(job):
-            found = pytorch.open_runner({**job, "precision": "float32"}, variant)()
-            np.testing.assert_allclose(found, expected, atol=1e-5)
+            logits = pytorch.open_runner({**job, "precision": "float32"}, variant)()
+            np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert onnx.__version__
     assert torch.__version__
 
@@ -150,9 +155,9 @@ def test_what_pytorch_cannot_build_is_named(tmp_path):
 def test_who_is_absent(monkeypatch, tmp_path):
     missing = peers.Peer("ghost-int8", "ghost", ("numpy", "no_such_package"), "nothing")
     monkeypatch.setitem(peers.PEERS, "ghost-int8", missing)
-    found = peers.find([missing])
-    assert found.python == {}
-    assert found.absent["ghost-int8"].startswith("not installed: no_such_package; pip install no_such_package")
+    available = peers.find([missing])
+    assert available.python == {}
+    assert available.absent["ghost-int8"].startswith("not installed: no_such_package; pip install no_such_package")
     assert peers.find(peers.choose(["onnxruntime-int8"], every=False)).python == {"onnxruntime-int8": sys.executable}
     with pytest.raises(InputError, match="ghost-int8: not installed: no_such_package"):
         compare(named=["ghost-int8"], model=small_network())

@@ -76,8 +76,8 @@ def test_all_folds_become_an_ensemble(folds, tmp_path, capfd):
     places = [tmp_path / "out" / f"fold_{fold}" / "onnx-float32" for fold in range(3)]
     assert f"zoo-edge predict {','.join(map(str, places))} SCAN" in capfd.readouterr().out
     scan = read(open_source(folds / "fold_0").validation[0].images[0])
-    found = load_ensemble(places).predict(scan).labels.voxels
-    assert (found == edge.load(places[0]).predict(scan).labels.voxels).all()  # three of the same network
+    labels = load_ensemble(places).predict(scan).labels.voxels
+    assert (labels == edge.load(places[0]).predict(scan).labels.voxels).all()  # three of the same network
 
 
 @pytest.mark.parametrize(

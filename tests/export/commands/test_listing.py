@@ -103,9 +103,9 @@ def test_artifacts_beside_the_run_are_found(tmp_path, monkeypatch, capsys):
 
 
 def test_shipped_figures_are_complete_where_there_are_any():
-    found = figures()
+    kept = figures()
     if not FIGURES.is_file():
-        assert found == {}
+        assert kept == {}
         return
-    assert set(found["formats"]) <= set(FORMATS)
-    assert all(one["median_ms"] > 0 and one["size_bytes"] > 0 for one in found["formats"].values())
+    assert set(kept["formats"]) <= set(FORMATS)
+    assert all(row["median_ms"] > 0 and row["size_bytes"] > 0 for row in kept["formats"].values())

@@ -46,8 +46,8 @@ def u_net(x):
 def source(request):
     """(network, patches, logits of the first by Keras) in 3D and 2D."""
     shape = SHAPES[request.param]
-    model, found = network(u_net, shape), patches(shape)
-    return model, found, np.asarray(model(found[0][None], training=False))[0]
+    model, images = network(u_net, shape), patches(shape)
+    return model, images, np.asarray(model(images[0][None], training=False))[0]
 
 
 def rms(values):
@@ -56,9 +56,9 @@ def rms(values):
 
 @pytest.mark.parametrize("name", FLOATS)
 def test_float_formats_equal_keras(source, name, tmp_path):
-    model, found, expected = source
+    model, images, expected = source
     converted = export.convert(model, name)
-    logits = run(converted, tmp_path, found[0])
+    logits = run(converted, tmp_path, images[0])
     # float16 keeps 11 bits of every weight
     tolerance = 2**-11 if FORMATS[name].weights == "float16" else 1e-5
     assert logits.dtype == np.float32
@@ -69,9 +69,9 @@ def test_float_formats_equal_keras(source, name, tmp_path):
 
 @pytest.mark.parametrize("name", INTEGERS)
 def test_int8_formats_are_within_quantization_error(source, name, tmp_path):
-    model, found, expected = source
-    converted = export.convert(model, name, calibration=found)
-    logits = run(converted, tmp_path, found[0])
+    model, images, expected = source
+    converted = export.convert(model, name, calibration=images)
+    logits = run(converted, tmp_path, images[0])
     step = (expected.max() - expected.min()) / 255
     # A value rounded to a step is off by step / sqrt(12) in the mean; each operator adds that of its output and that of
     # its weights, and passes on what comes.
@@ -84,8 +84,8 @@ def test_int8_formats_are_within_quantization_error(source, name, tmp_path):
 
 
 def test_tflite_int8_is_int8_from_input_to_output(source):
-    model, found, _ = source
-    converted = export.convert(model, "tflite-int8", calibration=found)
+    model, images, _ = source
+    converted = export.convert(model, "tflite-int8", calibration=images)
     assert {op.precision for op in converted.operators} == {"int8"}
     for tensor in (converted.input, converted.output):
         assert tensor.dtype == "int8"
@@ -95,25 +95,25 @@ def test_tflite_int8_is_int8_from_input_to_output(source):
 @pytest.mark.parametrize("name", INTEGERS)
 def test_one_convolution_is_within_the_bound_of_its_rounding(name, tmp_path):
     shape = (4, 8, 8, 2)
-    model, found = network(lambda x: layers.Conv3D(3, 3, padding="same")(x), shape), patches(shape, 2)
+    model, images = network(lambda x: layers.Conv3D(3, 3, padding="same")(x), shape), patches(shape, 2)
     kernel = np.asarray(model.layers[-1].kernel, np.float64)
 
     def convolved(values, weights):
         return np.asarray(ops.conv(values[None], weights, padding="same"))[0]
 
-    expected = np.asarray(model(found[0][None]))[0]
-    expected_all = np.asarray(model(np.stack(found)))
+    expected = np.asarray(model(images[0][None]))[0]
+    expected_all = np.asarray(model(np.stack(images)))
     in_step, weight_step = 2 / 255, np.abs(kernel).max((0, 1, 2, 3)) / LARGEST_WEIGHT[FORMATS[name].runtime]
     out_step = max(0, expected_all.max()) / 255 - min(0, expected_all.min()) / 255
-    ones = np.ones_like(found[0])
+    ones = np.ones_like(images[0])
     steps = np.broadcast_to(weight_step, kernel.shape).astype("float32")
     bound = (
         out_step / 2
         + convolved(ones, np.abs(kernel).astype("float32")) * in_step / 2
-        + convolved(np.abs(found[0]) + in_step / 2, steps) / 2
+        + convolved(np.abs(images[0]) + in_step / 2, steps) / 2
         + in_step * weight_step / 2
     )
-    logits = run(export.convert(model, name, calibration=found), tmp_path, found[0])
+    logits = run(export.convert(model, name, calibration=images), tmp_path, images[0])
     assert (np.abs(logits - expected) <= bound * (1 + 1e-5)).all()
 
 
@@ -141,11 +141,11 @@ def test_an_average_beside_a_strided_convolution_is_int8(processor, tmp_path):
         return layers.Conv3D(2, 1)(layers.Add()([deep, layers.Conv3D(32, 1)(layers.AveragePooling3D(2)(x))]))
 
     shape = (16, 16, 16, 1)
-    model, found = network(build, shape), patches(shape)
-    converted = export.convert(model, "tflite-int8", calibration=found, processor=processor)
+    model, images = network(build, shape), patches(shape)
+    converted = export.convert(model, "tflite-int8", calibration=images, processor=processor)
     assert {operator.precision for operator in converted.operators if operator.macs} == {"int8"}
-    expected = np.asarray(model(found[0][None], training=False))[0]
-    assert rms(run(converted, tmp_path, found[0]) - expected) < 0.05 * rms(expected)
+    expected = np.asarray(model(images[0][None], training=False))[0]
+    assert rms(run(converted, tmp_path, images[0]) - expected) < 0.05 * rms(expected)
 
 
 def test_a_joined_tensor_that_is_padded_beside_its_shortcut_is_int8():
@@ -188,10 +188,10 @@ def test_operators_in_both_runtimes(kind, tmp_path):
     def build(x):
         return layers.Conv3D(2, 1)(OPERATORS[kind](layers.Conv3D(4, 1)(x)))
 
-    model, found = network(build, shape), patches(shape)
-    expected = np.asarray(model(found[0][None], training=False))[0]
+    model, images = network(build, shape), patches(shape)
+    expected = np.asarray(model(images[0][None], training=False))[0]
     for name in ("tflite-float32", "onnx-float32"):
-        logits = run(export.convert(model, name), tmp_path, found[0])
+        logits = run(export.convert(model, name), tmp_path, images[0])
         assert np.abs(logits - expected).max() < 1e-5 * max(1, np.abs(expected).max())
 
 
@@ -220,12 +220,12 @@ def test_a_patch_that_strides_do_not_divide():
 
 def test_models_of_other_ends():
     image = keras.Input(SHAPES["2D"])
-    other = keras.Input(SHAPES["2D"])
+    second_image = keras.Input(SHAPES["2D"])
     two_out = keras.Model(image, [layers.ReLU()(image), layers.Conv2D(2, 1)(image)])
     with pytest.raises(RewriteError, match="found 2 outputs; expected one, the logits"):
         export.convert(two_out, "onnx-float32")
     with pytest.raises(RewriteError, match="found 2 inputs; expected one, the image"):
-        export.convert(keras.Model([image, other], image + other), "tflite-float32")
+        export.convert(keras.Model([image, second_image], image + second_image), "tflite-float32")
     with pytest.raises(RewriteError, match="found a Sequential without an input shape"):
         export.convert(keras.Sequential([layers.Conv2D(2, 1)]), "tflite-float32")
 

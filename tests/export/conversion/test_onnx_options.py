@@ -64,8 +64,8 @@ def test_opset_is_that_asked_for(flat, opset, name):
     versions = {i.domain: i.version for i in onnx.load_model_from_string(converted.data).opset_import}
     assert versions[""] == opset == converted.opset
     expected = np.asarray(flat(patches[0][None], training=False))
-    found = answer(converted, patches[0][None])
-    assert np.std(found - expected) < (0.1 if "int8" in name else 1e-4) * np.std(expected)
+    logits = answer(converted, patches[0][None])
+    assert np.std(logits - expected) < (0.1 if "int8" in name else 1e-4) * np.std(expected)
 
 
 @pytest.mark.parametrize("name", ["onnx-float32", "onnx-float16", "onnx-int8"])
@@ -79,10 +79,10 @@ def test_flat_network_at_any_size(flat, name):
     assert converted.input.shape == (1, 8, 12, 1)
     assert [op.macs for op in converted.operators if op.macs] == [op.macs for op in fixed.operators if op.macs]
     image = rng.normal(size=(3, 20, 6, 1)).astype("float32")
-    expected, found = at(flat, image), answer(converted, image)
-    assert found.shape == expected.shape
+    expected, logits = at(flat, image), answer(converted, image)
+    assert logits.shape == expected.shape
     tolerance = {"onnx-float32": 1e-5, "onnx-float16": 5e-3, "onnx-int8": 0.1}[name]
-    assert np.std(found - expected) < tolerance * np.std(expected)
+    assert np.std(logits - expected) < tolerance * np.std(expected)
 
 
 def test_deep_network_at_any_size(deep):
@@ -124,15 +124,15 @@ def test_dynamic_artifact_passes_the_gate(tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (("--format", "onnx-float32", "--opset", "12"), "expected 13 to 18"),
         (("--format", "tflite-int8", "--dynamic"), "holds for ONNX files"),
         (("--format", "onnx-int8", "--dynamic"), "depth as the batch"),
     ],
 )
-def test_command_line_refuses(tmp_path, capsys, words, told):
+def test_command_line_refuses(tmp_path, capsys, words, message):
     run = write_run(tmp_path)
     assert main(["export", str(run), "--out", str(tmp_path / "out"), *words]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert not (tmp_path / "out").exists()

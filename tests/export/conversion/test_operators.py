@@ -109,8 +109,8 @@ def test_a_convolution_that_onnx_runtime_would_run_in_float_is_named():
     model = onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 17)], ir_version=8)
     with pytest.raises(PrecisionError, match=r"would run in float: logits \(Conv\)"):
         check_runtime_integer(model)
-    (found,) = read_onnx(model)
-    assert found == Operator("Conv", "logits", "float32", 3 * 3 * 3 * 2 * 9)
+    (operator,) = read_onnx(model)
+    assert operator == Operator("Conv", "logits", "float32", 3 * 3 * 3 * 2 * 9)
 
 
 def test_operators_carry_the_layers_names():

@@ -64,11 +64,11 @@ def test_a_plan_overlaps_nothing_that_is_alive_together(rows, alignment):
     buffers = [Buffer(str(i), size, first, first + more) for i, (size, first, more) in enumerate(rows)]
     offsets = arena.plan(buffers, alignment)
     assert all(offset % alignment == 0 for offset in offsets)
-    for i, one in enumerate(buffers):
-        for j, other in enumerate(buffers[:i]):
-            together = one.first <= other.last and other.first <= one.last
-            apart = offsets[i] + one.size <= offsets[j] or offsets[j] + other.size <= offsets[i]
-            assert apart or not together or 0 in (one.size, other.size)
+    for i, later in enumerate(buffers):
+        for j, earlier in enumerate(buffers[:i]):
+            together = later.first <= earlier.last and earlier.first <= later.last
+            apart = offsets[i] + later.size <= offsets[j] or offsets[j] + earlier.size <= offsets[i]
+            assert apart or not together or 0 in (later.size, earlier.size)
 
 
 def test_lifetimes_and_the_operator_that_needs_most():
@@ -78,8 +78,8 @@ def test_lifetimes_and_the_operator_that_needs_most():
         ["in"],
         ["out"],
     )
-    found = {b.name: (b.size, b.first, b.last) for b in arena.lifetimes(data)}
-    assert found == {"in": (400, 0, math.inf), "a": (400, 0, 1), "wide": (800, 1, 2), "out": (800, 2, math.inf)}
+    lifetimes = {b.name: (b.size, b.first, b.last) for b in arena.lifetimes(data)}
+    assert lifetimes == {"in": (400, 0, math.inf), "a": (400, 0, 1), "wide": (800, 1, 2), "out": (800, 2, math.inf)}
     measured = arena.measure(data)
     assert (measured.alive, measured.operator) == (2000, "ABS out")
     assert measured.size >= 2000
@@ -150,11 +150,11 @@ def test_nothing_fits_in_a_byte(network, converted):
 
 
 def test_patches_shrink_in_proportion_and_divide():
-    found = list(fitting._shrunk((40, 56, 40), (8, 8, 8)))
-    assert found[0] == (32, 48, 32)
-    assert found[-1] == (8, 8, 8)
-    assert all(size % 8 == 0 for patch in found for size in patch)
-    assert [math.prod(p) for p in found] == sorted((math.prod(p) for p in found), reverse=True)
+    sizes = list(fitting._shrunk((40, 56, 40), (8, 8, 8)))
+    assert sizes[0] == (32, 48, 32)
+    assert sizes[-1] == (8, 8, 8)
+    assert all(size % 8 == 0 for patch in sizes for size in patch)
+    assert [math.prod(p) for p in sizes] == sorted((math.prod(p) for p in sizes), reverse=True)
 
 
 @pytest.mark.parametrize(

@@ -96,8 +96,8 @@ def test_targets():
 
 
 def test_without_vela_the_extra_is_named(monkeypatch, tmp_path, capsys):
-    found = importlib.util.find_spec
-    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ethosu" else found(name))
+    find_spec = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name, *rest: None if name == "ethosu" else find_spec(name))
     with pytest.raises(InputError, match=r'pip install "medseg-zoo\[ethos\]"'):
         ethos.compile_tflite(b"", ethos.find_target("ethos-u55"))
     arguments = ["export", "run", "--format", "tflite-int8", "--out", str(tmp_path / "out"), "--target", "ethos-u55"]

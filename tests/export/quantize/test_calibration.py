@@ -38,37 +38,37 @@ def test_cases_are_spread_over_the_list():
 
 def test_patches_are_the_devices_tiles(source):
     (case,) = source.training[:1]
-    found = calibrate.patches(source, (case,), most=1000)
+    patches = calibrate.patches(source, (case,), most=1000)
     expected = tiles(source, case)
-    assert len(found) == len(expected) == 8
+    assert len(patches) == len(expected) == 8
     assert all(
-        patch.shape == (8, 8, 8, 1) and patch.dtype == np.float32 and patch.flags.c_contiguous for patch in found
+        patch.shape == (8, 8, 8, 1) and patch.dtype == np.float32 and patch.flags.c_contiguous for patch in patches
     )
-    assert {patch.tobytes() for patch in found} == {np.ascontiguousarray(tile).tobytes() for tile in expected}
+    assert {patch.tobytes() for patch in patches} == {np.ascontiguousarray(tile).tobytes() for tile in expected}
 
 
 def test_patches_with_contrast_come_first_and_no_more_than_asked(source):
-    found = calibrate.patches(source, source.training, most=6)
-    assert len(found) == 6
+    patches = calibrate.patches(source, source.training, most=6)
+    assert len(patches) == 6
     for case, start in zip(source.training, (0, 2, 4), strict=True):
         most = sorted((np.var(tile) for tile in tiles(source, case)), reverse=True)[:2]
-        np.testing.assert_allclose([np.var(patch) for patch in found[start : start + 2]], most)
+        np.testing.assert_allclose([np.var(patch) for patch in patches[start : start + 2]], most)
     assert len(calibrate.patches(source, source.training, most=1)) == 3  # one of each case at least
 
 
 def test_a_scan_smaller_than_the_patch_is_padded(source):
     large = replace(source, patch=(16, 16, 16))
-    (found,) = calibrate.patches(large, source.training[:1])
-    assert found.shape == (16, 16, 16, 1)
+    (patch,) = calibrate.patches(large, source.training[:1])
+    assert patch.shape == (16, 16, 16, 1)
     inner = prepare(imaging.read(source.training[0].images[0]), source.recipe).voxels
-    assert found.sum() == pytest.approx(inner.sum(), rel=1e-5)
+    assert patch.sum() == pytest.approx(inner.sum(), rel=1e-5)
 
 
 @pytest.mark.parametrize(("rank", "channels"), [(2, 1), (3, 2)])
 def test_colour_images_and_a_channel_axis_have_the_runs_channels(tmp_path, rank, channels):
     made = open_source(write_run(tmp_path, rank, channels, training=1))
-    found = calibrate.patches(made, made.training)
-    assert {patch.shape for patch in found} == {(*made.patch, channels)}
+    patches = calibrate.patches(made, made.training)
+    assert {patch.shape for patch in patches} == {(*made.patch, channels)}
 
 
 def test_a_scan_of_other_channels_names_its_file(tmp_path, source):
@@ -78,9 +78,9 @@ def test_a_scan_of_other_channels_names_its_file(tmp_path, source):
 
 
 def test_patches_given_by_hand():
-    found = calibrate.check_patches([np.zeros((2, 3, 1)), [[[1], [2], [3]], [[4], [5], [6]]]], (2, 3, 1))
-    assert [patch.dtype for patch in found] == [np.float32, np.float32]
-    assert found[1][1, 2, 0] == 6
+    checked = calibrate.check_patches([np.zeros((2, 3, 1)), [[[1], [2], [3]], [[4], [5], [6]]]], (2, 3, 1))
+    assert [patch.dtype for patch in checked] == [np.float32, np.float32]
+    assert checked[1][1, 2, 0] == 6
 
 
 @pytest.mark.parametrize(

@@ -83,10 +83,10 @@ def test_added_channels_move_together():
 
 def test_groups_keep_zero_apart():
     groups = Groups()
-    one, other = groups.new(3), groups.new(3)
-    tied = groups.tie(np.array([0, *one[1:]]), other)
-    assert (tied[0], groups.find(one[0])) == (other[0], one[0])
-    assert (groups.find(other[1:]) == groups.find(one[1:])).all()
+    first, second = groups.new(3), groups.new(3)
+    tied = groups.tie(np.array([0, *first[1:]]), second)
+    assert (tied[0], groups.find(first[0])) == (second[0], first[0])
+    assert (groups.find(second[1:]) == groups.find(first[1:])).all()
 
 
 def separable(octaves=4.0):
@@ -117,5 +117,5 @@ def test_int8_of_unequal_channels_loses_less(name):
     plain, moved = (convert(model, name, (16, 16), patches, weights="per-tensor", equalise=on) for on in (False, True))
     assert plain.equalised == 0
     assert moved.equalised >= 24
-    worst = [one.layer_errors[0].sqnr for one in (plain, moved)]
+    worst = [converted.layer_errors[0].sqnr for converted in (plain, moved)]
     assert worst[1] > worst[0] + 6  # dB, of the layer that differs most

@@ -59,21 +59,21 @@ def test_integers_keep_the_classes_of_every_activation(activation):
     assert len(np.unique(expected.argmax(-1))) > 1
     for kind, precision in (("tflite-int8", "int8"), ("tflite-int16", "int16x8")):
         converted = convert(model, kind, SHAPE, patches)
-        found = np.concatenate(list(tflite_int8.logits(converted.data, [patch[None] for patch in patches])))
-        assert np.mean(found.argmax(-1) == expected.argmax(-1)) >= 0.99
+        logits = np.concatenate(list(tflite_int8.logits(converted.data, [patch[None] for patch in patches])))
+        assert np.mean(logits.argmax(-1) == expected.argmax(-1)) >= 0.99
         assert {operator.precision for operator in converted.operators if operator.macs} == {precision}
 
 
 def test_int16_keeps_small_values_beside_large_ones():
     """The exponential within mish reaches e¹⁵ here: 16 bits of that know nothing below 100."""
     image = keras.Input((*SHAPE, 1))
-    one = keras.initializers.Constant(1.0)  # the kernel as well as the bias: TFLite stores them once
-    x = layers.Conv2D(1, 1, kernel_initializer=one, bias_initializer=one, activation="mish")(image)
-    model = keras.Model(image, layers.Conv2D(2, 1, kernel_initializer=one, bias_initializer=one)(x))
+    ones = keras.initializers.Constant(1.0)  # the kernel as well as the bias: TFLite stores them once
+    x = layers.Conv2D(1, 1, kernel_initializer=ones, bias_initializer=ones, activation="mish")(image)
+    model = keras.Model(image, layers.Conv2D(2, 1, kernel_initializer=ones, bias_initializer=ones)(x))
     patch = np.linspace(-3, 14, 320, dtype=np.float32).reshape(*SHAPE, 1)
     converted = convert(model, "tflite-int16", SHAPE, [patch])
-    (found,) = tflite_int8.logits(converted.data, [patch[None]])
-    np.testing.assert_allclose(found, model.predict(patch[None], verbose=0), atol=0.05)
+    (logits,) = tflite_int8.logits(converted.data, [patch[None]])
+    np.testing.assert_allclose(logits, model.predict(patch[None], verbose=0), atol=0.05)
 
 
 def test_a_chain_that_starts_at_the_image_and_is_read_half_way():
@@ -83,9 +83,9 @@ def test_a_chain_that_starts_at_the_image_and_is_read_half_way():
     model = keras.Model(image, layers.Conv2D(3, 1, kernel_initializer=kernel)(layers.Concatenate()([whole, inner])))
     patch = blocks(0)[0]
     converted = convert(model, "tflite-int16", SHAPE, [patch])
-    (found,) = tflite_int8.logits(converted.data, [patch[None]])
+    (logits,) = tflite_int8.logits(converted.data, [patch[None]])
     expected = model.predict(patch[None], verbose=0)
-    np.testing.assert_allclose(found, expected, atol=0.02 * np.ptp(expected))
+    np.testing.assert_allclose(logits, expected, atol=0.02 * np.ptp(expected))
 
 
 def test_what_npus_take_stays_int8():
@@ -101,8 +101,8 @@ def test_onnx_has_them_too(name):
 
     model, image = grading(name), blocks(7)[0][None]
     session = onnxruntime.InferenceSession(convert(model, "onnx-float32", SHAPE).data)
-    (found,) = session.run(None, {session.get_inputs()[0].name: image})
-    np.testing.assert_allclose(found, model.predict(image, verbose=0), atol=1e-3)
+    (logits,) = session.run(None, {session.get_inputs()[0].name: image})
+    np.testing.assert_allclose(logits, model.predict(image, verbose=0), atol=1e-3)
 
 
 def chains(operators, shapes=None, constants=()):

@@ -118,8 +118,8 @@ def test_split_into_two():
     source = graph.value
     sizes = graph.constant("sizes", ints(1, 3))
     graph.nodes.append(helper.make_node("Split", [source, sizes], ["one", "three"], axis=1, name="split"))
-    one, three = graph.quantized("one", 0.05, 7), graph.quantized("three", 0.05, 7)
-    graph.move("Concat", of=[three, one], axis=1)
+    narrow, wide = graph.quantized("one", 0.05, 7), graph.quantized("three", 0.05, 7)
+    graph.move("Concat", of=[wide, narrow], axis=1)
     assert assert_same(graph) == 1 + 2 + 2 + 1
 
 
@@ -129,8 +129,8 @@ def test_another_scale_is_left_alone():
         graph.move("Transpose", perm=[0, 2, 3, 1], **change)
         assert assert_same(graph) == 0
     graph = Graph((1, 4, 4, 4))
-    other = graph.move("Relu", scale=0.02, zero=0)
-    graph.move("Concat", of=["image_dq", other], axis=1)
+    rescaled = graph.move("Relu", scale=0.02, zero=0)
+    graph.move("Concat", of=["image_dq", rescaled], axis=1)
     assert assert_same(graph) == 0
 
 

@@ -31,17 +31,17 @@ def patches():
 
 def test_extremes_and_samples_are_those_of_the_tensors(prepared, patches):
     sizes = activations(prepared)
-    found, logits = observed(prepared, list(sizes), patches)
+    histograms, logits = observed(prepared, list(sizes), patches)
     expected = {name: Observer(len(patches)) for name in sizes}
     for _, values in traced(prepared, sizes, patches):
         for name, value in values.items():
             expected[name].add(value)
-    assert set(found) == set(sizes)
+    assert set(histograms) == set(sizes)
     assert len(sizes) > 5
     for name, observer in expected.items():
         histogram = observer.histogram()
-        assert (found[name].low, found[name].high) == (histogram.low, histogram.high)
-        np.testing.assert_array_equal(found[name].counts, histogram.counts)
+        assert (histograms[name].low, histograms[name].high) == (histogram.low, histogram.high)
+        np.testing.assert_array_equal(histograms[name].counts, histogram.counts)
     for patch, output in zip(patches, logits, strict=True):
         opened = session(prepared, fused=True)
         (again,) = opened.run(None, {opened.get_inputs()[0].name: patch})
@@ -51,10 +51,10 @@ def test_extremes_and_samples_are_those_of_the_tensors(prepared, patches):
 def test_a_large_tensor_is_sampled(prepared, patches, monkeypatch):
     monkeypatch.setattr("export.quantize.ranges.SAMPLES", 300)
     image = prepared.graph.input[0].name
-    found, _ = observed(prepared, [image], patches)
+    histograms, _ = observed(prepared, [image], patches)
     step = (512 // 100) | 1
-    assert found[image].counts.sum() == 3 * len(range(0, 512, step))
-    assert found[image].high == pytest.approx(max(float(patch.max()) for patch in patches))
+    assert histograms[image].counts.sum() == 3 * len(range(0, 512, step))
+    assert histograms[image].high == pytest.approx(max(float(patch.max()) for patch in patches))
 
 
 def test_integer_logits_are_those_of_the_device(prepared, patches):
@@ -62,5 +62,5 @@ def test_integer_logits_are_those_of_the_device(prepared, patches):
     quantized = onnx_integer.quantize(prepared, histograms, "minmax")
     opened = session(quantized, fused=True)
     kernels = opened.get_inputs()[0].name
-    for patch, found in zip(patches, onnx_integer.logits(quantized, patches), strict=True):
-        np.testing.assert_array_equal(found, opened.run(None, {kernels: patch})[0])
+    for patch, logits in zip(patches, onnx_integer.logits(quantized, patches), strict=True):
+        np.testing.assert_array_equal(logits, opened.run(None, {kernels: patch})[0])

@@ -26,9 +26,9 @@ def model():
 @pytest.fixture(scope="module")
 def patches():
     rng = np.random.default_rng(1)
-    found = [rng.normal(size=(*PATCH, 1)).astype("float32") for _ in range(5)]
-    found[0][0, 0, 0] = 60.0  # an outlier, as an implant makes
-    return found
+    images = [rng.normal(size=(*PATCH, 1)).astype("float32") for _ in range(5)]
+    images[0][0, 0, 0] = 60.0  # an outlier, as an implant makes
+    return images
 
 
 @pytest.fixture(scope="module", params=FORMATS)
@@ -53,9 +53,9 @@ def test_movement_stays_integer(automatic):
 
 def test_every_product_has_an_error(automatic):
     assert len(automatic.layer_errors) == sum(op.macs > 0 for op in automatic.operators)
-    found = [error.sqnr for error in automatic.layer_errors]
-    assert found == sorted(found)
-    assert min(found) > 10  # dB
+    ratios = [error.sqnr for error in automatic.layer_errors]
+    assert ratios == sorted(ratios)
+    assert min(ratios) > 10  # dB
 
 
 def test_ratio_is_that_of_the_definition():
@@ -112,6 +112,6 @@ def test_methods_are_compared_by_what_is_found(overlapping):
         "percentile": np.array([[3.0, 1.0], [2.0, 1.0], [2.0, 3.0], [3.0, 2.0]], np.float32),  # the order, 5 signs
     }
     network = SimpleNamespace(logits=[float_logits], run=lambda model, patches: [model])
-    found = functools.partial(quantization._found, classes=2, overlapping=overlapping)
-    share = {name: quantization._agreement(network, o, [None], [0], found) for name, o in quantized.items()}
+    classes_of = functools.partial(quantization._found, classes=2, overlapping=overlapping)
+    share = {name: quantization._agreement(network, o, [None], [0], classes_of) for name, o in quantized.items()}
     assert share == ({"minmax": 7 / 8, "percentile": 3 / 8} if overlapping else {"minmax": 0.0, "percentile": 1.0})

@@ -10,10 +10,10 @@ from export.quantize.ranges import METHODS, Histogram, Observer, carried, check_
 
 
 def histogram(values):
-    found = Histogram.between(values.min(), values.max())
+    empty = Histogram.between(values.min(), values.max())
     for part in np.array_split(values, 3):
-        found.add(part)
-    return found
+        empty.add(part)
+    return empty
 
 
 def loss(values, low, high):
@@ -57,9 +57,9 @@ def test_one_outlier_is_left_out():
 @pytest.mark.parametrize("seed", range(3))
 def test_mse_loses_less_than_the_extremes(seed):
     values = heavy_tailed(seed)
-    found = histogram(values)
-    low, high = cover(found, "mse")
-    assert loss(values, low, high) <= loss(values, *cover(found, "minmax"))
+    distribution = histogram(values)
+    low, high = cover(distribution, "mse")
+    assert loss(values, low, high) <= loss(values, *cover(distribution, "minmax"))
 
 
 def test_mse_of_rectified_values_is_near_the_best_of_all():
@@ -79,16 +79,16 @@ def test_range_lies_within_the_extremes_and_zero(values, method):
 def test_what_moves_keeps_its_scale():
     ranges = {"a": (0.0, 1.0), "b": (-2.0, 0.5)}
     moves = [(["a", "axis"], ["padded"]), (["padded", "b"], ["joined"]), (["joined"], ["slice1", "slice2"])]
-    found = carried(ranges, moves)
-    assert found["padded"] == (0.0, 1.0)
-    assert found["joined"] == found["slice1"] == found["slice2"] == (-2.0, 1.0)
+    covered = carried(ranges, moves)
+    assert covered["padded"] == (0.0, 1.0)
+    assert covered["joined"] == covered["slice1"] == covered["slice2"] == (-2.0, 1.0)
 
 
 def test_what_is_joined_takes_the_wider_range_for_a_bit_at_most():
     moves = [(["relu"], ["window"]), (["window", "wide"], ["joined"]), (["narrow", "wide"], ["other"])]
-    found = carried({"relu": (0.0, 1.5), "wide": (0.0, 2.0), "narrow": (0.0, 0.5)}, moves)
-    assert found["joined"] == found["window"] == found["relu"] == (0.0, 2.0)
-    assert found["narrow"] == (0.0, 0.5)
+    covered = carried({"relu": (0.0, 1.5), "wide": (0.0, 2.0), "narrow": (0.0, 0.5)}, moves)
+    assert covered["joined"] == covered["window"] == covered["relu"] == (0.0, 2.0)
+    assert covered["narrow"] == (0.0, 0.5)
 
 
 def test_unknown_method_is_refused():
@@ -103,7 +103,7 @@ def test_observer_sees_every_extreme_and_every_channel():
     values[12345, 0] = -77.0
     observer.add(values[:300_000])
     observer.add(values[300_000:])
-    found = observer.histogram()
-    assert (found.low, found.high) == (-77.0, float(values.max()))
-    assert found.counts.sum() <= 2**19
-    assert abs(found.counts[found.centres > 50].sum() / found.counts.sum() - 0.25) < 0.001
+    distribution = observer.histogram()
+    assert (distribution.low, distribution.high) == (-77.0, float(values.max()))
+    assert distribution.counts.sum() <= 2**19
+    assert abs(distribution.counts[distribution.centres > 50].sum() / distribution.counts.sum() - 0.25) < 0.001

@@ -37,8 +37,8 @@ def scales(data):
     tensors = tflite_file.unpacked(data).subgraphs[0].tensors
 
     def scale(i):
-        found = tensors[i].quantization
-        return None if found is None or found.scale is None or len(found.scale) != 1 else float(found.scale[0])
+        stored = tensors[i].quantization
+        return None if stored is None or stored.scale is None or len(stored.scale) != 1 else float(stored.scale[0])
 
     return [
         (kind, [scale(i) for i in inputs if i >= 0], scale(outputs[0]))
@@ -48,37 +48,37 @@ def scales(data):
 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_a_skip_connection_keeps_its_own_scale(shape, tmp_path, monkeypatch):
-    model, found = network(u_net(), SHAPES[shape]), patches(SHAPES[shape])
-    expected = np.asarray(model(found[0][None], training=False))[0]
-    own = export.convert(model, "tflite-int8", calibration=found)
+    model, images = network(u_net(), SHAPES[shape]), patches(SHAPES[shape])
+    expected = np.asarray(model(images[0][None], training=False))[0]
+    own = export.convert(model, "tflite-int8", calibration=images)
     monkeypatch.setattr(skip_scales, "WORTH", np.inf)
-    shared = export.convert(model, "tflite-int8", calibration=found)
+    shared = export.convert(model, "tflite-int8", calibration=images)
     errors = [{e.layer: e.sqnr for e in converted.layer_errors} for converted in (own, shared)]
     # The skip connection and what is computed from it gain the bits that the decoder's range took: 20 dB are 3.3.
     gained = [errors[0][name] - errors[1][name] for name in errors[0]]
     assert max(gained) > 20
     assert errors[0].keys() == errors[1].keys()
     assert min(gained) > -1
-    for _, ins, out in [found for found in scales(own.data) if found[0] in skip_scales.SAME_SCALE]:
+    for _, ins, out in [row for row in scales(own.data) if row[0] in skip_scales.SAME_SCALE]:
         assert {s for s in ins if s is not None} == {out}
     assert sum(kind == "QUANTIZE" and out > 2 * ins[0] for kind, ins, out in scales(own.data)) == 1
     assert {op.precision for op in own.operators} == {"int8"}
     step = (expected.max() - expected.min()) / 255
-    assert np.abs(run(own, tmp_path, found[0]) - expected).max() < 4 * step
+    assert np.abs(run(own, tmp_path, images[0]) - expected).max() < 4 * step
 
 
 def test_where_a_consumer_forbids_it_nothing_changes(monkeypatch):
-    model, found = network(u_net(layers.Softmax()), SHAPES["2D"]), patches(SHAPES["2D"])
-    own = export.convert(model, "tflite-int8", calibration=found)
+    model, images = network(u_net(layers.Softmax()), SHAPES["2D"]), patches(SHAPES["2D"])
+    own = export.convert(model, "tflite-int8", calibration=images)
     monkeypatch.setattr(skip_scales, "WORTH", np.inf)
-    assert own.data == export.convert(model, "tflite-int8", calibration=found).data
+    assert own.data == export.convert(model, "tflite-int8", calibration=images).data
     assert "SOFTMAX" in {op.kind for op in own.operators}
 
 
 def test_tensors_of_like_range_share_a_scale():
     def build(x):
-        one, other = (layers.Conv2D(4, 3, padding="same", activation="relu")(x) for _ in range(2))
-        return layers.Conv2D(2, 1)(layers.Concatenate()([one, other]))
+        left, right = (layers.Conv2D(4, 3, padding="same", activation="relu")(x) for _ in range(2))
+        return layers.Conv2D(2, 1)(layers.Concatenate()([left, right]))
 
     converted = export.convert(network(build, SHAPES["2D"]), "tflite-int8", calibration=patches(SHAPES["2D"]))
     assert "QUANTIZE" not in {op.kind for op in converted.operators}

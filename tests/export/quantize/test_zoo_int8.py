@@ -27,8 +27,8 @@ def _fresh_session():
 def small(name):
     """(small network, calibration patches, Keras' logits of the first); entries have 1, 3 or 5 channels in turn."""
     model = harness.small_model(name, channels=(1, 3, 5)[NAMES.index(name) % 3])
-    found = patches(model.input_shape[1:], 2)
-    return model, found, harness.predict(model, found[0][None])[0]
+    images = patches(model.input_shape[1:], 2)
+    return model, images, harness.predict(model, images[0][None])[0]
 
 
 def error(logits, expected):
@@ -44,11 +44,11 @@ def test_every_entry_declares_something_that_is_checked_here():
 
 @pytest.mark.parametrize("name", EDGE)
 def test_entries_made_for_the_device_run_there_in_int8(name, tmp_path):
-    model, found, expected = small(name)
+    model, images, expected = small(name)
     for kind in ("tflite-int8", "onnx-int8"):
-        converted = export.convert(model, kind, calibration=found)
+        converted = export.convert(model, kind, calibration=images)
         assert integer_share(converted.operators) >= 0.98
-        assert error(run(converted, tmp_path, found[0]), expected) < LIMIT
+        assert error(run(converted, tmp_path, images[0]), expected) < LIMIT
         if kind == "tflite-int8":
             assert {op.precision for op in converted.operators} == {"int8"}
             assert not ATTENTION & {op.kind for op in converted.operators}
@@ -56,8 +56,8 @@ def test_entries_made_for_the_device_run_there_in_int8(name, tmp_path):
 
 @pytest.mark.parametrize("name", FLOAT)
 def test_entries_declared_float_have_attention_and_run_in_float(name, tmp_path):
-    model, found, expected = small(name)
+    model, images, expected = small(name)
     converted = export.convert(model, "tflite-float32")
     assert integer_share(converted.operators) == 0
     assert {op.kind for op in converted.operators} >= ATTENTION
-    assert error(run(converted, tmp_path, found[0]), expected) < 1e-4
+    assert error(run(converted, tmp_path, images[0]), expected) < 1e-4

@@ -108,14 +108,14 @@ def test_a_set_is_whole_and_works(made, tmp_path, kind):
 def test_scores_of_the_artifacts_of_the_folds(made, tmp_path):
     _, run, artifact, folds = made
     on_device = export_run(folds[0], ["tflite-int8"], tmp_path / "device", tell=quietly)[0]
-    found = edge.load_manifest(on_device).fidelity["labels"]["ball"]
+    scores = edge.load_manifest(on_device).fidelity["labels"]["ball"]
     place = tmp_path / "fold0"
     shutil.copytree(folds[0].parent, place)
-    cases = dict.fromkeys(("validation_0", "validation_1"), found["dice_network"])
+    cases = dict.fromkeys(("validation_0", "validation_1"), scores["dice_network"])
     scored = finish(place / "run", 0, cases)
     folder = pack(run, "toys", ABOUT, artifact, [scored], tmp_path, device_scores=[on_device], tell=quietly)
     card = weights.list_weights(folder=tmp_path)[0]
-    assert card.int8_scores == {"folds": [0], "cases": 2, "dice": {"ball": round(found["dice_artifact"], 6)}}
+    assert card.int8_scores == {"folds": [0], "cases": 2, "dice": {"ball": round(scores["dice_artifact"], 6)}}
     assert "through the device runtime: ball" in (folder / "CARD.md").read_text()
     with pytest.raises(InputError, match=r"the run of fold 0 has 0\.7; give the artifact of that run"):
         pack(run, "toys", ABOUT, artifact, folds, tmp_path, device_scores=[on_device], tell=quietly)

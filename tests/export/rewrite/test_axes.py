@@ -21,8 +21,8 @@ def test_transpose(data, shape):
     order = data.draw(st.permutations(range(len(shape))))
     x = keras.KerasTensor(shape)
     y = transpose(x, order)
-    found = keras.Function(x, y)(numbers(shape))
-    np.testing.assert_array_equal(found, numbers(shape).transpose(order))
+    result = keras.Function(x, y)(numbers(shape))
+    np.testing.assert_array_equal(result, numbers(shape).transpose(order))
 
 
 @st.composite
@@ -45,8 +45,8 @@ def keys(draw, shape):
 @given(st.data(), shapes)
 def test_get_item(data, shape):
     key = data.draw(keys(shape))
-    values, found = get_item(numbers(shape), shape, key)
-    np.testing.assert_array_equal(np.reshape(values, found), numbers(shape)[key])
+    values, result = get_item(numbers(shape), shape, key)
+    np.testing.assert_array_equal(np.reshape(values, result), numbers(shape)[key])
 
 
 def test_other_keys_are_left_to_keras():

@@ -35,6 +35,6 @@ def test_shifted_is_zero_outside(start, count, step):
 
 def test_interleave_reads_parts_in_turn():
     x = np.arange(24, dtype=np.float32).reshape(3, 2, 2, 2)
-    found = on_model(x, lambda t: depth.interleave([t, t + 100]))
-    np.testing.assert_array_equal(found[0::2], x)
-    np.testing.assert_array_equal(found[1::2], x + 100)
+    result = on_model(x, lambda t: depth.interleave([t, t + 100]))
+    np.testing.assert_array_equal(result[0::2], x)
+    np.testing.assert_array_equal(result[1::2], x + 100)

@@ -48,8 +48,8 @@ def test_nested_models_that_use_the_same_names():
 
     def build(x):
         sequence = keras.Sequential([layers.Conv3D(2, 1, name="conv"), layers.ReLU(), layers.BatchNormalization()])
-        one, two = inner(2), inner(3)
-        return ops.concatenate([one(x), two(one(x)), sequence(x), layers.Conv3D(1, 1, name="conv")(x)], axis=-1)
+        first, second = inner(2), inner(3)
+        return ops.concatenate([first(x), second(first(x)), sequence(x), layers.Conv3D(1, 1, name="conv")(x)], axis=-1)
 
     assert_exact(build, SHAPE)
     names = {operation.name for operation in rewrite(network(build, SHAPE), SHAPE[:-1]).operations}
@@ -192,9 +192,9 @@ def test_a_patch_of_other_axes_and_two_inputs_are_named():
     model = network(lambda x: layers.ReLU()(x), SHAPE)
     with pytest.raises(RewriteError, match=r"has 3 spatial axes, patch \(4, 4\) has 2"):
         rewrite(model, (4, 4))
-    one, two = keras.Input(SHAPE), keras.Input(SHAPE)
+    first, second = keras.Input(SHAPE), keras.Input(SHAPE)
     with pytest.raises(RewriteError, match="expected one input, the image, got 2"):
-        rewrite(keras.Model([one, two], one + two), SHAPE[:-1])
+        rewrite(keras.Model([first, second], first + second), SHAPE[:-1])
 
 
 def test_a_rule_of_the_users_own():

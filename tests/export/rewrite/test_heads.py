@@ -31,7 +31,7 @@ def convolution(rank):
     return layers.Conv2D if rank == 2 else layers.Conv3D
 
 
-def one(activation):
+def one_channel(activation):
     return lambda x, rank: convolution(rank)(1, 1, activation=activation)(x)
 
 
@@ -57,19 +57,22 @@ def flat(x, rank):
 
 
 HEADS = {
-    "sigmoid": (one("sigmoid"), probabilities),
-    "hard sigmoid": (one("hard_sigmoid"), probabilities),
-    "one logit": (one(None), logits),
-    "tanh": (one("tanh"), logits),
-    "sigmoid layer": (lambda x, rank: layers.Activation("sigmoid")(one(None)(x, rank)), probabilities),
-    "sigmoid operation": (lambda x, rank: ops.sigmoid(one(None)(x, rank)), probabilities),
-    "flattened sigmoid": (lambda x, rank: flat(one("sigmoid")(x, rank), rank), probabilities),
+    "sigmoid": (one_channel("sigmoid"), probabilities),
+    "hard sigmoid": (one_channel("hard_sigmoid"), probabilities),
+    "one logit": (one_channel(None), logits),
+    "tanh": (one_channel("tanh"), logits),
+    "sigmoid layer": (lambda x, rank: layers.Activation("sigmoid")(one_channel(None)(x, rank)), probabilities),
+    "sigmoid operation": (lambda x, rank: ops.sigmoid(one_channel(None)(x, rank)), probabilities),
+    "flattened sigmoid": (lambda x, rank: flat(one_channel("sigmoid")(x, rank), rank), probabilities),
     "sigmoid of flattened": (
-        lambda x, rank: layers.Activation("sigmoid")(flat(one(None)(x, rank), rank)),
+        lambda x, rank: layers.Activation("sigmoid")(flat(one_channel(None)(x, rank), rank)),
         probabilities,
     ),
-    "without channel axis": (lambda x, rank: layers.Reshape(SIZES[rank])(one("sigmoid")(x, rank)), probabilities),
-    "of unknown make": (lambda x, rank: ops.multiply(one("sigmoid")(x, rank), 1.0), probabilities),
+    "without channel axis": (
+        lambda x, rank: layers.Reshape(SIZES[rank])(one_channel("sigmoid")(x, rank)),
+        probabilities,
+    ),
+    "of unknown make": (lambda x, rank: ops.multiply(one_channel("sigmoid")(x, rank), 1.0), probabilities),
     "nested": (lambda x, rank: keras.Sequential([one_layer(rank)])(x), probabilities),
     "a row a voxel": (lambda x, rank: layers.Reshape((-1, 3))(three(x, rank)), best),
     "softmax of rows": (lambda x, rank: layers.Softmax()(layers.Reshape((-1, 3))(three(x, rank))), best),
@@ -93,34 +96,34 @@ def images(rank, channels=1, count=3):
 
 
 @pytest.mark.parametrize("rank", [2, 3])
-@pytest.mark.parametrize("what", HEADS)
-def test_every_head_gives_the_classes_that_it_means(what, rank):
-    head, meaning = HEADS[what]
+@pytest.mark.parametrize("head_name", HEADS)
+def test_every_head_gives_the_classes_that_it_means(head_name, rank):
+    head, meaning = HEADS[head_name]
     model, given = network(rank, head), images(rank)
     adapted = adapt(model, "model.keras").model
     raw = keras.tree.flatten(model(given))[-1]
-    found = ops.convert_to_numpy(adapted(given))
-    assert found.shape == (3, *SIZES[rank], 2 if meaning is not best else 3)
-    classes = found.argmax(-1).reshape(3, -1)
+    logits = ops.convert_to_numpy(adapted(given))
+    assert logits.shape == (3, *SIZES[rank], 2 if meaning is not best else 3)
+    classes = logits.argmax(-1).reshape(3, -1)
     np.testing.assert_array_equal(classes, meaning(ops.convert_to_numpy(raw)))
     assert len(np.unique(classes)) > 1
 
 
 @pytest.mark.parametrize("rank", [2, 3])
-@pytest.mark.parametrize("what", ["flattened sigmoid", "softmax of rows"])
-def test_what_is_adapted_can_be_converted(what, rank):
-    head, meaning = HEADS[what]
+@pytest.mark.parametrize("head_name", ["flattened sigmoid", "softmax of rows"])
+def test_what_is_adapted_can_be_converted(head_name, rank):
+    head, meaning = HEADS[head_name]
     model, given = network(rank, head), images(rank)
     converted = convert(adapt(model, "model.keras").model, "tflite-float32", SIZES[rank])
-    found = list(tflite_int8.logits(converted.data, [image.reshape(converted.input.shape) for image in given]))
-    classes = np.stack(found).reshape(3, -1, converted.output.shape[-1]).argmax(-1)
+    logits = list(tflite_int8.logits(converted.data, [image.reshape(converted.input.shape) for image in given]))
+    classes = np.stack(logits).reshape(3, -1, converted.output.shape[-1]).argmax(-1)
     np.testing.assert_array_equal(classes, meaning(ops.convert_to_numpy(model(given))))
 
 
 def test_two_logits_have_the_probability_of_the_sigmoid():
-    model, given = network(2, one("sigmoid")), images(2)
-    found = ops.softmax(adapt(model, "model.keras").model(given))[..., 1:]
-    np.testing.assert_allclose(found, model(given), atol=1e-6)
+    model, given = network(2, one_channel("sigmoid")), images(2)
+    chances = ops.softmax(adapt(model, "model.keras").model(given))[..., 1:]
+    np.testing.assert_allclose(chances, model(given), atol=1e-6)
 
 
 def test_an_open_size_stays_open_and_flattened_outputs_ask_for_one():
@@ -144,8 +147,8 @@ def test_several_images_are_channels_of_one(structure):
     parts = [given[..., :1], given[..., 1:]]
     expected = model(parts if structure is list else dict(zip(("t1", "flair"), parts, strict=True)))
     order = [tensor.name for tensor in model.inputs]
-    found = adapted.model(given if order == ["t1", "flair"] else given[..., [1, 2, 0]])
-    np.testing.assert_allclose(found, expected, atol=1e-5)
+    logits = adapted.model(given if order == ["t1", "flair"] else given[..., [1, 2, 0]])
+    np.testing.assert_allclose(logits, expected, atol=1e-5)
     assert adapted.changes == (f"the inputs are channels of one image, in this order: {', '.join(order)}",)
     assert convert(adapted.model, "tflite-float32", (8, 12)).input.shape == (1, 8, 12, 3)
 
@@ -155,9 +158,9 @@ def with_a_number(image, numbers):
 
 
 REFUSED = {
-    "relu": (lambda: network(2, one("relu")), "only channel ends in relu, which tells no two classes apart"),
-    "softmax of one": (lambda: network(2, one("softmax")), "only channel ends in softmax"),
-    "squares": (lambda: network(2, lambda x, rank: ops.square(one(None)(x, rank)) * 9), "expected a logit"),
+    "relu": (lambda: network(2, one_channel("relu")), "only channel ends in relu, which tells no two classes apart"),
+    "softmax of one": (lambda: network(2, one_channel("softmax")), "only channel ends in softmax"),
+    "squares": (lambda: network(2, lambda x, rank: ops.square(one_channel(None)(x, rank)) * 9), "expected a logit"),
     "half the size": (lambda: network(2, pooled), r"gives \(4, 6, 4\) for an image of \(8, 12, 1\), expected \(8, 12,"),
     "classes first": (lambda: network(2, lambda x, rank: layers.Permute((3, 1, 2))(three(x, rank))), "Permute"),
     "two of full size": (
@@ -179,9 +182,9 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_what_cannot_be_read_is_refused_with_the_mend(what):
-    build, message = REFUSED[what]
+@pytest.mark.parametrize("model_name", REFUSED)
+def test_what_cannot_be_read_is_refused_with_the_mend(model_name):
+    build, message = REFUSED[model_name]
     with pytest.raises(InputError, match=message) as caught:
         adapt(build(), "model.keras")
     assert str(caught.value).startswith("model.keras: ")

@@ -172,13 +172,13 @@ MERGES = [layers.Add, layers.Subtract, layers.Multiply, layers.Average, layers.M
 @pytest.mark.parametrize("kind", MERGES)
 def test_merging_with_a_tensor_of_lower_rank(kind, lower):
     def build(x):
-        other = {
+        lower_tensor = {
             "volume": lambda: layers.ReLU()(x),
             "voxel": lambda: layers.GlobalMaxPooling3D(keepdims=True)(x),
             "vector": lambda: layers.GlobalMaxPooling3D()(x),
             "plane": lambda: x[:, 0],
         }[lower]()
-        return kind()([x, other])
+        return kind()([x, lower_tensor])
 
     assert_exact(build, (5, 4, 3, 2), QUICK)
 

@@ -41,18 +41,18 @@ def small(x):
 def source():
     """(network, patches, logits of the first by Keras)."""
     shape = (4, 8, 6, 2)
-    model, found = network(small, shape), patches(shape)
-    return model, found, np.asarray(model(found[0][None], training=False))[0]
+    model, images = network(small, shape), patches(shape)
+    return model, images, np.asarray(model(images[0][None], training=False))[0]
 
 
 @pytest.mark.parametrize("layout", ["height", "channels"])
 @pytest.mark.parametrize("name", ["tflite-float32", "onnx-float32", "tflite-int8", "onnx-int8"])
 def test_the_device_runtime_reads_every_form(source, name, layout, tmp_path):
-    model, found, expected = source
-    converted = export.convert(model, name, calibration=found if FORMATS[name].quantized else (), layout=layout)
+    model, images, expected = source
+    converted = export.convert(model, name, calibration=images if FORMATS[name].quantized else (), layout=layout)
     assert (converted.layout, converted.folded) == (layout, False)
     assert converted.input.shape == {"height": (1, 32, 6, 2), "channels": (1, 4, 8, 12)}[layout]
-    logits = run(converted, tmp_path, found[0])
+    logits = run(converted, tmp_path, images[0])
     assert logits.shape == expected.shape
     if FORMATS[name].quantized:
         assert np.mean(logits.argmax(-1) == expected.argmax(-1)) > 0.9
@@ -69,8 +69,8 @@ def test_the_batch_form_by_name(source):
 
 
 def test_what_a_patch_needs_is_measured_in_the_same_form(source):
-    model, found, _ = source
-    converted = export.convert(model, "tflite-int8", calibration=found, layout="channels", npu=True)
+    model, images, _ = source
+    converted = export.convert(model, "tflite-int8", calibration=images, layout="channels", npu=True)
     again = fitting._convert(model, converted, (4, 8, 6))
     assert (again.layout, again.npu) == ("channels", True)
     assert fitting.activation_bytes(again) == fitting.activation_bytes(converted)
@@ -149,10 +149,10 @@ def test_an_artifact_for_an_npu_says_its_form_and_runs_on_the_device(run_folder,
     )
     scan = imaging.read(run_folder / "scan.nii.gz")
     model = keras.saving.load_model(run_folder / "model.keras")
-    found = edge.load(folder).predict(scan).labels.voxels
+    labels = edge.load(folder).predict(scan).labels.voxels
     expected = np.asarray(model(scan.voxels[None], training=False))[0].argmax(-1)
-    assert found.shape == scan.voxels.shape
-    assert np.mean(found[..., 0] == expected) > 0.9
+    assert labels.shape == scan.voxels.shape
+    assert np.mean(labels[..., 0] == expected) > 0.9
 
 
 @pytest.mark.parametrize(("name", "layout"), [("mobile_unet3d", "height"), ("attention_unet3d", "channels")])

@@ -63,9 +63,9 @@ def test_saved_model_to_verified_artifact(place, tmp_path, file):
     assert len(manifest.calibration) == 4
     assert set(manifest.calibration).isdisjoint(manifest.fidelity["cases"])
     case = manifest.fidelity["cases"][0]
-    found = segmenter.predict(imaging.read(place / "images" / f"{case}.nii.gz")).labels.voxels == 1
+    predicted = segmenter.predict(imaging.read(place / "images" / f"{case}.nii.gz")).labels.voxels == 1
     reference = imaging.read_labels(place / "labels" / f"{case}.nii.gz").voxels == 1
-    assert overlap.dice(found, reference) > 0.85
+    assert overlap.dice(predicted, reference) > 0.85
 
 
 def test_without_labels_only_unverified(place, tmp_path, capsys):
@@ -82,7 +82,7 @@ def test_float_needs_no_scans(place, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         ([], "needs --recipe"),
         (["--recipe", "recipe.json"], "needs --calibration-folder"),
@@ -97,12 +97,12 @@ def test_float_needs_no_scans(place, tmp_path):
         ),
     ],
 )
-def test_mistakes_are_told_and_leave_nothing(place, tmp_path, capsys, monkeypatch, words, told):
+def test_mistakes_are_told_and_leave_nothing(place, tmp_path, capsys, monkeypatch, words, message):
     (place / "flat.json").write_text(json.dumps({"rank": 2}))
     (place / "wrong.json").write_text(json.dumps({"rank": 3, "zoom": 2}))
     monkeypatch.chdir(place)
     assert export("model.keras", "--format", "tflite-int8", "--out", tmp_path, "--no-verify", *words) in (1, 2)
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err
     assert os.listdir(tmp_path) == []
 
 
@@ -137,7 +137,7 @@ def test_options_of_a_model_are_refused_for_a_run(place, tmp_path, capsys):
 
 
 @pytest.mark.parametrize(
-    ("network", "formats", "told"),
+    ("network", "formats", "warned"),
     [
         ("unetr", ["onnx-float32", "tflite-int8"], True),
         ("swin_unetr3d", ["onnx-int8"], True),
@@ -146,9 +146,9 @@ def test_options_of_a_model_are_refused_for_a_run(place, tmp_path, capsys):
         (None, ["tflite-int8"], False),
     ],
 )
-def test_a_transformer_is_not_converted_to_int8_silently(network, formats, told):
-    found = int8_warning(SimpleNamespace(provenance={"network": network}), formats)
-    assert (found is not None) == told
-    if told:
-        assert f"{network}: the zoo declares it float" in found
-        assert "onnx-float32 and tflite-float32 are exact" in found
+def test_a_transformer_is_not_converted_to_int8_silently(network, formats, warned):
+    warning = int8_warning(SimpleNamespace(provenance={"network": network}), formats)
+    assert (warning is not None) == warned
+    if warned:
+        assert f"{network}: the zoo declares it float" in warning
+        assert "onnx-float32 and tflite-float32 are exact" in warning

@@ -9,8 +9,8 @@ from export.verify.fidelity import compare
 from imaging.io.cases import CaseFiles
 
 
-def dice(found, reference):
-    return 2 * min(found, reference) / (found + reference)
+def dice(predicted, reference):
+    return 2 * min(predicted, reference) / (predicted + reference)
 
 
 @pytest.fixture
@@ -25,22 +25,22 @@ def test_the_same_answer(case):
     assert fidelity.argmax_changed == 0.0
     assert fidelity.cases == ("a",)
     assert set(fidelity.labels) == {"one", "five"}
-    one = fidelity.labels["one"]
-    assert (one.dice_network, one.dice_artifact, one.volume_change) == (1.0, 1.0, 0.0)
+    near = fidelity.labels["one"]
+    assert (near.dice_network, near.dice_artifact, near.volume_change) == (1.0, 1.0, 0.0)
 
 
 @pytest.mark.parametrize(
-    ("found", "verdict"),
+    ("predicted", "verdict"),
     [(400, "99.9 %"), (399, "99 %"), (397, "99 %"), (393, "99 %"), (391, "fail"), (200, "fail"), (0, "fail")],
 )
-def test_the_verdict_is_the_share_of_dice_that_is_kept(case, found, verdict):
-    kept = dice(found, 400)
+def test_the_verdict_is_the_share_of_dice_that_is_kept(case, predicted, verdict):
+    kept = dice(predicted, 400)
     assert verdict == ("99.9 %" if kept >= 0.999 else "99 %" if kept >= 0.99 else "fail")
-    fidelity = compare(answer(values(400, 100)), answer(values(found, 100)), (case,), LABELS)
+    fidelity = compare(answer(values(400, 100)), answer(values(predicted, 100)), (case,), LABELS)
     assert fidelity.verdict == verdict
     assert fidelity.drop == pytest.approx(1 - kept)
-    assert fidelity.labels["one"].volume_change == pytest.approx((400 - found) / 400)
-    assert fidelity.argmax_changed == pytest.approx((400 - found) / SIZE)
+    assert fidelity.labels["one"].volume_change == pytest.approx((400 - predicted) / 400)
+    assert fidelity.argmax_changed == pytest.approx((400 - predicted) / SIZE)
     assert fidelity.labels["five"].dice_drop == 0.0
 
 
@@ -61,11 +61,11 @@ def test_means_and_the_worst_case(tmp_path):
     cases = tuple(write_case(tmp_path, name, values(400)) for name in "abc")
     network = answer(values(400), values(400), values(400))
     artifact = answer(values(400), values(300), values(380))
-    one = compare(network, artifact, cases, LABELS).labels["one"]
-    assert one.dice_drop == pytest.approx(1 - (1 + dice(300, 400) + dice(380, 400)) / 3)
-    assert one.worst_drop == pytest.approx(1 - dice(300, 400))
-    assert one.worst_case == "b"
-    assert one.volume_change == pytest.approx((0.25 + 0.05) / 3)
+    near = compare(network, artifact, cases, LABELS).labels["one"]
+    assert near.dice_drop == pytest.approx(1 - (1 + dice(300, 400) + dice(380, 400)) / 3)
+    assert near.worst_drop == pytest.approx(1 - dice(300, 400))
+    assert near.worst_case == "b"
+    assert near.volume_change == pytest.approx((0.25 + 0.05) / 3)
 
 
 def test_a_class_that_is_nowhere(tmp_path):
@@ -94,9 +94,9 @@ def test_as_plain_types_for_the_manifest(case):
     import json
 
     fidelity = compare(answer(values(400, 100)), answer(values(399, 100)), (case,), LABELS)
-    found = json.loads(json.dumps(fidelity.to_dict()))
-    assert found["labels"]["one"]["worst_case"] == "a"
-    assert found["verdict"] == "99 %"
+    plain = json.loads(json.dumps(fidelity.to_dict()))
+    assert plain["labels"]["one"]["worst_case"] == "a"
+    assert plain["verdict"] == "99 %"
 
 
 def test_every_case_is_scored_by_surface_and_volume(tmp_path):
@@ -109,8 +109,8 @@ def test_every_case_is_scored_by_surface_and_volume(tmp_path):
     assert [case.name for case in fidelity.per_case] == ["a", "b"]
     indices = [np.where(v == 5, 2, v).reshape(10, 10, -1) for v in (values(390, 90), values(395, 0), values(400, 100))]
     case = fidelity.per_case[1]
-    for which, found in (("network", indices[0]), ("artifact", indices[1])):
-        expected = score_case(found, indices[2], LABELS, (1.0, 1.0, 1.0))
+    for which, predicted in (("network", indices[0]), ("artifact", indices[1])):
+        expected = score_case(predicted, indices[2], LABELS, (1.0, 1.0, 1.0))
         for label in ("one", "five"):
             scores = getattr(case.labels[label], which)
             assert scores.dice == pytest.approx(expected[label]["dice"])

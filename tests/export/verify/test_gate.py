@@ -57,22 +57,22 @@ def scores(**changed):
     ],
 )
 def test_the_rule(label, argmax_changed, verdict, reason):
-    found = judge({"liver": scores(**label)}, argmax_changed)
-    assert found.verdict == verdict
-    assert bool(found.reasons) == bool(reason)
-    assert re.search(reason, " ".join(found.reasons))
+    judgement = judge({"liver": scores(**label)}, argmax_changed)
+    assert judgement.verdict == verdict
+    assert bool(judgement.reasons) == bool(reason)
+    assert re.search(reason, " ".join(judgement.reasons))
 
 
 def test_one_bad_class_decides_and_an_unseen_one_does_not():
     assert judge({"liver": scores(), "tumour": scores(dice_artifact=0.5)}, 0.0).verdict == FAIL
-    found = judge({"liver": scores(), "tumour": scores(cases=0, beyond_chance=0.0)}, 0.0)
-    assert (found.verdict, found.unseen) == (TARGETS[0].name, ("tumour",))
+    judgement = judge({"liver": scores(), "tumour": scores(cases=0, beyond_chance=0.0)}, 0.0)
+    assert (judgement.verdict, judgement.unseen) == (TARGETS[0].name, ("tumour",))
 
 
 def test_a_network_that_finds_nothing_or_all_is_not_judged(tmp_path):
     case = write_case(tmp_path, "a", values(400, 100))
-    for found in (values(0, 0), values(1000), values(0, 100)):
-        fidelity = compare(answer(found), answer(found), (case,), LABELS)
+    for predicted in (values(0, 0), values(1000), values(0, 100)):
+        fidelity = compare(answer(predicted), answer(predicted), (case,), LABELS)
         assert fidelity.verdict == UNJUDGED
         assert fidelity.labels["one"].beyond_chance == pytest.approx(0.0)
     right = compare(answer(values(400, 100)), answer(values(400, 100)), (case,), LABELS)
@@ -101,9 +101,9 @@ TAMPERED = {
 
 
 @pytest.mark.parametrize("verify", [True, False])
-@pytest.mark.parametrize("what", TAMPERED)
-def test_an_artifact_that_computes_something_else_is_refused(source, tmp_path, monkeypatch, what, verify):
-    monkeypatch.setattr(artifact, "convert_checked", lambda model, *args: convert_checked(TAMPERED[what], *args))
+@pytest.mark.parametrize("tampering", TAMPERED)
+def test_an_artifact_that_computes_something_else_is_refused(source, tmp_path, monkeypatch, tampering, verify):
+    monkeypatch.setattr(artifact, "convert_checked", lambda model, *args: convert_checked(TAMPERED[tampering], *args))
     with pytest.raises(FidelityError, match="on 3 patches the artifact agrees with its network in "):
         export(source, tmp_path, verify=verify)
     assert list(tmp_path.iterdir()) == []
@@ -115,9 +115,9 @@ def test_an_artifact_that_computes_something_else_is_refused(source, tmp_path, m
         assert "written all the same, as was asked" in (folder / name).read_text()
 
 
-@pytest.mark.parametrize("what", TAMPERED)
-def test_labelled_cases_alone_tell_it_too(source, what):
-    good, bad = graded(), TAMPERED[what]
+@pytest.mark.parametrize("tampering", TAMPERED)
+def test_labelled_cases_alone_tell_it_too(source, tampering):
+    good, bad = graded(), TAMPERED[tampering]
 
     def classes(model):
         return lambda scan: np.asarray(model(scan.voxels[None]))[0].argmax(-1)

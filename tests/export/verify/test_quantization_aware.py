@@ -82,10 +82,10 @@ def test_activations_are_what_both_runtimes_hold_bit_for_bit():
     low, high = map(np.float32, RANGE)
     scale = (high - low) / np.float32(255)
     zero = int(np.rint(-low / scale))
-    found = np.asarray(quantization.fake_quantize(x, low, high))
-    np.testing.assert_array_equal(found, litert_round_trip(x, float(scale), zero - 128))
-    np.testing.assert_array_equal(found, onnx_round_trip(x, scale, zero))
-    assert len(np.unique(found)) > 200
+    quantized = np.asarray(quantization.fake_quantize(x, low, high))
+    np.testing.assert_array_equal(quantized, litert_round_trip(x, float(scale), zero - 128))
+    np.testing.assert_array_equal(quantized, onnx_round_trip(x, scale, zero))
+    assert len(np.unique(quantized)) > 200
 
 
 def unet(image):
@@ -136,8 +136,8 @@ def test_network_computes_what_its_artifact_does(
     step = (float(logits.high) - float(logits.low)) / 255
     if runtime == "tflite":
         assert converted.output.scale == pytest.approx(step, rel=1e-4)
-    found = np.stack([run_artifact(converted, tmp_path, image) for image in images])
-    aware, plain = (np.abs(found - m.predict(images, verbose=0)) / step for m in (prepared, network))
+    answers = np.stack([run_artifact(converted, tmp_path, image) for image in images])
+    aware, plain = (np.abs(answers - m.predict(images, verbose=0)) / step for m in (prepared, network))
     assert aware.max() < 2.5  # steps
     assert np.mean(aware) < share * np.mean(plain)
 
@@ -146,8 +146,8 @@ def test_per_tensor_weights_have_one_scale(network, images):
     counts = {}
     for weights in ("per-channel", "per-tensor"):
         data = convert(network, "tflite-int8", (8, 8, 8), list(images), weights=weights).data
-        found = Interpreter(model_content=data).get_tensor_details()
-        counts[weights] = max(len(tensor["quantization_parameters"]["scales"]) for tensor in found)
+        details = Interpreter(model_content=data).get_tensor_details()
+        counts[weights] = max(len(tensor["quantization_parameters"]["scales"]) for tensor in details)
     assert counts["per-tensor"] == 1 < counts["per-channel"]
     with pytest.raises(FormatError, match="per-tensor: hold for int8 formats, not for tflite-float32"):
         convert(network, "tflite-float32", (8, 8, 8), weights="per-tensor")
@@ -170,16 +170,16 @@ def test_fine_tuning_recovers_what_int8_lost(tmp_path):
     model.compile(optimizer=keras.optimizers.Adam(1e-2), loss=loss)
     model.fit(images, truth, epochs=25, batch_size=16, verbose=0)
     factors = 2.0 ** np.linspace(-5, 5, 8)
-    one, two = model.get_layer("one"), model.get_layer("two")
-    one.set_weights([w * factors for w in one.get_weights()])
-    kernel, bias = two.get_weights()
-    two.set_weights([kernel / factors[:, None], bias])
+    first, second = model.get_layer("one"), model.get_layer("two")
+    first.set_weights([w * factors for w in first.get_weights()])
+    kernel, bias = second.get_weights()
+    second.set_weights([kernel / factors[:, None], bias])
 
     def right(network):
         """Share of pixels that the int8 artifact gives their true class; the float network's."""
         converted = convert(network, "tflite-int8", (16, 16), list(images[:8]), weights="per-tensor")
-        found = np.stack([run_artifact(converted, tmp_path, image) for image in images[:8]]).argmax(-1)
-        return np.mean(found == truth[:8]), np.mean(network.predict(images[:8], verbose=0).argmax(-1) == truth[:8])
+        classes = np.stack([run_artifact(converted, tmp_path, image) for image in images[:8]]).argmax(-1)
+        return np.mean(classes == truth[:8]), np.mean(network.predict(images[:8], verbose=0).argmax(-1) == truth[:8])
 
     plain, before = right(model)
     prepared = quantization.prepare(model, "per-tensor")
@@ -237,12 +237,12 @@ def failing(run, monkeypatch):
 
 def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
     run = write_run(tmp_path / "balls")
-    other = write_run(tmp_path / "other")
+    second_run = write_run(tmp_path / "other")
     said, commands = failing(tmp_path / "balls", monkeypatch), []
 
     def train(command, **options):
         commands.append(command)
-        shutil.copytree(other, tmp_path / "run-int8", dirs_exist_ok=True)
+        shutil.copytree(second_run, tmp_path / "run-int8", dirs_exist_ok=True)
         return type("Ended", (), {"returncode": 0})
 
     monkeypatch.setattr(finetuning, "subprocess", SimpleNamespace(run=train))

@@ -40,10 +40,10 @@ def tries(enough, allowed, equalise=False, better=True):
         return converted("percentile", floats, 7 * equalised, 0.9 + (0.05 if better else -0.05) * equalised), write
 
     try:
-        found = attempt(make, "auto", allowed, said.append, equalise)
+        folder = attempt(make, "auto", allowed, said.append, equalise)
     except FidelityError:
-        found = None
-    return counts, found, said
+        folder = None
+    return counts, folder, said
 
 
 def test_int8_that_passes_is_not_tried_again():
@@ -51,9 +51,9 @@ def test_int8_that_passes_is_not_tried_again():
 
 
 def test_float_layers_double_and_the_method_stays():
-    counts, found, said = tries(3, 6)
+    counts, folder, said = tries(3, 6)
     assert counts == [("auto", 0), ("percentile", 1), ("percentile", 2), ("percentile", 4)]
-    assert found == "folder"
+    assert folder == "folder"
     assert "verdict fail; trying with layers in float, as allowed" in said[0]
     assert said[-1] == "onnx-int8: 4 layers stay float: layer0, layer1, layer2, layer3"
 
@@ -67,8 +67,8 @@ def test_no_more_than_allowed():
 def test_equalised_before_layers_become_float():
     plain, equalised = ("auto", 0, False), ("auto", 0, True)
     assert tries(0, 8, None)[0] == [plain]
-    counts, found, said = tries(2, 8, None)
-    assert (counts, found) == ([plain, equalised], "folder")
+    counts, folder, said = tries(2, 8, None)
+    assert (counts, folder) == ([plain, equalised], "folder")
     assert "trying with channels equalised" in said[0]
     assert said[1] == "onnx-int8: 7 channels equalised, by scales moved between layers"
     assert tries(3, 8, None)[0] == [plain, equalised, ("percentile", 1, True)]
@@ -136,18 +136,18 @@ def failing(compare):
 
 
 @pytest.mark.parametrize(
-    ("words", "told"),
+    ("words", "message"),
     [
         (["--calibration", "entropy"], "expected one of auto, minmax, percentile, mse"),
         (["--allow-float", "2", "--no-verify"], "leave out --no-verify"),
         (["--allow-float", "-2"], "0 or more"),
     ],
 )
-def test_command_line_refuses(run, tmp_path, capsys, words, told):
+def test_command_line_refuses(run, tmp_path, capsys, words, message):
     import argparse
 
     parser = argparse.ArgumentParser()
     add_export(parser.add_subparsers())
     status = command.run(parser, ["export", str(run), "--format", "onnx-int8", "--out", str(tmp_path), *words])
     assert status == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

@@ -27,7 +27,7 @@ HERE = Path(__file__).parent
 
 def normalisation(rng) -> dict:
     """Group and instance normalisation in 2D and 3D: inputs, gamma, beta and outputs."""
-    found = {}
+    arrays = {}
     cases = {
         "group2d": ((2, 6, 5, 8), lambda: tfa.layers.GroupNormalization(groups=4)),
         "group3d": ((2, 4, 3, 5, 6), lambda: tfa.layers.GroupNormalization(groups=2, epsilon=1e-5)),
@@ -40,24 +40,24 @@ def normalisation(rng) -> dict:
         layer.build(shape)
         gamma, beta = rng.standard_normal((2, shape[-1])).astype("float32")
         layer.set_weights([gamma, beta])
-        found |= {f"{name}_x": x, f"{name}_gamma": gamma, f"{name}_beta": beta, f"{name}_y": layer(x).numpy()}
-    return found
+        arrays |= {f"{name}_x": x, f"{name}_gamma": gamma, f"{name}_beta": beta, f"{name}_y": layer(x).numpy()}
+    return arrays
 
 
 def focal(rng) -> dict:
     """``SigmoidFocalCrossEntropy`` per voxel (its default: no reduction, the sum over the last axis)."""
     truth = (rng.random((2, 5, 4, 3)) < 0.4).astype("float32")
     logits = (2.5 * rng.standard_normal(truth.shape)).astype("float32")
-    found = {"focal_truth": truth, "focal_logits": logits}
+    arrays = {"focal_truth": truth, "focal_logits": logits}
     for alpha, gamma in ((0.25, 2.0), (0.75, 1.5)):
         key = f"focal_a{alpha}_g{gamma}"
         loss = tfa.losses.SigmoidFocalCrossEntropy(from_logits=True, alpha=alpha, gamma=gamma)
-        found[f"{key}_logits"] = loss(truth, logits).numpy()
+        arrays[f"{key}_logits"] = loss(truth, logits).numpy()
         loss = tfa.losses.SigmoidFocalCrossEntropy(from_logits=False, alpha=alpha, gamma=gamma)
-        found[f"{key}_probabilities"] = loss(truth, tf.sigmoid(logits)).numpy()
+        arrays[f"{key}_probabilities"] = loss(truth, tf.sigmoid(logits)).numpy()
     loss = tfa.losses.SigmoidFocalCrossEntropy(from_logits=True, alpha=0.0, gamma=2.0)
-    found["focal_unweighted"] = loss(truth, logits).numpy()
-    return found
+    arrays["focal_unweighted"] = loss(truth, logits).numpy()
+    return arrays
 
 
 def activations() -> dict:
@@ -107,17 +107,17 @@ def images(rng) -> dict:
     x = rng.random((2, 13, 17, 2)).astype("float32")
     angles = np.array([0.3, -1.1], "float32")
     flow = (2.5 * rng.standard_normal((2, 13, 17, 2))).astype("float32")
-    found = {"image": x, "angles": angles, "flow": flow}
+    arrays = {"image": x, "angles": angles, "flow": flow}
     for interpolation in ("nearest", "bilinear"):
-        found[f"rotate_{interpolation}"] = tfa.image.rotate(x, angles, interpolation).numpy()
-    found["rotate_bilinear_nearest"] = tfa.image.rotate(x, angles, "bilinear", fill_mode="nearest").numpy()
-    found["warp"] = tfa.image.dense_image_warp(x, flow).numpy()
+        arrays[f"rotate_{interpolation}"] = tfa.image.rotate(x, angles, interpolation).numpy()
+    arrays["rotate_bilinear_nearest"] = tfa.image.rotate(x, angles, "bilinear", fill_mode="nearest").numpy()
+    arrays["warp"] = tfa.image.dense_image_warp(x, flow).numpy()
     for padding in ("REFLECT", "SYMMETRIC", "CONSTANT"):
-        found[f"gaussian_{padding}"] = tfa.image.gaussian_filter2d(x, (7, 7), 1.5, padding).numpy()
-        found[f"median_{padding}"] = tfa.image.median_filter2d(x, (3, 3), padding).numpy()
-    found["gaussian_anisotropic"] = tfa.image.gaussian_filter2d(x, (3, 7), (0.8, 1.7), "REFLECT").numpy()
-    found["median_5x3"] = tfa.image.median_filter2d(x, (5, 3), "REFLECT").numpy()
-    return found
+        arrays[f"gaussian_{padding}"] = tfa.image.gaussian_filter2d(x, (7, 7), 1.5, padding).numpy()
+        arrays[f"median_{padding}"] = tfa.image.median_filter2d(x, (3, 3), padding).numpy()
+    arrays["gaussian_anisotropic"] = tfa.image.gaussian_filter2d(x, (3, 7), (0.8, 1.7), "REFLECT").numpy()
+    arrays["median_5x3"] = tfa.image.median_filter2d(x, (5, 3), "REFLECT").numpy()
+    return arrays
 
 
 def main():

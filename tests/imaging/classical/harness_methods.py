@@ -67,6 +67,6 @@ def run(name, scan, **parameters):
     return imaging.classical.segment(scan, name, **needs, **{**options, **parameters})
 
 
-def dice(found, mask):
+def dice(predicted, mask):
     """Dice of two masks."""
-    return 2 * np.count_nonzero(found & mask) / (np.count_nonzero(found) + np.count_nonzero(mask))
+    return 2 * np.count_nonzero(predicted & mask) / (np.count_nonzero(predicted) + np.count_nonzero(mask))

@@ -193,7 +193,7 @@ def test_atlas_that_fits_nothing():
 
 
 def test_progress_is_told():
-    told = []
-    segment(ball(2)[0], "ridges", progress=lambda done, total: told.append((done, total)))
-    assert told
-    assert told[-1][0] == told[-1][1]
+    calls = []
+    segment(ball(2)[0], "ridges", progress=lambda done, total: calls.append((done, total)))
+    assert calls
+    assert calls[-1][0] == calls[-1][1]

@@ -34,9 +34,9 @@ def test_equals_the_library(name, spacing):
     parameters, direct = DIRECT[name]
     scan = scan_of(spacing)
     expected = direct(scan.voxels[..., 0], scan.spacing)
-    found = apply(scan, name, **parameters)
-    np.testing.assert_allclose(found.voxels[..., 0], expected, rtol=2e-4, atol=2e-3)
-    np.testing.assert_array_equal(found.affine, scan.affine)
+    filtered = apply(scan, name, **parameters)
+    np.testing.assert_allclose(filtered.voxels[..., 0], expected, rtol=2e-4, atol=2e-3)
+    np.testing.assert_array_equal(filtered.affine, scan.affine)
 
 
 @pytest.mark.parametrize("kind", ["perona_malik", "curvature"])
@@ -48,8 +48,8 @@ def test_diffusion(kind, spacing):
     run = SimpleITK.GradientAnisotropicDiffusion if kind == "perona_malik" else SimpleITK.CurvatureAnisotropicDiffusion
     image = itk(scan.voxels[..., 0], spacing)
     expected = back(run(image, timeStep=step, conductanceParameter=2.0, numberOfIterations=count))
-    found = apply(scan, "diffusion", kind=kind, sigma_mm=1.5, conductance=2.0)
-    np.testing.assert_allclose(found.voxels[..., 0], expected, rtol=1e-5)
+    filtered = apply(scan, "diffusion", kind=kind, sigma_mm=1.5, conductance=2.0)
+    np.testing.assert_allclose(filtered.voxels[..., 0], expected, rtol=1e-5)
     with pytest.raises(InputError, match=r"sigma_mm 100 on voxels .* steps, expected at most 2000"):
         apply(scan, "diffusion", sigma_mm=100)
 
@@ -61,18 +61,18 @@ def test_non_local_means(spacing):
     sigma = noise_deviation(channel, spacing)
     assert sigma == pytest.approx(3, rel=0.2)
     expected = restoration.denoise_nl_means(channel, 3, 4, h=0.8 * sigma, sigma=sigma, fast_mode=True)
-    found = apply(scan, "nlm", patch_mm=3, distance_mm=4, strength=0.8)
-    np.testing.assert_allclose(found.voxels[..., 0], expected, rtol=1e-4)
+    filtered = apply(scan, "nlm", patch_mm=3, distance_mm=4, strength=0.8)
+    np.testing.assert_allclose(filtered.voxels[..., 0], expected, rtol=1e-4)
 
 
 def test_thick_slices_are_denoised_one_by_one():
     scan = scan_of((1.0, 0.8, 2.5))
-    found = apply(scan, "tv", weight=0.1, iterations=20).voxels[..., 0]
+    filtered = apply(scan, "tv", weight=0.1, iterations=20).voxels[..., 0]
     channel = scan.voxels[..., 0]
     low, span = channel.min(), np.ptp(channel)
     middle = channel.shape[2] // 2
     slice_ = restoration.denoise_tv_chambolle((channel[..., middle] - low) / span, 0.1, max_num_iter=20) * span + low
-    np.testing.assert_allclose(found[..., middle], slice_, rtol=1e-4)
+    np.testing.assert_allclose(filtered[..., middle], slice_, rtol=1e-4)
 
 
 @pytest.mark.parametrize("entry", PLAIN, ids=lambda entry: entry.name)
@@ -107,7 +107,7 @@ def test_what_is_round_in_millimetres_stays_round(name):
     weight = voxels[..., 0] - voxels.min()
     widths = []
     for axis, size in enumerate(spacing):
-        profile = weight.sum(axis=tuple(other for other in range(3) if other != axis))
+        profile = weight.sum(axis=tuple(across for across in range(3) if across != axis))
         place = (np.arange(len(profile)) - (len(profile) - 1) / 2) * size
         widths.append(np.sqrt((profile * place**2).sum() / profile.sum()))
     assert max(widths) / min(widths) < 1.06
@@ -155,13 +155,13 @@ def test_n4_takes_a_bias_field_away():
     scan = scan_of((1.5, 1.5, 1.5), noise=0.5)
     flat = np.where(scan.voxels > 60, 120.0, 60.0).astype(np.float32)
     field = np.exp(np.linspace(-0.5, 0.5, 20))[:, None, None, None].astype(np.float32)
-    found = apply(replace(scan, voxels=flat * field), "n4", iterations=30).voxels
+    filtered = apply(replace(scan, voxels=flat * field), "n4", iterations=30).voxels
     inside = flat == 60
 
     def unevenness(voxels):
         return voxels[inside].std() / voxels[inside].mean()
 
-    assert unevenness(found) < unevenness(flat * field) / 3
+    assert unevenness(filtered) < unevenness(flat * field) / 3
 
 
 def test_resize_and_crop_keep_places():
@@ -239,10 +239,10 @@ def test_matching_equals_scikit_image():
     (step,) = learn_steps((FilterStep("match", {"points": 64}),), lambda steps: scans)
     table = np.mean([np.percentile(s.voxels, np.linspace(0, 100, 64)) for s in scans], axis=0)
     np.testing.assert_allclose(step.parameters["quantiles"][0], table, rtol=1e-5)
-    found = apply(scans[0], "match", **step.parameters)
+    matched = apply(scans[0], "match", **step.parameters)
     reference = np.asarray(step.parameters["quantiles"][0], np.float32)[:, None]
     expected = exposure.match_histograms(scans[0].voxels[..., 0], reference)
-    np.testing.assert_allclose(found.voxels[..., 0], expected, rtol=1e-5)
+    np.testing.assert_allclose(matched.voxels[..., 0], expected, rtol=1e-5)
 
 
 def test_nyul_brings_one_scan_under_two_scales_together():

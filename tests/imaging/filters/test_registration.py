@@ -69,10 +69,10 @@ def test_a_known_movement_is_found(tmp_path, rank, kind, stretch):
     assert done.shape == reference.shape
     # The affine says where each voxel of the reference's grid lies in the scan's own world: it is the movement itself.
     index = np.argwhere(expected_mask).T
-    found = done.affine[:rank, :rank] @ index + done.affine[:rank, 3:]
+    mapped = done.affine[:rank, :rank] @ index + done.affine[:rank, 3:]
     right = (truth @ reference.affine)[:rank]
     expected = right[:, :rank] @ index + right[:, 3:]
-    assert np.linalg.norm(found - expected, axis=0).max() < 1.0  # mm
+    assert np.linalg.norm(mapped - expected, axis=0).max() < 1.0  # mm
     # Labels find the way there and back.
     labels = Scan(mask[..., None].astype(np.uint8), scan.affine)
     recipe = Recipe(rank, filters=(complete,))
@@ -101,8 +101,8 @@ def test_a_deformation_is_found_and_carried_back(tmp_path):
         assert (prepared.warp is None) == (kind == "rigid")
         there[kind] = imaging.prepare_labels(labels, prepared, recipe).voxels[..., 0] > 0
     assert dice(there["deformable"], expected) > dice(there["rigid"], expected) + 0.1
-    found = there["deformable"]
-    back = imaging.restore_classes(np.stack([~found, found], -1).astype(np.float32), prepared, scan)
+    deformed = there["deformable"]
+    back = imaging.restore_classes(np.stack([~deformed, deformed], -1).astype(np.float32), prepared, scan)
     assert dice(back > 0, mask) > 0.95
 
 

@@ -13,10 +13,10 @@ def scan(shape=(4, 5, 6), affine=AFFINE):
 
 
 def test_index_map_goes_through_the_world():
-    other = np.array([[1.0, 0.2, 0, 3], [-0.1, 2, 0, 4], [0, 0.3, 1, 5], [0, 0, 0, 1]])
-    matrix, offset = index_map(AFFINE, other, 3)
+    sheared = np.array([[1.0, 0.2, 0, 3], [-0.1, 2, 0, 4], [0, 0.3, 1, 5], [0, 0, 0, 1]])
+    matrix, offset = index_map(AFFINE, sheared, 3)
     index = np.array([1.0, 2, 3])
-    there = other[:3, :3] @ index + other[:3, 3]
+    there = sheared[:3, :3] @ index + sheared[:3, 3]
     back = AFFINE[:3, :3] @ (matrix @ index + offset) + AFFINE[:3, 3]
     np.testing.assert_allclose(back, there, atol=1e-12)
 
@@ -24,17 +24,17 @@ def test_index_map_goes_through_the_world():
 def test_axis_map_of_flip_permutation_and_shift():
     # target axis 0 runs down source axis 2 from index 5; target axis 1 along source axis 0; axis 2 along 1 by halves
     matrix = np.array([[0, 1, 0], [0, 0, 0.5], [-1, 0, 0.0]])
-    found = axis_map(matrix, np.array([2.0, 0.25, 5.0]), (6, 4, 10))
-    assert (found.axes, found.scale, found.offset) == ((2, 0, 1), (-1, 1, 0.5), (5, 2, 0.25))
-    assert not found.exact
+    mapping = axis_map(matrix, np.array([2.0, 0.25, 5.0]), (6, 4, 10))
+    assert (mapping.axes, mapping.scale, mapping.offset) == ((2, 0, 1), (-1, 1, 0.5), (5, 2, 0.25))
+    assert not mapping.exact
     assert axis_map(np.eye(3), np.array([-3.0, 2, 0]), (6, 4, 10)).exact
 
 
 def test_header_rounding_is_snapped():
     matrix = np.eye(3) * (1 + 1e-5) + 1e-6
-    found = axis_map(matrix, np.array([1.001, -2.002, 1e-4]), (100, 100, 100))
-    assert found.exact
-    assert found.offset == (1, -2, 0)
+    mapping = axis_map(matrix, np.array([1.001, -2.002, 1e-4]), (100, 100, 100))
+    assert mapping.exact
+    assert mapping.offset == (1, -2, 0)
     assert not axis_map(np.eye(3), np.array([0.02, 0, 0]), (9, 9, 9)).exact
 
 
@@ -46,7 +46,7 @@ def test_turned_grids_have_no_axis_map():
 
 
 def test_moved():
-    found = moved(AFFINE, (1, 2, 3), (2, 1, 0.5))
-    np.testing.assert_allclose(found[:3, 3], AFFINE[:3, :3] @ [1, 2, 3] + AFFINE[:3, 3])
-    np.testing.assert_allclose(found[:3, :3], AFFINE[:3, :3] * [2, 1, 0.5])
+    affine = moved(AFFINE, (1, 2, 3), (2, 1, 0.5))
+    np.testing.assert_allclose(affine[:3, 3], AFFINE[:3, :3] @ [1, 2, 3] + AFFINE[:3, 3])
+    np.testing.assert_allclose(affine[:3, :3], AFFINE[:3, :3] * [2, 1, 0.5])
     np.testing.assert_allclose(moved(np.eye(4), (4, 5))[:, 3], [4, 5, 0, 1])

@@ -27,9 +27,9 @@ def test_linear_agrees_with_scipy(rank, seed):
     shape = tuple(int(n) for n in rng.integers(1, 12, rank))
     scale = rng.uniform(0.2, 3, rank) * rng.choice([-1, 1], rank)
     offset = rng.uniform(-3, 9, rank)
-    found = interpolate(array, shape, scale, offset)
-    assert found.dtype == np.float32
-    np.testing.assert_allclose(found, reference(array, shape, scale, offset), atol=1e-5)
+    values = interpolate(array, shape, scale, offset)
+    assert values.dtype == np.float32
+    np.testing.assert_allclose(values, reference(array, shape, scale, offset), atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -39,9 +39,9 @@ def test_linear_agrees_with_scipy(rank, seed):
 def test_opencv_route_is_the_same_interpolation(source, target, channels):
     array = np.random.default_rng(0).random((*source, channels), np.float32)
     scale = np.array(source) / target
-    found = interpolate(array, target, scale, (scale - 1) / 2)
-    assert found.shape == (*target, channels)
-    np.testing.assert_allclose(found, reference(array, target, scale, (scale - 1) / 2), atol=1e-5)
+    values = interpolate(array, target, scale, (scale - 1) / 2)
+    assert values.shape == (*target, channels)
+    np.testing.assert_allclose(values, reference(array, target, scale, (scale - 1) / 2), atol=1e-5)
 
 
 @pytest.mark.parametrize("scale", [-3.3, 1.01, 1.5, 2, 2.7, 5])
@@ -50,11 +50,11 @@ def test_antialiased_value_is_the_mean_of_the_interpolant_over_a_box(scale):
     values = rng.random(40)
     offset = 20 - 3 * scale + 0.37
     index, weight = axis_weights(7, 40, scale, offset, antialias=True)
-    found = (values[index] * weight).sum(axis=0)
+    averaged = (values[index] * weight).sum(axis=0)
     half = np.sqrt(scale**2 - 1) / 2
     fine = (np.arange(20000) + 0.5) / 20000 * 2 - 1
     places = scale * np.arange(7)[:, None] + offset + half * fine
-    np.testing.assert_allclose(found, np.interp(places, np.arange(40), values).mean(axis=1), atol=1e-5)
+    np.testing.assert_allclose(averaged, np.interp(places, np.arange(40), values).mean(axis=1), atol=1e-5)
 
 
 def test_antialias_changes_nothing_when_enlarging():
@@ -78,12 +78,12 @@ def test_weights_sum_to_one_and_stay_inside(scale, antialias):
 def test_linear_ramps_survive_downscaling(scale):
     ramp = np.arange(40, dtype=np.float32)[:, None, None] * np.ones((1, 3, 1), np.float32)
     count = int(40 / scale)
-    found = interpolate(ramp, (count, 3), (scale, 1), (1.5, 0), antialias=True)
+    values = interpolate(ramp, (count, 3), (scale, 1), (1.5, 0), antialias=True)
     inner = slice(2, count - 2)
-    np.testing.assert_allclose(found[inner, 0, 0], (scale * np.arange(count) + 1.5)[inner], rtol=1e-5)
+    np.testing.assert_allclose(values[inner, 0, 0], (scale * np.arange(count) + 1.5)[inner], rtol=1e-5)
 
 
 def test_blocks_downscale_without_aliasing():
     stripes = np.tile(np.float32([0, 1]), 32)[:, None, None]
-    found = interpolate(stripes, (16, 1), (4, 1), (1.5, 0), antialias=True)
-    np.testing.assert_allclose(found[1:-1], 0.5, atol=0.01)
+    values = interpolate(stripes, (16, 1), (4, 1), (1.5, 0), antialias=True)
+    np.testing.assert_allclose(values[1:-1], 0.5, atol=0.01)

@@ -32,10 +32,10 @@ def test_agrees_with_nibabel(codes):
         nibabel.io_orientation(affine), nibabel.orientations.axcodes2ornt(tuple(codes))
     )
     expected = image.as_reoriented(change)
-    found = reorient(Scan(data[..., None], affine), codes)
-    np.testing.assert_array_equal(found.voxels[..., 0], expected.get_fdata(dtype=np.float32))
-    np.testing.assert_allclose(found.affine, expected.affine, atol=1e-9)
-    assert axis_codes(found.affine) == codes
+    reoriented = reorient(Scan(data[..., None], affine), codes)
+    np.testing.assert_array_equal(reoriented.voxels[..., 0], expected.get_fdata(dtype=np.float32))
+    np.testing.assert_allclose(reoriented.affine, expected.affine, atol=1e-9)
+    assert axis_codes(reoriented.affine) == codes
 
 
 @settings(max_examples=50, deadline=None)

@@ -50,8 +50,8 @@ def test_spacing_keeps_world_places(spacing, seed):
             new.shape, (int(np.ceil(t / s)) + 1 for s, t in zip(spacing, scan.spacing, strict=True)), strict=True
         )
     )
-    found, expected = new.voxels[inner], field(new.shape, new.affine)[inner]
-    np.testing.assert_allclose(found, expected, rtol=1e-5, atol=1e-4)
+    resampled, expected = new.voxels[inner], field(new.shape, new.affine)[inner]
+    np.testing.assert_allclose(resampled, expected, rtol=1e-5, atol=1e-4)
 
 
 @pytest.mark.parametrize("size", [(7, 9, 30), (12, 26, 7), (1, 1, 1)])
@@ -75,7 +75,7 @@ def test_unchanged_spacing_is_not_touched():
 
 
 @pytest.mark.parametrize(
-    "wanted",
+    "grid",
     [
         {},
         {"spacing": (1, 1), "size": (2, 2)},
@@ -86,9 +86,9 @@ def test_unchanged_spacing_is_not_touched():
         {"size": (0, 2)},
     ],
 )
-def test_wrong_arguments(wanted):
+def test_wrong_arguments(grid):
     with pytest.raises(UsageError, match="resample"):
-        resample(Scan(np.zeros((4, 4, 1)), np.eye(4)), **wanted)
+        resample(Scan(np.zeros((4, 4, 1)), np.eye(4)), **grid)
 
 
 def test_labels_keep_their_values_and_centre_of_mass():
@@ -134,14 +134,14 @@ def test_onto_is_exact_for_flips_permutations_and_whole_shifts(seed):
     local[:rank, :rank] = np.eye(rank)[:, order] * signs
     local[:rank, 3] = rng.integers(-3, 7, rank)
     like = Scan(np.zeros((*rng.integers(1, 8, rank), 1)), affine @ local)
-    found = onto(array, affine, like, fill=(-1, -2))
-    assert found.dtype == np.int32
+    resampled = onto(array, affine, like, fill=(-1, -2))
+    assert resampled.dtype == np.int32
     assert maps_exactly(affine, like)
     for index in np.ndindex(*like.shape):
         source = local[:rank, :rank] @ index + local[:rank, 3]
         inside = np.all((source >= 0) & (source < shape))
         expected = array[tuple(source.astype(int))] if inside else (-1, -2)
-        np.testing.assert_array_equal(found[index], expected)
+        np.testing.assert_array_equal(resampled[index], expected)
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -159,13 +159,13 @@ def test_onto_agrees_with_nibabel_on_oblique_grids(seed):
     expected = nibabel.processing.resample_from_to(
         nibabel.Nifti1Image(data, affine), (like.shape, like.affine), order=1, mode="nearest"
     ).get_fdata()
-    found = onto(np.stack([data, 2 * data], axis=-1), affine, like, fill=-5)
-    assert found.dtype == np.float32
+    resampled = onto(np.stack([data, 2 * data], axis=-1), affine, like, fill=-5)
+    assert resampled.dtype == np.float32
     assert not maps_exactly(affine, like)
-    inside = found[..., 0] != -5
+    inside = resampled[..., 0] != -5
     assert inside.mean() > 0.9
-    np.testing.assert_allclose(found[..., 0][inside], expected[inside], atol=1e-4)
-    np.testing.assert_allclose(found[..., 1][inside], 2 * expected[inside], atol=1e-4)
+    np.testing.assert_allclose(resampled[..., 0][inside], expected[inside], atol=1e-4)
+    np.testing.assert_allclose(resampled[..., 1][inside], 2 * expected[inside], atol=1e-4)
 
 
 def test_onto_oblique_labels_are_nearest_and_filled_outside():
@@ -174,13 +174,13 @@ def test_onto_oblique_labels_are_nearest_and_filled_outside():
     c, s = np.cos(0.5), np.sin(0.5)
     turn = np.array([[c, -s, 0, 2], [s, c, 0, -3], [0, 0, 1, 0], [0, 0, 0, 1]])
     like = Scan(np.zeros((12, 12, 1)), turn)
-    found = onto(labels, np.eye(4), like, fill=0, is_label=True)
-    assert found.dtype == np.uint8
+    resampled = onto(labels, np.eye(4), like, fill=0, is_label=True)
+    assert resampled.dtype == np.uint8
     place = world((12, 12), turn)
     nearest = np.rint(place).astype(int)
     inside = ((place > -0.5) & (place < np.array([9, 10]) - 0.5)).all(axis=-1)
     expected = np.where(inside, labels[tuple(np.clip(nearest, 0, (8, 9)).transpose(2, 0, 1))][..., 0], 0)
-    np.testing.assert_array_equal(found[..., 0], expected)
+    np.testing.assert_array_equal(resampled[..., 0], expected)
 
 
 def test_onto_scaled_flipped_and_permuted_keeps_a_linear_field():
@@ -195,15 +195,15 @@ def test_onto_scaled_flipped_and_permuted_keeps_a_linear_field():
 def test_edge_voxels_reach_half_a_voxel():
     array = np.float32([1, 2]).reshape(2, 1, 1)
     like = Scan(np.zeros((8, 1, 1)), moved(np.eye(4), (-0.75, 0), (0.5, 1)))
-    found = onto(array, np.eye(4), like, fill=9)[:, 0, 0]
-    np.testing.assert_allclose(found, [9, 1, 1.25, 1.75, 2, 9, 9, 9])
+    resampled = onto(array, np.eye(4), like, fill=9)[:, 0, 0]
+    np.testing.assert_allclose(resampled, [9, 1, 1.25, 1.75, 2, 9, 9, 9])
 
 
 def test_grids_that_do_not_meet_are_all_fill():
     for step in (1, 0.5):
         like = Scan(np.zeros((3, 4, 1)), moved(np.eye(4), (100, 0), (step, step)))
-        found = onto(np.ones((3, 4, 2), np.float32), np.eye(4), like, fill=(7, 8))
-        np.testing.assert_array_equal(found, np.broadcast_to(np.float32([7, 8]), (3, 4, 2)))
+        resampled = onto(np.ones((3, 4, 2), np.float32), np.eye(4), like, fill=(7, 8))
+        np.testing.assert_array_equal(resampled, np.broadcast_to(np.float32([7, 8]), (3, 4, 2)))
 
 
 def test_reorient_and_back_through_onto():
@@ -219,11 +219,11 @@ def test_cubic_is_the_spline_of_scipy_with_thick_slices_apart(spacing):
     source = np.random.default_rng(0).normal(size=(8, 12, 10)).astype(np.float32)
     scan = Scan(source[..., None], np.diag([*spacing, 1.0]))
     shape = (10, 9, 12)
-    found = resample(scan, size=shape, interpolation="cubic").voxels[..., 0]
+    resampled = resample(scan, size=shape, interpolation="cubic").voxels[..., 0]
     factors = np.array(shape) / source.shape
     thick = int(np.argmax(spacing)) if max(spacing) > 3 else None
     if thick is None:
-        wanted = ndimage.zoom(source, factors, order=3, mode="nearest", grid_mode=True)
+        expected = ndimage.zoom(source, factors, order=3, mode="nearest", grid_mode=True)
     else:
         count = shape[thick]
         picked = np.floor((np.arange(count) + 0.5) / factors[thick]).astype(int)
@@ -232,8 +232,8 @@ def test_cubic_is_the_spline_of_scipy_with_thick_slices_apart(spacing):
         slices = [
             ndimage.zoom(part, plane, order=3, mode="nearest", grid_mode=True) for part in np.moveaxis(source, thick, 0)
         ]
-        wanted = np.moveaxis(np.stack(slices), 0, thick)
-    np.testing.assert_allclose(found, wanted, atol=1e-4)
+        expected = np.moveaxis(np.stack(slices), 0, thick)
+    np.testing.assert_allclose(resampled, expected, atol=1e-4)
     linear = resample(scan, size=shape)
     np.testing.assert_array_equal(resample(scan, size=shape, interpolation="cubic").affine, linear.affine)
 

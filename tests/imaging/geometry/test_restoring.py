@@ -74,12 +74,12 @@ def test_restored_slabs_are_the_whole(shape, codes, spacing, crop, slab, seed):
     cuts = [0, *sorted(set(rng.integers(1, len(scores) + 1, 3).tolist()) - {len(scores)}), len(scores)]
     slabs = ((start, scores[start:stop].copy()) for start, stop in itertools.pairwise(cuts))
     whole = restore(scores, prepared, scan)
-    found, covered = np.full_like(whole, np.nan), np.zeros(scan.shape, int)
+    restored, covered = np.full_like(whole, np.nan), np.zeros(scan.shape, int)
     for place, values in restore_slabs(slabs, prepared, scan, slab):
-        found[place] = values
+        restored[place] = values
         covered[place] += 1
     assert covered.max() == 1
-    np.testing.assert_array_equal(found[covered == 1], whole[covered == 1])
+    np.testing.assert_array_equal(restored[covered == 1], whole[covered == 1])
     outside = whole[covered == 0]
     assert (outside == [scores.max(), scores.min(), scores.min()]).all()
     np.testing.assert_array_equal(restore_classes(scores, prepared, scan, slab=slab), whole.argmax(axis=-1))
@@ -95,12 +95,12 @@ def test_flat_slabs(at_once, monkeypatch):
     scores = rng.normal(size=(32, 24, 2)).astype(np.float32)
     if not at_once:
         monkeypatch.setattr(restoring, "AT_ONCE_BYTES", 0)
-    found = np.zeros((50, 70, 2), np.float32)
+    restored = np.zeros((50, 70, 2), np.float32)
     for place, values in restore_slabs([(0, scores[:13]), (13, scores[13:])], prepared, scan):
-        found[place] = values
+        restored[place] = values
     if at_once:
-        np.testing.assert_array_equal(found, restore(scores, prepared, scan))
-    np.testing.assert_allclose(found, restore(scores, prepared, scan), atol=1e-5)
+        np.testing.assert_array_equal(restored, restore(scores, prepared, scan))
+    np.testing.assert_allclose(restored, restore(scores, prepared, scan), atol=1e-5)
 
 
 def test_a_long_scan_takes_no_more_memory_than_its_window():

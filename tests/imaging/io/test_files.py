@@ -44,14 +44,14 @@ def test_one_file_per_channel(tmp_path):
 
 def test_channels_on_different_grids(tmp_path):
     first = save(tmp_path / "a.nii", np.ones((3, 4, 5), np.float32))
-    other = save(tmp_path / "b.nii", np.ones((3, 4, 6), np.float32))
+    longer = save(tmp_path / "b.nii", np.ones((3, 4, 6), np.float32))
     with pytest.raises(InputError, match=r"b\.nii: shape \(3, 4, 6\), but .*a\.nii has shape \(3, 4, 5\)"):
-        read([first, other])
+        read([first, longer])
     moved = np.eye(4)
     moved[0, 3] = 2
-    other = save(tmp_path / "c.nii", np.ones((3, 4, 5), np.float32), moved)
+    shifted = save(tmp_path / "c.nii", np.ones((3, 4, 5), np.float32), moved)
     with pytest.raises(InputError, match=r"c\.nii: lies up to \S+ mm \(2 voxels\) away from .*a\.nii"):
-        read([first, other])
+        read([first, shifted])
     moved[0, 3] = 0.01  # rounding in a header is not another grid
     assert read([first, save(tmp_path / "d.nii", np.ones((3, 4, 5), np.float32), moved)]).channels == 2
 

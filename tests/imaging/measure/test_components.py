@@ -44,8 +44,8 @@ def test_parts(shape, density, seed):
     expected = next(p for p in parts if len(p) == largest)
     assert set(map(tuple, np.argwhere(largest_component(mask)).tolist())) == expected
     spacing = (0.5, 2.0, 1.5)[: len(shape)]
-    found = remove_small(mask, 3 * np.prod(spacing), spacing)
-    assert set(map(tuple, np.argwhere(found).tolist())) == set().union(*(p for p in parts if len(p) >= 3))
+    kept = remove_small(mask, 3 * np.prod(spacing), spacing)
+    assert set(map(tuple, np.argwhere(kept).tolist())) == set().union(*(p for p in parts if len(p) >= 3))
 
 
 def test_empty_and_full():

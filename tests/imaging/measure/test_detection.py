@@ -39,12 +39,12 @@ def test_equal_is_perfect_and_disjoint_is_zero():
 
 
 def test_empty():
-    empty, one = mask(), mask((0, 0, 2))
+    empty, single = mask(), mask((0, 0, 2))
     assert lesion_f1(empty, empty) == 1
-    assert lesion_f1(empty, one) == lesion_f1(one, empty) == 0
-    assert lesion_counts(empty, one) == LesionCounts(0, 1, 0, 0)
+    assert lesion_f1(empty, single) == lesion_f1(single, empty) == 0
+    assert lesion_counts(empty, single) == LesionCounts(0, 1, 0, 0)
     with pytest.raises(InputError, match="the reference has"):
-        lesion_f1(one, one[:3])
+        lesion_f1(single, single[:3])
 
 
 def test_panoptic_quality_by_hand():
@@ -91,12 +91,12 @@ def test_average_precision_by_hand():
     # one pair shares all, one 12 of 16 voxels; an object is missed and one is false
     scores = average_precision(prediction, reference, (0.5, 0.7, 0.75, 0.9))
     assert scores == pytest.approx({0.5: 2 / 4, 0.7: 2 / 4, 0.75: 1 / 5, 0.9: 1 / 5})
-    found = score_objects(prediction, reference)
-    assert found["ap"] == pytest.approx((5 * 2 / 4 + 5 * 1 / 5) / 10)  # at 0.75 itself they share no more than it
-    assert (found["ap50"], found["ap75"]) == pytest.approx((2 / 4, 1 / 5))
-    assert (found["objects"], found["reference_objects"]) == (3, 3)
-    assert found["f1"] == pytest.approx(2 / 3)
-    assert found["lesion_dice"] == pytest.approx((1 + 24 / 28) / 4)
+    of_objects = score_objects(prediction, reference)
+    assert of_objects["ap"] == pytest.approx((5 * 2 / 4 + 5 * 1 / 5) / 10)  # at 0.75 itself they share no more than it
+    assert (of_objects["ap50"], of_objects["ap75"]) == pytest.approx((2 / 4, 1 / 5))
+    assert (of_objects["objects"], of_objects["reference_objects"]) == (3, 3)
+    assert of_objects["f1"] == pytest.approx(2 / 3)
+    assert of_objects["lesion_dice"] == pytest.approx((1 + 24 / 28) / 4)
 
 
 def test_average_precision_equals_all_pairs_one_by_one():
@@ -119,10 +119,10 @@ def test_a_lesion_has_one_partner():
 
 
 def test_nothing_and_nothing_is_perfect():
-    empty, one = numbered(), numbered((0, 0, 3, 3))
-    assert score_objects(empty, empty)["ap"] == score_objects(one, one)["ap"] == 1
-    assert score_objects(empty, one)["ap"] == score_objects(one, empty)["pq"] == 0
+    empty, single = numbered(), numbered((0, 0, 3, 3))
+    assert score_objects(empty, empty)["ap"] == score_objects(single, single)["ap"] == 1
+    assert score_objects(empty, single)["ap"] == score_objects(single, empty)["pq"] == 0
     with pytest.raises(InputError, match=r"thresholds \(0.4,\)"):
-        average_precision(one, one, (0.4,))
+        average_precision(single, single, (0.4,))
     with pytest.raises(InputError, match="the reference has"):
-        overlaps(one, one[:3])
+        overlaps(single, single[:3])

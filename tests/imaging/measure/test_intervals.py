@@ -14,11 +14,11 @@ from medseg.errors import InputError
 
 def test_of_single_cases_it_is_scipys_percentile_bootstrap():
     values = np.random.default_rng(0).beta(8, 2, 40)
-    found = bootstrap_mean(values, range(40), draws=20000)
+    interval = bootstrap_mean(values, range(40), draws=20000)
     expected = scipy.stats.bootstrap((values,), np.mean, method="percentile", n_resamples=20000, rng=1)
-    assert found.mean == pytest.approx(values.mean())
-    assert found.low == pytest.approx(expected.confidence_interval.low, abs=2e-3)
-    assert found.high == pytest.approx(expected.confidence_interval.high, abs=2e-3)
+    assert interval.mean == pytest.approx(values.mean())
+    assert interval.low == pytest.approx(expected.confidence_interval.low, abs=2e-3)
+    assert interval.high == pytest.approx(expected.confidence_interval.high, abs=2e-3)
 
 
 def test_patients_bring_all_of_their_cases():
@@ -40,30 +40,30 @@ def test_the_same_seed_gives_the_same_interval_and_one_patient_none():
 
 
 def test_an_infinite_distance_makes_no_nan():
-    found = bootstrap_mean([1.0, 2.0, 3.0, math.inf], "abcd")
-    assert (found.mean, found.high) == (math.inf, math.inf)
-    assert 1 <= found.low < math.inf
+    interval = bootstrap_mean([1.0, 2.0, 3.0, math.inf], "abcd")
+    assert (interval.mean, interval.high) == (math.inf, math.inf)
+    assert 1 <= interval.low < math.inf
 
 
 @settings(max_examples=40, deadline=None)
 @given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.integers(0, 5)), min_size=1, max_size=30))
 def test_the_ends_lie_about_the_median_of_the_draws_and_within_the_values(pairs):
     values, groups = zip(*pairs, strict=True)
-    found = bootstrap_mean(values, groups, draws=200)
-    if found.low is not None:
+    interval = bootstrap_mean(values, groups, draws=200)
+    if interval.low is not None:
         slack = 1e-9 * max(1, *map(abs, values))
-        assert min(values) - slack <= found.low <= found.high <= max(values) + slack
+        assert min(values) - slack <= interval.low <= interval.high <= max(values) + slack
 
 
 def test_pairs():
     first = np.random.default_rng(2).beta(8, 2, 30)
     second = first + np.random.default_rng(3).normal(0.02, 0.02, 30)
-    found = compare_paired([*first, 3.0], [*second, math.inf], range(31))
-    assert found.p == pytest.approx(scipy.stats.wilcoxon(second - first).pvalue)
-    assert found.difference.mean == pytest.approx((second - first).mean())
-    assert found.difference.low < found.difference.mean < found.difference.high
-    assert (found.better, found.worse) == ((second > first).sum(), (second < first).sum())
-    assert (found.pairs, found.left_out) == (30, 1)
+    comparison = compare_paired([*first, 3.0], [*second, math.inf], range(31))
+    assert comparison.p == pytest.approx(scipy.stats.wilcoxon(second - first).pvalue)
+    assert comparison.difference.mean == pytest.approx((second - first).mean())
+    assert comparison.difference.low < comparison.difference.mean < comparison.difference.high
+    assert (comparison.better, comparison.worse) == ((second > first).sum(), (second < first).sum())
+    assert (comparison.pairs, comparison.left_out) == (30, 1)
     same = compare_paired(first, first, range(30))
     assert (same.p, same.difference.mean, same.better) == (1.0, 0.0, 0)
     with pytest.raises(InputError, match="none of them finite"):

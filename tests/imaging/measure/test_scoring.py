@@ -21,26 +21,26 @@ def test_every_metric_is_the_one_of_its_module(rank):
     scores = score_case(prediction, reference, LABELS, spacing, tolerance_mm=0.7)
     assert list(scores) == ["anterior", "posterior"]
     for index, name in ((1, "anterior"), (2, "posterior")):
-        p, r, found = prediction == index, reference == index, scores[name]
+        p, r, of_label = prediction == index, reference == index, scores[name]
         for metric in ("dice", "iou", "precision", "recall"):
-            assert found[metric] == getattr(overlap, metric)(p, r)
+            assert of_label[metric] == getattr(overlap, metric)(p, r)
         for metric in ("hd95", "assd"):
-            assert found[metric] == pytest.approx(getattr(surface, metric)(p, r, spacing))
-        assert found["nsd"] == pytest.approx(surface.nsd(p, r, spacing, 0.7))
-        assert found["volume_difference"] == pytest.approx((p.sum() - r.sum()) / r.sum())
+            assert of_label[metric] == pytest.approx(getattr(surface, metric)(p, r, spacing))
+        assert of_label["nsd"] == pytest.approx(surface.nsd(p, r, spacing, 0.7))
+        assert of_label["volume_difference"] == pytest.approx((p.sum() - r.sum()) / r.sum())
         keys = ("volume_ml", "reference_ml") if rank == 3 else ("area_mm2", "reference_mm2")
         unit = np.prod(spacing) / (1000 if rank == 3 else 1)
-        assert [found[k] for k in keys] == pytest.approx([p.sum() * unit, r.sum() * unit])
-        assert {type(v) for v in found.values()} == {float}
+        assert [of_label[k] for k in keys] == pytest.approx([p.sum() * unit, r.sum() * unit])
+        assert {type(v) for v in of_label.values()} == {float}
 
 
 def test_absent_classes():
     empty = np.zeros((4, 4, 4), np.uint8)
     scores = score_case(empty, empty, LABELS, (1, 1, 1))["anterior"]
     assert (scores["dice"], scores["hd95"], scores["nsd"], scores["volume_ml"]) == (1, 0, 1, 0)
-    one = empty.copy()
-    one[0, 0, 0] = 1
-    scores = score_case(empty, one, LABELS, (1, 1, 1))["anterior"]
+    single = empty.copy()
+    single[0, 0, 0] = 1
+    scores = score_case(empty, single, LABELS, (1, 1, 1))["anterior"]
     assert (scores["dice"], scores["hd95"], scores["assd"], scores["nsd"]) == (0, np.inf, np.inf, 0)
 
 

@@ -56,12 +56,12 @@ def test_agrees_with_brute_force(rank, spacing, seed):
 def test_aggregates_as_surface_distance_does(rank, spacing, seed):
     """Given our distances with equal weights, the package's own sums must say what ours say."""
     p, r = blobs(rank, seed)
-    found = surface_distances(p, r, spacing)
+    distances = surface_distances(p, r, spacing)
     theirs = {
-        "distances_gt_to_pred": np.sort(found.to_prediction),
-        "distances_pred_to_gt": np.sort(found.to_reference),
-        "surfel_areas_gt": np.ones(len(found.to_prediction)),
-        "surfel_areas_pred": np.ones(len(found.to_reference)),
+        "distances_gt_to_pred": np.sort(distances.to_prediction),
+        "distances_pred_to_gt": np.sort(distances.to_reference),
+        "surfel_areas_gt": np.ones(len(distances.to_prediction)),
+        "surfel_areas_pred": np.ones(len(distances.to_reference)),
     }
     assert surface_distance.compute_robust_hausdorff(theirs, 100) == pytest.approx(hausdorff(p, r, spacing))
     for tolerance in (0.0, 1.01, 2.02):
@@ -69,10 +69,10 @@ def test_aggregates_as_surface_distance_does(rank, spacing, seed):
             nsd(p, r, spacing, tolerance)
         )
     means = surface_distance.compute_average_surface_distance(theirs)
-    sizes = len(found.to_prediction), len(found.to_reference)
+    sizes = len(distances.to_prediction), len(distances.to_reference)
     assert np.average(means, weights=sizes) == pytest.approx(assd(p, r, spacing))
     # it takes an order statistic where we interpolate between two
-    step = max(np.diff(np.sort(d)).max() for d in (found.to_prediction, found.to_reference))
+    step = max(np.diff(np.sort(d)).max() for d in (distances.to_prediction, distances.to_reference))
     assert abs(surface_distance.compute_robust_hausdorff(theirs, 95) - hd95(p, r, spacing)) <= step
 
 
@@ -156,8 +156,8 @@ def test_elements_are_those_of_surface_distance(rank, spacing, seed):
     np.testing.assert_allclose(ours.prediction_areas.sum(), theirs["surfel_areas_pred"].sum())
     np.testing.assert_allclose(ours.reference_areas.sum(), theirs["surfel_areas_gt"].sum())
     for tolerance in (0.0, 0.3, 1.01, 2.02):
-        wanted = surface_distance.compute_surface_dice_at_tolerance(theirs, tolerance)
-        assert nsd(p, r, spacing, tolerance, "elements") == pytest.approx(wanted)
+        expected = surface_distance.compute_surface_dice_at_tolerance(theirs, tolerance)
+        assert nsd(p, r, spacing, tolerance, "elements") == pytest.approx(expected)
     for percent in (50, 95, 100):
         assert ours.percentile(percent) == pytest.approx(surface_distance.compute_robust_hausdorff(theirs, percent))
     assert hd95(p, r, spacing, "elements") == ours.percentile(95)
@@ -175,8 +175,8 @@ def test_elements_of_tiny_objects(shape):
         if p.any() and r.any():
             spacing = (1.0, 2.0, 0.5)[: len(shape)]
             theirs = surface_distance.compute_surface_distances(r, p, spacing)
-            wanted = surface_distance.compute_surface_dice_at_tolerance(theirs, 0.5)
-            assert nsd(p, r, spacing, 0.5, "elements") == pytest.approx(wanted)
+            expected = surface_distance.compute_surface_dice_at_tolerance(theirs, 0.5)
+            assert nsd(p, r, spacing, 0.5, "elements") == pytest.approx(expected)
 
 
 def test_the_surface_of_a_ball_by_elements():

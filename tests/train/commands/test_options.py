@@ -49,8 +49,10 @@ def test_a_run_with_every_option_resumes_and_saves_the_plain_network(dataset, ca
     resumed = fit(None, dataset, tmp_path / "run", resume=True, cache=cache, verbose=False)
     model = whole.model()
     assert model.output_shape == (None, 16, 16, 8, 3)
-    for weight, other, fresh in zip(model.weights, resumed.model().weights, network(plan).weights, strict=True):
-        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=0, atol=1e-6, err_msg=weight.path)
+    for weight, resumed_weight, fresh in zip(
+        model.weights, resumed.model().weights, network(plan).weights, strict=True
+    ):
+        np.testing.assert_allclose(weight.numpy(), resumed_weight.numpy(), rtol=0, atol=1e-6, err_msg=weight.path)
         assert not np.array_equal(weight.numpy(), fresh.numpy()), weight.path
     history = load_history(whole.folder / "history.csv")
     assert set(history[0]) == {"epoch", "loss", "val_loss", "learning_rate", "seconds"}
@@ -62,11 +64,13 @@ def test_the_supervised_loss_is_the_weighted_sum_over_the_outputs(dataset):
     model.compile(**objective(plan, 2), jit_compile=False)
     image = np.random.default_rng(0).normal(size=(2, 16, 16, 8, 1)).astype(np.float32)
     label = np.random.default_rng(1).integers(0, 3, (2, 16, 16, 8)).astype(np.int32)
-    found = model.evaluate(tf.data.Dataset.from_tensors((image, (label, label))), verbose=0, return_dict=True)["loss"]
+    evaluated = model.evaluate(tf.data.Dataset.from_tensors((image, (label, label))), verbose=0, return_dict=True)[
+        "loss"
+    ]
     fine, coarse = model(image)
     loss = losses.get("dice_ce")
     expected = (2 * loss(label, fine) + loss(label[:, 1::2, 1::2, 1::2], coarse)) / 3
-    assert found == pytest.approx(float(expected), rel=1e-5)
+    assert evaluated == pytest.approx(float(expected), rel=1e-5)
 
 
 def test_accumulated_steps_are_one_step_of_the_larger_batch(dataset):

@@ -39,12 +39,12 @@ def runs(tmp_path):
 
 def test_shared_cases_alone_count(runs):
     a, b, first, second = runs
-    found = compare([read_scores(a), read_scores(b)])
-    assert found.cases == tuple(sorted(first))
-    assert set(found.patients.values()) == {f"p{n:02d}" for n in range(10)}
-    assert found.left_out == {str(a): 1, str(b): 1}
+    comparison = compare([read_scores(a), read_scores(b)])
+    assert comparison.cases == tuple(sorted(first))
+    assert set(comparison.patients.values()) == {f"p{n:02d}" for n in range(10)}
+    assert comparison.left_out == {str(a): 1, str(b): 1}
     change = np.array([second[name] - first[name] for name in sorted(first)])
-    reference, row = found.rows
+    reference, row = comparison.rows
     assert reference.paired is None
     assert reference.mean.mean == pytest.approx(np.mean(list(first.values())))
     assert row.paired.p == pytest.approx(scipy.stats.wilcoxon(change).pvalue)
@@ -66,8 +66,8 @@ def test_the_command_writes_table_page_and_plot(runs, tmp_path, capsys):
     assert "<td>p00_ED</td>" in text
     assert "http" not in text
     assert main(["compare", str(a), str(b), "--out", str(picture), "--json"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["rows"][1]["larger"] + found["rows"][1]["smaller"] == 20
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["rows"][1]["larger"] + printed["rows"][1]["smaller"] == 20
     assert matplotlib.image.imread(picture).std() > 0.02
     assert main(["compare", str(a), str(b), "--out", str(tmp_path / "compare.svg")]) == 0
     assert "<svg" in (tmp_path / "compare.svg").read_text()
@@ -85,31 +85,31 @@ def test_of_several_comparisons_p_is_adjusted(runs, tmp_path):
 
 def test_patients_of_the_scores_and_infinite_distances(tmp_path):
     patients = {"a": "x", "b": "x", "c": "y"}
-    one = write_run(tmp_path / "one", {"a": 0.1, "b": 0.2, "c": 0.3}, hd95=float("inf"), patients=patients)
-    two = write_run(tmp_path / "two", {"a": 0.2, "b": 0.3, "c": 0.4})
-    found = compare([read_scores(one), read_scores(two)])
-    assert found.patients == patients
+    first = write_run(tmp_path / "one", {"a": 0.1, "b": 0.2, "c": 0.3}, hd95=float("inf"), patients=patients)
+    second = write_run(tmp_path / "two", {"a": 0.2, "b": 0.3, "c": 0.4})
+    comparison = compare([read_scores(first), read_scores(second)])
+    assert comparison.patients == patients
     with pytest.raises(InputError, match="3 pairs, none of them finite"):
-        compare([read_scores(one), read_scores(two)], "hd95")
+        compare([read_scores(first), read_scores(second)], "hd95")
 
 
 def test_external_tests_of_runs(tmp_path):
     for name in ("one", "two"):
         write_run(tmp_path / name, {"a": 0.5})
         write_run(tmp_path / name / "external" / "north", {"b": 0.5})
-    found = [read_scores(tmp_path / name, "north") for name in ("one", "two")]
-    assert compare(found).cases == ("b",)
-    assert found[0].name == f"{tmp_path / 'one'} on north"
+    scores = [read_scores(tmp_path / name, "north") for name in ("one", "two")]
+    assert compare(scores).cases == ("b",)
+    assert scores[0].name == f"{tmp_path / 'one'} on north"
     with pytest.raises(InputError, match="no external test of the name 'west'; it was tested on north"):
         read_scores(tmp_path / "one", "west")
 
 
 def test_what_cannot_be_compared(runs, tmp_path, capsys):
     a, b, *_ = runs
-    other = write_run(tmp_path / "other", {"q": 0.5})
+    elsewhere = write_run(tmp_path / "other", {"q": 0.5})
     liver = write_run(tmp_path / "liver", {"p00_ED": 0.5}, labels=("liver",))
     for words, status, says in (
-        ([a, other], 1, "have no case in common; score them on the same folder or fold"),
+        ([a, elsewhere], 1, "have no case in common; score them on the same folder or fold"),
         ([a, liver], 1, "share no label with dice"),
         ([a], 2, "1 run: expected two or more"),
         ([a, a], 2, "is given twice"),

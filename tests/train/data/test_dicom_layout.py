@@ -54,10 +54,10 @@ def test_dicom_and_nifti_prepare_to_the_same_arrays(kind, layout, tmp_path):
     dicom, nifti = twins(tmp_path, kind, layout)
     assert dicom.labels == nifti.labels
     assert len(dicom.cases) == len(nifti.cases) == 3
-    for one, two in zip(dicom.cases, nifti.cases, strict=True):
-        prepared = [imaging.prepare(imaging.read(list(case.images)), RECIPE) for case in (one, two)]
+    for series, volume in zip(dicom.cases, nifti.cases, strict=True):
+        prepared = [imaging.prepare(imaging.read(list(case.images)), RECIPE) for case in (series, volume)]
         np.testing.assert_array_equal(prepared[0].voxels, prepared[1].voxels)
-        marked = [imaging.reorient(imaging.read_labels(case.label), "RAS").voxels for case in (one, two)]
+        marked = [imaging.reorient(imaging.read_labels(case.label), "RAS").voxels for case in (series, volume)]
         np.testing.assert_array_equal(*marked)
 
 
@@ -79,8 +79,8 @@ def test_series_of_one_folder_are_told_apart(tmp_path):
 
 def test_dataset_json_gives_the_values(tmp_path):
     dicom, _ = twins(tmp_path, "seg")
-    wanted = {"background": 0, "spleen": 1}
-    (dicom.folder / "dataset.json").write_text(json.dumps({"labels": wanted, "channel_names": {"0": "CT"}}))
+    labels = {"background": 0, "spleen": 1}
+    (dicom.folder / "dataset.json").write_text(json.dumps({"labels": labels, "channel_names": {"0": "CT"}}))
     chosen = open_dataset(dicom.folder)
     before, after = (imaging.read_labels(dataset.cases[0].label).voxels for dataset in (dicom, chosen))
     np.testing.assert_array_equal(after, before == 2)

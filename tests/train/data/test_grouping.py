@@ -33,9 +33,9 @@ def test_numbered_part_inside_the_name():
         for patient in (1, 2)
         for slice_ in (48, 59)
     ]
-    found = groups(names)
-    assert len(set(found)) == 6
-    assert found[:3] == ["SC-HF-I-01", "SC-HF-I-01", "SC-HF-I-02"]
+    patients = groups(names)
+    assert len(set(patients)) == 6
+    assert patients[:3] == ["SC-HF-I-01", "SC-HF-I-01", "SC-HF-I-02"]
 
 
 def test_a_series_number_that_differs_within_a_patient_does_not_part_him():
@@ -80,9 +80,9 @@ def test_pattern_that_fits_no_name_says_which():
 
 @given(st.lists(st.text("abAB019_-. ", min_size=1, max_size=12), unique=True, max_size=40))
 def test_every_name_gets_a_group_and_is_in_it_by_its_own_beginning(names):
-    found = groups(names)
-    assert len(found) == len(names)
-    for name, group in zip(names, found, strict=True):
+    patients = groups(names)
+    assert len(patients) == len(names)
+    for name, group in zip(names, patients, strict=True):
         assert name.startswith(group)
         assert group
 
@@ -127,9 +127,9 @@ def test_phases_of_a_heart_are_joined_and_the_rule_says_so():
 
 def test_one_pair_of_phases_is_enough():
     names = [*spread(IDENTIFIERS[:1], ["ED", "ES"]), *spread(IDENTIFIERS[1:], ["ED"])]
-    found = groups(names)
-    assert found[0] == found[1]
-    assert len(set(found)) == 6
+    patients = groups(names)
+    assert patients[0] == patients[1]
+    assert len(set(patients)) == 6
 
 
 def test_the_user_decides(tmp_path):

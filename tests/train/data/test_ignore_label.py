@@ -70,9 +70,9 @@ def test_a_dataset_declares_it_and_the_plan_is_that_of_background_there(dataset,
     assert dataset.labels == LABELS
     assert not inspect(dataset).fatal
     write_dataset(tmp_path)
-    other = hide(tmp_path, 0)
-    assert other.ignore is None
-    assert plan_by_rules(dataset, folds=3) == dataclasses.replace(plan_by_rules(other, folds=3), ignore=IGNORED)
+    as_background = hide(tmp_path, 0)
+    assert as_background.ignore is None
+    assert plan_by_rules(dataset, folds=3) == dataclasses.replace(plan_by_rules(as_background, folds=3), ignore=IGNORED)
 
 
 def test_nnunets_way_to_write_it(tmp_path):
@@ -85,8 +85,8 @@ def test_nnunets_way_to_write_it(tmp_path):
         "file_ending": ".nii.gz",
     }
     (tmp_path / "dataset.json").write_text(json.dumps(about))
-    found = open_dataset(tmp_path)
-    assert (found.ignore, found.labels) == (IGNORED, LABELS)
+    opened = open_dataset(tmp_path)
+    assert (opened.ignore, opened.labels) == (IGNORED, LABELS)
 
 
 def test_no_patch_is_centred_there_and_none_but_it_is_ignored(dataset, plan, cache):
@@ -134,14 +134,14 @@ def test_nothing_there_reaches_the_gradient(dataset, plan, cache):
 def test_a_training_ends_and_its_scores_leave_them_out(run, dataset, plan):
     scores = evaluate(run, dataset, keep=True)
     by_name = {case.name: case for case in dataset.cases}
-    for name, found in scores["cases"].items():
+    for name, scored in scores["cases"].items():
         predicted = imaging.read_labels(run.folder / "predictions" / f"{name}.nii.gz").voxels[..., 0]
-        wanted = imaging.read_labels(by_name[name].label).voxels[..., 0]
-        kept = wanted != IGNORED
+        reference = imaging.read_labels(by_name[name].label).voxels[..., 0]
+        kept = reference != IGNORED
         for label in LABELS[1:]:
-            mine, theirs = predicted[kept] == label.value, wanted[kept] == label.value
+            mine, theirs = predicted[kept] == label.value, reference[kept] == label.value
             total = mine.sum() + theirs.sum()
-            assert found[label.name]["dice"] == pytest.approx(2 * (mine & theirs).sum() / total if total else 1.0)
+            assert scored[label.name]["dice"] == pytest.approx(2 * (mine & theirs).sum() / total if total else 1.0)
     summary = cross_validate([run], dataset, reuse=True)
     assert summary["postprocessing"]["dice_before"] == pytest.approx(
         {name: row["dice"] for name, row in scores["mean"].items()}
@@ -150,13 +150,13 @@ def test_a_training_ends_and_its_scores_leave_them_out(run, dataset, plan):
 
 def test_scores_of_a_prediction_do_not_depend_on_what_it_says_there(dataset, plan):
     def segment(inside):
-        def found(scan):
+        def segment(scan):
             result = np.zeros(scan.shape, np.uint8)
             result[8:12, 4:12, 3:9] = 1
             result[:7] = inside
             return result
 
-        return found
+        return segment
 
     first, second = (score_cases(segment(i), dataset.cases[:2], LABELS, ignore=IGNORED) for i in (0, 2))
     assert first == second
@@ -179,9 +179,9 @@ def test_an_export_verifies_without_them(run, dataset):
     def at(inside):
         return lambda scan: np.where(truth == IGNORED, inside, truth)
 
-    found = compare(at(1), at(5), files, LABELS, ignore=IGNORED)
-    assert {label.dice_artifact for label in found.labels.values()} == {1.0}
-    assert {label.dice_network for label in found.labels.values()} == {1.0}
+    fidelity = compare(at(1), at(5), files, LABELS, ignore=IGNORED)
+    assert {label.dice_artifact for label in fidelity.labels.values()} == {1.0}
+    assert {label.dice_network for label in fidelity.labels.values()} == {1.0}
 
 
 def test_metrics_of_soft_labels_leave_out_voxels_of_no_class():

@@ -95,7 +95,7 @@ def test_no_threshold_solves_it(folder):
 def test_best_threshold_finds_what_a_threshold_can_do(tmp_path):
     # discs 60 grey values above a noise of deviation 20: three deviations apart
     dataset = open_dataset(write_flat(tmp_path, ["a", "b", "c"]))
-    found = best_threshold_dice(dataset, bins=256)["foreground"]
+    dice = best_threshold_dice(dataset, bins=256)["foreground"]
     by_hand = []
     for step in np.linspace(-1, 3, 400):
         scores = []
@@ -104,7 +104,7 @@ def test_best_threshold_finds_what_a_threshold_can_do(tmp_path):
             marked = (image - image.mean()) / image.std() > step
             scores.append(2 * (marked & label).sum() / (marked.sum() + label.sum()))
         by_hand.append(np.mean(scores))
-    assert found == pytest.approx(max(by_hand), abs=0.01)
+    assert dice == pytest.approx(max(by_hand), abs=0.01)
 
 
 def test_what_cannot_be_made(folder, tmp_path):

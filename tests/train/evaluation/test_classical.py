@@ -38,13 +38,13 @@ def test_scores_are_those_of_the_method_on_the_fold(volumes):
     assert tuple(sorted(metrics["cases"])) == split(dataset.cases, 3)[1]
     for name, scores in metrics["cases"].items():
         case = dataset.case(name)
-        found = segment(imaging.read(list(case.images)), "otsu", smooth_mm=1.0).voxels[..., 0] > 0
-        expected = dice(found, imaging.read_labels(case.label).voxels[..., 0] > 0)
+        mask = segment(imaging.read(list(case.images)), "otsu", smooth_mm=1.0).voxels[..., 0] > 0
+        expected = dice(mask, imaging.read_labels(case.label).voxels[..., 0] > 0)
         assert scores["back+front"]["dice"] == pytest.approx(expected)
     assert metrics["seconds"] > 0
-    one = evaluate_method("otsu", volumes, Conditions(fold=1, folds=3, label="front"), {"smooth_mm": 1.0})
-    assert list(one["mean"]) == ["front"]
-    assert one["mean"]["front"]["dice"] < metrics["mean"]["back+front"]["dice"]
+    of_fold = evaluate_method("otsu", volumes, Conditions(fold=1, folds=3, label="front"), {"smooth_mm": 1.0})
+    assert list(of_fold["mean"]) == ["front"]
+    assert of_fold["mean"]["front"]["dice"] < metrics["mean"]["back+front"]["dice"]
 
 
 def test_parameters_are_chosen_on_training_cases_only(pictures, monkeypatch):

@@ -59,10 +59,10 @@ def unchanged(plan):
 
 def test_a_network_that_knows_scores_as_in_the_files_own_geometry(dataset, plan):
     plan = unchanged(plan)
-    found = evaluate(threshold_network((*plan.patch, 1)), dataset, 1, plan=plan)
-    assert found["fold"] == 1
-    assert list(found["cases"]) == list(plan.folds[1])
-    for name, scores in found["cases"].items():
+    metrics = evaluate(threshold_network((*plan.patch, 1)), dataset, 1, plan=plan)
+    assert metrics["fold"] == 1
+    assert list(metrics["cases"]) == list(plan.folds[1])
+    for name, scores in metrics["cases"].items():
         # The same rule on the voxels as stored, with no geometry in between.
         image = nibabel.load(dataset.case(name).images[0]).get_fdata()
         label = nibabel.load(dataset.case(name).label).get_fdata()
@@ -70,8 +70,8 @@ def test_a_network_that_knows_scores_as_in_the_files_own_geometry(dataset, plan)
             expected = 2 * (inside & (label == value)).sum() / (inside.sum() + (label == value).sum())
             assert scores[key]["dice"] == pytest.approx(expected)
             assert scores[key]["reference_ml"] == pytest.approx((label == value).sum() * 3e-3)
-    assert found["mean"]["near"]["dice"] == pytest.approx(
-        np.mean([scores["near"]["dice"] for scores in found["cases"].values()])
+    assert metrics["mean"]["near"]["dice"] == pytest.approx(
+        np.mean([scores["near"]["dice"] for scores in metrics["cases"].values()])
     )
 
 
@@ -95,10 +95,10 @@ def test_mirroring_averages_probabilities_over_all_flips():
     patch = np.random.default_rng(0).normal(size=(4, 6, 1)).astype(np.float32)
     plain = patch_predictor(Slanted())(patch)
     np.testing.assert_allclose(plain[..., 1], patch[..., 0] + np.arange(4)[:, None], rtol=1e-6)
-    found = patch_predictor(Slanted(), (0, 1))(patch)
-    one = [1 / (1 + np.exp(-(patch[..., 0] + ramp[:, None]))) for ramp in (np.arange(4), np.arange(4)[::-1])]
-    np.testing.assert_allclose(found[..., 1], np.mean(one, axis=0), rtol=1e-5)
-    np.testing.assert_allclose(found.sum(-1), 1, rtol=1e-5)
+    averaged = patch_predictor(Slanted(), (0, 1))(patch)
+    flipped = [1 / (1 + np.exp(-(patch[..., 0] + ramp[:, None]))) for ramp in (np.arange(4), np.arange(4)[::-1])]
+    np.testing.assert_allclose(averaged[..., 1], np.mean(flipped, axis=0), rtol=1e-5)
+    np.testing.assert_allclose(averaged.sum(-1), 1, rtol=1e-5)
 
 
 def test_label_of_another_shape_is_an_error(dataset, plan, tmp_path):
@@ -148,21 +148,21 @@ def test_calibration_is_counted_on_the_grid_of_the_network(dataset, plan):
     logits = np.array([2.0, 1.0, -1.0], np.float32)
     constant = keras.Model(inputs, keras.layers.Conv3D(3, 1, bias_initializer=keras.initializers.Constant(0))(inputs))
     constant.set_weights([np.zeros((1, 1, 1, 1, 3), np.float32), logits])
-    found = evaluate(constant, dataset, 1, plan=plan)["calibration"]
+    calibration = evaluate(constant, dataset, 1, plan=plan)["calibration"]
     labels = np.concatenate([nibabel.load(dataset.case(n).label).get_fdata().ravel() for n in plan.folds[1]])
     for index, (name, value) in enumerate((("near", 1), ("far", 5)), 1):
-        table = np.array(found[name])
+        table = np.array(calibration[name])
         probability = np.exp(logits[index]) / np.exp(logits).sum()
         (row,) = table[table[:, 0] > 0]
         np.testing.assert_allclose(row, [labels.size, probability, (labels == value).mean()], rtol=1e-5)
-        assert errors(found)[name] == pytest.approx(abs(probability - (labels == value).mean()), rel=1e-4)
-        assert joined([found, found])[name][int(np.argmax(table[:, 0]))][0] == 2 * labels.size
+        assert errors(calibration)[name] == pytest.approx(abs(probability - (labels == value).mean()), rel=1e-4)
+        assert joined([calibration, calibration])[name][int(np.argmax(table[:, 0]))][0] == 2 * labels.size
 
 
 def test_names_cannot_break_the_page():
     row = dict.fromkeys(("dice", "iou", "precision", "recall", "hd95", "assd", "nsd"), 0.5)
-    found = case_table({"<script>": {"a&b": row}})
-    assert "<td>&lt;script&gt;</td><td>a&amp;b</td>" in found
+    table = case_table({"<script>": {"a&b": row}})
+    assert "<td>&lt;script&gt;</td><td>a&amp;b</td>" in table
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -27,12 +27,12 @@ def reference(seed):
 
 def specks(truth, seed):
     """Small wrong parts of class 1, and holes in class 2 with a voxel of class 1 in one of them."""
-    found = truth.copy()
+    predicted = truth.copy()
     random = np.random.default_rng(seed)
     for z in (1, 10):
-        found[random.integers(0, 3), random.integers(12, 19), z] = 1
-    found[14:16, 14, 5] = 0
-    return found
+        predicted[random.integers(0, 3), random.integers(12, 19), z] = 1
+    predicted[14:16, 14, 5] = 0
+    return predicted
 
 
 def cases(spoil):
@@ -49,7 +49,7 @@ def test_specks_and_holes_are_found_and_mended():
         np.testing.assert_array_equal(apply(prediction, decision.chosen, LABELS, spacing), truth)
     assert decision.dice_after == {"ball": 1.0, "box": 1.0}
     assert decision.cases == 3
-    before = [overlap.dice(found == 1, truth == 1) for found, truth, _ in cases(specks)()]
+    before = [overlap.dice(predicted == 1, truth == 1) for predicted, truth, _ in cases(specks)()]
     assert decision.dice_before["ball"] == pytest.approx(np.mean(before))
     assert "ball: largest part only (mean Dice 0.9" in decision_text(decision)
 
@@ -68,24 +68,24 @@ def test_nothing_is_done_where_nothing_improves():
 def test_small_parts_go_where_several_are_true():
     truth = np.zeros((32, 32), np.int32)
     truth[2:9, 2:9] = truth[20:27, 20:27] = 1
-    found = truth.copy()
-    found[2, 30] = found[30, 2] = 1
-    (cleaning,) = choose(lambda: [(found, truth, (0.5, 0.5))], LABELS[:2]).chosen.classes
+    predicted = truth.copy()
+    predicted[2, 30] = predicted[30, 2] = 1
+    (cleaning,) = choose(lambda: [(predicted, truth, (0.5, 0.5))], LABELS[:2]).chosen.classes
     assert not cleaning.largest
     assert 0.25 < cleaning.min_volume_mm3 < 49 * 0.25
-    np.testing.assert_array_equal(apply(found, Postprocessing((cleaning,)), LABELS[:2], (0.5, 0.5)), truth)
+    np.testing.assert_array_equal(apply(predicted, Postprocessing((cleaning,)), LABELS[:2], (0.5, 0.5)), truth)
 
 
 def test_a_class_inside_another_stays_when_holes_are_filled():
-    found = np.zeros((12, 12), np.uint8)
-    found[2:10, 2:10] = 1
-    found[4:8, 4:8] = 0
-    found[5, 5] = 2
-    filled = apply(found, Postprocessing((ClassCleaning("ball", fill_holes=True),)), LABELS, (1.0, 1.0))
-    assert filled.dtype == found.dtype
+    predicted = np.zeros((12, 12), np.uint8)
+    predicted[2:10, 2:10] = 1
+    predicted[4:8, 4:8] = 0
+    predicted[5, 5] = 2
+    filled = apply(predicted, Postprocessing((ClassCleaning("ball", fill_holes=True),)), LABELS, (1.0, 1.0))
+    assert filled.dtype == predicted.dtype
     assert filled[5, 5] == 2
     assert (filled == 1).sum() == 63
-    np.testing.assert_array_equal(apply(found, Postprocessing(), LABELS, (1.0, 1.0)), found)
+    np.testing.assert_array_equal(apply(predicted, Postprocessing(), LABELS, (1.0, 1.0)), predicted)
 
 
 def test_an_absent_class_and_json():

@@ -65,8 +65,8 @@ def test_predictions_come_with_their_references(dataset, tmp_path):
     run = Run(tmp_path, make_plan(dataset), 0)
     (name,) = run.plan.folds[0]
     save_prediction(run, name, np.ones((14, 18, 13), int), Scan(np.zeros((14, 18, 13, 1)), np.eye(4)))
-    ((found, prediction, reference, spacing),) = predicted_cases([run], dataset)
-    assert found == name
+    ((case_name, prediction, reference, spacing),) = predicted_cases([run], dataset)
+    assert case_name == name
     assert (prediction == 1).all()
     assert sorted(np.unique(reference)) == [0, 1, 2]
     assert tuple(spacing) == (1.5, 1.0, 2.0)

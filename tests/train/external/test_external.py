@@ -133,10 +133,10 @@ def test_folds_are_tested_together_with_what_was_adopted(folders, capsys):
     summary = folders / "all" / "summary.json"
     summary.write_text(json.dumps({"folds": [0, 1], "postprocessing": _decision(decision)}))
     assert main(["evaluate", str(folders / "all"), str(folders / "hospital"), "--json", "--no-report"]) == 0
-    found = json.loads(capsys.readouterr().out)
-    assert found["kind"] == "mean of 2 networks"
-    assert found["mean"]["far"]["dice"] == 0
-    assert found["mean"]["near"]["dice"] > 0.5
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["kind"] == "mean of 2 networks"
+    assert printed["mean"]["far"]["dice"] == 0
+    assert printed["mean"]["near"]["dice"] > 0.5
     summary.unlink()
 
 
@@ -160,8 +160,8 @@ def test_an_artifact_is_tested_without_tensorflow(folders, result, tmp_path):
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     assert "percentile intervals" in ended.stdout
-    found = json.loads((tmp_path / "scores" / "metrics.json").read_text())
-    for name, rows in found["cases"].items():
+    metrics = json.loads((tmp_path / "scores" / "metrics.json").read_text())
+    for name, rows in metrics["cases"].items():
         assert rows["near"]["dice"] == pytest.approx(result["cases"][name]["near"]["dice"], abs=1e-3)
     assert not set(artifact.iterdir()) & {artifact / "metrics.json", artifact / "external"}
     assert main(["evaluate", str(artifact)]) == 2

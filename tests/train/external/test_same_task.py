@@ -31,9 +31,9 @@ def labels(**values):
     ],
 )
 def test_labels_that_agree(here, values):
-    found = as_trained(dataset(here), TRAINED, (), ("MRI",))
-    assert tuple(label.value for label in found.labels) == values
-    assert [label.name for label in found.labels] == [label.name for label in TRAINED]
+    matched = as_trained(dataset(here), TRAINED, (), ("MRI",))
+    assert tuple(label.value for label in matched.labels) == values
+    assert [label.name for label in matched.labels] == [label.name for label in TRAINED]
 
 
 @pytest.mark.parametrize(

@@ -15,12 +15,12 @@ def written(tmp_path, text):
 @pytest.mark.parametrize("separator", [",", ";", "\t"])
 def test_columns_and_patients(tmp_path, separator):
     text = "\ufeffCase,site,Patient,scanner\na,north,p1,X\nb,south,p1,Y\n\nc,north,p2,X\nd,west,p3,Z\n"
-    found = read_sites(written(tmp_path, text.replace(",", separator)), ["a", "b", "c"])
-    assert found.columns == {
+    sites = read_sites(written(tmp_path, text.replace(",", separator)), ["a", "b", "c"])
+    assert sites.columns == {
         "site": {"a": "north", "b": "south", "c": "north"},
         "scanner": {"a": "X", "b": "Y", "c": "X"},
     }
-    assert found.patients == {"a": "p1", "b": "p1", "c": "p2"}
+    assert sites.patients == {"a": "p1", "b": "p1", "c": "p2"}
 
 
 @pytest.mark.parametrize(

@@ -29,8 +29,8 @@ def run(dataset, cache, tmp_path_factory):
 
 def test_a_run_folder_is_whole(run, dataset):
     names = {path.name for path in run.folder.iterdir()}
-    wanted = "plan.json run.json model.keras history.csv progress.png tensorboard checkpoints"
-    assert set(wanted.split()) <= names
+    expected = "plan.json run.json model.keras history.csv progress.png tensorboard checkpoints"
+    assert set(expected.split()) <= names
     assert not [name for name in names if "tmp" in name or name.startswith(".")]
     assert open_run(run.folder) == run
     assert run.fold == 0
@@ -75,8 +75,8 @@ def test_interrupted_in_mid_epoch_and_resumed_it_ends_as_if_undisturbed(run, dat
     with pytest.raises(UsageError, match=r"was begun with training\.epochs 3, not 9"):
         fit(make_plan(dataset, epochs=9), dataset, tmp_path / "run", resume=True, cache=cache, verbose=False)
     resumed = fit(None, dataset, tmp_path / "run", resume=True, cache=cache, verbose=False)
-    for weight, other in zip(run.model().weights, resumed.model().weights, strict=True):
-        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=0, atol=1e-6, err_msg=weight.path)
+    for weight, resumed_weight in zip(run.model().weights, resumed.model().weights, strict=True):
+        np.testing.assert_allclose(weight.numpy(), resumed_weight.numpy(), rtol=0, atol=1e-6, err_msg=weight.path)
     first, second = (load_history(r.folder / "history.csv") for r in (run, resumed))
     np.testing.assert_allclose([row["loss"] for row in first], [row["loss"] for row in second], atol=1e-6)
 
@@ -194,5 +194,7 @@ def test_the_same_seed_gives_the_same_network(dataset):
     plan = make_plan(dataset)
     for first, second in zip(network(plan).weights, network(plan).weights, strict=True):
         np.testing.assert_array_equal(first.numpy(), second.numpy())
-    other = network(dataclasses.replace(plan, training=dataclasses.replace(plan.training, seed=1, augmentation=STILL)))
-    assert np.abs(other.weights[0].numpy() - network(plan).weights[0].numpy()).max() > 0
+    reseeded = network(
+        dataclasses.replace(plan, training=dataclasses.replace(plan.training, seed=1, augmentation=STILL))
+    )
+    assert np.abs(reseeded.weights[0].numpy() - network(plan).weights[0].numpy()).max() > 0

@@ -66,9 +66,9 @@ def test_the_postprocessing_that_was_chosen_gives_the_scores_in_the_summary(out,
         assert decision.dice_after[name] == pytest.approx(after)
     run = open_folds(out, (0,))[0]
     for name in run.plan.folds[0]:
-        found = nibabel.load(run.folder / "predictions" / f"{name}.nii.gz")
-        assert set(np.unique(found.dataobj)) <= {0, 1, 5}
-        np.testing.assert_allclose(found.affine, nibabel.load(dataset.case(name).images[0]).affine)
+        predicted = nibabel.load(run.folder / "predictions" / f"{name}.nii.gz")
+        assert set(np.unique(predicted.dataobj)) <= {0, 1, 5}
+        np.testing.assert_allclose(predicted.affine, nibabel.load(dataset.case(name).images[0]).affine)
 
 
 def test_the_summary_has_means_of_the_cases_that_hold_a_label(out, dataset, tmp_path):
@@ -114,9 +114,12 @@ def test_what_was_adopted_is_told_in_words():
     row = dict.fromkeys(COLUMNS, 0.5)
     chosen = Postprocessing((ClassCleaning("near", largest=True, fill_holes=True),))
     decision = Decision(chosen, 6, {"near": 0.5, "far": 0.7}, {"near": 0.62, "far": 0.7}, 12)
-    told = postprocessing({"postprocessing": record.to_dict(decision)})
-    assert "<td>near</td><td>largest part only, holes filled</td><td>0.5000</td><td>0.6200</td><td>+0.1200</td>" in told
-    assert "<td>far</td><td>none</td><td>0.7000</td><td>0.7000</td><td>+0.0000</td>" in told
+    described = postprocessing({"postprocessing": record.to_dict(decision)})
+    assert (
+        "<td>near</td><td>largest part only, holes filled</td><td>0.5000</td><td>0.6200</td><td>+0.1200</td>"
+        in described
+    )
+    assert "<td>far</td><td>none</td><td>0.7000</td><td>0.7000</td><td>+0.0000</td>" in described
     means = {"near": row}
     cleaned = {"mean": {"near": row | {"dice": 0.62}}, "std": means}
     table = mean_table({"mean": means, "std": means, "postprocessed": cleaned})
@@ -137,11 +140,11 @@ def test_evaluate_from_the_command_line(out, capsys):
 
 
 def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(out, tmp_path, capsys):
-    other = write_dataset(tmp_path / "data", cases=2)  # cases of the same names, other files
-    assert main(["evaluate", str(out), str(other.folder), "--ensemble", "--fold", "0,1"]) == 0
+    elsewhere = write_dataset(tmp_path / "data", cases=2)  # cases of the same names, other files
+    assert main(["evaluate", str(out), str(elsewhere.folder), "--ensemble", "--fold", "0,1"]) == 0
     assert "mean over 2 cases by the ensemble of folds 0, 1" in capsys.readouterr().out
     runs = open_folds(out, (0, 1))
-    metrics = evaluate_ensemble(runs, other, postprocessing=load_decision(out).chosen)
+    metrics = evaluate_ensemble(runs, elsewhere, postprocessing=load_decision(out).chosen)
     assert json.loads((out / "ensemble.json").read_text()) == metrics
     models = [run.model() for run in runs]
     patch = np.random.default_rng(0).normal(size=(16, 16, 8, 1)).astype(np.float32)
@@ -150,9 +153,9 @@ def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(o
     np.testing.assert_array_equal(patch_predictor(models[:1])(patch), patch_predictor(models[0])(patch))
     import imaging
 
-    scan = imaging.read(list(other.cases[0].images))
+    scan = imaging.read(list(elsewhere.cases[0].images))
     assert ensemble_segmenter(runs)(scan).shape == scan.shape
-    assert unseen_cases(runs, other) == other.cases
+    assert unseen_cases(runs, elsewhere) == elsewhere.cases
 
 
 def test_two_runs_of_one_fold_are_refused(out, dataset):

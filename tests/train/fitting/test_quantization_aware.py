@@ -59,7 +59,7 @@ def test_tensorflow_kernel_does_the_same():
     import tensorflow as tf
 
     x = tf.constant(np.random.default_rng(0).normal(size=(5, 7, 3)), tf.float32)
-    found = []
+    computed = []
     for kind in (FakeQuantize, FusedFakeQuantize):
         layer = kind()
         layer.build(x.shape)
@@ -68,22 +68,22 @@ def test_tensorflow_kernel_does_the_same():
         with tf.GradientTape() as tape:
             tape.watch(x)
             y = layer(x)
-        found.append((y.numpy(), tape.gradient(y, x).numpy()))
-    (one, gradient), (other, fused) = found
-    np.testing.assert_allclose(one, other, atol=1e-6)
+        computed.append((y.numpy(), tape.gradient(y, x).numpy()))
+    (apart, gradient), (together, fused) = computed
+    np.testing.assert_allclose(apart, together, atol=1e-6)
     np.testing.assert_array_equal(gradient, fused)
     assert 0 < gradient.mean() < 1
 
 
 def test_what_cannot_work_is_refused(run, dataset, tmp_path):
     plan = finetuning_plan(run, "per-channel")
-    for changes, told in (
+    for changes, message in (
         ({"quantize": "int4"}, "training.quantize 'int4': expected one of , per-channel, per-tensor"),
         ({"start": ""}, "training.quantize: starts from a trained network"),
         ({"deep_supervision": True}, "training.quantize: trains the finest output only"),
     ):
         wrong = dataclasses.replace(plan, training=dataclasses.replace(plan.training, **changes))
-        with pytest.raises(UsageError, match=told):
+        with pytest.raises(UsageError, match=message):
             check(wrong)
 
 

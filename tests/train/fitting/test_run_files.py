@@ -55,9 +55,9 @@ def test_a_bias_field_is_smooth_positive_and_another_for_each_channel(shape):
     fields = []
     for channel in range(2):
         signal = image[..., channel] - image[..., channel].min()
-        found = biased[..., channel] - biased[..., channel].ravel()[signal.argmin()]
+        field = biased[..., channel] - biased[..., channel].ravel()[signal.argmin()]
         bright = signal > 0.5
-        log = np.log(found[bright] / signal[bright])
+        log = np.log(field[bright] / signal[bright])
         grid = [g[bright] for g in np.meshgrid(*(np.linspace(-1, 1, n) for n in shape[:-1]), indexing="ij")]
         powers = [e for e in itertools.product(range(4), repeat=len(grid)) if sum(e) <= 3]
         design = np.stack([np.prod([g**e for g, e in zip(grid, p, strict=True)], axis=0) for p in powers], -1)
@@ -74,14 +74,14 @@ def test_a_bias_field_is_smooth_positive_and_another_for_each_channel(shape):
 def test_cutout_hides_boxes_behind_the_mean(shape):
     image = np.random.default_rng(0).normal(size=(*shape, 2)).astype(np.float32)
     for number in range(12):
-        found = intensity.cutout(tf.constant(image), tf.constant([number, 0]), (0.25, 0.5), 1).numpy()
-        hidden = (found != image).all(-1)
-        assert np.array_equal(hidden, (found != image).any(-1))
+        cut = intensity.cutout(tf.constant(image), tf.constant([number, 0]), (0.25, 0.5), 1).numpy()
+        hidden = (cut != image).all(-1)
+        assert np.array_equal(hidden, (cut != image).any(-1))
         sides = [hidden.any(axis=tuple(a for a in range(len(shape)) if a != axis)).sum() for axis in range(len(shape))]
         assert hidden.sum() == np.prod(sides)  # one box
         assert all(1 <= side <= round(0.5 * n) for side, n in zip(sides, shape, strict=True))
         np.testing.assert_allclose(
-            found[hidden], np.broadcast_to(image.mean(tuple(range(len(shape)))), (hidden.sum(), 2)), atol=1e-6
+            cut[hidden], np.broadcast_to(image.mean(tuple(range(len(shape)))), (hidden.sum(), 2)), atol=1e-6
         )
 
 
@@ -118,19 +118,19 @@ def test_mixup_is_the_convex_combination_of_the_paper():
     one_hot = np.eye(4, dtype=np.float32)[labels]
     shares = set()
     for number in range(6):
-        found, soft = (
+        mixed, soft = (
             x.numpy() for x in mixup(tf.constant(images), tf.constant(labels), tf.constant([number, 2]), 4, 1.0, 1.0)
         )
         np.testing.assert_allclose(soft.sum(-1), 1.0, atol=1e-6)
         fits = []
         for step in range(1, 5):
-            other, other_hot = np.roll(images, step, 0), np.roll(one_hot, step, 0)
-            kept = ((found - other) / (images - other))[:, :1, :1, :1, :1]
-            blend = kept * images + (1 - kept) * other
+            partners, partners_hot = np.roll(images, step, 0), np.roll(one_hot, step, 0)
+            kept = ((mixed - partners) / (images - partners))[:, :1, :1, :1, :1]
+            blend = kept * images + (1 - kept) * partners
             share = kept[..., :1]
-            good = np.allclose(blend, found, atol=1e-4)
+            good = np.allclose(blend, mixed, atol=1e-4)
             if good:
-                np.testing.assert_allclose(soft, share * one_hot + (1 - share) * other_hot, atol=1e-4)
+                np.testing.assert_allclose(soft, share * one_hot + (1 - share) * partners_hot, atol=1e-4)
                 assert ((kept >= -1e-4) & (kept <= 1 + 1e-4)).all()
                 shares.update(np.round(kept.ravel(), 3))
             fits.append(good)

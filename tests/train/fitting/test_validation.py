@@ -55,10 +55,10 @@ def test_the_dice_is_that_of_the_averaged_weights_on_whole_cases(run, dataset):
 
 
 def test_validated_and_interrupted_it_ends_as_if_undisturbed(killed, run, dataset, cache, tmp_path):
-    other = fit(make_plan(dataset, augmentation=STILL), dataset, tmp_path / "run", cache=cache, verbose=False)
-    for weight, value in zip(run.model().weights, other.model().weights, strict=True):
+    uninterrupted = fit(make_plan(dataset, augmentation=STILL), dataset, tmp_path / "run", cache=cache, verbose=False)
+    for weight, value in zip(run.model().weights, uninterrupted.model().weights, strict=True):
         np.testing.assert_allclose(weight.numpy(), value.numpy(), rtol=0, atol=1e-6, err_msg=weight.path)
-    assert not any("val_dice" in row for row in load_history(other.folder / "history.csv"))
+    assert not any("val_dice" in row for row in load_history(uninterrupted.folder / "history.csv"))
     again = load_history(run.folder / "history.csv")[1]
     dice = {name: value for name, value in killed[1].items() if name.startswith("val_dice")}
     assert set(dice) == {"val_dice", "val_dice_near", "val_dice_far"}
@@ -66,14 +66,14 @@ def test_validated_and_interrupted_it_ends_as_if_undisturbed(killed, run, datase
 
 
 def test_tensorboard_holds_the_dice_and_a_picture(run):
-    found = {}
+    histories = {}
     for path in (run.folder / "tensorboard" / "validation").iterdir():
         for event in tf.compat.v1.train.summary_iterator(str(path)):
             for value in event.summary.value:
-                found.setdefault(value.tag, {})[event.step] = tf.make_ndarray(value.tensor)
+                histories.setdefault(value.tag, {})[event.step] = tf.make_ndarray(value.tensor)
     case = run.plan.folds[0][0]
-    assert set(found[case]) == set(found["epoch_dice"]) == set(found["epoch_dice_near"]) == {1, 2}
-    for width, height, *pictures in found[case].values():
+    assert set(histories[case]) == set(histories["epoch_dice"]) == set(histories["epoch_dice_near"]) == {1, 2}
+    for width, height, *pictures in histories[case].values():
         picture = tf.io.decode_png(pictures[0]).numpy()
         assert picture.shape == (int(height), int(width), 3)
         assert picture.std() > 1
@@ -103,11 +103,11 @@ def test_a_case_is_segmented_whole_and_unlabelled_voxels_do_not_count():
         patch=(8, 8), overlap=0.5, labels=labels, written_classes=None, instances=None, recipe=SimpleNamespace(slices=0)
     )
     model = SimpleNamespace(predict_on_batch=lambda batch: batch)
-    found, reference = segment_cached(model, case, plan)
-    np.testing.assert_array_equal(found[2:], truth[2:])
-    assert not found[:2].any()
-    assert class_dice(found, reference, labels) == {"a": 1.0, "b": 1.0}
-    wrong = np.where(found == 1, 2, found)
+    predicted, reference = segment_cached(model, case, plan)
+    np.testing.assert_array_equal(predicted[2:], truth[2:])
+    assert not predicted[:2].any()
+    assert class_dice(predicted, reference, labels) == {"a": 1.0, "b": 1.0}
+    wrong = np.where(predicted == 1, 2, predicted)
     both = np.isin(reference, (1, 2)).sum()
     assert class_dice(wrong, reference, labels) == pytest.approx(
         {"a": 0.0, "b": 2 * (reference == 2).sum() / (both + (reference == 2).sum())}

@@ -16,7 +16,7 @@ from train.planning.plan import Network
 
 
 @pytest.fixture
-def other():
+def two_classes():
     """The same network for two classes, every weight drawn anew."""
     model = tiny_network((16, 16, 8, 1), classes=2)
     random = np.random.default_rng(0)
@@ -25,9 +25,11 @@ def other():
     return model
 
 
-def test_layers_of_equal_name_and_shape_are_loaded_and_the_others_named(dataset, other, tmp_path):
-    other.save(tmp_path / "other.keras")
-    np.savez(tmp_path / "other.npz", extra=np.zeros(3), **{weight.path: weight.numpy() for weight in other.weights})
+def test_layers_of_equal_name_and_shape_are_loaded_and_the_others_named(dataset, two_classes, tmp_path):
+    two_classes.save(tmp_path / "other.keras")
+    np.savez(
+        tmp_path / "other.npz", extra=np.zeros(3), **{weight.path: weight.numpy() for weight in two_classes.weights}
+    )
     for name, unused in (("other.keras", ()), ("other.npz", ("",))):
         model = network(make_plan(dataset))
         before = [weight.numpy() for weight in model.get_layer("logits").weights]
@@ -38,14 +40,14 @@ def test_layers_of_equal_name_and_shape_are_loaded_and_the_others_named(dataset,
         assert fresh.startswith("logits: bias has shape (3,) here and (2,) there")
         assert f"{name}: 4 layers loaded, 1 fresh\n  fresh: logits" in start_text(start)
         for layer in start.loaded:
-            for weight, given in zip(model.get_layer(layer).weights, other.get_layer(layer).weights, strict=True):
+            for weight, given in zip(model.get_layer(layer).weights, two_classes.get_layer(layer).weights, strict=True):
                 np.testing.assert_array_equal(weight.numpy(), given.numpy())
         for weight, value in zip(model.get_layer("logits").weights, before, strict=True):
             np.testing.assert_array_equal(weight.numpy(), value)
 
 
-def test_a_run_that_starts_from_weights_with_its_encoder_frozen(dataset, other, tmp_path, capsys):
-    other.save(tmp_path / "other.keras")
+def test_a_run_that_starts_from_weights_with_its_encoder_frozen(dataset, two_classes, tmp_path, capsys):
+    two_classes.save(tmp_path / "other.keras")
     plan = make_plan(
         dataset,
         epochs=1,
@@ -60,7 +62,7 @@ def test_a_run_that_starts_from_weights_with_its_encoder_frozen(dataset, other, 
     assert about["frozen"] == about["loaded"] == ["encoder0_conv", "encoder0_norm", "encoder1_conv", "encoder1_norm"]
     model = run.model()
     for layer in about["frozen"]:
-        for weight, given in zip(model.get_layer(layer).weights, other.get_layer(layer).weights, strict=True):
+        for weight, given in zip(model.get_layer(layer).weights, two_classes.get_layer(layer).weights, strict=True):
             np.testing.assert_array_equal(weight.numpy(), given.numpy(), err_msg=weight.path)
     fresh = network(plan).get_layer("logits").weights[0].numpy()
     assert not np.array_equal(model.get_layer("logits").weights[0].numpy(), fresh)
@@ -114,8 +116,8 @@ def test_the_command_line(dataset):
     assert (settings.start, settings.freeze) == ("runs/a", ("encoder", "decoder1*"))
 
 
-def test_a_network_of_another_width_shares_no_layer_but_those_of_equal_shape(dataset, other):
+def test_a_network_of_another_width_shares_no_layer_but_those_of_equal_shape(dataset, two_classes):
     plan = make_plan(dataset)
     model = network(dataclasses.replace(plan, network=Network("tiny", {"width": 5})))
     with pytest.raises(InputError, match="none of its 5 layers fits"):
-        load_start(model, {weight.path: weight.numpy() for weight in other.weights}, "other")
+        load_start(model, {weight.path: weight.numpy() for weight in two_classes.weights}, "other")

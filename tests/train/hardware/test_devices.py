@@ -70,8 +70,8 @@ def trained(dataset, plan, tmp_path_factory):
     def wait(*processes):
         try:
             for process in processes:
-                told, _ = process.communicate(timeout=500)
-                assert process.returncode == 0, told[-3000:]
+                printed, _ = process.communicate(timeout=500)
+                assert process.returncode == 0, printed[-3000:]
         finally:
             for process in processes:
                 process.kill()
@@ -108,31 +108,31 @@ def free_addresses(count):
     held = [socket.socket() for _ in range(count)]
     for each in held:
         each.bind(("localhost", 0))
-    found = [f"localhost:{each.getsockname()[1]}" for each in held]
+    addresses = [f"localhost:{each.getsockname()[1]}" for each in held]
     for each in held:
         each.close()
-    return found
+    return addresses
 
 
 @pytest.mark.parametrize(("way", "devices"), [("workers", 2), ("mirrored", 2), ("processes", 4)])
 def test_several_devices_train_as_one_with_their_batches_together(trained, way, devices):
     if way == "processes":
         pytest.importorskip("jax", reason='pip install "medseg-zoo[test]" brings jax')
-    run, one = open_run(trained / way), open_run(trained / "one")
+    run, single = open_run(trained / way), open_run(trained / "one")
     assert (run.devices, run.plan.training.batch) == (devices, 4 // devices)
-    assert (one.devices, one.plan.training.batch) == (1, 4)
+    assert (single.devices, single.plan.training.batch) == (1, 4)
     assert not list(trained.glob("second_*"))
-    found, expected = (load_history(r.folder / "history.csv") for r in (run, one))
-    assert len(found) == 2
+    history, expected = (load_history(r.folder / "history.csv") for r in (run, single))
+    assert len(history) == 2
     for name in ("loss", "val_loss", "learning_rate"):
-        np.testing.assert_allclose([row[name] for row in found], [row[name] for row in expected], rtol=1e-3)
-    before = network(one.plan)
-    load_start(before, source_weights(one.plan.training.start, one.plan.network.name), "start")
-    for weight, other, start in zip(run.model().weights, one.model().weights, before.weights, strict=True):
-        moved = np.abs(other.numpy() - start.numpy()).max()
+        np.testing.assert_allclose([row[name] for row in history], [row[name] for row in expected], rtol=1e-3)
+    before = network(single.plan)
+    load_start(before, source_weights(single.plan.training.start, single.plan.network.name), "start")
+    for weight, of_single, start in zip(run.model().weights, single.model().weights, before.weights, strict=True):
+        moved = np.abs(of_single.numpy() - start.numpy()).max()
         assert moved > 1e-3, weight.path
         # A batch of another size, or statistics of a part of it, would change the kernels by more than a tenth.
-        np.testing.assert_allclose(weight.numpy(), other.numpy(), rtol=0, atol=0.02 * moved, err_msg=weight.path)
+        np.testing.assert_allclose(weight.numpy(), of_single.numpy(), rtol=0, atol=0.02 * moved, err_msg=weight.path)
 
 
 def test_a_run_goes_on_with_as_many_devices_as_it_began_with(trained, dataset, tmp_path):

@@ -46,10 +46,10 @@ def normalized(image, scale, offset, upstream, rectified):
     return result, mean, variance, of_image, of_scale, of_offset
 
 
-def assert_near(found, expected, share):
+def assert_near(computed, expected, share):
     """Require an error below a share of the largest value."""
-    found, expected = np.asarray(tf.cast(found, tf.float64)), np.asarray(expected)
-    np.testing.assert_allclose(found, expected, rtol=0, atol=share * np.abs(expected).max())
+    computed, expected = np.asarray(tf.cast(computed, tf.float64)), np.asarray(expected)
+    np.testing.assert_allclose(computed, expected, rtol=0, atol=share * np.abs(expected).max())
 
 
 # The kernel that applies the ReLU as well takes channels by fours.
@@ -75,9 +75,9 @@ def test_a_fused_network_has_stand_in_layers_where_they_serve_and_is_wired_as_be
     image = tf.random.stateless_normal((2, *patch, 1), (1, 2), 0.5, 2.0)
     for training in (False, True):
         assert_near(copy(image, training=training), model(image, training=training), 1e-3)
-    for weight, other in zip(model.non_trainable_weights, copy.non_trainable_weights, strict=True):
-        assert weight.path == other.path
-        assert_near(other.value, weight.value, 1e-3)
+    for weight, copied in zip(model.non_trainable_weights, copy.non_trainable_weights, strict=True):
+        assert weight.path == copied.path
+        assert_near(copied.value, weight.value, 1e-3)
 
 
 @pytest.mark.parametrize("rectified", [False, True])
@@ -131,12 +131,12 @@ def test_normalisation_and_relu_in_one_are_the_two_or_are_not_asked_for(kind):
     with tf.GradientTape() as tape:
         tape.watch([image, scale, offset])
         result, mean, variance = fused_layers.normalized_relu(image, scale, offset, EPSILON)
-    found = (result, mean, variance, *tape.gradient(result, [image, scale, offset], upstream))
+    computed = (result, mean, variance, *tape.gradient(result, [image, scale, offset], upstream))
     doubles = (np.asarray(tf.cast(each, tf.float64)) for each in (image, scale, offset, upstream))
     expected = list(normalized(*doubles, rectified=True))
     expected[2] *= 60 / 59  # the kernel's is unbiased
-    for one, other in zip(found, expected, strict=True):
-        assert_near(one, other, rounded)
+    for actual, reference in zip(computed, expected, strict=True):
+        assert_near(actual, reference, rounded)
 
 
 @pytest.mark.parametrize("policy", ["float32", "mixed_bfloat16"])
@@ -160,8 +160,8 @@ def test_transposed_convolutions_add_their_bias(rank, policy):
         results.append((result, *tape.gradient(result, sources, tf.cast(upstream, result.dtype))))
     rounded = 2**-7 if kind == "bfloat16" else 2**-17
     # The kernel's gradient is TensorFlow's own, which without oneDNN sums in bfloat16.
-    for found, expected, share in zip(*results, (rounded, 16 * rounded, rounded), strict=True):
-        assert_near(found, expected, share)
+    for computed, expected, share in zip(*results, (rounded, 16 * rounded, rounded), strict=True):
+        assert_near(computed, expected, share)
 
 
 def test_integer_relu_is_relu():
@@ -191,8 +191,8 @@ def test_a_compiled_loss_is_the_loss():
             value = loss(labels, given)
         results.append((value, tape.gradient(value, given)))
     assert results[1][0].dtype == results[1][1].dtype == tf.float64
-    for found, expected in zip(*results, strict=True):
-        assert_near(found, expected, 1e-5)
+    for computed, expected in zip(*results, strict=True):
+        assert_near(computed, expected, 1e-5)
 
 
 def test_relus_behind_no_normalization_are_swapped_in_bfloat16_only(dataset):

@@ -28,9 +28,9 @@ def never(plan, precision):
     [(43.5, 26.8, "mixed_bfloat16"), (40.0, 39.5, "float32"), (40.0, 400.0, "float32")],
 )
 def test_the_quicker_is_chosen_where_it_gains_more_than_a_twentieth(float32, bfloat16, chosen):
-    found = choose(plan(), stopwatch(float32=float32, mixed_bfloat16=bfloat16))
-    assert found == Precision(chosen, {"float32": float32, "mixed_bfloat16": bfloat16})
-    assert f"precision {chosen}: a step takes float32 {float32:.0f} ms" in str(found)
+    choice = choose(plan(), stopwatch(float32=float32, mixed_bfloat16=bfloat16))
+    assert choice == Precision(chosen, {"float32": float32, "mixed_bfloat16": bfloat16})
+    assert f"precision {chosen}: a step takes float32 {float32:.0f} ms" in str(choice)
 
 
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
@@ -69,5 +69,5 @@ def test_steps_take_turns_and_the_first_does_not_count():
 def test_other_work_on_the_machine_does_not_decide():
     """One step of the quick one was held up."""
     held_up = iter([0.1, 9.0, 0.1, 0.1, 0.1, 0.1, 0.1])
-    found = timed({"quick": lambda: next(held_up), "slow": lambda: 0.2})
-    assert found == {"quick": 0.1, "slow": 0.2}
+    seconds = timed({"quick": lambda: next(held_up), "slow": lambda: 0.2})
+    assert seconds == {"quick": 0.1, "slow": 0.2}

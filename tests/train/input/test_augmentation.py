@@ -37,8 +37,8 @@ def test_nothing_chosen_is_the_centre_of_the_region(region):
     label = np.random.default_rng(1).integers(0, 3, region)
     patch = tuple(n - 4 for n in region)
     inner = tuple(slice(2, n - 2) for n in region)
-    found, classes = augment.augment(image, label, SEED, cubes(*patch), 3, STILL)
-    np.testing.assert_array_equal(found, image[inner])
+    augmented, classes = augment.augment(image, label, SEED, cubes(*patch), 3, STILL)
+    np.testing.assert_array_equal(augmented, image[inner])
     np.testing.assert_array_equal(classes, label[inner])
 
 
@@ -49,8 +49,8 @@ def test_a_patch_that_turns_any_way_shows_nothing_from_beyond_its_region():
     size = region(settings, grid)
     ones = np.ones((*size, 1), np.float32)
     for seed in range(20):
-        found, _ = augment.augment(ones, np.zeros(size, np.int32), tf.constant([seed, 1]), grid, 1, settings)
-        np.testing.assert_allclose(found, 1.0, atol=1e-5)
+        augmented, _ = augment.augment(ones, np.zeros(size, np.int32), tf.constant([seed, 1]), grid, 1, settings)
+        np.testing.assert_allclose(augmented, 1.0, atol=1e-5)
     assert margins(STILL, grid) == (1, 1)
 
 
@@ -74,17 +74,17 @@ def test_affine_resampling_is_scipys(region, patch):
     matrix = (np.eye(rank) + random.normal(0, 0.3, (rank, rank))).astype(np.float32)
     offset = (np.array(region) - 1) / 2 - matrix @ ((np.array(patch) - 1) / 2)
     expected = ndimage.affine_transform(values, matrix, offset, patch, order=1, mode="grid-constant", cval=0.0)
-    found = augment.sample(values[..., None], augment.affine_points(tf.constant(matrix), patch, region))[..., 0]
-    np.testing.assert_allclose(found, expected, atol=1e-4)
+    sampled = augment.sample(values[..., None], augment.affine_points(tf.constant(matrix), patch, region))[..., 0]
+    np.testing.assert_allclose(sampled, expected, atol=1e-4)
 
 
 def test_magnification_of_two_doubles_a_length():
     label = np.zeros((32, 32), np.int32)
     label[12:20, 12:20] = 1
     settings = dataclasses.replace(STILL, scale_chance=1.0, scale=(2.0, 2.0))
-    image, found = augment.augment(label[..., None].astype(np.float32), label, SEED, cubes(32, 32), 2, settings)
-    assert found.numpy().sum() == 4 * label.sum()
-    np.testing.assert_array_equal(image[..., 0] > 0.5, found == 1)
+    image, classes = augment.augment(label[..., None].astype(np.float32), label, SEED, cubes(32, 32), 2, settings)
+    assert classes.numpy().sum() == 4 * label.sum()
+    np.testing.assert_array_equal(image[..., 0] > 0.5, classes == 1)
 
 
 @pytest.mark.parametrize("shape", [(24, 20), (16, 20, 12)])
@@ -93,8 +93,8 @@ def test_image_and_label_move_together(shape):
     moved = set()
     for number in range(8):
         seed = tf.constant([number, 0])
-        found, classes = augment.augment(image, label, seed, cubes(*shape), 2, ALWAYS, tuple(range(len(shape))))
-        np.testing.assert_array_equal(found.numpy()[..., 0] > 0.5, classes.numpy() == 1)
+        augmented, classes = augment.augment(image, label, seed, cubes(*shape), 2, ALWAYS, tuple(range(len(shape))))
+        np.testing.assert_array_equal(augmented.numpy()[..., 0] > 0.5, classes.numpy() == 1)
         moved.add(classes.numpy().tobytes())
     assert len(moved) == 8
 
@@ -116,8 +116,8 @@ def test_flips_take_the_allowed_axes_and_every_combination(axes):
     flip = tf.function(lambda seed: augment.flip(tf.constant(image), tf.constant(label), seed, axes))
     seen = set()
     for number in range(40):
-        found, classes = flip(tf.constant([number, 7]))
-        np.testing.assert_array_equal(found.numpy()[..., 0], classes.numpy())
+        flipped, classes = flip(tf.constant([number, 7]))
+        np.testing.assert_array_equal(flipped.numpy()[..., 0], classes.numpy())
         first = int(classes[0, 0, 0])
         turned = tuple(axis for axis, step in enumerate((9, 3, 1)) if (first // step) % 3)
         np.testing.assert_array_equal(classes, np.flip(label, turned))
@@ -131,12 +131,12 @@ def test_same_seed_same_patch_and_other_seed_another():
     label = np.random.default_rng(1).integers(0, 3, (20, 20, 16))
     patch = (16, 16, 12)
     make = tf.function(lambda seed: augment.augment(image, label, seed, cubes(*patch), 3, Augmentation(), (0, 1)))
-    first, again, other = make(SEED), make(SEED), make(SEED + 1)
+    first, again, reseeded = make(SEED), make(SEED), make(SEED + 1)
     np.testing.assert_array_equal(first[0], again[0])
     np.testing.assert_array_equal(first[1], again[1])
     assert first[0].shape == (*patch, 1)
     assert first[1].dtype == tf.int32
-    assert np.abs(first[0] - other[0]).max() > 0.01
+    assert np.abs(first[0] - reseeded[0]).max() > 0.01
 
 
 def test_every_change_leaves_finite_numbers_even_of_a_constant_patch():
@@ -146,8 +146,8 @@ def test_every_change_leaves_finite_numbers_even_of_a_constant_patch():
     )
     for value in (0.0, 5.0):
         image = np.full((12, 12, 12, 2), value, np.float32)
-        found, _ = augment.augment(image, np.zeros((12, 12, 12), np.int32), SEED, cubes(8, 8, 8), 2, settings, (0,))
-        assert np.isfinite(found).all()
+        augmented, _ = augment.augment(image, np.zeros((12, 12, 12), np.int32), SEED, cubes(8, 8, 8), 2, settings, (0,))
+        assert np.isfinite(augmented).all()
 
 
 def test_chance_is_met():
@@ -165,19 +165,19 @@ def test_displacement_is_smooth_and_bounded():
 
 def test_gaussian_is_scipys():
     image = np.random.default_rng(0).normal(size=(12, 10, 9, 2)).astype(np.float32)
-    found = intensity.gaussian(tf.constant(image), tf.constant([0.6, 1.0]), (1, 1, 1)).numpy()
+    blurred = intensity.gaussian(tf.constant(image), tf.constant([0.6, 1.0]), (1, 1, 1)).numpy()
     for channel, sigma in enumerate((0.6, 1.0)):
         expected = ndimage.gaussian_filter(image[..., channel], sigma, mode="nearest", radius=intensity.RADIUS)
-        np.testing.assert_allclose(found[..., channel], expected, atol=1e-5)
+        np.testing.assert_allclose(blurred[..., channel], expected, atol=1e-5)
 
 
 def test_low_resolution_keeps_every_second_voxel_and_joins_them_linearly():
     image = np.random.default_rng(0).normal(size=(8, 8, 1)).astype(np.float32)
     np.testing.assert_allclose(intensity.lower(tf.constant(image), tf.constant(1.0), (1, 1)), image, atol=1e-6)
     row = tf.constant(image[:, :1])
-    found = intensity.lower(row, tf.constant(0.5), (1, 1)).numpy()[:, 0, 0]
+    lowered = intensity.lower(row, tf.constant(0.5), (1, 1)).numpy()[:, 0, 0]
     coarse = image[1::2, 0, 0]
-    np.testing.assert_allclose(found, np.interp((np.arange(8) + 0.5) / 2 - 0.5, np.arange(4), coarse), atol=1e-5)
+    np.testing.assert_allclose(lowered, np.interp((np.arange(8) + 0.5) / 2 - 0.5, np.arange(4), coarse), atol=1e-5)
 
 
 def test_noise_brightness_contrast():

@@ -32,18 +32,18 @@ def places(folder):
 
 def test_a_cached_case_is_what_preparing_gives(dataset, recipe, tmp_path):
     case = dataset.cases[0]
-    found = cached(case, recipe, dataset.labels, tmp_path / "cache")
+    stored = cached(case, recipe, dataset.labels, tmp_path / "cache")
     image = imaging.prepare(imaging.read(list(case.images)), recipe)
     values = imaging.prepare_labels(imaging.read_labels(case.label), image, recipe).voxels[..., 0]
-    np.testing.assert_array_equal(found.image(), image.voxels)
-    np.testing.assert_array_equal(found.label(), np.searchsorted([0, 1, 5], values))
-    assert found.shape == image.shape
-    assert isinstance(found.image(), np.memmap)
-    assert isinstance(found.label(), np.memmap)
-    positions, offsets = found.positions()
+    np.testing.assert_array_equal(stored.image(), image.voxels)
+    np.testing.assert_array_equal(stored.label(), np.searchsorted([0, 1, 5], values))
+    assert stored.shape == image.shape
+    assert isinstance(stored.image(), np.memmap)
+    assert isinstance(stored.label(), np.memmap)
+    positions, offsets = stored.positions()
     for index in (1, 2):
         chosen = positions[offsets[index] : offsets[index + 1]]
-        assert {tuple(p) for p in chosen} == {tuple(p) for p in np.argwhere(found.label() == index)}
+        assert {tuple(p) for p in chosen} == {tuple(p) for p in np.argwhere(stored.label() == index)}
 
 
 def test_key_follows_content_recipe_and_labels_and_nothing_else(dataset, recipe, tmp_path):
@@ -87,9 +87,9 @@ def test_an_interrupted_run_leaves_no_half_case_and_is_continued(dataset, recipe
     monkeypatch.undo()
     # What a killed process leaves behind is never taken for a case.
     (folder / f".{case_key(dataset.cases[1], recipe, dataset.labels)}.abc.tmp").mkdir()
-    found = cache_cases(dataset.cases, recipe, dataset.labels, folder)
-    assert [case.name for case in found] == [case.name for case in dataset.cases]
-    assert all(case.image().shape[:-1] == case.shape for case in found)
+    stored = cache_cases(dataset.cases, recipe, dataset.labels, folder)
+    assert [case.name for case in stored] == [case.name for case in dataset.cases]
+    assert all(case.image().shape[:-1] == case.shape for case in stored)
 
 
 def test_every_unusable_case_is_named(dataset, recipe, tmp_path):

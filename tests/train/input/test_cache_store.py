@@ -51,9 +51,9 @@ def data(tmp_path_factory):
 @pytest.fixture
 def store(data, tmp_path):
     """A cache of three cases, used now, a day ago and two days ago."""
-    found = fill(data, tmp_path / "cache")
+    stored = fill(data, tmp_path / "cache")
     release()
-    for days, case in enumerate(found):
+    for days, case in enumerate(stored):
         age(case.folder, days)
     return tmp_path / "cache"
 

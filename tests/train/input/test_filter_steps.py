@@ -96,12 +96,12 @@ def test_training_and_device_prepare_alike(folder, tmp_path, monkeypatch, name, 
     monkeypatch.setattr(
         segmenter, "prepare", lambda scan, recipe: prepared.append(prepare(scan, recipe)) or prepared[-1]
     )
-    found = edge.load(artifact).predict_file(cases[1].images[0])
+    segmentation = edge.load(artifact).predict_file(cases[1].images[0])
     assert prepared[0].voxels.dtype == trained.dtype == np.float32
     assert prepared[0].voxels.tobytes() == trained.tobytes()
     unfiltered = imaging.prepare(imaging.read(cases[1].images[0]), {2: FLAT, 3: VOLUME}[rank])
     assert not np.array_equal(unfiltered.voxels, trained)  # the step did something
-    assert found.labels.shape == imaging.read(cases[1].images[0]).shape
+    assert segmentation.labels.shape == imaging.read(cases[1].images[0]).shape
 
 
 def test_steps_run_in_order(folder):
@@ -148,8 +148,8 @@ def test_nan_stands_for_the_same_in_training_and_on_the_device(folder, tmp_path)
     assert (trained[:4] == 3).all()
     filled = dataclasses.replace(scan, voxels=np.nan_to_num(scan.voxels, nan=3.0))
     artifact = edge.load(with_recipe(folder / "3D", recipe, tmp_path / "artifact"))
-    found = artifact.predict_file(case.images[0]).labels.voxels
-    np.testing.assert_array_equal(found, artifact.predict(filled).labels.voxels)
+    labels = artifact.predict_file(case.images[0]).labels.voxels
+    np.testing.assert_array_equal(labels, artifact.predict(filled).labels.voxels)
     strict = edge.load(with_recipe(folder / "3D", VOLUME, tmp_path / "strict"))
     with pytest.raises(imaging.InputError, match="are NaN or infinite"):
         strict.predict_file(case.images[0])

@@ -24,7 +24,7 @@ def cases(tmp_path_factory):
 
 
 def read_region(case, region, patch, draws, foreground):
-    return [found.numpy() for found in tf.function(reader([case], region, patch, foreground))(0, tf.constant(draws))]
+    return [tensor.numpy() for tensor in tf.function(reader([case], region, patch, foreground))(0, tf.constant(draws))]
 
 
 def test_a_stream_begun_later_shows_what_one_begun_earlier_shows(cases, dataset):
@@ -34,8 +34,8 @@ def test_a_stream_begun_later_shows_what_one_begun_earlier_shows(cases, dataset)
     assert whole[0][1].shape == (2, 16, 16, 8)
     assert (whole[0][0].dtype, whole[0][1].dtype) == (np.float32, np.int32)
     assert_same(taken(batches(cases, plan, training=True, first=4), 2), whole[4:])
-    other = taken(batches(cases, plan, training=True, seed=1), 1)
-    assert np.abs(other[0][0] - whole[0][0]).max() > 0
+    reseeded = taken(batches(cases, plan, training=True, seed=1), 1)
+    assert np.abs(reseeded[0][0] - whole[0][0]).max() > 0
 
 
 def test_every_case_comes_once_a_turn_and_is_named(cases, dataset):
@@ -55,7 +55,7 @@ def test_an_epoch_draws_anew_when_repeated_but_the_same_when_rebuilt(cases, data
     assert int(epoch.cardinality()) == 3
     first, second = taken(epoch, 9), taken(epoch, 9)
     assert len(first) == len(second) == 3
-    assert any(np.abs(image - other).max() > 0 for (image, _), (other, _) in zip(first, second, strict=True))
+    assert any(np.abs(image - later).max() > 0 for (image, _), (later, _) in zip(first, second, strict=True))
     assert_same(taken(batches(cases, plan, training=True, steps=3), 9), first)
     held = batches(cases, plan, training=False, steps=2)
     assert_same(taken(held, 9), taken(held, 9))
@@ -121,8 +121,8 @@ def test_foreground_patches_are_centred_as_far_as_the_scan_allows(tmp_path):
 def test_a_third_of_the_patches_is_forced_to_foreground(tmp_path, dataset):
     case = write_case(tmp_path, 0, (200, 200, 1), [(7, 9, 0)])
     plan = dataclasses.replace(make_plan(dataset, batch=50, mirror=(), augmentation=STILL), patch=(8, 8, 1))
-    found = np.concatenate([label for _, label in taken(batches([case], plan, training=True), 12)])
-    count = int(found.any(axis=(1, 2, 3)).sum())
+    labels = np.concatenate([label for _, label in taken(batches([case], plan, training=True), 12)])
+    count = int(labels.any(axis=(1, 2, 3)).sum())
     assert 160 <= count <= 240  # 199 expected of 600, standard deviation 11.5
 
 
@@ -160,7 +160,7 @@ def test_regions_of_several_cases_are_numpys(channels, kind, tmp_path):
                 place = int(draw * (n - p + 1)) if n > p else -((p - n) // 2)
                 start.append(place - (r - p) // 2)
             inside = tuple(slice(20 + a, 20 + a + r) for a, r in zip(start, region, strict=True))
-            image, label = (found.numpy() for found in read(tf.constant(index), tf.constant(draws)))
+            image, label = (tensor.numpy() for tensor in read(tf.constant(index), tf.constant(draws)))
             np.testing.assert_array_equal(image, np.pad(case.image(), [(20, 20)] * rank + [(0, 0)])[inside])
             np.testing.assert_array_equal(label, np.pad(case.label(), 20)[inside])
             assert (image.dtype, label.dtype) == (np.float32, np.int32)
@@ -178,7 +178,7 @@ def test_slices_of_volumes_are_numpys(slices, tmp_path):
         cases.append(case)
     read = tf.function(reader(cases, (9, 20), (7, 16), 0.0, slices))
     for index, draw in ((0, 0.0), (0, 0.3), (0, 0.99), (1, 0.5)):
-        image, label = (found.numpy() for found in read(index, tf.constant([0.9, 0, 0, draw, 0.5, 0.5])))
+        image, label = (tensor.numpy() for tensor in read(index, tf.constant([0.9, 0, 0, draw, 0.5, 0.5])))
         case = cases[index]
         at = int(draw * case.shape[0])
         inside = (slice(20 + int(0.5 * 5) - 1, 29 + int(0.5 * 5) - 1), slice(20 - 1 - 2, 40 - 1 - 2))
@@ -193,9 +193,9 @@ def test_slices_with_foreground_are_drawn_more_often(tmp_path, dataset):
     case = write_case(tmp_path, 0, (100, 8, 8), [(37, 4, 4)])
     plan = make_plan(dataset, batch=50, mirror=(), augmentation=STILL)
     plan = dataclasses.replace(plan, patch=(8, 8), recipe=dataclasses.replace(plan.recipe, slices=1))
-    found = np.concatenate([label for _, label in taken(batches([case], plan, training=True), 12)])
-    assert found.shape == (600, 8, 8)
-    count = int(found.any(axis=(1, 2)).sum())
+    labels = np.concatenate([label for _, label in taken(batches([case], plan, training=True), 12)])
+    assert labels.shape == (600, 8, 8)
+    count = int(labels.any(axis=(1, 2)).sum())
     assert 160 <= count <= 245  # 202 expected of 600, standard deviation 11.6
     assert validation_steps([case], plan) == 2
 

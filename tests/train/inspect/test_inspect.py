@@ -125,9 +125,9 @@ def test_the_page(folder, tmp_path, capsys):
     write(folder, "odd", *mirrored(*case(77)))
     page = tmp_path / "page.html"
     assert main(["inspect", str(folder), "--groups", "none", "-o", str(page)]) == 0
-    told = capsys.readouterr().out
-    assert "mirrored" in told
-    assert f"--mend {folder.name}-mended --only mirrored" in told
+    printed = capsys.readouterr().out
+    assert "mirrored" in printed
+    assert f"--mend {folder.name}-mended --only mirrored" in printed
     text = page.read_text(encoding="utf-8")
     assert KINDS["mirrored"] in text
     assert "lie the other way round along axis 0" in text

@@ -45,11 +45,11 @@ def thick(tmp_path_factory):
 )
 def test_the_rule(spacing, shape, expected):
     reasons = {}
-    found = plan_configuration(measured(spacing, shape), reasons)
-    assert (found.configuration, found.orientation) == expected
+    configuration = plan_configuration(measured(spacing, shape), reasons)
+    assert (configuration.configuration, configuration.orientation) == expected
     assert reasons["configuration"].startswith(expected[0])
-    assert found.ordered("RAS") == tuple(found.orientation)
-    assert found.slices == (expected[0] == "2d")
+    assert configuration.ordered("RAS") == tuple(configuration.orientation)
+    assert configuration.slices == (expected[0] == "2d")
 
 
 def test_flat_scans_are_2d():
@@ -70,8 +70,8 @@ def test_flat_scans_are_2d():
     ],
 )
 def test_what_the_user_asks_for_is_done(asked, expected):
-    found = plan_configuration(measured((1, 1, 1.5), (100, 100, 90)), {}, asked)
-    assert (found.configuration, found.slices, found.orientation) == expected
+    configuration = plan_configuration(measured((1, 1, 1.5), (100, 100, 90)), {}, asked)
+    assert (configuration.configuration, configuration.slices, configuration.orientation) == expected
 
 
 def test_slices_that_lie_another_way_in_every_scan(tmp_path):
@@ -97,8 +97,8 @@ def test_slices_that_lie_another_way_in_every_scan(tmp_path):
 
 def test_a_3d_network_keeps_thick_slices_whole():
     reasons = {}
-    found = plan_configuration(measured((1, 1, 9), (100, 100, 9)), reasons, Asked(rank=3))
-    assert found == Slicing.whole(3)
+    configuration = plan_configuration(measured((1, 1, 9), (100, 100, 9)), reasons, Asked(rank=3))
+    assert configuration == Slicing.whole(3)
     assert reasons["configuration"].startswith("given by the user; 2d: thick slices")
 
 

@@ -23,8 +23,8 @@ MB = 2**20
 def keep(params=None, macs=None, network=None, patch=PATCH, fixed=False):
     reasons = {"patch": "as planned"}
     network = network or Network("tiny", {})
-    found = keep_bounds(network, PlannedPatch(patch, PATCH, STRIDE, fixed), Bounds(params, macs), 1, 3, reasons)
-    return *found, reasons
+    bounded = keep_bounds(network, PlannedPatch(patch, PATCH, STRIDE, fixed), Bounds(params, macs), 1, 3, reasons)
+    return *bounded, reasons
 
 
 class Device:
@@ -43,8 +43,8 @@ class Device:
 def _figures(model):
     from zoo.cost import count
 
-    found = count(model)
-    return found.macs, found.peak_activation_bytes
+    counted = count(model)
+    return counted.macs, counted.peak_activation_bytes
 
 
 def keep_measured(device, network=None, **bounds):
@@ -192,9 +192,9 @@ def test_measured_on_this_machine(tmp_path, capsys):
     folder, out = write_msd(tmp_path / "balls", cases=3), tmp_path / "plan.json"
     words = ["plan", str(folder), "-o", str(out), "--folds", "3", "--model", "tiny_wide"]
     assert front_door([*words, "--max-arena", "128KB", "--max-ram", "2GB", "--target-ms", "60000"]) == 0
-    told = capsys.readouterr()
-    assert "at most 128 KB of activations and at most 2.00 GB of memory and at most 60000 ms a patch" in told.out
-    assert "network 'tiny_wide' of width 12, patch" in told.err
+    printed = capsys.readouterr()
+    assert "at most 128 KB of activations and at most 2.00 GB of memory and at most 60000 ms a patch" in printed.out
+    assert "network 'tiny_wide' of width 12, patch" in printed.err
     plan = record.load(out, Plan)
     assert plan.bounds == {"max_arena": 2**17, "max_ram": 2**31, "target_ms": 60000.0}
     model = zoo.get(plan.network.name, (*plan.patch, 1), classes=len(plan.labels), **plan.network.options)
@@ -215,9 +215,9 @@ def test_from_the_command_line(tmp_path, capsys):
     assert main(["plan", str(folder), "-o", str(out), *options]) == 0
     assert "at most 60000 weights and at most 30000000 operations a patch" in capsys.readouterr().out
     plan = record.load(out, Plan)
-    found = zoo.info(plan.network.name, (*plan.patch, 1), classes=len(plan.labels), **plan.network.options)
-    assert found.parameters <= 60_000
-    assert found.macs <= 30_000_000
+    information = zoo.info(plan.network.name, (*plan.patch, 1), classes=len(plan.labels), **plan.network.options)
+    assert information.parameters <= 60_000
+    assert information.macs <= 30_000_000
     with pytest.raises(SystemExit):
         main(["plan", str(folder), "--max-params", "many"])
     assert "'many': expected a positive number, with k, M or G perhaps" in capsys.readouterr().err

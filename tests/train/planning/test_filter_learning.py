@@ -42,13 +42,13 @@ def test_a_fold_learns_from_its_training_cases_only(dataset, cache, tmp_path):
     plan = planned(dataset, "nyul")
     whole = dataclasses.replace(plan, recipe=learn_filters(plan.recipe, dataset.cases))
     run = fit(whole, dataset, tmp_path / "run", 1, cache=cache, verbose=False)
-    found = open_run(run.folder).plan.recipe.filters[0].parameters["landmarks"][0]
+    landmark = open_run(run.folder).plan.recipe.filters[0].parameters["landmarks"][0]
     np.testing.assert_allclose(
-        found, by_hand([case for case in dataset.cases if case.name not in plan.folds[1]]), rtol=1e-5
+        landmark, by_hand([case for case in dataset.cases if case.name not in plan.folds[1]]), rtol=1e-5
     )
     of_all = whole.recipe.filters[0].parameters["landmarks"][0]
     np.testing.assert_allclose(of_all, by_hand(dataset.cases), rtol=1e-5)
-    assert np.abs(np.subtract(found, of_all)).max() > 1e-3
+    assert np.abs(np.subtract(landmark, of_all)).max() > 1e-3
     # What a fold learnt is no other plan; another filter is.
     require_same_plan(run, whole)
     with pytest.raises(UsageError, match="recipe"):

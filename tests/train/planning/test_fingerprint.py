@@ -48,39 +48,39 @@ def test_thickness_of_a_band(width):
 
 def test_same_content_same_digest():
     image, labels = scan_3d()
-    other, _ = scan_3d(1)
-    digests = [measure_case("x", scan, labels, 3).digest for scan in (image, image, other)]
+    second_scan, _ = scan_3d(1)
+    digests = [measure_case("x", scan, labels, 3).digest for scan in (image, image, second_scan)]
     assert digests[0] == digests[1] != digests[2]
 
 
 def test_fingerprint_of_a_dataset(tmp_path):
     dataset = open_dataset(write_msd(tmp_path, cases=3))
-    found = fingerprint(dataset, inspect(dataset).facts)
-    assert found["cases"] == 3
-    assert found["rank"] == 3
-    assert found["has_spacing"] is True
-    assert found["shape"]["median"] == [20, 24, 16]
-    assert found["spacing"]["median"] == [1, 1, 2]
-    assert found["extent_mm"] == [20, 24, 32]
+    measured = fingerprint(dataset, inspect(dataset).facts)
+    assert measured["cases"] == 3
+    assert measured["rank"] == 3
+    assert measured["has_spacing"] is True
+    assert measured["shape"]["median"] == [20, 24, 16]
+    assert measured["spacing"]["median"] == [1, 1, 2]
+    assert measured["extent_mm"] == [20, 24, 32]
     _, labels = scan_3d()
     body, front = (int((labels.voxels == k).sum()) for k in (1, 2))
-    assert found["classes"]["back"]["volume"] == 2 * body
-    assert found["classes"]["front"]["voxel_share"] == pytest.approx(front / labels.voxels.size, rel=1e-5)
-    assert found["classes"]["front"]["thickness"] is None
+    assert measured["classes"]["back"]["volume"] == 2 * body
+    assert measured["classes"]["front"]["voxel_share"] == pytest.approx(front / labels.voxels.size, rel=1e-5)
+    assert measured["classes"]["front"]["thickness"] is None
     values = np.concatenate([scan_3d(n)[0].voxels[labels.voxels > 0] for n in (1, 2, 3)])
-    (intensity,) = found["intensity"]
+    (intensity,) = measured["intensity"]
     assert intensity["mean"] == pytest.approx(values.mean(), rel=1e-4)
     assert intensity["std"] == pytest.approx(values.std(), rel=1e-4)
     assert intensity["percentile_99_5"] == pytest.approx(np.percentile(values, 99.5), rel=1e-4)
-    assert found["ordered"] == {"1": [["back", "front"]]}
+    assert measured["ordered"] == {"1": [["back", "front"]]}
 
 
 def test_flat_images_have_no_spacing(tmp_path):
     dataset = open_dataset(write_flat(tmp_path, ["a", "b"]))
-    found = fingerprint(dataset, inspect(dataset).facts)
-    assert found["has_spacing"] is False
+    measured = fingerprint(dataset, inspect(dataset).facts)
+    assert measured["has_spacing"] is False
     # a disc of radius 12: the mean distance to its border is a third of the radius
-    assert found["classes"]["foreground"]["thickness"] == pytest.approx(4 / 3 * 12, rel=0.1)
+    assert measured["classes"]["foreground"]["thickness"] == pytest.approx(4 / 3 * 12, rel=0.1)
 
 
 def test_classes_that_lie_side_by_side_are_ordered_and_nested_ones_are_not():

@@ -36,8 +36,8 @@ def test_a_sketch_is_the_means_of_equal_parts():
 
 def test_patients_differ_though_their_anatomy_is_one():
     scans = [anatomy(number) for number in range(8)]
-    other = [noisy(2.5 * scans[0] + 100, 1), noisy(scans[3], 2)[1:, :, 1:]]  # another gain, another crop
-    sketches = [sketch(scan[..., None]) for scan in (*scans, *other)]
+    altered = [noisy(2.5 * scans[0] + 100, 1), noisy(scans[3], 2)[1:, :, 1:]]  # another gain, another crop
+    sketches = [sketch(scan[..., None]) for scan in (*scans, *altered)]
     assert near_duplicates(sketches) == [(0, 8), (3, 9)]
     assert near_duplicates(sketches[:8]) == []
     assert near_duplicates(sketches[:1]) == []

@@ -55,8 +55,8 @@ def test_run_folders_of_every_earlier_schema_open():
 
 def test_no_field_changes_without_a_new_schema():
     listed = (GOLDEN / f"schema-{PLAN.newest}" / "fields.txt").read_text().split()
-    found = [*fields_of(Plan), *fields_of(Origin, "run."), *fields_of(Cases, "cases.")]
-    assert found == listed, "a run folder's fields changed: append to medseg.schema.PLAN, and keep a folder of it"
+    fields = [*fields_of(Plan), *fields_of(Origin, "run."), *fields_of(Cases, "cases.")]
+    assert fields == listed, "a run folder's fields changed: append to medseg.schema.PLAN, and keep a folder of it"
 
 
 @pytest.mark.parametrize(

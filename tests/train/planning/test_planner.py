@@ -168,11 +168,11 @@ def test_crop_takes_the_zscore_with_it():
 )
 def test_flat_images_are_resized_only_if_nothing_thin_is_lost(shape, thickness, background, size):
     reasons = {}
-    found = flat(shape, thickness, background)
-    recipe = plan_recipe(found, reasons)
+    flat_axes = flat(shape, thickness, background)
+    recipe = plan_recipe(flat_axes, reasons)
     assert recipe == Recipe(rank=2, size=size)
     assert ("256×256" in reasons["recipe.size"]) == (max(shape) > 256)
-    assert plan_patch(prepared_shape(found, recipe), (16, 16), {}) == (256, 256)
+    assert plan_patch(prepared_shape(flat_axes, recipe), (16, 16), {}) == (256, 256)
 
 
 def test_plan_of_flat_images(tmp_path):
@@ -272,6 +272,6 @@ def test_an_edited_plan_that_cannot_work_says_which_field(balls, change, message
 
 def test_a_plan_for_another_dataset(balls, tmp_path):
     plan = make_plan(balls, folds=2)
-    other = open_dataset(write_msd(tmp_path, cases=2, labels={"0": "background", "1": "a", "2": "b"}))
+    elsewhere = open_dataset(write_msd(tmp_path, cases=2, labels={"0": "background", "1": "a", "2": "b"}))
     with pytest.raises(UsageError, match=r"4 cases are not in .* labels are 0 background, 1 back, 2 front"):
-        check_plan(plan, other)
+        check_plan(plan, elsewhere)

@@ -37,25 +37,25 @@ def test_good_scans_need_nothing():
 
 
 def test_noise():
-    found = propose(measured([scan_of(n, noise=30) for n in range(3)]))
-    assert set(found) == {"nlm"}
-    assert "% of its contrast, expected below 12%" in found["nlm"]
+    proposed = propose(measured([scan_of(n, noise=30) for n in range(3)]))
+    assert set(proposed) == {"nlm"}
+    assert "% of its contrast, expected below 12%" in proposed["nlm"]
 
 
 def test_a_bias_field_of_mr_only():
     scans = [scan_of(n, bias=0.6) for n in range(3)]
-    found = propose(measured(scans))
-    assert set(found) == {"n4"}
-    assert "times as bright in one place as in another" in found["n4"]
+    proposed = propose(measured(scans))
+    assert set(proposed) == {"n4"}
+    assert "times as bright in one place as in another" in proposed["n4"]
     assert propose(measured(scans, ["CT"])) == {}
     assert propose(measured(scans, ["red"], has_spacing=False)) == {}
 
 
 def test_histograms_of_several_shapes():
     scans = [scan_of(n, bend=bend) for n, bend in enumerate((0.2, 0.2, 12, 12))]
-    found = propose(measured(scans))
-    assert set(found) == {"nyul"}
-    assert "histograms differ in shape" in found["nyul"]
+    proposed = propose(measured(scans))
+    assert set(proposed) == {"nyul"}
+    assert "histograms differ in shape" in proposed["nyul"]
 
 
 @pytest.mark.parametrize(("noise", "step"), [(30, "nlm"), (30, "median")])

@@ -38,8 +38,8 @@ def test_depthwise_against_scipy(kernel, random):
     value = run(layer, x)
     weights = ops.convert_to_numpy(layer.kernel)[..., 0]
     for sample, channel in itertools.product(range(2), range(3)):
-        wanted = ndimage.correlate(x[sample, ..., channel], weights[..., channel], mode="constant")
-        np.testing.assert_allclose(value[sample, ..., channel], wanted, rtol=1e-4, atol=1e-5)
+        expected = ndimage.correlate(x[sample, ..., channel], weights[..., channel], mode="constant")
+        np.testing.assert_allclose(value[sample, ..., channel], expected, rtol=1e-4, atol=1e-5)
     assert layer.macs(x.shape) == 6 * 5 * 7 * 3 * np.prod(layer.kernel_size)
 
 
@@ -57,15 +57,15 @@ def test_linear_enlargement_against_scipy(size, random):
         *((np.arange(n * f) + 0.5) / f - 0.5 for n, f in zip(x.shape[1:4], factors, strict=True)), indexing="ij"
     )
     for channel in range(2):
-        wanted = ndimage.map_coordinates(x[0, ..., channel], places, order=1, mode="nearest")
-        np.testing.assert_allclose(value[0, ..., channel], wanted, rtol=1e-4, atol=1e-5)
+        expected = ndimage.map_coordinates(x[0, ..., channel], places, order=1, mode="nearest")
+        np.testing.assert_allclose(value[0, ..., channel], expected, rtol=1e-4, atol=1e-5)
 
 
 def test_linear_enlargement_is_that_of_keras_in_a_slice(random):
     x = random.standard_normal((2, 5, 6, 3)).astype("float32")
-    found = LinearUpSampling3D((1, 2, 2))(x[:, None])[:, 0]
-    wanted = layers.UpSampling2D(2, interpolation="bilinear")(x)
-    np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-6)
+    enlarged = LinearUpSampling3D((1, 2, 2))(x[:, None])[:, 0]
+    expected = layers.UpSampling2D(2, interpolation="bilinear")(x)
+    np.testing.assert_allclose(enlarged, expected, rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("rank", [2, 3])
@@ -116,8 +116,8 @@ def test_window_attention_against_loops(random):
     run(layer, x)
     layer.relative_bias.assign(random.standard_normal(layer.relative_bias.shape))
     normed = ops.convert_to_numpy(layer.attention_norm(x))
-    found = ops.convert_to_numpy(layer._attend(ops.convert_to_tensor(normed)))
-    np.testing.assert_allclose(found[0], swin_reference(normed[0], layer), rtol=1e-4, atol=1e-5)
+    attended = ops.convert_to_numpy(layer._attend(ops.convert_to_tensor(normed)))
+    np.testing.assert_allclose(attended[0], swin_reference(normed[0], layer), rtol=1e-4, atol=1e-5)
 
 
 @pytest.mark.parametrize("rank", [2, 3])

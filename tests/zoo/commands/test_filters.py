@@ -46,9 +46,9 @@ def test_a_filter_is_described_with_its_parameters(capsys, name):
 def test_a_filter_is_applied(scan, capsys):
     assert main(["filter", "gaussian=sigma_mm:2", "scan.nii.gz", "-o", "out/smooth.nii.gz"]) == 0
     assert "out/smooth.nii.gz written, 16 x 14 x 12 voxels of 1 x 1 x 2.5 mm" in capsys.readouterr().out
-    found = imaging.read("out/smooth.nii.gz")
-    np.testing.assert_allclose(found.voxels, imaging.filters.apply(scan, "gaussian", sigma_mm=2).voxels, rtol=1e-6)
-    np.testing.assert_allclose(found.affine, scan.affine)
+    filtered = imaging.read("out/smooth.nii.gz")
+    np.testing.assert_allclose(filtered.voxels, imaging.filters.apply(scan, "gaussian", sigma_mm=2).voxels, rtol=1e-6)
+    np.testing.assert_allclose(filtered.affine, scan.affine)
     assert main(["filter", "resize=spacing_mm:2x2x2.5", "scan.nii.gz", "-o", "small.mha"]) == 0
     np.testing.assert_allclose(imaging.read("small.mha").spacing, (2, 2, 2.5), rtol=1e-6)
     assert main(["filter", "equalise", "picture.png", "-o", "equal.png"]) == 0

@@ -122,8 +122,8 @@ def test_wrong_words_are_one_line_and_leave_nothing(files, capsys, words, status
         "U": folder / "unsure.nii.gz",
     }
     before = {path: path.read_bytes() for path in folder.iterdir()}
-    found, _, err = run(capsys, *(names.get(word, word) for word in words))
-    assert (found, err.count("\n")) == (status, 1)
+    exit_status, _, err = run(capsys, *(names.get(word, word) for word in words))
+    assert (exit_status, err.count("\n")) == (status, 1)
     assert message in err
     assert {path: path.read_bytes() for path in folder.iterdir()} == before
 

@@ -37,8 +37,8 @@ def test_group_and_instance_normalisation(case, groups, epsilon):
     [("mish", "mish"), ("tanhshrink", "tanh_shrink"), ("hardshrink", "hard_shrink"), ("softshrink", "soft_shrink")],
 )
 def test_activation(addons, ours):
-    found = keras.activations.get(ours)(ops.convert_to_tensor(GOLDEN["activation_x"]))
-    np.testing.assert_allclose(ops.convert_to_numpy(found), GOLDEN[f"activation_{addons}"], **CLOSE)
+    activated = keras.activations.get(ours)(ops.convert_to_tensor(GOLDEN["activation_x"]))
+    np.testing.assert_allclose(ops.convert_to_numpy(activated), GOLDEN[f"activation_{addons}"], **CLOSE)
 
 
 # Focal loss: tensorflow-addons gives the sum over the last axis, without reduction over voxels
@@ -52,9 +52,9 @@ def test_keras_focal_loss(alpha, gamma, given):
     loss = keras.losses.BinaryFocalCrossentropy(
         apply_class_balancing=True, alpha=alpha, gamma=gamma, from_logits=given == "logits", reduction="none"
     )
-    found = truth.shape[-1] * ops.convert_to_numpy(loss(truth, predicted))  # Keras takes the mean over the last axis
+    losses = truth.shape[-1] * ops.convert_to_numpy(loss(truth, predicted))  # Keras takes the mean over the last axis
     # From probabilities Keras 2 took log(p + 1e-7) and Keras 3 takes log(p): 2e-5 in a loss of 5, so a relative bound.
-    np.testing.assert_allclose(found, GOLDEN[f"focal_a{alpha}_g{gamma}_{given}"], rtol=1e-5)
+    np.testing.assert_allclose(losses, GOLDEN[f"focal_a{alpha}_g{gamma}_{given}"], rtol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -65,11 +65,11 @@ def test_our_focal_loss(alpha, gamma, key):
     """A softmax over the logits (0, z) is the sigmoid of z, so two classes are one channel there."""
     truth, logits = GOLDEN["focal_truth"], GOLDEN["focal_logits"]
     loss = zoo.losses.Focal(gamma=gamma, alpha=alpha)
-    found = sum(
+    total = sum(
         float(loss(truth[..., c].astype("int32"), np.stack([np.zeros_like(logits[..., c]), logits[..., c]], axis=-1)))
         for c in range(truth.shape[-1])
     )
-    assert found == pytest.approx(GOLDEN[key].mean(), abs=1e-5)
+    assert total == pytest.approx(GOLDEN[key].mean(), abs=1e-5)
 
 
 # Optimizers: twelve steps with given gradients
@@ -78,11 +78,11 @@ def test_our_focal_loss(alpha, gamma, key):
 def trail(optimizer, read=lambda optimizer, variable: variable):
     variable = keras.Variable(GOLDEN["optimizer_start"])
     optimizer.build([variable])
-    found = []
+    steps = []
     for gradient in GOLDEN["optimizer_gradients"]:
         optimizer.apply([ops.convert_to_tensor(gradient)], [variable])
-        found.append(ops.convert_to_numpy(read(optimizer, variable)).copy())
-    return np.stack(found)
+        steps.append(ops.convert_to_numpy(read(optimizer, variable)).copy())
+    return np.stack(steps)
 
 
 def test_adamw():
@@ -96,8 +96,8 @@ def test_adamw():
 def test_exponential_moving_average():
     """Equal from the weights after the first step on: tensorflow-addons would start from those before it."""
     sgd = keras.optimizers.SGD(0.1, use_ema=True, ema_momentum=0.9)
-    found = trail(sgd, lambda optimizer, variable: optimizer._model_variables_moving_average[0])
-    np.testing.assert_allclose(found, GOLDEN["ema"], **CLOSE)
+    averages = trail(sgd, lambda optimizer, variable: optimizer._model_variables_moving_average[0])
+    np.testing.assert_allclose(averages, GOLDEN["ema"], **CLOSE)
 
 
 class Given(keras.layers.Layer):
@@ -204,8 +204,10 @@ def rotation(angle, height, width):
 def test_rotate_is_affine_transform_of_keras(key, interpolation, fill):
     x = GOLDEN["image"]
     transform = np.stack([[*rotation(a, *x.shape[1:3]).ravel(), 0, 0] for a in GOLDEN["angles"]]).astype("float32")
-    found = ops.convert_to_numpy(ops.image.affine_transform(x, transform, interpolation=interpolation, fill_mode=fill))
-    np.testing.assert_allclose(found, GOLDEN[key], **CLOSE)
+    transformed = ops.convert_to_numpy(
+        ops.image.affine_transform(x, transform, interpolation=interpolation, fill_mode=fill)
+    )
+    np.testing.assert_allclose(transformed, GOLDEN[key], **CLOSE)
 
 
 @pytest.mark.parametrize(
@@ -218,8 +220,8 @@ def test_rotate_is_affine_transform_of_scipy(key, mode):
         map_xy = rotation(angle, *x.shape[1:3])
         matrix, offset = map_xy[::-1, 1::-1], map_xy[::-1, 2]  # SciPy counts (row, column)
         for c in range(x.shape[-1]):
-            found = ndimage.affine_transform(image[..., c], matrix, offset, order=1, mode=mode)
-            np.testing.assert_allclose(found, expected[..., c], **CLOSE)
+            transformed = ndimage.affine_transform(image[..., c], matrix, offset, order=1, mode=mode)
+            np.testing.assert_allclose(transformed, expected[..., c], **CLOSE)
 
 
 def test_dense_image_warp():
@@ -237,43 +239,43 @@ def test_dense_image_warp():
 
 @pytest.mark.parametrize("padding", ["REFLECT", "SYMMETRIC", "CONSTANT"])
 def test_gaussian_filter_is_that_of_scipy(padding):
-    found = ndimage.gaussian_filter(GOLDEN["image"], 1.5, radius=3, mode=TFA_PADDING_IN_SCIPY[padding], axes=(1, 2))
-    np.testing.assert_allclose(found, GOLDEN[f"gaussian_{padding}"], **CLOSE)
+    filtered = ndimage.gaussian_filter(GOLDEN["image"], 1.5, radius=3, mode=TFA_PADDING_IN_SCIPY[padding], axes=(1, 2))
+    np.testing.assert_allclose(filtered, GOLDEN[f"gaussian_{padding}"], **CLOSE)
 
 
 def test_gaussian_filter_of_opencv_and_keras():
     x = GOLDEN["image"]
     for image, expected in zip(x, GOLDEN["gaussian_REFLECT"], strict=True):
-        found = cv2.GaussianBlur(image, (7, 7), 1.5, borderType=cv2.BORDER_REFLECT_101)
-        np.testing.assert_allclose(found, expected, **CLOSE)
+        filtered = cv2.GaussianBlur(image, (7, 7), 1.5, borderType=cv2.BORDER_REFLECT_101)
+        np.testing.assert_allclose(filtered, expected, **CLOSE)
     # Filter shape and sigma are (height, width) in tensorflow-addons, (width, height) in OpenCV.
     for image, expected in zip(x, GOLDEN["gaussian_anisotropic"], strict=True):
-        found = cv2.GaussianBlur(image, (7, 3), sigmaX=1.7, sigmaY=0.8, borderType=cv2.BORDER_REFLECT_101)
-        np.testing.assert_allclose(found, expected, **CLOSE)
+        filtered = cv2.GaussianBlur(image, (7, 3), sigmaX=1.7, sigmaY=0.8, borderType=cv2.BORDER_REFLECT_101)
+        np.testing.assert_allclose(filtered, expected, **CLOSE)
 
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="gaussian_blur of Keras 3.15 is another one on JAX")
 def test_gaussian_filter_of_keras():
     """Keras pads with zeros, which is "CONSTANT"."""
     x = GOLDEN["image"]
-    found = ops.convert_to_numpy(ops.image.gaussian_blur(x, kernel_size=(7, 7), sigma=(1.5, 1.5)))
-    np.testing.assert_allclose(found, GOLDEN["gaussian_CONSTANT"], **CLOSE)
+    filtered = ops.convert_to_numpy(ops.image.gaussian_blur(x, kernel_size=(7, 7), sigma=(1.5, 1.5)))
+    np.testing.assert_allclose(filtered, GOLDEN["gaussian_CONSTANT"], **CLOSE)
 
 
 @pytest.mark.parametrize("padding", ["REFLECT", "SYMMETRIC", "CONSTANT"])
 def test_median_filter_is_that_of_scipy(padding):
-    found = ndimage.median_filter(GOLDEN["image"], size=(3, 3), mode=TFA_PADDING_IN_SCIPY[padding], axes=(1, 2))
-    np.testing.assert_allclose(found, GOLDEN[f"median_{padding}"], **CLOSE)
+    filtered = ndimage.median_filter(GOLDEN["image"], size=(3, 3), mode=TFA_PADDING_IN_SCIPY[padding], axes=(1, 2))
+    np.testing.assert_allclose(filtered, GOLDEN[f"median_{padding}"], **CLOSE)
 
 
 def test_median_filter_not_square():
-    found = ndimage.median_filter(GOLDEN["image"], size=(5, 3), mode="mirror", axes=(1, 2))
-    np.testing.assert_allclose(found, GOLDEN["median_5x3"], **CLOSE)
+    filtered = ndimage.median_filter(GOLDEN["image"], size=(5, 3), mode="mirror", axes=(1, 2))
+    np.testing.assert_allclose(filtered, GOLDEN["median_5x3"], **CLOSE)
 
 
 def test_median_filter_of_opencv_inside():
     """OpenCV repeats the edge, which tensorflow-addons could not: equal one pixel inside it."""
     for image, expected in zip(GOLDEN["image"], GOLDEN["median_REFLECT"], strict=True):
         for c in range(image.shape[-1]):
-            found = cv2.medianBlur(np.ascontiguousarray(image[..., c]), 3)
-            np.testing.assert_allclose(found[1:-1, 1:-1], expected[1:-1, 1:-1, c], **CLOSE)
+            filtered = cv2.medianBlur(np.ascontiguousarray(image[..., c]), 3)
+            np.testing.assert_allclose(filtered[1:-1, 1:-1], expected[1:-1, 1:-1, c], **CLOSE)

@@ -19,14 +19,14 @@ FILES = ("unet_plain.h5", "unet_instance3d.h5", "unet_group.h5", "unet_weightnor
 @pytest.fixture(scope="module")
 def opened(tmp_path_factory):
     """Every golden model with the warnings of opening it, by file name."""
-    found = {}
+    models = {}
     folder = saved_model(tmp_path_factory.mktemp("saved"))
     for name in FILES:
         with warnings.catch_warnings(record=True) as caught:
             warnings.simplefilter("always")
             model = zoo.load(folder if name == "unet_saved" else GOLDEN / name)
-        found[name] = model, [str(w.message) for w in caught if name in str(w.message)]
-    return found
+        models[name] = model, [str(w.message) for w in caught if name in str(w.message)]
+    return models
 
 
 def all_layers(model):
@@ -57,12 +57,12 @@ def test_takes_any_size_where_the_file_does(opened):
 
 
 def test_addons_layers_become_group_normalisation(opened):
-    found = [
+    normalisations = [
         layer
         for layer in all_layers(opened["unet_instance3d.h5"][0])
         if isinstance(layer, keras.layers.GroupNormalization)
     ]
-    assert [(layer.groups, layer.epsilon, layer.center) for layer in found] == [
+    assert [(layer.groups, layer.epsilon, layer.center) for layer in normalisations] == [
         (4, 1e-3, True),
         (6, 1e-5, True),
         (4, 1e-3, False),
@@ -173,8 +173,8 @@ def test_frozen_weight_normalisation_has_its_weights_in_another_order(tmp_path, 
     with pytest.warns(UserWarning, match="SWA"):
         model = zoo.load(path)
     assert not model.get_layer(name).trainable
-    for found, expected in zip(model.get_weights(), opened["unet_weightnorm.h5"][0].get_weights(), strict=True):
-        assert found.shape == expected.shape
+    for weight, expected in zip(model.get_weights(), opened["unet_weightnorm.h5"][0].get_weights(), strict=True):
+        assert weight.shape == expected.shape
     x, y = golden("unet_weightnorm.h5")
     np.testing.assert_allclose(model.predict(x, verbose=0), y, rtol=0, atol=1e-5)
 

@@ -43,8 +43,8 @@ def test_operator(function, make, expected):
     x, z = np.random.default_rng(0).standard_normal((2, 2, 3, 5, 4)).astype("float32")
     tensors = [keras.Input((3, 5, 4)), keras.Input((3, 5, 4))]
     layer, inputs = operator("here", function, *make(*tensors))
-    found = keras.Model(tensors, layer(inputs)).predict([x, z], verbose=0)
-    np.testing.assert_allclose(found, expected(x, z), rtol=1e-5, atol=1e-6)
+    result = keras.Model(tensors, layer(inputs)).predict([x, z], verbose=0)
+    np.testing.assert_allclose(result, expected(x, z), rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize(

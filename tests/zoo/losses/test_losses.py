@@ -198,9 +198,13 @@ def test_distance_against_scipy(spacing):
     inside, outside = (ops.convert_to_numpy(a) for a in boundary_distance(ops.convert_to_tensor(mask), spacing))
     for sample in range(2):
         for channel in range(2):
-            one = mask[sample, ..., channel]
-            np.testing.assert_allclose(inside[sample, ..., channel], distance_transform_edt(one, spacing), rtol=1e-5)
-            np.testing.assert_allclose(outside[sample, ..., channel], distance_transform_edt(~one, spacing), rtol=1e-5)
+            structure = mask[sample, ..., channel]
+            np.testing.assert_allclose(
+                inside[sample, ..., channel], distance_transform_edt(structure, spacing), rtol=1e-5
+            )
+            np.testing.assert_allclose(
+                outside[sample, ..., channel], distance_transform_edt(~structure, spacing), rtol=1e-5
+            )
 
 
 def test_distance_without_boundary_is_zero():

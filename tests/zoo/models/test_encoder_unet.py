@@ -28,12 +28,12 @@ def features(model, images):
 
 def test_grey_images_give_the_same_features_on_any_number_of_channels(weights):
     image = np.random.default_rng(0).standard_normal((1, 64, 64, 1)).astype("float32")
-    found = {
+    shapes = {
         c: features(zoo.get("encoder_unet", channels=c, encoder_weights=weights, **SMALL), image.repeat(c, axis=-1))
         for c in (1, 3, 4)
     }
     for c in (1, 4):
-        np.testing.assert_allclose(found[c], found[3], rtol=1e-3, atol=1e-4 * np.abs(found[3]).max())
+        np.testing.assert_allclose(shapes[c], shapes[3], rtol=1e-3, atol=1e-4 * np.abs(shapes[3]).max())
 
 
 def test_three_channels_are_copied(weights):

@@ -33,11 +33,11 @@ def test_forward_gradient_and_round_trip(name, tmp_path):
     assert logits.dtype == np.float32
     assert np.isfinite(logits).all()
     assert logits.std() > 0
-    found = harness.gradients(model, images, labels)
+    slopes = harness.gradients(model, images, labels)
     # The softmax of attention does not change when all keys move alike: the gradient of their bias is rounding.
-    lost = [path for path, g in found.items() if g is None or not np.any(g)]
+    lost = [path for path, g in slopes.items() if g is None or not np.any(g)]
     assert lost == []
-    assert all(np.isfinite(g).all() for g in found.values())
+    assert all(np.isfinite(g).all() for g in slopes.values())
     # The gradients' pass moved the statistics of batch normalisation.
     logits = harness.predict(model, images)
     model.save(tmp_path / "model.keras")
@@ -55,8 +55,8 @@ def test_sizes_must_be_numbers(name):
 def test_odd_sizes_are_padded_and_unknown_ones_taken_and_precision_mixed(name):
     odd = harness.small_model(name, channels=5, odd=True)
     images, labels = harness.sample(odd)
-    found = harness.predict(odd, images)
-    assert found.shape == (*images.shape[:-1], harness.CLASSES)
+    logits = harness.predict(odd, images)
+    assert logits.shape == (*images.shape[:-1], harness.CLASSES)
     step = harness.small_multiple(name)
     padding = [(-s % step // 2, -s % step - -s % step // 2) for s in images.shape[1:-1]]
     padded = np.pad(images, [(0, 0), *padding, (0, 0)])
@@ -67,7 +67,7 @@ def test_odd_sizes_are_padded_and_unknown_ones_taken_and_precision_mixed(name):
     even.set_weights(odd.get_weights())
     whole = harness.predict(even, padded)
     window = [slice(before, size - after) for size, (before, after) in zip(whole.shape[1:], padding, strict=False)]
-    np.testing.assert_allclose(found, whole[(slice(None), *window)], rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(logits, whole[(slice(None), *window)], rtol=1e-4, atol=1e-5)
     # TensorFlow has no pooling of float16 on a CPU.
     with harness.precision("mixed_bfloat16"):
         half = harness.small_model(name, channels=5, odd=True)
@@ -76,7 +76,7 @@ def test_odd_sizes_are_padded_and_unknown_ones_taken_and_precision_mixed(name):
     assert rounded.dtype == np.float32
     assert half.get_layer("logits").compute_dtype == "float32"
     # bfloat16 keeps 8 bits: half a percent a layer.
-    assert np.abs(rounded - found).max() < 0.1 * np.abs(found).max()
+    assert np.abs(rounded - logits).max() < 0.1 * np.abs(logits).max()
     assert all(g is not None and np.isfinite(g).all() for g in harness.gradients(half, images, labels).values())
 
 
@@ -131,8 +131,8 @@ def test_weights_of_the_reference(key, rank):
     name, options, part = golden.OURS[key]
     model = zoo.get(name + "3d" * (rank == 3), (32,) * rank + (1,), classes=3, **options)
     counted = [w for w in model.trainable_weights if w.name in ("kernel", "embedding", "relative_bias")]
-    found = sum(math.prod(w.shape) for w in counted if part is None or part in w.path)
-    assert found == json.loads(_COUNTS.read_text(encoding="utf-8"))[f"{key}_{rank}d"]
+    counted_weights = sum(math.prod(w.shape) for w in counted if part is None or part in w.path)
+    assert counted_weights == json.loads(_COUNTS.read_text(encoding="utf-8"))[f"{key}_{rank}d"]
 
 
 @pytest.mark.parametrize(
@@ -147,8 +147,8 @@ def test_patches_in_and_patches_of_logits_out(name, preset):
     fine, coarse = model(images, training=False)[:2]
     assert fine.shape == (*labels.shape, 3)
     assert coarse.shape[1:-1] == tuple(size // 4 for size in labels.shape[1:])
-    found = harness.gradients(model, images, labels, lambda y, outputs: zoo.losses.DiceCE()(y, outputs[0]))
-    assert {path.split("/")[0] for path, g in found.items() if g is None} == {
+    slopes = harness.gradients(model, images, labels, lambda y, outputs: zoo.losses.DiceCE()(y, outputs[0]))
+    assert {path.split("/")[0] for path, g in slopes.items() if g is None} == {
         layer for layer in model.output_names if layer != "logits"
     }
 

@@ -82,14 +82,14 @@ def test_gradient_passes_through_the_rounding_and_stops_outside_the_range():
 )
 def test_weights_that_share_a_scale(layer, shape, weights, shared):
     kernel = np.random.default_rng(0).normal(size=shape).astype("float32")
-    found = np.broadcast_to(np.asarray(largest(layer, kernel, weights)), shape)
-    np.testing.assert_array_equal(found, np.broadcast_to(np.abs(kernel).max(shared, keepdims=True), shape))
+    extremes = np.broadcast_to(np.asarray(largest(layer, kernel, weights)), shape)
+    np.testing.assert_array_equal(extremes, np.broadcast_to(np.abs(kernel).max(shared, keepdims=True), shape))
 
 
 def test_taps_a_stride_apart_share_a_scale():
     kernel = np.arange(1.0, 4.0).reshape(3, 1, 1).astype("float32")
-    found = largest(layers.Conv1DTranspose(1, 3, strides=2), kernel, "per-channel")
-    np.testing.assert_array_equal(np.ravel(found), [3, 2, 3])
+    extremes = largest(layers.Conv1DTranspose(1, 3, strides=2), kernel, "per-channel")
+    np.testing.assert_array_equal(np.ravel(extremes), [3, 2, 3])
 
 
 def test_folded_normalisation_and_every_place(model, images):
@@ -139,8 +139,8 @@ def test_training_and_back(model, images):
     quantization.calibrate(prepared, [images])
     untouched = keras.models.clone_model(model)
     quantization.release(prepared, untouched)
-    for one, other in zip(untouched.weights, model.weights, strict=True):
-        np.testing.assert_array_equal(one, other, err_msg=one.path)
+    for own, after in zip(untouched.weights, model.weights, strict=True):
+        np.testing.assert_array_equal(own, after, err_msg=own.path)
     before = [weight.numpy() for weight in model.weights]
     prepared.compile(optimizer=keras.optimizers.SGD(0.1), loss=zoo.losses.DiceCE())
     prepared.fit(images, (images[..., 0] > 0).astype("int32"), verbose=0)

@@ -56,8 +56,8 @@ def test_the_card_is_complete(card):
 def test_nothing_names_a_place_on_the_machine_that_made_it(card):
     for path in files(card):
         if path.suffix in (".json", ".md"):
-            found = re.findall(r"(?:^|[\s'\"`=(,])~?/\w+/\S*", path.read_text(encoding="utf-8"))
-            assert not found, path
+            places = re.findall(r"(?:^|[\s'\"`=(,])~?/\w+/\S*", path.read_text(encoding="utf-8"))
+            assert not places, path
 
 
 @pytest.mark.parametrize("card", SETS)
@@ -73,8 +73,8 @@ def test_the_network_loads_and_answers_as_its_artifact_does(card):
     assert np.isfinite(logits).all()
     if tuple(card.plan["patch"]) == segmenter.manifest.patch:
         pair = logits, segmenter.runner.run(patch)
-        found = [each > 0 if segmenter.manifest.instances else each.argmax(-1) for each in pair]
-        assert np.mean(found[0] == found[1]) > 0.9
+        classes = [each > 0 if segmenter.manifest.instances else each.argmax(-1) for each in pair]
+        assert np.mean(classes[0] == classes[1]) > 0.9
 
 
 @pytest.mark.parametrize("card", SETS)
@@ -162,7 +162,7 @@ def test_both_names_of_a_set_mean_the_same(card, capsys):
     by_folder, by_name = (source_weights(name, card.entry) for name in (card.folder, card.name))
     assert by_folder.keys() == by_name.keys()
     assert all(np.array_equal(by_folder[path], by_name[path]) for path in by_name)
-    alike = sorted(other.folder for other in CARDS if other.name == card.name)
+    alike = sorted(namesake.folder for namesake in CARDS if namesake.name == card.name)
     assert main(["weights", "show", card.name]) == (0 if len(alike) == 1 else 2)
     said = capsys.readouterr()
     if len(alike) == 1:

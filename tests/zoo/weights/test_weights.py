@@ -86,10 +86,10 @@ def test_an_existing_set_is_replaced_and_nothing_else(model, shipped):
 
 def test_other_classes_take_all_but_the_head(model, shipped):
     with pytest.warns(UserWarning, match="unet3d-toy: all weights loaded but the head .3: background, a, b."):
-        other = zoo.get("unet3d", weights="toy", classes=5)
-    equal_part = [w for w in other.weights if not w.path.startswith("logits")]
-    for found, wanted in zip(equal_part, [w for w in model.weights if not w.path.startswith("logits")], strict=True):
-        np.testing.assert_allclose(np.asarray(found), np.asarray(wanted), rtol=1e-3, atol=1e-3)
+        five_classes = zoo.get("unet3d", weights="toy", classes=5)
+    equal_part = [w for w in five_classes.weights if not w.path.startswith("logits")]
+    for loaded, expected in zip(equal_part, [w for w in model.weights if not w.path.startswith("logits")], strict=True):
+        np.testing.assert_allclose(np.asarray(loaded), np.asarray(expected), rtol=1e-3, atol=1e-3)
 
 
 @pytest.mark.parametrize("suffix", ["keras", "weights.h5"])

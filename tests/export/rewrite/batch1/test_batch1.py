@@ -58,9 +58,9 @@ def test_no_row_of_another_slice_is_seen(height, kernel, stride, dilation, kind)
         for q in range(block.outputs):
             for tap in range(kernel):
                 row = i * block.rows + q * stride - whole + tap * dilation
-                found = image[row] if 0 <= row < len(image) else None
+                stored = image[row] if 0 <= row < len(image) else None
                 own = q * stride - alone + tap * dilation
-                assert found == ((i, own) if 0 <= own < height else None)
+                assert stored == ((i, own) if 0 <= own < height else None)
 
 
 @PROPERTY

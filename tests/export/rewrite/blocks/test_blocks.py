@@ -132,12 +132,12 @@ def test_only_where_it_pays():
 
 def test_values_are_stored_where_they_save_most(monkeypatch):
     """16 -> 16 channels of a 3x3x3 kernel for two slices and columns: 3 * 4 * 4 taps of 64 * 64, or four times 27."""
-    one = sizes((48, 32, 32), 16, 16)
-    assert gain(Unit(64, 64), one, Group(2, 2)) == 3 * 4 * 64 * 64 - 27 * 256
-    assert gain(Unit(64, 64, True), one, Group(2, 2)) == 3 * 27 * 256
-    assert best(Unit(64, 64, True), one, room=3 * 27 * 256 - 1) != Group(2, 2)
+    layer_sizes = sizes((48, 32, 32), 16, 16)
+    assert gain(Unit(64, 64), layer_sizes, Group(2, 2)) == 3 * 4 * 64 * 64 - 27 * 256
+    assert gain(Unit(64, 64, True), layer_sizes, Group(2, 2)) == 3 * 27 * 256
+    assert best(Unit(64, 64, True), layer_sizes, room=3 * 27 * 256 - 1) != Group(2, 2)
     monkeypatch.setattr(choice, "MACS_PER_GAIN", 2000)
-    assert best(Unit(64, 64, True), one) == Group(2, 2)
+    assert best(Unit(64, 64, True), layer_sizes) == Group(2, 2)
     assert best(Unit(64, 64, True), sizes((8, 8, 8), 16, 16)) == Group()
 
     def build(x):
@@ -146,7 +146,7 @@ def test_values_are_stored_where_they_save_most(monkeypatch):
 
     model = network(build, (32, 32, 32, 16))
     budget = planned(model, (32, 32, 32), Unit(64, 64, True), 3 * 27 * 256)
-    assert {one.shape: group for (_, one), group in budget.planned.items()} == {
+    assert {layer_sizes.shape: group for (_, layer_sizes), group in budget.planned.items()} == {
         (32, 32, 32): Group(2, 2),
         (16, 16, 16): Group(),
     }
@@ -183,7 +183,7 @@ def test_stacked(channels):
 def test_gathered(slices, columns, kernel, channels):
     """The slices and columns that a block sees, against NumPy."""
     x = np.random.default_rng(0).normal(size=(6, 2, 6, channels)).astype("float32")
-    found = np.asarray(gathered(keras.ops.convert_to_tensor(x), slices, columns, kernel).tensor)
+    tensor = np.asarray(gathered(keras.ops.convert_to_tensor(x), slices, columns, kernel).tensor)
     border = [((k - 1) // 2, k) for k in (kernel[0], kernel[2])]
     padded = np.pad(x, (border[0], (0, 0), border[1], (0, 0)))
     depth, width = slices + kernel[0] - 1, columns + kernel[2] - 1
@@ -191,7 +191,7 @@ def test_gathered(slices, columns, kernel, channels):
         for column in range(6 // columns):
             seen = padded[block * slices :][:depth, :, column * columns :][:, :, :width]
             expected = seen.transpose(1, 0, 2, 3).reshape(2, -1)
-            assert np.array_equal(found[block, :, column], expected)
+            assert np.array_equal(tensor[block, :, column], expected)
 
 
 def test_band():
