@@ -1,29 +1,29 @@
 """The command line of the device: ``zoo-edge``; its sub-commands lie in ``edge.commands``, one a file."""
 
 import argparse
+import importlib
+import sys
 
-from edge.commands.bench import add_bench
-from edge.commands.info import add_info
-from edge.commands.predict import add_predict
-from edge.commands.serve import add_serve
-from edge.commands.stream import add_stream
-from edge.commands.verify import add_verify
 from medseg import command
 
+# Each has a module of its name with a function ``add_<name>``.
+COMMANDS = ("info", "predict", "stream", "serve", "bench", "verify")
 
-def build_parser(prog: str = "zoo-edge") -> argparse.ArgumentParser:
-    """The parser, with a sub-command each."""
+
+def build_parser(prog: str = "zoo-edge", only: str | None = None) -> argparse.ArgumentParser:
+    """The parser, with a sub-command each.
+
+    Args:
+        prog: what the program is called.
+        only: the one sub-command that is needed; modules of the others are then not loaded.
+    """
     parser = argparse.ArgumentParser(
         prog=prog, description="Segment scans with an exported network, without TensorFlow."
     )
     parser.add_argument("--version", action=Version, nargs=0, help="print the version")
     commands = parser.add_subparsers(title="commands", required=True, metavar="COMMAND")
-    add_info(commands)
-    add_predict(commands)
-    add_stream(commands)
-    add_serve(commands)
-    add_bench(commands)
-    add_verify(commands)
+    for name in COMMANDS if only is None else (only,):
+        getattr(importlib.import_module(f"edge.commands.{name}"), f"add_{name}")(commands)
     return parser
 
 
@@ -39,4 +39,5 @@ class Version(argparse.Action):
 
 def main(argv=None, prog: str = "zoo-edge") -> int:
     """Run the command line and return the exit status."""
-    return command.run(build_parser(prog), argv)
+    first = next(iter(sys.argv[1:] if argv is None else argv), None)
+    return command.run(build_parser(prog, first if first in COMMANDS else None), argv)

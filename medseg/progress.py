@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Sized
 from threading import Event
 from typing import cast
 
-from tqdm import tqdm
-
 from medseg.errors import InputError
 
 # Work that is done sooner needs no bar.
@@ -49,25 +47,37 @@ class Bar:
     def __init__(self, title: str, stream=None, patience: float | None = None):
         self.title = title
         self._began = time.monotonic()
-        stream = sys.stderr if stream is None else stream
-        delay = PATIENCE_S if patience is None else patience
-        self._say = LineAMinute(stream)
-        self._bar = tqdm(desc=title, file=stream, delay=delay, leave=False, disable=not stream.isatty())
+        self._stream = sys.stderr if stream is None else stream
+        self._patience = PATIENCE_S if patience is None else patience
+        self._say = LineAMinute(self._stream)
+        self._bar = None
 
     def __call__(self, done: int, total: int) -> None:
         """Show that ``done`` of ``total`` steps are done."""
-        if self._bar.disable:
-            left = (time.monotonic() - self._began) / done * (total - done) if done else None
-            self._say(
-                f"{self.title}: {done} of {total}, {'time left unknown' if left is None else f'{left:.0f} s left'}"
-            )
+        elapsed = time.monotonic() - self._began
+        if not self._stream.isatty():
+            left = f"{elapsed / done * (total - done):.0f} s left" if done else "time left unknown"
+            self._say(f"{self.title}: {done} of {total}, {left}")
             return
-        self._bar.total = total
-        self._bar.update(done - self._bar.n)
+        if self._bar is None and elapsed >= self._patience:
+            self._bar = self._drawn(elapsed)
+        if self._bar is not None:
+            self._bar.total = total
+            self._bar.update(done - self._bar.n)
 
     def close(self) -> None:
         """Take the bar off the terminal."""
-        self._bar.close()
+        if self._bar is not None:
+            self._bar.close()
+
+    def _drawn(self, elapsed):
+        """A bar that counts its time from the beginning of the work."""
+        from tqdm import tqdm  # takes long to load, and most work is done before a bar is due
+
+        bar = tqdm(desc=self.title, file=self._stream, leave=False)
+        bar.start_t -= elapsed
+        bar.last_print_t -= elapsed
+        return bar
 
 
 def track(items: Iterable, title: str, total: int | None = None, show: bool = True) -> Iterator:

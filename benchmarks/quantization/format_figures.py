@@ -5,8 +5,8 @@
     python benchmarks/quantization/format_figures.py --artifacts artifacts/hippo
         # the same of artifacts that are there already
 
-Writes ``export/figures.json`` and prints a Markdown table. The artifacts are timed in turn on one patch; sizes are of
-the model files, drops those that the gate of the export measured on the run's validation cases.
+Writes ``export/commands/figures.json`` and prints a Markdown table. The artifacts are timed in turn on one patch; sizes
+are of the model files, drops those that the gate of the export measured on the run's validation cases.
 """
 
 import argparse

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from edge.absent import absent
 from edge.commands.arguments import add_runtime, add_threads, add_trust, positive
 from edge.dicom.kinds import add_dicom
 
@@ -80,4 +81,8 @@ def predict(args) -> None:
     from edge.commands.scans import segment_scans
 
     segmenter, options = open_network(args)
+    if segmenter.manifest.recipe.rank == 3:
+        # It takes pydicom along where that is installed, for extensions that are not read here: a third of the start.
+        with absent("pydicom"):
+            import nibabel  # noqa: F401
     segment_scans(segmenter, args, options)
