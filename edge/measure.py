@@ -73,3 +73,14 @@ def volumes_ml(segmentation: Scan, labels: Sequence[Label], regions: Sequence[Re
         return {}
     voxel_ml = abs(float(np.linalg.det(segmentation.affine[:3, :3]))) / 1000
     return {name: count * voxel_ml for name, count in voxel_counts(segmentation, labels, regions).items()}
+
+
+def sizes(labels: Scan, manifest) -> tuple[dict[str, float], dict[str, float]]:
+    """Volumes in ml and areas in mm² of the structures of a segmentation.
+
+    Args:
+        labels: label values, or numbers of objects.
+        manifest: of the network, or what has labels, regions and instances as that has.
+    """
+    facts = of_classes(labels, manifest), manifest.labels, manifest.regions
+    return volumes_ml(*facts), areas_mm2(*facts)

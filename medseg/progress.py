@@ -102,6 +102,25 @@ def track(items: Iterable, title: str, total: int | None = None, show: bool = Tr
         bar.close()
 
 
+def in_turn(progress: Callable[[int, int], None] | None, parts: int) -> Iterator[Callable[[int, int], None] | None]:
+    """A progress function for each part of a work, in turn; parts to come are taken to be as long as the present one.
+
+    Args:
+        progress: called with what is done of the whole; None for no calls.
+        parts: how many there are.
+    """
+    before = 0
+    for index in range(parts):
+        reached = [0]
+
+        def part(done, total, before=before, left=parts - index, reached=reached):
+            reached[0] = done
+            progress(before + done, before + left * total)
+
+        yield None if progress is None else part
+        before += reached[0]
+
+
 class CancelledError(InputError):
     """The caller stopped the work; nothing of it was kept."""
 

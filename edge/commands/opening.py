@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from edge.runtime.ensemble import load_ensemble
+from edge.runtime.ensemble import Ensemble, load_ensemble
 from edge.runtime.options import Options, parse_mirror, parse_outputs
 from edge.runtime.region import MAX_MARGIN_MM, Coarse, parse_threshold
 from edge.runtime.segmenter import Segmenter, load
@@ -10,7 +10,7 @@ from medseg.errors import UsageError
 from medseg.quiet import native_logs_hidden
 
 
-def open_network(args) -> tuple[Segmenter, Options]:
+def open_network(args) -> tuple[Segmenter | Ensemble, Options]:
     """Open what a command line names.
 
     Args:
@@ -24,6 +24,8 @@ def open_network(args) -> tuple[Segmenter, Options]:
     with native_logs_hidden():
         segmenter = load_ensemble(artifacts(args.artifact), args.threads, args.runtime, args.trust)
         region = None if args.roi is None else _region(args)
+    if isinstance(segmenter, Ensemble) and args.mirror not in (None, "all"):
+        raise UsageError(f"--mirror {args.mirror}: the artifacts have different axes; give --mirror alone, for all")
     mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.patch_rank)
     return segmenter, Options(mirror, region, outputs)
 

@@ -9,8 +9,10 @@ import numpy as np
 from edge.manifest import Manifest
 from edge.runtime.options import Outputs
 from edge.runtime.patches import entropy, sigmoid, softmax
+from imaging.cleaning import apply
 from imaging.geometry.restoring import restore_slabs
 from imaging.instances import CHANNELS, find_objects
+from imaging.io.nifti import smallest
 from imaging.regions import classes_of, written_classes
 from imaging.scan import Scan
 from medseg.limits import check_bytes
@@ -29,6 +31,21 @@ class Restored:
     classes: np.ndarray
     probabilities: Scan | None = None
     uncertainty: dict[str, Scan] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Answered:
+    """What a network says of a scan.
+
+    Attributes:
+        restored: on the grid of the scan.
+        features: of the scan and of the answer (``edge.trust.observation``); empty where the manifest knows none.
+        seconds: time that the network took.
+    """
+
+    restored: Restored
+    features: dict[str, float]
+    seconds: float
 
 
 def restore(
@@ -84,3 +101,14 @@ def restore(
         classes = find_objects(objects, grid.spacing, manifest.instances)
     scans = {name: replace(grid, voxels=voxels) for name, voxels in maps.items()}
     return Restored(classes, scans.pop("probabilities", None), scans)
+
+
+def labels_of(classes: np.ndarray, manifest: Manifest, grid: Scan) -> Scan:
+    """Class indices (*spatial), or numbers of objects, as a segmentation: cleaned up, with the values of the labels."""
+    if manifest.postprocessing.classes:
+        classes = apply(classes, manifest.postprocessing, manifest.labels, grid.spacing)
+    if manifest.instances is None:
+        values = smallest(np.array([label.value for label in manifest.labels]))
+        if not np.array_equal(values, np.arange(len(values))):
+            classes = np.take(values, classes)
+    return replace(grid, voxels=classes[..., None])

@@ -2,27 +2,25 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
 
 from edge.manifest import MANIFEST, Manifest, load_manifest, read_model
-from edge.measure import areas_mm2, of_classes, volumes_ml
+from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
 from edge.runtime.options import Options, check_options
 from edge.runtime.patches import patch_scores, reuse_constant
 from edge.runtime.region import cut
-from edge.runtime.restored import Restored, restore
+from edge.runtime.restored import Answered, labels_of, restore
 from edge.runtime.runner import Runner, open_runner
 from edge.runtime.stream import Frame, StreamOptions, stream
 from edge.shipped import locate
 from edge.trust.fingerprint import Estimate, estimate, flags_of
 from edge.trust.observation import Answer, scan_features
 from edge.trust.signature import check_files
-from imaging.cleaning import apply
 from imaging.io.files import read
-from imaging.io.nifti import smallest
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
 from imaging.slices import slice_box
@@ -207,15 +205,18 @@ class Segmenter:
         """
         return stream(self, frames, options or StreamOptions(), cancel)
 
-    def _checked(self, options):
-        options = options or Options()
-        check_options(options, 1 + len(self.others), self.manifest.recipe.patch_rank)
-        return options
+    def answer(
+        self, prepared: Scan, grid: Scan, box, options: Options, progress: Progress = None, cancel: Cancel = None
+    ) -> Answered:
+        """Tiles, network and the way back, of a prepared scan.
 
-    def _segment(self, prepared, grid, box, options, progress, cancel, began):
-        """Tiles, network and the way back, of a prepared scan whose source lies on ``grid``."""
+        Args:
+            prepared: what the manifest's recipe made of the scan.
+            grid: the scan as read; its shape and affine count.
+            box: the part of it that is looked at, slices per axis; None for all.
+            options, progress, cancel: as for ``predict``.
+        """
         manifest = self.manifest
-        ready = time.perf_counter()
         slices = manifest.recipe.slices
         looked_at = prepared if box is None else cut(prepared, grid, box, slice_box(manifest.patch, slices))
         predict = patch_scores(
@@ -233,35 +234,34 @@ class Segmenter:
         patch_run = reuse_constant(timed)
         slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress, slices)
         averaged = bool(options.mirror or self.others)
-        answer = None if manifest.training is None else Answer(manifest, averaged)
-        if answer is not None:
-            slabs = answer.watch(slabs)
-        restored: Restored = restore(slabs, looked_at, grid, manifest, options.outputs, averaged)
+        watching = None if manifest.training is None else Answer(manifest, averaged)
+        if watching is not None:
+            slabs = watching.watch(slabs)
+        restored = restore(slabs, looked_at, grid, manifest, options.outputs, averaged)
         check_cancelled(cancel, manifest.name)
-        classes = restored.classes
-        if manifest.postprocessing.classes:
-            classes = apply(classes, manifest.postprocessing, manifest.labels, grid.spacing)
-        if manifest.instances is None:
-            classes = _values(classes, manifest.labels)
-        labels = replace(grid, voxels=classes[..., None])
-        facts = of_classes(labels, manifest), manifest.labels, manifest.regions
-        volumes, areas = volumes_ml(*facts), areas_mm2(*facts)
-        features = {} if answer is None else scan_features(grid, prepared) | answer.features(looked_at, box is None)
-        empty = not (labels.voxels != manifest.labels[0].value).any()
-        flags, quality = flags_of(features, manifest.training, empty), estimate(features, manifest.training)
+        features = {}
+        if watching is not None:
+            features = scan_features(grid, prepared) | watching.features(looked_at, box is None)
+        return Answered(restored, features, spent["network"])
+
+    def _checked(self, options):
+        options = options or Options()
+        check_options(options, 1 + len(self.others), self.manifest.recipe.patch_rank)
+        return options
+
+    def _segment(self, prepared, grid, box, options, progress, cancel, began):
+        """The segmentation of a prepared scan whose source lies on ``grid``."""
+        ready = time.perf_counter()
+        answered = self.answer(prepared, grid, box, options, progress, cancel)
+        labels = labels_of(answered.restored.classes, self.manifest, grid)
+        empty = not (labels.voxels != self.manifest.labels[0].value).any()
+        training, features = self.manifest.training, answered.features
+        flags, quality = flags_of(features, training, empty), estimate(features, training)
+        volumes, areas = sizes(labels, self.manifest)
         ended = time.perf_counter()
-        stages = {"prepare": ready - began, "network": spent["network"]}
-        stages["restore"] = ended - ready - spent["network"]
-        maps = restored.probabilities, restored.uncertainty
+        stages = {"prepare": ready - began, "network": answered.seconds, "restore": ended - ready - answered.seconds}
+        maps = answered.restored.probabilities, answered.restored.uncertainty
         return Segmentation(labels, volumes, ended - began, stages, areas, *maps, flags, quality, features)
-
-
-def _values(classes, labels):
-    """Label values of class indices; the indices themselves where they are the values."""
-    values = smallest(np.array([label.value for label in labels]))
-    if np.array_equal(values, np.arange(len(values))):
-        return classes
-    return np.take(values, classes)
 
 
 def load(folder, threads: int = 2, runtime: str = "auto", trust=None, checksum: str | None = None) -> Segmenter:

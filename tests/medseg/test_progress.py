@@ -4,7 +4,7 @@ import io
 import re
 import time
 
-from medseg.progress import Bar, LineAMinute, track
+from medseg.progress import Bar, LineAMinute, in_turn, track
 
 
 class Terminal(io.StringIO):
@@ -80,3 +80,12 @@ def test_tracked_items_are_all_given(monkeypatch):
     shown = terminal.getvalue()
     assert list(track([1, 2], "numbers", show=False)) == [1, 2]
     assert terminal.getvalue() == shown
+
+
+def test_parts_of_a_work_are_told_as_one():
+    calls = []
+    for number, part in enumerate(in_turn(lambda *now: calls.append(now), 3)):
+        for done in range(number + 1):
+            part(done + 1, number + 1)
+    assert calls == [(1, 3), (2, 5), (3, 5), (4, 6), (5, 6), (6, 6)]
+    assert list(in_turn(None, 2)) == [None, None]

@@ -73,19 +73,39 @@ def evaluate(
     axes = plan.training.mirror if mirror else ()
     reliability = Reliability(plan, logits=not axes or bool(plan.regions))
     segment = segmenter(patch_predictor(model, axes, bool(plan.regions)), plan, reliability.keep)
-
-    def then(case, scan, segmentation):
-        reliability.add(case)
-        if run and keep:
-            save_prediction(run, case.name, segmentation, scan, mirror)
-
-    whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
-    scores = score_cases(segment, cases, plan.labels, progress=progress, then=then, **whose)
+    scores = score_held_back(segment, reliability, cases, plan, run if keep else None, mirror, progress)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
-    metrics["calibration"] = reliability.result()
     if run:
         write_text(run.result_file("metrics.json", fold, mirror), json.dumps(metrics, indent=1) + "\n")
     return metrics
+
+
+def score_held_back(
+    segment: Callable, reliability: Reliability, cases: Sequence, plan: Plan, keep: Run | None, mirror, progress
+) -> dict:
+    """Score a segmentation function on the cases of a fold, with the calibration of its probabilities.
+
+    Args:
+        segment: from a scan as read to class indices; it gives its scores to ``reliability``.
+        reliability: of its probabilities.
+        cases: labelled.
+        plan: what was trained.
+        keep: whose ``predictions/`` take the segmentations; None keeps none.
+        mirror: they were averaged over flips.
+        progress: show a bar.
+
+    Returns:
+        As ``score_cases``, and "calibration".
+    """
+
+    def then(case, scan, segmentation):
+        reliability.add(case)
+        if keep is not None:
+            save_prediction(keep, case.name, segmentation, scan, mirror)
+
+    whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
+    scores = score_cases(segment, cases, plan.labels, progress=progress, then=then, **whose)
+    return {**scores, "calibration": reliability.result()}
 
 
 def patch_predictor(model, mirror: Sequence[int] = (), regions: bool = False) -> Callable[[np.ndarray], np.ndarray]:
@@ -113,7 +133,7 @@ def patch_predictor(model, mirror: Sequence[int] = (), regions: bool = False) ->
         for axes in flips:
             flipped = np.ascontiguousarray(np.flip(patch, axes))
             scores = (run(model, flipped) for model in models)
-            total = total + np.flip(sum(scores if regions else map(_softmax, scores)), axes)
+            total = total + np.flip(sum(scores if regions else map(softmax, scores)), axes)
         return total / (len(models) * len(flips))
 
     return averaged
@@ -280,6 +300,6 @@ def columns_of(mean: dict) -> tuple[str, ...]:
     return tuple(column for column in (*OBJECT_COLUMNS, *COLUMNS) if column in row)
 
 
-def _softmax(logits):
+def softmax(logits):
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)

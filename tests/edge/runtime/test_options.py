@@ -97,7 +97,7 @@ def test_an_ensemble_of_one_artifact_twice_answers_as_that(artifacts):
 
 
 def test_artifacts_that_differ_are_no_ensemble(artifacts):
-    with pytest.raises(InputError, match="recipe differs from that of"):
+    with pytest.raises(InputError, match=r"recipe.rank differs from that of"):
         load_ensemble([artifacts["folded-int8"], artifacts["flat-int8"]])
 
 
