@@ -1,9 +1,7 @@
-"""What all tests share: quiet frameworks, the repository on the path, no tests that hide behind the machine."""
+"""What all tests share: quiet frameworks, no tests that hide behind the machine."""
 
 import gc
 import os
-import sys
-from pathlib import Path
 
 from hypothesis import HealthCheck, settings
 
@@ -15,8 +13,6 @@ for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREAD
 # How long an example takes is a matter of what else runs on the machine.
 settings.register_profile("busy machine", deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.load_profile("busy machine")
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent))
 
 
 def pytest_collection_finish():

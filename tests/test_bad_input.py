@@ -1,18 +1,15 @@
 """A user's mistakes at the front door: one clear line, exit status 1 or 2, no traceback, nothing half-written."""
 
 import json
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_folders import scan_3d, write_msd
 
 import imaging
 from imaging.scan import Scan
 from zoo.cli import main
-
-sys.path.insert(0, str(Path(__file__).parent / "train"))
-from dataset_folders import scan_3d, write_msd
 
 
 @pytest.fixture

@@ -1,14 +1,9 @@
 """Mutated files of every format are read or refused in one line, and the count notices what is not."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
-
-import pytest
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "robustness"))
 
 import fuzz_files
+import pytest
 
 from medseg.errors import InputError
 

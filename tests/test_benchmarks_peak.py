@@ -1,18 +1,12 @@
 """The measure of the int8 peak: a cut-out operator computes what the file does, and the shares add up."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
-import pytest
-from ai_edge_litert.interpreter import Interpreter
-
-sys.path.append(str(Path(__file__).parents[1] / "benchmarks" / "quantization"))
-sys.path.append(str(Path(__file__).parent / "export"))
-
 import one_operator
 import peak_share
+import pytest
+from ai_edge_litert.interpreter import Interpreter
 from tflite_graphs import build
 
 

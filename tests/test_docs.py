@@ -6,19 +6,16 @@ import json
 import re
 import shlex
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
+from dataset_folders import write_msd
 
 import imaging
 from edge.cli import main as edge_main
 from edge.manifest import Manifest
 from train.planning.plan import Plan
 from zoo.cli import main as zoo_main
-
-sys.path.insert(0, str(Path(__file__).parent / "train"))
-from dataset_folders import write_msd
 
 ROOT = Path(__file__).parents[1]
 PAGES = {

@@ -7,14 +7,12 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_folders import scan_of_slices, write_flat, write_msd
 
 import edge
 import imaging
 from zoo.cli import main
 from zoo.commands.demo import DEVICE
-
-sys.path.insert(0, str(Path(__file__).parent / "train"))
-from dataset_folders import scan_of_slices, write_flat, write_msd
 
 ROOT = Path(__file__).parents[1]
 FORMATS = ("tflite-int8", "onnx-int8", "tflite-float16", "onnx-float32")

@@ -4,16 +4,12 @@ The images and labels of the dataset here cannot be read, and a command that tri
 """
 
 import json
-import sys
-from pathlib import Path
 
 import pytest
+from tiny import make_plan, write_dataset
 
 from medseg import record
 from zoo.cli import main
-
-sys.path.insert(0, str(Path(__file__).parent / "train"))
-from tiny import make_plan, write_dataset
 
 
 @pytest.fixture(scope="module")

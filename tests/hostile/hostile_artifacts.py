@@ -6,15 +6,12 @@ import hashlib
 import json
 import os
 import shutil
-import sys
 import zlib
 from pathlib import Path
 
 from hostile_scans import GIGABYTE, device, itself, pipe, zeros_gz
 
 from edge.shipped import locate
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "edge"))
 
 
 def changed(**fields):

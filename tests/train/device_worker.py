@@ -6,11 +6,8 @@ the environment as well.
 
 import os
 import sys
-from pathlib import Path
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-sys.path.insert(0, str(Path(__file__).parent))
-sys.path.insert(0, str(Path(__file__).parent.parent.parent))
 
 devices = int(os.environ.get("MEDSEG_TEST_DEVICES", "1"))
 if devices > 1 and os.environ["KERAS_BACKEND"] == "jax":

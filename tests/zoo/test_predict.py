@@ -3,11 +3,10 @@
 import dataclasses
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from tiny import make_plan, write_dataset
 
 import imaging
 from export.source.source import open_source
@@ -22,9 +21,6 @@ from train.fitting.folds import open_folds
 from train.fitting.run import create_run, open_run
 from train.planning.plan import Network
 from zoo.cli import main
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "train"))
-from tiny import make_plan, write_dataset
 
 
 @pytest.fixture(scope="module")

@@ -1,11 +1,10 @@
 """Labels from clicks, corrections, filling between slices, and the clicks themselves."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from harness_methods import ball, dice
 
 from imaging import InputError, UsageError
 from imaging.annotate import annotate, fill_between, refine, refine_labels, simulated_clicks
@@ -13,9 +12,6 @@ from imaging.annotate.annotation import METHODS
 from imaging.classical import get
 from imaging.classical.seeds.strokes import Stroke
 from imaging.scan import Scan
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "classical"))
-from harness_methods import ball, dice
 
 
 def clicks(scan, mask, seed=0, label=1):

@@ -1,11 +1,10 @@
 """What holds of every correction of a proposal by strokes, whatever the proposal and the strokes."""
 
-import sys
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from harness_methods import ball, dice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -14,9 +13,6 @@ from imaging.annotate import refine, refine_labels
 from imaging.classical.seeds.strokes import Stroke
 from imaging.geometry.orientation import reorient
 from imaging.scan import Scan
-
-sys.path.insert(0, str(Path(__file__).parents[1] / "classical"))
-from harness_methods import ball, dice
 
 PROPOSALS = ("eroded", "dilated", "shifted", "half", "nothing", "everything near", "a false island")
 

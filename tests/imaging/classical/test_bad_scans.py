@@ -1,19 +1,15 @@
 """Scans and seeds that a method cannot segment, and those that only look so: swept over the registry."""
 
-import sys
 import warnings
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import pytest
+from harness_methods import ball, dice, run
 
 from imaging import InputError
 from imaging.classical import METHODS, get, names, segment
 from imaging.scan import Scan
-
-sys.path.insert(0, str(Path(__file__).parent))
-from harness_methods import ball, dice, run
 
 SEEDED = [method.name for method in METHODS if method.seeds != "none"]
 NEED_SEEDS = [method.name for method in METHODS if method.seeds == "needed"]

@@ -1,8 +1,6 @@
 """Every method of the registry against the function that it wraps, called directly, or against a closed form."""
 
 import itertools
-import sys
-from pathlib import Path
 
 import cv2
 import numpy as np
@@ -13,6 +11,7 @@ import skimage.graph
 import skimage.segmentation
 import sklearn.cluster
 import sklearn.mixture
+from harness_methods import ball, dice
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import ndimage
@@ -22,9 +21,6 @@ from imaging.classical.graph_cut import cut
 from imaging.classical.random_walker import walk
 from imaging.classical.ridges import line_strength, ridge_strength
 from imaging.scan import Scan
-
-sys.path.insert(0, str(Path(__file__).parent))
-from harness_methods import ball, dice
 
 INNER = (slice(5, -5), slice(5, -5))  # libraries extend the border in other ways
 SEEDS = np.full((48, 40), -1)

@@ -2,11 +2,10 @@
 
 import dataclasses
 import re
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from harness_methods import LEAST_DICE, ball, dice, run, strokes
 
 import imaging
 from imaging import InputError, UsageError
@@ -14,9 +13,6 @@ from imaging.classical import METHODS, get, names, segment
 from imaging.classical.seeds.strokes import Stroke
 from imaging.geometry.orientation import reorient
 from imaging.scan import Scan
-
-sys.path.insert(0, str(Path(__file__).parent))
-from harness_methods import LEAST_DICE, ball, dice, run, strokes
 
 RANKED = [(method.name, rank) for method in METHODS for rank in method.ranks]
 

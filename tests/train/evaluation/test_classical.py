@@ -1,11 +1,10 @@
 """Classical methods scored on a fold, their parameters chosen on the other cases."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from dataset_folders import write_flat, write_msd
 
 import imaging
 from imaging import UsageError
@@ -15,9 +14,6 @@ from train.data.dataset import open_dataset
 from train.evaluation.classical import Conditions, evaluate_method, evenly, fold_of
 from train.planning.split import split
 from zoo.cli import main
-
-sys.path.insert(0, str(Path(__file__).parents[1]))
-from dataset_folders import write_flat, write_msd
 
 
 @pytest.fixture(scope="module")

@@ -2,7 +2,6 @@
 
 import dataclasses
 import json
-import os
 import shutil
 import socket
 import subprocess
@@ -15,7 +14,7 @@ import pytest
 from batches import assert_same, taken
 from tiny import STILL, make_plan
 
-from medseg import record
+from medseg import process, record
 from medseg.errors import UsageError
 from train.cli import build_parser
 from train.fitting.curves import load_history
@@ -63,7 +62,7 @@ def trained(dataset, plan, tmp_path_factory):
     def start(out, backend, *options, **environment):
         command = [sys.executable, str(WORKER), "train", str(dataset.folder), "--plan", str(folder / "plan.json")]
         command += ["--out", str(folder / out), "--cache", str(cache), "--devices", "all", *options]
-        known = {name: value for name, value in os.environ.items() if name not in ("TF_CONFIG", "XLA_FLAGS")}
+        known = {name: value for name, value in process.environment().items() if name not in ("TF_CONFIG", "XLA_FLAGS")}
         known |= {"KERAS_BACKEND": backend, "CUDA_VISIBLE_DEVICES": "", "JAX_PLATFORMS": "cpu"} | environment
         return subprocess.Popen(command, env=known, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 

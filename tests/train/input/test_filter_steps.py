@@ -3,13 +3,15 @@
 import dataclasses
 import json
 import shutil
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from edge_artifacts import FLAT, LABELS, VOLUME, build_onnx, write_artifact
 
+import edge
 import imaging
+from edge.manifest import Tensor
+from edge.runtime import segmenter
 from imaging.filters import FILTERS, FilterStep, parse_step
 from imaging.recipe import Recipe
 from imaging.scan import Scan
@@ -17,14 +19,6 @@ from medseg import record
 from train.data.dataset import Case
 from train.input.cache import cached
 from train.planning.filter_learning import learn_filters
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "edge"))
-
-from edge_artifacts import FLAT, LABELS, VOLUME, build_onnx, write_artifact
-
-import edge
-from edge.manifest import Tensor
-from edge.runtime import segmenter
 
 GRIDS = {2: ((0.8, 1.2), (26, 22)), 3: ((1.0, 1.2, 2.5), (22, 20, 12))}
 PATCHES = {2: (16, 16), 3: (8, 16, 12)}

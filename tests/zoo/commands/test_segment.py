@@ -1,19 +1,15 @@
 """``zoo segment`` and ``zoo annotate`` on the command line."""
 
 import json
-import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
+from harness_methods import ball, dice
 
 import imaging
 from imaging.classical import METHODS, names
 from zoo.cli import main
 from zoo.commands.segment import markdown
-
-sys.path.insert(0, str(Path(__file__).parents[2] / "imaging" / "classical"))
-from harness_methods import ball, dice
 
 
 @pytest.fixture
