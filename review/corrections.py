@@ -45,7 +45,7 @@ def correct(service: Service, case: Case, labels: Scan, base: int, user: str, se
     )
     version = save_result(service.database, service.workspace, case.id, result, change)
     done = {"version": version, "voxels_changed": change.voxels, "dice": change.dice}
-    return done | write_final(service, case, labels, user)
+    return done | write_final(service, case, labels, version, user)
 
 
 def correct_by_draft(service: Service, case: Case, base: int, user: str, seconds=None, reason="") -> dict:
@@ -70,17 +70,26 @@ def accept_or_reject(
     done = {"version": version, "voxels_changed": 0, "dice": {label.name: 1.0 for label in service.labels[1:]}}
     if action != "accept":
         return done
-    return done | write_final(service, case, service.label(case, version), user)
+    return done | write_final(service, case, service.label(case, version), version, user)
 
 
-def write_final(service: Service, case: Case, labels: Scan, user: str) -> dict:
+def write_final(service: Service, case: Case, labels: Scan, version: int, user: str) -> dict:
     """Write a case's decided labels for other programs: in the scan's own geometry, and as DICOM SEG of a series.
 
-    The version itself is safe already, so what fails here is only told.
+    The version itself is safe already, so what fails here is only told. Of two people who decide at once the newer
+    version stays, whoever comes last.
 
     Returns:
         "warning", or nothing.
     """
+    with service.finals_lock:
+        if version < service.finals.get(case.id, 0):
+            return {}
+        service.finals[case.id] = version
+        return _write_final(service, case, labels, user)
+
+
+def _write_final(service, case, labels, user):
     grid = service.grid(case)
     own = off_page(labels, grid)
     try:

@@ -48,6 +48,8 @@ class Service:
 
     Attributes:
         manifest: of the active artifact; its classes, channels and rank are the review's.
+        finals: case to the version whose labels were last written for other programs.
+        finals_lock: held while they are written.
     """
 
     def __init__(self, workspace: Workspace, database: Database, manifest, threads: int = 2, trust=None):
@@ -56,6 +58,8 @@ class Service:
         self.presence = Presence()
         self.segmenting = Segmenting(self)
         self.trust, self._threads = trust, threads
+        self.finals: dict[str, int] = {}
+        self.finals_lock = threading.Lock()
         self._segmenters: dict[tuple[int, bool], Segmenter] = {}
         self._loading = threading.Lock()
         self._references: dict[str, str] = {}

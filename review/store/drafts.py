@@ -2,6 +2,7 @@
 
 import contextlib
 import hashlib
+import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,8 +36,9 @@ class Draft:
 def save_draft(database: Database, workspace: Workspace, case: str, draft: Draft, content: bytes) -> Draft:
     """Keep a draft in place of the user's former one of the case.
 
-    The file is written under a name of its own, then the row is altered, then the former file goes: whenever the
-    server is killed, the row leads to a whole file.
+    The file is written under a name that nobody else writes, then the row is altered, then the former file goes:
+    whenever the server is killed, and whatever another window saves meanwhile, the row leads to the file that was
+    acknowledged.
 
     Args:
         database, workspace: of the review.
@@ -53,21 +55,25 @@ def save_draft(database: Database, workspace: Workspace, case: str, draft: Draft
     """
     stored = _row(database, case, draft.user)
     _check_newer(stored, draft)
-    path = workspace.draft(case, _key(draft.user), draft.seq)
+    path = workspace.draft(case, f"{_key(draft.user)}-{secrets.token_hex(8)}", draft.seq)
     write_durably(path, content)
     kept = Draft(draft.user, draft.seq, draft.base, now())
-    with database.change() as connection:
-        stored = connection.execute(
-            "SELECT * FROM drafts WHERE case_id = ? AND user = ?", (case, draft.user)
-        ).fetchone()
-        _check_newer(stored, draft)
-        connection.execute(
-            "INSERT OR REPLACE INTO drafts (case_id, user, seq, base, saved, file) VALUES (?, ?, ?, ?, ?, ?)",
-            (case, kept.user, kept.seq, kept.base, kept.saved, path.name),
-        )
-        if stored is None:  # that it was begun; every stroke would swell the trail
-            record(connection, "draft", draft.user, case, draft.base or None)
-    if stored is not None and stored["file"] != path.name:
+    try:
+        with database.change() as connection:
+            stored = connection.execute(
+                "SELECT * FROM drafts WHERE case_id = ? AND user = ?", (case, draft.user)
+            ).fetchone()
+            _check_newer(stored, draft)
+            connection.execute(
+                "INSERT OR REPLACE INTO drafts (case_id, user, seq, base, saved, file) VALUES (?, ?, ?, ?, ?, ?)",
+                (case, kept.user, kept.seq, kept.base, kept.saved, path.name),
+            )
+            if stored is None:  # that it was begun; every stroke would swell the trail
+                record(connection, "draft", draft.user, case, draft.base or None)
+    except Exception:
+        _remove(path)
+        raise
+    if stored is not None:
         _remove(path.with_name(stored["file"]))
     return kept
 
@@ -79,14 +85,17 @@ def read_draft(database: Database, workspace: Workspace, case: str, user: str) -
         UnknownError: if there is none.
         UnavailableError: if its file cannot be read.
     """
-    row = _row(database, case, user)
-    if row is None:
-        raise UnknownError(f"case {case}: {user} has no draft of it")
-    path = workspace.draft(case, _key(user), row["seq"]).with_name(row["file"])
-    try:
-        return _draft(row), read_limited(path, _LARGEST, "a draft")
-    except OSError as error:
-        raise UnavailableError(f"case {case}: the draft cannot be read ({error.strerror})") from None
+    former = None
+    while True:
+        row = _row(database, case, user)
+        if row is None:
+            raise UnknownError(f"case {case}: {user} has no draft of it")
+        try:
+            return _draft(row), read_limited(_path(workspace, case, row), _LARGEST, "a draft")
+        except OSError as error:
+            if row["file"] == former:
+                raise UnavailableError(f"case {case}: the draft cannot be read ({error.strerror})") from None
+            former = row["file"]  # a newer one may have taken its place since the row was read
 
 
 def remove_draft(database: Database, workspace: Workspace, case: str, user: str, seq: int | None = None) -> None:
@@ -95,9 +104,11 @@ def remove_draft(database: Database, workspace: Workspace, case: str, user: str,
     if row is None or (seq is not None and row["seq"] > seq):
         return
     with database.change() as connection:
-        connection.execute("DELETE FROM drafts WHERE case_id = ? AND user = ? AND seq = ?", (case, user, row["seq"]))
+        query = "DELETE FROM drafts WHERE case_id = ? AND user = ? AND file = ?"
+        if not connection.execute(query, (case, user, row["file"])).rowcount:
+            return  # a newer one took its place
         record(connection, "draft removed", user, case)
-    _remove(workspace.draft(case, _key(user), row["seq"]).with_name(row["file"]))
+    _remove(_path(workspace, case, row))
 
 
 def drafts_of(database: Database, case: str | None = None) -> dict[str, list[Draft]]:
@@ -111,6 +122,10 @@ def drafts_of(database: Database, case: str | None = None) -> dict[str, list[Dra
 
 def _row(database, case, user):
     return database.row("SELECT * FROM drafts WHERE case_id = ? AND user = ?", case, user)
+
+
+def _path(workspace, case, row):
+    return workspace.draft(case, _key(row["user"]), row["seq"]).with_name(row["file"])
 
 
 def _draft(row):
