@@ -15,7 +15,8 @@ from edge.runtime.segmenter import Segmenter
 from edge.trust import vector
 from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
 from export.source.source import Source, load_network, open_source
-from export.verify.fidelity import Fidelity, compare
+from export.verify.comparison import compare
+from export.verify.fidelity import Fidelity
 from imaging.slices import stacked_names
 from medseg import record
 from medseg.atomic import temporary_folder

@@ -15,7 +15,8 @@ from export.errors import FidelityError, UnjudgedError
 from export.quantize import calibration as calibrate
 from export.source.source import Source, load_network
 from export.verify import sanity
-from export.verify.fidelity import Fidelity, compare
+from export.verify.comparison import compare
+from export.verify.fidelity import Fidelity
 from export.verify.gate import UNJUDGED, refusal
 from export.verify.training_scans import fingerprint
 from imaging.io.dicom.reference import is_there

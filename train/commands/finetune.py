@@ -75,8 +75,8 @@ def check_request(args, run) -> None:
     """
     from medseg.atomic import check_writable
     from train.commands.preconditions import check_run_folder
+    from train.fitting.checks import check
     from train.fitting.finetuning import EPOCHS, finetuning_plan
-    from train.fitting.fit import check
 
     run.check_finished()
     check(finetuning_plan(run, args.weights, EPOCHS if args.epochs is None else args.epochs, args.learning_rate))

@@ -192,7 +192,7 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
     from medseg.atomic import check_writable
     from train.commands import preconditions
     from train.data.grouping import check_groups
-    from train.fitting.fit import check, check_fold
+    from train.fitting.checks import check, check_fold
     from train.fitting.folds import check_folds, fold_folder, fold_numbers, is_several
     from train.fitting.warm_start import check_source
     from train.hardware.devices import is_cluster, open_engine

@@ -9,19 +9,19 @@ from medseg import record
 from medseg.atomic import moved_into_place
 from medseg.errors import InputError, UsageError
 from train.fitting.checkpoint import has_checkpoint
+from train.fitting.checks import check, check_fold
 from train.fitting.compiling import objective, optimizer
 from train.fitting.resuming import dataset_folder, require_same_fold, require_same_plan
 from train.fitting.run import Run, create_run, open_run
 from train.fitting.step_time import open_step
 from train.fitting.warm_start import Start, freeze, load_start, source_weights, start_text
 from train.hardware.devices import Engine, has_graphics_card, is_cluster, open_engine
-from train.hardware.precision import PRECISIONS, choose, with_precision
+from train.hardware.precision import choose, with_precision
 from train.input.cache import cache_cases
 from train.input.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.planning.filter_learning import learn_filters
 from train.planning.plan import Plan
 
-OPTIMIZERS = ("adamw", "sgd")
 NO_END = 1_000_000  # epochs
 
 
@@ -100,53 +100,6 @@ def fit(
         )
     cases = cache_cases((*training, *validation), plan.recipe, plan.labels, cache, verbose, plan.ignore)
     return _train(run, cases[: len(training)], cases[len(training) :], verbose and engine.chief, engine)
-
-
-def check(plan: Plan, dataset=None) -> None:
-    """Raise what is wrong with a plan before any work is done.
-
-    Args:
-        plan: perhaps edited by hand.
-        dataset: that it must fit, or None.
-
-    Raises:
-        UsageError: naming the field, what it holds and what is expected.
-    """
-    from train.fitting import quantization_aware
-    from train.fitting.callbacks import SCHEDULES
-    from train.fitting.compiling import check_loss
-    from train.planning.plan_check import check_plan
-    from zoo.building import option_names
-    from zoo.quantization.scales import GRANULARITIES
-
-    settings = plan.training
-    for name, accepted in (
-        ("precision", PRECISIONS),
-        ("optimizer", OPTIMIZERS),
-        ("schedule", tuple(SCHEDULES)),
-        ("quantize", ("", *GRANULARITIES)),
-    ):
-        if getattr(settings, name) not in accepted:
-            raise UsageError(f"training.{name} {getattr(settings, name)!r}: expected one of {', '.join(accepted)}")
-    check_loss(plan)
-    if settings.minutes is not None and not settings.minutes > 0:
-        raise UsageError(f"training.minutes {settings.minutes!r}: expected more than 0")
-    check_plan(plan, dataset)
-    quantization_aware.check(plan)
-    if settings.deep_supervision and "deep_supervision" not in option_names(plan.network.name):
-        raise UsageError(f"training.deep_supervision: network {plan.network.name!r} has one output only; set it false")
-
-
-def check_fold(plan: Plan, fold: int | None) -> None:
-    """Require that cases are held back where the plan goes by them.
-
-    Raises:
-        UsageError: naming the field.
-    """
-    for name, lacks in (("patience", "have a validation loss"), ("validate_every", "be segmented")):
-        if fold is None and getattr(plan.training, name):
-            value = getattr(plan.training, name)
-            raise UsageError(f"training.{name} {value}: without a fold no case is held back to {lacks}; set it 0")
 
 
 def network(plan: Plan, precision: str = "float32", deep_supervision: bool = False):

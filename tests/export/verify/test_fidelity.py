@@ -5,7 +5,7 @@ import pytest
 from known_cases import LABELS, SIZE, answer, values, write_case
 
 import imaging
-from export.verify.fidelity import compare
+from export.verify.comparison import compare
 from imaging.io.cases import CaseFiles
 
 

@@ -17,7 +17,8 @@ from export.artifact.folder import export_run
 from export.conversion.convert import convert_checked
 from export.errors import FidelityError, UnjudgedError
 from export.source.model_file import open_model
-from export.verify.fidelity import LabelFidelity, compare
+from export.verify.comparison import compare
+from export.verify.fidelity import LabelFidelity
 from export.verify.gate import FAIL, TARGETS, UNJUDGED, judge
 from export.verify.references import check_references
 from export.verify.sanity import check_classes

@@ -14,8 +14,9 @@ from medseg.errors import UsageError
 from train.cli import build_parser
 from train.commands.train import overridden
 from train.fitting import callbacks
+from train.fitting.checks import check
 from train.fitting.curves import load_history
-from train.fitting.fit import check, fit, network, objective, optimizer
+from train.fitting.fit import fit, network, objective, optimizer
 from train.planning.plan import Network
 from zoo import losses
 

@@ -13,7 +13,7 @@ from tiny import STILL, make_plan, write_dataset
 import imaging
 import train
 from export.source.source import open_source
-from export.verify.fidelity import compare
+from export.verify.comparison import compare
 from imaging.io.cases import CaseFiles
 from imaging.labels import Label
 from medseg.errors import UsageError
@@ -21,7 +21,8 @@ from train.data.dataset import open_dataset
 from train.evaluation.cross_validation import cross_validate
 from train.evaluation.evaluate import evaluate, score_cases
 from train.evaluation.postprocess import choose
-from train.fitting.fit import check, fit, objective
+from train.fitting.checks import check
+from train.fitting.fit import fit, objective
 from train.input.augmentation_chances import with_chances
 from train.input.cache import cache_cases, case_key
 from train.input.pipeline import batches

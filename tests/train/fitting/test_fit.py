@@ -13,8 +13,9 @@ from tiny import STILL, make_plan
 from medseg.errors import InputError, UsageError
 from train.fitting import callbacks
 from train.fitting import checkpoint as checkpoints
+from train.fitting.checks import check
 from train.fitting.curves import load_history
-from train.fitting.fit import check, fit, network
+from train.fitting.fit import fit, network
 from train.fitting.run import open_run
 from train.planning.planner import make_plan as plan_by_rules
 

@@ -10,8 +10,9 @@ from tiny import STILL, make_plan
 
 from medseg.errors import UsageError
 from train.cli import build_parser
+from train.fitting.checks import check
 from train.fitting.finetuning import finetune, finetuning_plan
-from train.fitting.fit import check, fit
+from train.fitting.fit import fit
 from train.fitting.run import open_run
 from train.hardware.fused_layers import FusedFakeQuantize
 from zoo.quantization import FakeQuantize

@@ -12,7 +12,8 @@ from tiny import STILL, make_plan
 from medseg.errors import UsageError
 from train.cli import build_parser
 from train.commands.train import overridden
-from train.fitting.fit import check, objective
+from train.fitting.checks import check
+from train.fitting.fit import objective
 from train.input import augmentation as augment
 from train.input import intensity_augmentation as intensity
 from train.input.anisotropy import Grid

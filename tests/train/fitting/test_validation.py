@@ -12,8 +12,9 @@ from imaging.labels import Label
 from medseg.errors import UsageError
 from train.evaluation.evaluate import evaluate
 from train.fitting import callbacks
+from train.fitting.checks import check
 from train.fitting.curves import draw_curves, load_history
-from train.fitting.fit import check, fit
+from train.fitting.fit import fit
 from train.fitting.validation import class_dice, segment_cached
 
 EVERY = {"validate_every": 2, "validate_cases": 1, "augmentation": STILL}

@@ -1,0 +1,1 @@
+"""The methods as data, by kind; ``imaging.classical.registry`` is all of them."""
