@@ -28,7 +28,7 @@ class OnnxRunner:
         options.log_severity_level = 3
         # Else its threads go on spinning for tens of milliseconds after a run, at the cost of whatever runs next.
         options.add_session_config_entry("session.force_spinning_stop", "1")
-        # Processors without VNNI saturate products with int8 weights; this makes those uint8, for which they do not.
+        # Processors without VNNI saturate products with weights of 8 bits: there these become uint8, which do not.
         options.add_session_config_entry("session.x64quantprecision", "1")
         content = onnx_model(model, "ONNX Runtime", content)
         try:

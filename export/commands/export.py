@@ -79,7 +79,8 @@ def add_export(subparsers) -> None:
     parser.add_argument(
         "--processor",
         metavar="KIND",
-        help="that int8 files of 3D networks are quickest on: amx, x86 or any (default: the kind of this machine)",
+        help="that int8 files of 3D networks are quickest on: amx, x86 or any (default: the kind of this machine); "
+        "with amx, ONNX and OpenVINO weights keep 8 bits, else 7, which processors without VNNI need",
     )
     parser.add_argument(
         "--verify-on",

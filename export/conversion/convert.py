@@ -153,6 +153,10 @@ class _Job:
             moved = equalisation.equalise(flat)
         return flat, moved, [p.reshape(flat.inputs[0].shape) for p in self.calibration]
 
+    def weight_options(self) -> tuple[str, int]:
+        """The scales of an int8 file's weights and their bits: every processor with AMX has VNNI, others may not."""
+        return self.options.weights, 8 if self.options.processor == "amx" else 7
+
     def quantize(self, network, patches):
         """A calibrated network in int8."""
         options = self.options
@@ -216,7 +220,7 @@ def _to_onnx(job):
     if job.format.activations == "int8":
         flat, moved, patches = job.rewritten()
         prepared = onnx.to_onnx(flat, options.opset, options.dynamic)
-        quantized = job.quantize(quantization.OnnxNetwork(prepared, patches, job.options.weights), patches)
+        quantized = job.quantize(quantization.OnnxNetwork(prepared, patches, *job.weight_options()), patches)
         converted, how = quantized.model, _how(quantized) | {"equalised": moved}
         operators.check_runtime_integer(converted, job.options.float_layers)
     else:
@@ -248,7 +252,7 @@ def _to_openvino(job):
     converted = onnx.to_onnx(_fixed(job.model, job.patch), opset)
     if job.format.activations == "int8":
         patches = [p[None] for p in job.calibration]
-        quantized = job.quantize(quantization.OpenVinoNetwork(converted, patches, job.options.weights), patches)
+        quantized = job.quantize(quantization.OpenVinoNetwork(converted, patches, *job.weight_options()), patches)
         converted, how = quantized.model, _how(quantized)
         openvino_file.check_integer(converted, job.options.float_layers)
     data, listed = converted.SerializeToString(), operators.read_onnx(converted)

@@ -46,14 +46,14 @@ def quantize(
     method: str,
     float_nodes: Sequence[str] = (),
     per_channel: bool = True,
-    openvino: bool = False,
+    movement: bool = True,
+    weight_bits: int = 7,
 ):
-    """Quantize to eight-bit weights and uint8 activations, as QDQ, right on every processor.
+    """Quantize to int8 weights and uint8 activations, as QDQ.
 
     Unsigned activations are what x86 dot-product instructions (VNNI) take without a correction. Processors without
-    VNNI add pairs of their products with int8 weights in 16 bits (VPMADDUBSW), which saturate where both are large.
-    For uint8 weights ONNX Runtime has kernels without that fault, as quick on VNNI as those for int8. OpenVINO runs
-    only int8 weights in integers; there 7 bits keep every pair of products within 16.
+    VNNI add pairs of their products in 16 bits (VPMADDUBSW), in ONNX Runtime as in OpenVINO: with weights of 8 bits
+    such a sum saturates where both are large, with 7 bits none can.
 
     Args:
         prepared: from ``prepare``.
@@ -61,7 +61,8 @@ def quantize(
         method: which ranges they give; the logits keep their extremes.
         float_nodes: names of the nodes that stay float.
         per_channel: a scale for each output channel of the weights, else one for all of them.
-        openvino: for OpenVINO, which moves data in integers itself; else for ONNX Runtime, which would not.
+        movement: do data movement on integers, where ONNX Runtime would not.
+        weight_bits: 7, right on every processor, or 8 for those with VNNI.
 
     Returns:
         ``onnx.ModelProto`` with float32 input and output.
@@ -81,7 +82,7 @@ def quantize(
         quantizer = QDQQuantizer(
             model,
             per_channel=per_channel,
-            reduce_range=openvino,
+            reduce_range=weight_bits == 7,
             weight_qType=QuantType.QInt8,
             activation_qType=QuantType.QUInt8,
             tensors_range=TensorsData(CalibrationMethod.MinMax, data),
@@ -92,28 +93,7 @@ def quantize(
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()
-    quantized = quantizer.model.model
-    return quantized if openvino else unsigned_weights(movement_in_integers(quantized))
-
-
-def unsigned_weights(model):
-    """The model with int8 weights as uint8 of the same values: each 128 more, and so its zero point.
-
-    Args:
-        model: QDQ ``onnx.ModelProto``; it is changed.
-    """
-    from onnx import numpy_helper
-
-    constants = {tensor.name: tensor for tensor in model.graph.initializer}
-    signed = {name for name, tensor in constants.items() if numpy_helper.to_array(tensor).dtype == np.int8}
-    for node in model.graph.node:
-        if node.op_type == "DequantizeLinear" and node.input[0] in signed:
-            for name in (node.input[0], node.input[2]):
-                if name in signed:
-                    values = numpy_helper.to_array(constants[name]).astype(np.int16) + 128
-                    constants[name].CopyFrom(numpy_helper.from_array(values.astype(np.uint8), name))
-                    signed.discard(name)
-    return model
+    return movement_in_integers(quantizer.model.model) if movement else quantizer.model.model
 
 
 def logits(model, patches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:

@@ -93,16 +93,18 @@ class OnnxNetwork:
         model: float ``onnx.ModelProto``.
         patches: representative inputs.
         weights: one of ``WEIGHTS``.
+        weight_bits: 7, or 8 for processors with VNNI alone.
     """
 
-    def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel"):
+    def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel", weight_bits: int = 7):
         self.per_channel = weights == "per-channel"
+        self.weight_bits = weight_bits
         self.prepared = onnx_integer.prepare(model)
         self.histograms, self.logits = onnx_integer.histograms(self.prepared, patches)
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()):
         """The QDQ model with the ranges of ``method``."""
-        return onnx_integer.quantize(self.prepared, self.histograms, method, float_layers, self.per_channel)
+        return self._quantized(method, float_layers)
 
     def run(self, quantized, patches):
         """Its logits, patch by patch."""
@@ -112,15 +114,17 @@ class OnnxNetwork:
         """Values of every layer, float and quantized."""
         return onnx_integer.paired(self.prepared, quantized, patches)
 
+    def _quantized(self, method, float_layers, movement=True):
+        arguments = (self.prepared, self.histograms, method, float_layers, self.per_channel)
+        return onnx_integer.quantize(*arguments, movement=movement, weight_bits=self.weight_bits)
+
 
 class OpenVinoNetwork(OnnxNetwork):
     """A prepared ONNX network with its own 3D layers, quantized for OpenVINO; arguments as for ``OnnxNetwork``."""
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()):
         """The QDQ model with the ranges of ``method``; OpenVINO fuses data movement itself."""
-        return onnx_integer.quantize(
-            self.prepared, self.histograms, method, float_layers, self.per_channel, openvino=True
-        )
+        return self._quantized(method, float_layers, movement=False)
 
     def run(self, quantized, patches):
         """Its logits on OpenVINO, patch by patch."""
