@@ -51,7 +51,8 @@ docs: $(VENV)/.docs
 # Known faults in the packages that are installed here, by the database of the Python Packaging Authority.
 audit: $(VENV)/.test
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check pip-audit
-	$(BIN)/python -m pip_audit --local --skip-editable
+	$(BIN)/python -m pip freeze --local --exclude-editable > $(VENV)/audit.txt
+	$(BIN)/python -m pip_audit --strict --no-deps --disable-pip -r $(VENV)/audit.txt
 
 # What the package is made with, as CycloneDX JSON.
 sbom: $(VENV)/.demo

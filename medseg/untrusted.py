@@ -1,4 +1,4 @@
-"""Files, names and JSON that strangers give: checked before they are read, whatever they hold."""
+"""Files, names, JSON and addresses that strangers give: checked before they are read, whatever they hold."""
 
 import contextlib
 import hashlib
@@ -7,6 +7,7 @@ import os
 import stat
 from io import BufferedReader
 from pathlib import Path
+from urllib.parse import SplitResult, urlsplit
 
 from medseg.byte_sizes import spell_size
 from medseg.errors import InputError
@@ -17,6 +18,7 @@ MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_CONTAINERS = 10**6
 # What begins a formula in Excel and Calc, full-width as well, or is skipped before one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
+_NO_ADDRESS = SplitResult("", "", "", "", "")
 _KINDS = {
     stat.S_IFDIR: "a folder",
     stat.S_IFIFO: "a named pipe",
@@ -146,7 +148,10 @@ def parse_json(data: bytes | str, name):
             f"{spell_size(MAX_JSON_BYTES)} and {MAX_JSON_CONTAINERS} of JSON; is it the right file?"
         )
     try:
-        return json.loads(data.decode("utf-8-sig"))  # editors of Windows begin with a mark
+        value = json.loads(data.decode("utf-8-sig"))  # editors of Windows begin with a mark
+        if b"\\u" in data:  # half a pair, which JSON can spell, is no text: no file, database or terminal takes it
+            json.dumps(value, ensure_ascii=False).encode()
+        return value
     except RecursionError:
         raise InputError(f"{name}: not readable as JSON, it is nested too deep; is it the right file?") from None
     except ValueError as error:  # no JSON, no UTF-8, or a number of thousands of digits
@@ -206,6 +211,24 @@ def spreadsheet_cell(value):
         Text that would be a formula with an apostrophe before it (OWASP, CSV injection); anything else unaltered.
     """
     return f"'{value}" if isinstance(value, str) and value.startswith(_FORMULA) else value
+
+
+def split_address(url: str) -> SplitResult:
+    """The parts of a URL; all of them empty where it is none, as ``http://[`` with half a pair of brackets."""
+    try:
+        return urlsplit(url)
+    except ValueError:
+        return _NO_ADDRESS
+
+
+def host_name(host: str) -> str:
+    """The name or number in ``host:port``, a header for example; "" where there is none."""
+    return split_address(f"//{host}").hostname or ""
+
+
+def is_same_host(origin: str, host: str) -> bool:
+    """Whether the header ``Origin`` of a request is of the host that its header ``Host`` names."""
+    return split_address(origin).netloc == host
 
 
 def _require_regular(path, mode):

@@ -2,10 +2,9 @@
 
 import ipaddress
 from fnmatch import fnmatchcase
-from urllib.parse import urlsplit
 
 from edge.dicom.kinds import KINDS
-from medseg.untrusted import shown
+from medseg.untrusted import shown, split_address
 
 _LONGEST_TITLE = 16  # of the value representation AE
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
@@ -85,7 +84,7 @@ def _destinations(config):
             yield from _address(f"{where}.host", each.host)
             yield from _between(f"{where}.port", each.port, 1, 65535)
         elif each.kind == "stow":
-            parts = urlsplit(each.url)
+            parts = split_address(each.url)
             if parts.scheme not in ("http", "https") or not parts.netloc:
                 yield f"{where}.url: expected one such as https://archive/dicom-web, got {shown(each.url)}"
         else:

@@ -62,7 +62,7 @@ def chain_length(content) -> int:
                 order + offset, content, place + struct.calcsize(order + number) + entry * entries
             )
             pages += 1
-    except struct.error:
+    except (struct.error, OverflowError):  # the second for places beyond what the machine can count, of BigTIFF
         return 2  # damaged, which tifffile tells
     return pages
 

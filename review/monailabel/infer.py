@@ -181,7 +181,7 @@ def _structure(params, values):
     label_name = params.get("label")
     if label_name is None:
         return next(iter(values.values()))
-    if label_name in values:
+    if isinstance(label_name, str) and label_name in values:
         return values[label_name]
     if isinstance(label_name, int) and label_name in values.values():
         return label_name

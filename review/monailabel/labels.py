@@ -54,24 +54,29 @@ def scribbles(service: Service, content: bytes, grid: Scan, params: dict) -> tup
     page = as_page(read_label_bytes(content, service.workspace.incoming), grid, "the label")
     count = len(service.labels) - 1
     values = {"background_scribbles": count + 1, "foreground_scribbles": count + 2}
-    for entry in params.get("label_info") or ():
-        if isinstance(entry, dict) and entry.get("name") in values and isinstance(entry.get("id"), int):
-            values[entry["name"]] = entry["id"]
+    for entry in _entries(params.get("label_info")):
+        name, number = entry.get("name"), entry.get("id")
+        if isinstance(name, str) and name in values and isinstance(number, int):
+            values[name] = number
     marks = page.voxels[..., 0]
     return np.argwhere(marks == values["foreground_scribbles"]), np.argwhere(marks == values["background_scribbles"])
 
 
 def _numbers(label_info, values) -> dict[int, int]:
-    if not label_info:
-        return {}
-    if not isinstance(label_info, list) or not all(isinstance(entry, dict) for entry in label_info):
-        raise WrongRequestError(f"label_info {shown(label_info)}: expected a list of objects with name and idx")
     numbers = {}
-    for entry in label_info:
+    for entry in _entries(label_info):
         name, number = entry.get("name"), entry.get("idx", entry.get("id"))
         if number is None:  # of other clients, that number by our own values
             continue
-        if name not in values or not isinstance(number, int):
+        if not isinstance(name, str) or name not in values or not isinstance(number, int):
             raise WrongRequestError(f"label_info {shown(entry)}: expected one of {', '.join(values)} and its number")
         numbers[number] = values[name]
     return numbers
+
+
+def _entries(label_info) -> list[dict]:
+    if not label_info:
+        return []
+    if not isinstance(label_info, list) or not all(isinstance(entry, dict) for entry in label_info):
+        raise WrongRequestError(f"label_info {shown(label_info)}: expected a list of objects with name and idx")
+    return label_info

@@ -2,16 +2,18 @@
 
 import hmac
 from http.cookies import CookieError, SimpleCookie
-from urllib.parse import parse_qs, urlsplit
+from urllib.parse import parse_qs
 
 from starlette.responses import JSONResponse, RedirectResponse
 
 from medseg.byte_sizes import spell_size
 from medseg.limits import max_bytes
+from medseg.untrusted import host_name, is_same_host
 from review.server.settings import LOOPBACK, Settings
 
 COOKIE = "medseg_review"
 # What a browser needs before it has the token, and how MONAI Label's clients ask whether they need one.
+_MOST_OF_STRANGERS = 65536  # bytes of a body of who has not shown the token yet
 _OPEN = ("/api/login", "/auth", "/auth/", "/auth/token")
 
 
@@ -39,12 +41,13 @@ class Access:
 
     def _refusal(self, scope, headers):
         host = headers.get("host", "")
-        if self.settings.loopback and _hostname(host) not in (*LOOPBACK, "testserver"):
+        if self.settings.loopback and host_name(host) not in (*LOOPBACK, "testserver"):
             return _error(403, f"host {host[:80]!r}: this server is called by localhost or 127.0.0.1 only")
         origin = headers.get("origin")
-        if origin is not None and origin not in self.settings.origins and urlsplit(origin).netloc != host:
+        if origin is not None and origin not in self.settings.origins and not is_same_host(origin, host):
             return _error(403, f"origin {origin[:80]!r}: pages of other servers may not call this one; see --origin")
-        problem = _too_large(headers)
+        is_open = scope["path"] in _OPEN and self.settings.token is not None
+        problem = _too_large(headers, _MOST_OF_STRANGERS if is_open else max_bytes())
         if problem is not None:
             return problem
         if self.settings.token is None or scope["path"] in _OPEN or scope["method"] == "OPTIONS":
@@ -67,18 +70,17 @@ def set_cookie(answer, settings: Settings) -> None:
     answer.set_cookie(COOKIE, settings.token, httponly=True, samesite="strict", secure=settings.certificate is not None)
 
 
-def _too_large(headers):
-    """Bodies above the limit, and forms that do not say how long they are, before anything of them is kept."""
+def _too_large(headers, limit):
+    """Bodies above the limit, and those that do not say how long they are, before anything of them is kept."""
     length = headers.get("content-length", "")
-    if length.isdecimal() and int(length) > max_bytes():
-        return _error(413, f"the body is larger than {spell_size(max_bytes())}; MEDSEG_MAX_BYTES raises the limit")
-    if not length and headers.get("content-type", "").startswith("multipart/"):
-        return _error(411, "a form must say how long it is; send Content-Length")
+    if length.isdecimal() and int(length) > limit:
+        mend = "; MEDSEG_MAX_BYTES raises the limit" if limit == max_bytes() else ""
+        return _error(413, f"the body is larger than {spell_size(limit)}{mend}")
+    is_form = headers.get("content-type", "").lower().startswith(("multipart/", "application/x-www-form-urlencoded"))
+    is_open_end = "transfer-encoding" in headers and limit == _MOST_OF_STRANGERS
+    if not length and (is_form or is_open_end):
+        return _error(411, "the body must say how long it is; send Content-Length")
     return None
-
-
-def _hostname(host):
-    return urlsplit(f"//{host}").hostname or ""
 
 
 def _bearer(headers):

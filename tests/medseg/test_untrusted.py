@@ -58,6 +58,8 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
     ("text", "reason"),
     [
         (b"[" * 100_000, "nested too deep"),
+        (b'{"a": ["\\ud800"]}', "surrogates not allowed"),
+        (b'{"\\uDC00\\ud83d": 1}', "surrogates not allowed"),
         (b'{"a":' * 100_000, "nested too deep"),
         (b"[" + b"[]," * untrusted.MAX_JSON_CONTAINERS + b"[]]", "lists and objects"),
         (b" " * (untrusted.MAX_JSON_BYTES + 1), "expected at most 16"),
@@ -66,7 +68,7 @@ def test_a_file_is_read_up_to_its_limit(tmp_path):
         (b"{", "not readable as JSON"),
         (b"", "not readable as JSON"),
     ],
-    ids=["lists", "objects", "many", "long", "digits", "UTF-8", "cut", "empty"],
+    ids=["lists", "half letter", "half letter as key", "objects", "many", "long", "digits", "UTF-8", "cut", "empty"],
 )
 def test_json_that_is_none_or_too_much(tmp_path, text, reason):
     path = tmp_path / "file.json"
@@ -117,3 +119,36 @@ def test_text_that_a_spreadsheet_would_compute(text):
 @pytest.mark.parametrize("value", [-1, 0.5, None, "", "left-hand", "a=b", "'=1"])
 def test_cells_that_compute_nothing(value):
     assert untrusted.spreadsheet_cell(value) is value
+
+
+@pytest.mark.parametrize(
+    ("host", "name"),
+    [
+        ("localhost:8008", "localhost"),
+        ("127.0.0.1", "127.0.0.1"),
+        ("[::1]:80", "::1"),
+        ("", ""),
+        ("[", ""),
+        ("[::1", ""),
+        ("a]b", ""),
+        ("Example.org", "example.org"),
+    ],
+)
+def test_host_names(host, name):
+    assert untrusted.host_name(host) == name
+
+
+def test_origins():
+    assert untrusted.is_same_host("https://viewer.example:80", "viewer.example:80")
+    for origin in ("https://other.example", "null", "http://[", "https://viewer.example:81"):
+        assert not untrusted.is_same_host(origin, "viewer.example:80")
+
+
+def test_what_is_no_address_has_no_parts():
+    assert not any(untrusted.split_address("http://[/x"))
+    assert untrusted.split_address("https://a.example/x").path == "/x"
+
+
+def test_letters_beyond_ascii_in_json():
+    text = '{"a": "\\u00e4 \\ud83d\\ude00 \\\\ud800"}'
+    assert untrusted.parse_json(text, "x") == {"a": "\u00e4 \U0001f600 \\ud800"}

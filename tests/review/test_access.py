@@ -71,3 +71,30 @@ def test_another_host_name_is_refused(client):
     assert client.get("/api/info", headers={"Host": "rebound.example:8008"}).status_code == 403
     assert client.get("/api/info", headers={"Host": "127.0.0.1:8008"}).status_code == 200
     assert client.get("/api/info", headers={"Host": "[::1]:8008"}).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/api/login", "/auth/token"])
+@pytest.mark.parametrize(
+    "kind", ["application/json", "multipart/form-data; boundary=x", "application/x-www-form-urlencoded"]
+)
+def test_who_has_no_token_sends_little(guarded, path, kind):
+    """Nothing of a large body is kept, neither in memory nor on the disk, before the token was seen."""
+    headers = {"Content-Type": kind}
+    assert guarded.post(path, content=b"a=1&" * 20000, headers=headers).status_code == 413
+    answer = guarded.post(path, content=iter([b"a=1&"] * 20), headers=headers)  # without Content-Length
+    assert answer.status_code == 411
+    assert "Content-Length" in answer.json()["error"]
+    assert guarded.post(path, content=b"a=1", headers=headers).status_code < 413
+
+
+def test_forms_say_how_long_they_are(client):
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert client.post("/infer/graded?image=case_a", content=iter([b"a=1&"]), headers=headers).status_code == 411
+
+
+@pytest.mark.parametrize("name", ["Origin", "Host"])
+@pytest.mark.parametrize("value", ["http://[", "[", "[::1", "http://]"])
+def test_addresses_that_are_none(client, name, value):
+    answer = client.get("/api/cases", headers={name: value})
+    assert answer.status_code == 403
+    assert answer.json()["error"].startswith(name.lower())

@@ -1,5 +1,6 @@
 """A client that nobody here wrote: PyPI's ``monailabel``, installed without its dependencies, against a real server."""
 
+import json
 import threading
 
 import nibabel
@@ -244,3 +245,31 @@ def test_token_by_password(segmented):
         assert calls.get("/auth/token/valid").status_code == 401
         assert calls.get("/auth/token/valid", headers=headers).status_code == 200
         assert calls.get("/info/", headers=headers).status_code == 200
+
+
+@pytest.mark.parametrize("model", ["clicks", "network-clicks", "graph-cut"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"label": []},
+        {"label": {"a": 1}},
+        {"label_info": 5},
+        {"label_info": [{"name": [], "id": 1}]},
+        {"label_info": [{"name": {}, "idx": 1}]},
+        {"background": 5},
+        {"foreground": {"a": 1}},
+        {"core": 7},
+    ],
+)
+def test_parameters_of_another_type(client, model, params):
+    label = {"label": ("l.nii.gz", label_file(np.zeros(SHAPE, int)))}
+    for method, path in (("post", f"/infer/{model}?image=case_a"), ("put", "/datastore/label?image=case_a&tag=x")):
+        answer = client.request(method, path, data={"params": json.dumps(params)}, files=label)
+        assert answer.status_code < 500, answer.text
+
+
+def test_half_a_letter(client):
+    content = b'{"action": "reject", "version": 1, "reason": "\\ud800"}'
+    answer = client.post("/api/cases/case_a/decision", content=content)
+    assert answer.status_code == 400
+    assert "surrogates not allowed" in answer.json()["error"]

@@ -37,6 +37,8 @@ def make_app(node):
     config, database, folder = node.config, node.database, node.config.node.folder
 
     def row_of(number):
+        if not 0 <= number < 2**63:  # SQLite's
+            raise HTTPException(404, f"there is no job {shown(number)}")
         row = database.row("select * from jobs where id = ?", number)
         if row is None:
             raise HTTPException(404, f"there is no job {number}")

@@ -1,11 +1,11 @@
 """Which requests are answered at all: by token, origin and size, before anything of them is read."""
 
 import hmac
-from urllib.parse import urlsplit
 
 from edge.node.config import HttpSettings
 from edge.node.storage import MEGABYTE
 from edge.node.values import LOOPBACK
+from medseg.untrusted import host_name, is_same_host
 
 OPEN = ("/health", "/ready")
 _MULTIPART = MEGABYTE  # for the headers around a scan
@@ -38,9 +38,9 @@ class Guard:
     def _refusal(self, path, method, headers):
         host = headers.get("host", b"").decode("latin-1")
         origin = headers.get("origin", b"").decode("latin-1")
-        if origin and urlsplit(origin).netloc != host:  # a page of another site, in a browser on this machine
+        if origin and not is_same_host(origin, host):  # a page of another site, in a browser on this machine
             return 403, "requests of other sites are not answered"
-        if self.token is None and urlsplit(f"//{host}").hostname not in LOOPBACK:  # a name that was bent to here
+        if self.token is None and host_name(host) not in LOOPBACK:  # a name that was bent to here
             return 403, f"expected a request to {' or '.join(LOOPBACK)}"
         if self.token is not None and path not in OPEN:
             given = headers.get("authorization", b"")

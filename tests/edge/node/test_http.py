@@ -107,10 +107,12 @@ def test_bad_requests(ask, node):
     assert too_large.status_code == 413
     assert ask("/jobs/99999").status_code == 404
     assert ask("/jobs/x").status_code == 422
+    assert ask(f"/jobs/{10**30}").status_code == 404
     assert ask("/jobs", headers={"Authorization": "Bearer wrong"}).status_code == 401
     assert ask("/jobs", headers={"Authorization": ""}).status_code == 401
     assert ask("/health", headers={"Authorization": ""}).json() == {"status": "ok"}
-    assert ask("/jobs", headers={"Origin": "https://elsewhere.example"}).status_code == 403
+    for origin in ("https://elsewhere.example", "http://[", "null"):
+        assert ask("/jobs", headers={"Origin": origin}).status_code == 403
 
 
 def test_a_damaged_scan_is_parked_with_its_reason(ask):

@@ -2,6 +2,7 @@
 
 import io
 import logging
+import struct
 import subprocess
 import sys
 import zlib
@@ -272,4 +273,17 @@ def test_segments_beyond_the_end(tmp_path):
     for place in range(0, len(content), 37):
         (tmp_path / "a.tif").write_bytes(content[:place])
         with pytest.raises(InputError, match="cannot be read as an image"):
+            read(tmp_path / "a.tif")
+
+
+@pytest.mark.parametrize("place", [2**63, 2**64 - 8, 2**62])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_pages_beyond_what_a_machine_can_count(tmp_path, order, place):
+    """BigTIFF's places have 64 bits."""
+    mark = b"II+\0" if order == "<" else b"MM\0+"
+    head = mark + struct.pack(f"{order}HHQ", 8, 0, 16)
+    following = struct.pack(f"{order}QQ", 0, place)
+    for content in (mark + struct.pack(f"{order}HHQ", 8, 0, place), head + following):
+        (tmp_path / "a.tif").write_bytes(content)
+        with pytest.raises(InputError, match="damaged|holds no pixel"):
             read(tmp_path / "a.tif")
