@@ -130,12 +130,13 @@ def check_content(path, content: bytes, checksum: str) -> None:
         raise InputError(f"{path}: altered since its checksum was taken, or while it was opened; copy it again")
 
 
-def parse_json(data: bytes | str, name):
+def parse_json(data: bytes | str, name, finite: bool = False):
     """JSON in plain types.
 
     Args:
         data: the text, or its UTF-8.
         name: where it comes from, for the messages.
+        finite: take no NaN and no infinity, which Python reads and JSON has not.
 
     Raises:
         InputError: if it is no JSON, too large, or nested too deep.
@@ -149,8 +150,8 @@ def parse_json(data: bytes | str, name):
         )
     try:
         value = json.loads(data.decode("utf-8-sig"))  # editors of Windows begin with a mark
-        if b"\\u" in data:  # half a pair, which JSON can spell, is no text: no file, database or terminal takes it
-            json.dumps(value, ensure_ascii=False).encode()
+        if finite or b"\\u" in data:  # half a pair, which JSON can spell, is no text that a file or database takes
+            json.dumps(value, ensure_ascii=False, allow_nan=not finite).encode()
         return value
     except RecursionError:
         raise InputError(f"{name}: not readable as JSON, it is nested too deep; is it the right file?") from None

@@ -8,6 +8,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import JSONResponse, Response
 
+from medseg.command import printable
 from medseg.errors import InputError, UsageError
 from review.errors import ReviewError
 
@@ -35,7 +36,7 @@ def add_error_answers(app) -> None:
 
 def answer(status: int, text: str, **facts) -> JSONResponse:
     """The JSON of an error."""
-    return JSONResponse({"error": text, **facts}, status)
+    return JSONResponse({"error": printable(text), **facts}, status)
 
 
 def _review_error(request, error):

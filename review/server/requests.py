@@ -46,7 +46,7 @@ async def json_of(request: Request) -> dict:
         WrongRequestError: if it is no object.
     """
     content = await body_of(request, MAX_JSON_BYTES)
-    data = parse_json(content, "the request") if content.strip() else {}
+    data = parse_json(content, "the request", finite=True) if content.strip() else {}
     if not isinstance(data, dict):
         raise WrongRequestError(f"the request: expected a JSON object, got {shown(data)}")
     return data

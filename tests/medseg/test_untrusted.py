@@ -152,3 +152,10 @@ def test_what_is_no_address_has_no_parts():
 def test_letters_beyond_ascii_in_json():
     text = '{"a": "\\u00e4 \\ud83d\\ude00 \\\\ud800"}'
     assert untrusted.parse_json(text, "x") == {"a": "\u00e4 \U0001f600 \\ud800"}
+
+
+@pytest.mark.parametrize("text", ["NaN", "[-Infinity]", '{"a": 1e999}'])
+def test_numbers_that_are_not_finite(text):
+    with pytest.raises(InputError, match="not readable as JSON"):
+        untrusted.parse_json(text, "x", finite=True)
+    untrusted.parse_json(text, "x")  # scores of cases without a structure are NaN

@@ -273,3 +273,18 @@ def test_half_a_letter(client):
     answer = client.post("/api/cases/case_a/decision", content=content)
     assert answer.status_code == 400
     assert "surrogates not allowed" in answer.json()["error"]
+
+
+@pytest.mark.parametrize("value", ['"\\ud800"', "NaN", "1e999"])
+def test_a_note_that_cannot_be_told_again(client, value):
+    """Once kept, it would spoil every later answer of the datastore."""
+    for path in ("/datastore/image/info?image=case_a", "/datastore/label/info?label=case_a&tag=original"):
+        answer = client.put(path, data={"info": f'{{"a": {value}}}'}, files={"x": b""})
+        assert answer.status_code == 400, answer.text
+    assert client.get("/datastore/?output=all").status_code == 200
+
+
+def test_an_answer_is_one_line(client):
+    answer = client.get("/api/cases/case_a/draft?of=%0d%0aX")
+    assert answer.status_code == 404
+    assert answer.json()["error"].isprintable()

@@ -37,7 +37,7 @@ def params_of(fields: dict, key: str = "params") -> dict:
         WrongRequestError: if it is no object.
     """
     text = fields.get(key)
-    data = parse_json(text, key) if text else {}
+    data = parse_json(text, key, finite=True) if text else {}
     if data is not None and not isinstance(data, dict):
         raise WrongRequestError(f"{key} {shown(data)}: expected a JSON object")
     return data or {}
