@@ -9,6 +9,7 @@ import numpy as np
 
 from edge.shipped import locate, names
 from edge.trust.fingerprint import Fingerprint
+from edge.trust.layout import check_layout
 from imaging.cleaning import Postprocessing
 from imaging.cleaning import check as check_postprocessing
 from imaging.instances import CHANNELS, Decoding
@@ -22,8 +23,8 @@ from medseg.limits import check_bytes, max_bytes
 from medseg.untrusted import check_content, inside, open_regular, read_limited, shown
 
 # 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan". 5: "instances".
-# 6: the recipe's "slices".
-SCHEMA = schemas.Schema("manifest", ("0.1.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0", "0.2.0"), "export it again")
+# 6: the recipe's "slices". 7: the training's "layout".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", *["0.2.0"] * 6), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
@@ -221,6 +222,8 @@ def _check_fields(manifest):
         check_instances(manifest.instances)
         if len(manifest.regions) != 1 or len(manifest.labels) != 2:
             raise InputError("instances: expected one region and two labels, the background and the objects")
+    if manifest.training is not None and manifest.training.layout is not None:
+        check_layout(manifest.training.layout, manifest.recipe.rank)
     outputs = len(CHANNELS) if manifest.instances else len(manifest.regions) or len(manifest.labels)
     needed = 4 * math.prod(manifest.patch) * (channels + outputs)
     check_bytes(f"patch {shown(manifest.patch)}", needed, "a patch and its scores")

@@ -1,15 +1,19 @@
 """How well flags tell altered scans from those of the training's kind, and how near the predicted quality comes.
 
-    python benchmarks/device/trust.py --data DATASET --artifact ARTIFACT [--cases N] [--other SCANS]
+    python benchmarks/device/trust.py --data DATASET --artifact ARTIFACT [--cases N] [--group PATTERN] [--other SCANS]
 
 DATASET holds imagesTr and labelsTr, or images and labels. Every third case makes the fingerprint and the predicted
 quality, as an export does; N of the others are judged, as they are and altered: noise, blur, contrast, orientation,
-spacing in the header, field of view, region, and with --other scans of another kind.
+spacing in the header, field of view, region, and with --other scans of another kind. Cases whose names begin with the
+same match of PATTERN are of one patient and stay together. The last rows are of alterations that no feature was chosen
+by.
 """
 
 import argparse
 import dataclasses
+import re
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
@@ -19,10 +23,13 @@ from scipy.stats import rankdata, spearmanr
 import edge
 import imaging
 from edge.trust.fingerprint import unlikeness
+from edge.trust.layout import cells_of, layout_features
+from edge.trust.texture import texture_features
 from export.source.source import Source
 from export.verify import training_scans
 from export.verify.references import read_reference
 from imaging.io.cases import CaseFiles
+from imaging.recipe import prepare
 from imaging.scan import Scan
 
 LIKE = "as it is"
@@ -36,7 +43,8 @@ def alterations(scan: Scan, seed: int) -> dict[str, Scan]:
     voxels, rank = scan.voxels, scan.rank
     made["inverted"] = dataclasses.replace(scan, voxels=voxels.max() + voxels.min() - voxels)
     made["first axes swapped"] = dataclasses.replace(scan, voxels=np.swapaxes(voxels, 0, 1).copy())
-    made["upside down"] = dataclasses.replace(scan, voxels=np.flip(voxels, rank - 1).copy())
+    # The rows of a picture run down, the last axis of a volume up.
+    made["upside down"] = dataclasses.replace(scan, voxels=np.flip(voxels, 0 if rank == 2 else 2).copy())
     half = (slice(0, voxels.shape[0] // 2), slice(0, voxels.shape[1] // 2))
     made["a corner of it"] = dataclasses.replace(scan, voxels=voxels[half].copy())
     shift = tuple(n // 2 for n in scan.shape)
@@ -52,10 +60,45 @@ def alterations(scan: Scan, seed: int) -> dict[str, Scan]:
     return made
 
 
+def further_alterations(scan: Scan, seed: int) -> dict[str, Scan]:
+    """Name to altered scan, of kinds that played no part when features were chosen."""
+    random, voxels = np.random.default_rng(seed), scan.voxels.astype(np.float32)
+    low, high = voxels.min(), voxels.max()
+    coarse = voxels[(slice(None, None, 3),) * scan.rank]
+    factors = [n / c for n, c in zip(voxels.shape, coarse.shape, strict=True)]
+    made = {
+        "speckle": voxels * (1 + 0.4 * random.normal(size=voxels.shape)).astype(np.float32),
+        "motion": ndimage.uniform_filter1d(voxels, 7, axis=0),
+        "saturation": np.clip(voxels, low, low + 0.3 * (high - low)),
+        "bright spots": np.where(random.random(voxels.shape) < 0.02, high, voxels),
+        "low resolution": ndimage.zoom(coarse, factors, order=1),
+        "turned by 180 degrees": np.flip(voxels, (0, 1)).copy(),
+    }
+    return {name: dataclasses.replace(scan, voxels=changed) for name, changed in made.items()}
+
+
+def split(cases: list[CaseFiles], pattern: str | None) -> tuple[list[CaseFiles], list[CaseFiles]]:
+    """Every third case and the others; cases of one patient stay together."""
+    matches = [re.match(pattern, case.name) if pattern else None for case in cases]
+    groups = [match.group() if match else case.name for case, match in zip(cases, matches, strict=True)]
+    third = set(sorted(set(groups))[::3])
+    pairs = list(zip(cases, groups, strict=True))
+    return [case for case, group in pairs if group in third], [case for case, group in pairs if group not in third]
+
+
 def area_under_curve(like, unlike) -> float:
     """Chance that an unlike scan scores above a like one (Mann and Whitney 1947)."""
     ranks = rankdata([*like, *unlike])
     return float((ranks[len(like) :].sum() - len(unlike) * (len(unlike) + 1) / 2) / (len(like) * len(unlike)))
+
+
+def feature_seconds(manifest, scan: Scan) -> float:
+    """Time that texture and layout of a scan take, beside the network."""
+    prepared = prepare(scan, manifest.recipe)
+    began = time.perf_counter()
+    texture_features(scan, manifest.recipe.nan)
+    layout_features(cells_of(prepared), manifest.training.layout)
+    return time.perf_counter() - began
 
 
 def find_cases(data: Path) -> list[CaseFiles]:
@@ -77,17 +120,18 @@ def main() -> int:
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--artifact", required=True)
     parser.add_argument("--cases", type=int, default=20)
+    parser.add_argument("--group", metavar="PATTERN", help="regular expression of the patient in a case's name")
     parser.add_argument("--other", type=Path, help="folder of scans of another kind")
     args = parser.parse_args()
-    segmenter, cases = edge.load(args.artifact), find_cases(args.data)
+    segmenter, (training_cases, judged) = edge.load(args.artifact), split(find_cases(args.data), args.group)
     manifest = segmenter.manifest
     source = Source(
         manifest.name, manifest.recipe, manifest.patch, manifest.overlap, manifest.labels, manifest.channels, (),
-        tuple(cases[::3]), Path(manifest.model),
+        tuple(training_cases), Path(manifest.model),
     )  # fmt: skip
     training = training_scans.fingerprint(segmenter, source)
     segmenter = dataclasses.replace(segmenter, manifest=dataclasses.replace(manifest, training=training))
-    scores, flagged, pairs = {}, {}, []
+    scores, flagged, pairs, seconds = {}, {}, [], {"features": [], "all": []}
 
     def judge(name, scan):
         segmentation = segmenter.predict(scan)
@@ -95,25 +139,38 @@ def main() -> int:
         flagged.setdefault(name, []).append(bool(segmentation.flags))
         return segmentation
 
-    for number, case in enumerate([case for i, case in enumerate(cases) if i % 3][: args.cases]):
+    known, further = [LIKE], []
+    for number, case in enumerate(judged[:: max(1, len(judged) // args.cases)][: args.cases]):
         scan = imaging.read(list(case.images), len(manifest.channels))
         reference = read_reference(case, scan, manifest.labels)
-        for name, changed in alterations(scan, 1000 + number).items():
+        changed_scans = alterations(scan, 1000 + number)
+        further_scans = further_alterations(scan, 1000 + number)
+        known, further = list(changed_scans), list(further_scans)
+        for name, changed in (changed_scans | further_scans).items():
             segmentation = judge(name, changed)
             if name in SCORED and segmentation.quality:
                 dice = training_scans.mean_dice(segmentation.labels.voxels[..., 0], reference, source)
                 pairs.append(
                     (dice, segmentation.quality.dice, segmentation.quality.low <= dice <= segmentation.quality.high)
                 )
-    for path in sorted(args.other.iterdir())[: args.cases] if args.other else ():
-        judge("other scans", imaging.read(path, len(manifest.channels)))
+        seconds["all"].append(segmentation.seconds)
+        seconds["features"].append(feature_seconds(segmenter.manifest, scan))
+    if args.other:
+        known.append("other scans")
+        for path in sorted(args.other.iterdir())[: args.cases]:
+            judge("other scans", imaging.read(path, len(manifest.channels)))
     print(f"{manifest.name}: {training.cases} cases in the fingerprint, {len(scores[LIKE])} judged\n")
     print("| scans | flagged | AUROC |\n|---|---|---|")
-    for name, values in scores.items():
+    for name in (*known, *further):
+        values = scores[name]
         auroc = "" if name == LIKE else f"{area_under_curve(scores[LIKE], values):.3f}"
         print(f"| {name} | {np.mean(flagged[name]):.0%} | {auroc} |")
-    unlike = [value for name, values in scores.items() if name != LIKE for value in values]
-    print(f"| all altered | | {area_under_curve(scores[LIKE], unlike):.3f} |\n")
+    for title, names in (("all above but the last", known), ("the last", further)):
+        values = [value for name in names if name != LIKE for value in scores[name]]
+        rate = np.mean([flag for name in names if name != LIKE for flag in flagged[name]])
+        print(f"| {title} {len(further)} | {rate:.0%} | {area_under_curve(scores[LIKE], values):.3f} |")
+    part = np.median(seconds["features"]) / np.median(seconds["all"])
+    print(f"\nTexture and layout take {part:.1%} of a prediction's time.")
     if pairs:
         true, predicted, covered = np.array(pairs, float).T
         print(

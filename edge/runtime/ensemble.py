@@ -16,6 +16,7 @@ from edge.runtime.restored import labels_of
 from edge.runtime.runner import Runner
 from edge.runtime.segmenter import Progress, Segmentation, Segmenter, load
 from edge.trust.fingerprint import estimate, flags_of
+from edge.trust.observation import as_read
 from imaging.io.files import read
 from imaging.recipe import prepare
 from imaging.regions import classes_of, written_classes
@@ -123,7 +124,7 @@ class Ensemble:
             prepared = prepare(scan, member.manifest.recipe)
             ended.append(time.perf_counter())
             how = replace(how, outputs=mean.needed(bool(how.mirror or member.others)))
-            answer = member.answer(prepared, grid, box, how, part, cancel)
+            answer = member.answer(prepared, as_read(scan, member.manifest), box, how, part, cancel)
             mean.add(answer.restored, 1 + len(member.others))
             answers.append((answer.features, member.manifest.training, answer.seconds))
             ended.append(time.perf_counter())

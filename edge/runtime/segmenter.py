@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +18,7 @@ from edge.runtime.runner import Runner, open_runner
 from edge.runtime.stream import Frame, StreamOptions, stream
 from edge.shipped import locate
 from edge.trust.fingerprint import Estimate, estimate, flags_of
-from edge.trust.observation import Answer, scan_features
+from edge.trust.observation import Answer, AsRead, as_read, scan_features
 from edge.trust.signature import check_files
 from imaging.io.files import read
 from imaging.recipe import prepare
@@ -134,7 +134,8 @@ class Segmenter:
         options = self._checked(options)
         scan = as_scan(scan, self.manifest.recipe.rank, spacing)
         box = options.region.find(scan, cancel) if options.region else None
-        return self._segment(prepare(scan, self.manifest.recipe), grid_of(scan), box, options, progress, cancel, began)
+        prepared, source = prepare(scan, self.manifest.recipe), as_read(scan, self.manifest)
+        return self._segment(prepared, source, box, options, progress, cancel, began)
 
     def predict_file(
         self, paths, progress: Progress = None, options: Options | None = None, cancel: Cancel = None
@@ -160,8 +161,9 @@ class Segmenter:
                     f"a {recipe.rank}D scan"
                 )
             box = options.region.find(scans[0], cancel) if options.region else None
+            source = as_read(scans[0], self.manifest)
             # Popped, so that nobody holds the voxels read once ``prepare`` has its own copy.
-            return self._segment(prepare(scans.pop(), recipe), grid, box, options, progress, cancel, began)
+            return self._segment(prepare(scans.pop(), recipe), source, box, options, progress, cancel, began)
 
     def predict_many(
         self, scans: Iterable, workers: int = 2, options: Options | None = None, cancel: Cancel = None
@@ -203,20 +205,21 @@ class Segmenter:
         Yields:
             Frames with their labels.
         """
-        return stream(self, frames, options or StreamOptions(), cancel)
+        plain = replace(self, manifest=replace(self.manifest, training=None))  # frames carry no flags
+        return stream(plain, frames, options or StreamOptions(), cancel)
 
     def answer(
-        self, prepared: Scan, grid: Scan, box, options: Options, progress: Progress = None, cancel: Cancel = None
+        self, prepared: Scan, source: AsRead, box, options: Options, progress: Progress = None, cancel: Cancel = None
     ) -> Answered:
         """Tiles, network and the way back, of a prepared scan.
 
         Args:
             prepared: what the manifest's recipe made of the scan.
-            grid: the scan as read; its shape and affine count.
+            source: the scan as read.
             box: the part of it that is looked at, slices per axis; None for all.
             options, progress, cancel: as for ``predict``.
         """
-        manifest = self.manifest
+        manifest, grid = self.manifest, source.grid
         slices = manifest.recipe.slices
         looked_at = prepared if box is None else cut(prepared, grid, box, slice_box(manifest.patch, slices))
         predict = patch_scores(
@@ -239,9 +242,9 @@ class Segmenter:
             slabs = watching.watch(slabs)
         restored = restore(slabs, looked_at, grid, manifest, options.outputs, averaged)
         check_cancelled(cancel, manifest.name)
-        features = {}
+        features = dict(source.features)
         if watching is not None:
-            features = scan_features(grid, prepared) | watching.features(looked_at, box is None)
+            features |= scan_features(prepared, manifest.training.layout) | watching.features(looked_at, box is None)
         return Answered(restored, features, spent["network"])
 
     def _checked(self, options):
@@ -249,11 +252,11 @@ class Segmenter:
         check_options(options, 1 + len(self.others), self.manifest.recipe.patch_rank)
         return options
 
-    def _segment(self, prepared, grid, box, options, progress, cancel, began):
-        """The segmentation of a prepared scan whose source lies on ``grid``."""
+    def _segment(self, prepared, source, box, options, progress, cancel, began):
+        """The segmentation of a prepared scan."""
         ready = time.perf_counter()
-        answered = self.answer(prepared, grid, box, options, progress, cancel)
-        labels = labels_of(answered.restored.classes, self.manifest, grid)
+        answered = self.answer(prepared, source, box, options, progress, cancel)
+        labels = labels_of(answered.restored.classes, self.manifest, source.grid)
         empty = not (labels.voxels != self.manifest.labels[0].value).any()
         training, features = self.manifest.training, answered.features
         flags, quality = flags_of(features, training, empty), estimate(features, training)

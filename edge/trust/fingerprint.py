@@ -5,18 +5,27 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from edge.trust.layout import Layout, layout_features, make_layout
+
 MIN_CASES = 6  # below, ranges say too little
 EMPTY = "empty: no voxel of any structure"
-# Room beyond the range of the cases, as a share of it, and the least width of a range, by the first words of features.
-MARGIN = 0.4
+# Room beyond the range of n cases, as a share of it: MARGIN + FEW / n, as few cases span less than there is. Then the
+# least width of a range, by the first words of features.
+MARGIN = 0.25
+FEW = 8
 _WIDTHS = {
     "spacing": 0.02, "field of view": 1.0, "intensity": 0.2, "detail": 0.04, "edges": 0.04, "confidence": 0.03,
-    "entropy": 0.03, "unsure": 0.05, "place": 0.1,
+    "entropy": 0.03, "unsure": 0.05, "place": 0.1, "fine detail": 0.02, "sharpness": 2.5, "roughness": 2.5,
+    "noise floor": 2.5, "likeness over turned": 0.3, "likeness": 0.4,
 }  # fmt: skip
 _TOPICS = {
     "spacing": "spacing", "field of view": "field of view", "intensity": "contrast", "detail": "texture",
     "edges": "texture", "confidence": "answer", "entropy": "answer", "unsure": "answer", "place": "region",
-    "volume": "region",
+    "volume": "region", "fine detail": "texture", "sharpness": "texture", "roughness": "texture",
+    "noise floor": "texture", "likeness over turned": "orientation", "likeness": "layout",
+}  # fmt: skip
+_UNITS = {
+    "spacing": " mm", "field of view": " mm", "sharpness": " dB", "roughness": " dB", "noise floor": " dB",
 }  # fmt: skip
 _QUALITY = ("confidence", "entropy", "unsure")
 
@@ -66,11 +75,13 @@ class Fingerprint:
         cases: number of scans it was made from.
         ranges: feature (``edge.trust.observation``) to its expected range.
         quality: None where there were too few labelled cases.
+        layout: None where it is not known.
     """
 
     cases: int
     ranges: dict[str, Range]
     quality: Quality | None = None
+    layout: Layout | None = None
 
 
 @dataclass(frozen=True)
@@ -82,18 +93,28 @@ class Estimate:
     high: float
 
 
-def make_fingerprint(observed: Sequence[Mapping[str, float]], quality: Quality | None = None) -> Fingerprint | None:
+def make_fingerprint(
+    observed: Sequence[Mapping[str, float]], quality: Quality | None = None, cells: Sequence[np.ndarray] = ()
+) -> Fingerprint | None:
     """The ranges of features over cases.
 
     Args:
         observed: features of each case.
         quality: to be kept with them.
+        cells: of each case, as ``edge.trust.layout.cells_of`` gives them; none leaves the layout out.
 
     Returns:
         The fingerprint, or None of fewer than ``MIN_CASES`` cases.
     """
     if len(observed) < MIN_CASES:
         return None
+    layout = make_layout(cells) if len(cells) else None
+    if layout is not None:
+        # Each against the others: a new scan is no part of the mean either.
+        observed = [
+            {**features, **layout_features(cells[i], make_layout([*cells[:i], *cells[i + 1 :]]))}
+            for i, features in enumerate(observed)
+        ]
     ranges = {}
     for name in observed[0]:
         values = [features[name] for features in observed if name in features]
@@ -101,9 +122,9 @@ def make_fingerprint(observed: Sequence[Mapping[str, float]], quality: Quality |
             continue
         low, high = min(values), max(values)
         width = max(high - low, _WIDTHS.get(_kind(name), 0.2 * max(abs(low), abs(high))))
-        room = (MARGIN + 1 / len(values)) * width
+        room = (MARGIN + FEW / len(values)) * width
         ranges[name] = Range(low - room, high + room)
-    return Fingerprint(len(observed), ranges, quality)
+    return Fingerprint(len(observed), ranges, quality, layout)
 
 
 def fit_quality(
@@ -180,9 +201,9 @@ def _kind(name) -> str:
 
 
 def _said(name, topic, value, expected) -> str:
-    unit = " mm" if topic in ("spacing", "field of view") else ""
+    unit = _UNITS.get(_kind(name), "")
     subject = name if topic in name else f"{topic} ({name})"
-    low = max(0.0, expected.low) if unit or topic == "region" else expected.low
+    low = max(0.0, expected.low) if unit == " mm" or topic == "region" else expected.low
     return f"unlike training: {subject} {value:.3g}{unit}, {low:.3g} to {expected.high:.3g} expected"
 
 

@@ -2,13 +2,16 @@
 
 import math
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import numpy as np
 
 from edge.manifest import Manifest
 from edge.runtime.patches import entropy, sigmoid, softmax
+from edge.trust.layout import Layout, cells_of, layout_features
+from edge.trust.texture import texture_features
 from imaging.regions import classes_of, written_classes
-from imaging.scan import Scan
+from imaging.scan import Scan, grid_of
 
 QUANTILES = (1, 10, 25, 50, 75, 90, 99)
 UNSURE = 0.7  # a voxel whose largest probability is below
@@ -82,24 +85,51 @@ class Answer:
                        for a, w in enumerate(where)]  # fmt: skip
 
 
-def scan_features(grid: Scan, prepared: Scan) -> dict[str, float]:
-    """Numbers of a scan: its geometry as read, its intensities and its detail as prepared.
+@dataclass(frozen=True)
+class AsRead:
+    """What is kept of a scan before the recipe.
+
+    Attributes:
+        grid: shape and affine of the scan; no voxels.
+        features: name to number, of its geometry and its texture (``edge.trust.texture``); none where the manifest does
+            not know its training. "spacing" and "field of view" in mm, absent where the file has none.
+    """
+
+    grid: Scan
+    features: dict[str, float]
+
+
+def as_read(scan: Scan, manifest: Manifest) -> AsRead:
+    """Look at a scan before the recipe.
 
     Args:
-        grid: the scan as read, of which shape and affine count.
-        prepared: what the recipe made of it.
+        scan: as read.
+        manifest: of the network.
+    """
+    if manifest.training is None:
+        return AsRead(grid_of(scan), {})
+    features = {}
+    if scan.has_spacing:
+        spacing = np.array(scan.spacing, float)
+        extent = spacing * scan.shape
+        for name, values in (("spacing", spacing), ("field of view", extent)):
+            features |= {f"{name}, smallest": float(values.min()), f"{name}, largest": float(values.max())}
+    return AsRead(grid_of(scan), features | texture_features(scan, manifest.recipe.nan))
+
+
+def scan_features(prepared: Scan, layout: Layout | None = None) -> dict[str, float]:
+    """Numbers of a prepared scan: its intensities, its detail and its layout.
+
+    Args:
+        prepared: what the recipe made of a scan.
+        layout: of the training scans, or None.
 
     Returns:
-        Name to number. "spacing" and "field of view" in mm, absent where the file has none; "intensity" quantiles after
-        the recipe; "detail": the mean step between neighbours, by that between next neighbours (1 in white noise, 0.5
-        where an image is smooth), and "edges": the same by the deviation.
+        Name to number: "intensity" quantiles; "detail": the mean step between neighbours, by that between next
+        neighbours (1 in white noise, 0.5 where an image is smooth), and "edges": the same by the deviation; and those
+        of ``edge.trust.layout``.
     """
-    statistics = {}
-    if grid.has_spacing:
-        spacing = np.array(grid.spacing, float)
-        extent = spacing * grid.shape
-        for name, values in (("spacing", spacing), ("field of view", extent)):
-            statistics |= {f"{name}, smallest": float(values.min()), f"{name}, largest": float(values.max())}
+    statistics: dict[str, float] = {} if layout is None else layout_features(cells_of(prepared), layout)
     step = max(1, math.ceil((math.prod(prepared.shape) / _SAMPLE) ** (1 / prepared.rank)))
     sample = prepared.voxels[(slice(None, None, step),) * prepared.rank]
     middle = tuple(slice(max(0, (n - _BLOCK) // 2), max(0, (n - _BLOCK) // 2) + _BLOCK) for n in prepared.shape)

@@ -32,6 +32,7 @@ def card(manifest: Manifest, size: int) -> str:
         *(f"- Adapted: {line}" for line in source.get("adapted", ())),
         *_training(source),
         *_calibration(manifest),
+        *([trust_line(manifest)] if manifest.training else []),
         *([f"- Verified on: the labelled scans of {source['verified_on']}"] if "verified_on" in source else []),
         "",
         *_fidelity(manifest),
@@ -56,13 +57,29 @@ def card(manifest: Manifest, size: int) -> str:
         "zoo-edge predict THIS_FOLDER scan.nii.gz -o segmentation.nii.gz",
         "```",
         "",
-        "`test_vector.npz` holds a made-up scan at every stage of the way, for an implementation in another language;",
-        "`zoo-edge verify THIS_FOLDER` runs it again. The steps as formulas: docs/reference/recipe.md of medseg-zoo.",
+        *vector_lines(),
         "",
         "Not a medical device. Results must be checked by a qualified person before any clinical use.",
         "",
     ]
     return "\n".join(lines)
+
+
+def trust_line(manifest: Manifest) -> str:
+    """What the card says of the training's fingerprint."""
+    fitted = ", and predicts the quality of each segmentation" if manifest.training.quality else ""
+    return (
+        f"- Flags: tells scans unlike {manifest.training.cases} of the training's kind{fitted} "
+        "(docs/reference/trust.md of medseg-zoo)"
+    )
+
+
+def vector_lines() -> list[str]:
+    """What the card says of the test vector."""
+    return [
+        "`test_vector.npz` holds a made-up scan at every stage of the way, for an implementation in another language;",
+        "`zoo-edge verify THIS_FOLDER` runs it again. The steps as formulas: docs/reference/recipe.md of medseg-zoo.",
+    ]
 
 
 def _tensor(tensor) -> str:

@@ -9,15 +9,17 @@ import imaging
 from edge.measure import of_classes
 from edge.runtime.segmenter import Segmenter
 from edge.trust.fingerprint import Fingerprint, Quality, fit_quality, make_fingerprint
+from edge.trust.layout import cells_of
 from export.quantize.calibration import choose
 from export.source.source import Source
 from export.verify.references import read_reference
 from imaging.io.dicom.reference import is_there
 from imaging.measure.overlap import dice
+from imaging.recipe import prepare
 from imaging.regions import mask_of, structure_values
 from imaging.scan import Scan
 
-CASES = 40  # that ranges are made of
+CASES = 64  # that ranges are made of
 QUALITY_CASES = 16
 
 
@@ -45,8 +47,12 @@ def fingerprint(segmenter: Segmenter, source: Source, labelled: bool = True) -> 
     held = held if labelled else ()
     cases = choose(held, CASES) if held else ()
     cases += choose(seen, CASES - len(cases)) if seen and len(cases) < CASES else ()
-    features = [observing.predict(_read(case, source)).features for case in cases]
-    return make_fingerprint(features, _quality(observing, source, held))
+    features, cells = [], []
+    for case in cases:
+        scan = _read(case, source)
+        features.append(observing.predict(scan).features)
+        cells.append(cells_of(prepare(scan, source.recipe)))
+    return make_fingerprint(features, _quality(observing, source, held), cells)
 
 
 def altered(scan: Scan, seed: int = 0) -> list[Scan]:

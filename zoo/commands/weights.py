@@ -16,11 +16,12 @@ def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
     """The parser of ``zoo weights``."""
     parser = argparse.ArgumentParser(prog=prog)
     subparsers = parser.add_subparsers(required=True, metavar="COMMAND")
-    weights = subparsers.add_parser("weights", help="pretrained weights: list, show, pack")
+    weights = subparsers.add_parser("weights", help="pretrained weights: list, show, pack, fingerprint")
     actions = weights.add_subparsers(required=True, metavar="ACTION")
     _add_list(actions)
     _add_show(actions)
     _add_pack(actions)
+    _add_fingerprint(actions)
     return parser
 
 
@@ -84,6 +85,22 @@ def _add_pack(actions):
     parser.add_argument("--max-drop", type=float, default=0.001, help="of mean Dice by the storage (default: 0.001)")
     parser.add_argument("--out", required=True, type=Path, help="folder that takes the set's folder")
     parser.set_defaults(handler=run_pack)
+
+
+def _add_fingerprint(actions):
+    parser = actions.add_parser(
+        "fingerprint",
+        help="let an artifact tell scans unlike its training's",
+        description="Measure training scans through an artifact that was exported without them, and write into its "
+        "manifest what they look like; a test vector is added where there is none. See docs/reference/trust.md.",
+    )
+    parser.add_argument(
+        "artifact", type=Path, metavar="DIR", help="artifact folder, changed in place; must be unsigned"
+    )
+    parser.add_argument(
+        "dataset", type=Path, metavar="DATASET", help="folder that the network was trained on, as zoo train reads it"
+    )
+    parser.set_defaults(handler=run_fingerprint)
 
 
 def list_sets(pattern: str = "*", as_json: bool = False, tags=()) -> int:
@@ -170,6 +187,24 @@ def run_pack(args) -> int:
     )
     print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.2f} MB in all")
     command.next_command(f"zoo weights show {folder}")
+    return 0
+
+
+def run_fingerprint(args) -> int:
+    """Handle ``zoo weights fingerprint``."""
+    from edge.manifest import load_manifest
+    from export.release.training_fingerprint import add_fingerprint
+    from imaging.io.cases import CaseFiles
+    from train.data.dataset import read_dataset
+    from train.data.dataset_json import Choices
+
+    check_writable(args.artifact, str(args.artifact))
+    manifest = load_manifest(args.artifact)
+    dataset = read_dataset(args.dataset, Choices(labels=None if manifest.instances else manifest.labels))
+    cases = [CaseFiles(case.name, tuple(map(str, case.images))) for case in dataset.cases]
+    manifest = add_fingerprint(args.artifact, cases, lambda line: print(line, file=sys.stderr, flush=True))
+    print(f"{args.artifact}: knows {manifest.training.cases} scans of {dataset.name}")
+    command.next_command(f"zoo-edge verify {args.artifact}")
     return 0
 
 

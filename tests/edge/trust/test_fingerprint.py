@@ -19,7 +19,9 @@ from edge.trust.fingerprint import (
     make_fingerprint,
     unlikeness,
 )
-from edge.trust.observation import scan_features
+from edge.trust.layout import cells_of, layout_features
+from edge.trust.observation import as_read, scan_features
+from imaging.recipe import prepare
 from imaging.scan import Scan
 from medseg import record
 
@@ -44,7 +46,9 @@ def trained(artifacts, tmp_path_factory):
     observing = dataclasses.replace(
         segmenter, manifest=dataclasses.replace(segmenter.manifest, training=Fingerprint(0, {}))
     )
-    made = make_fingerprint([observing.predict(scan_of(seed)).features for seed in range(8)])
+    scans = [scan_of(seed) for seed in range(8)]
+    cells = [cells_of(prepare(scan, segmenter.manifest.recipe)) for scan in scans]
+    made = make_fingerprint([observing.predict(scan).features for scan in scans], cells=cells)
     record.save(folder / "manifest.json", dataclasses.replace(segmenter.manifest, training=made))
     return folder
 
@@ -105,12 +109,50 @@ def test_manifests_of_before_are_read(artifacts, tmp_path):
     assert manifest.schema == SCHEMA.newest
 
 
+def test_a_picture_upside_down_is_named():
+    random = np.random.default_rng(0)
+    ramp = np.add.outer(np.arange(40.0), 2 * np.arange(50.0))[..., None]
+    scans = [Scan((ramp + random.normal(0, 20, ramp.shape)).astype(np.float32), np.eye(4)) for _ in range(9)]
+    cells = [cells_of(scan) for scan in scans]
+    made = make_fingerprint([scan_features(scan) for scan in scans[:8]], cells=cells[:8])
+    assert flags_of(layout_features(cells[8], made.layout), made, empty=False) == ()
+    flags = flags_of(layout_features(np.flip(cells[8], 0), made.layout), made, empty=False)
+    assert any(text.startswith("unlike training: orientation (likeness over turned) -") for text in flags), flags
+
+
+def test_ranges_of_few_cases_are_wider():
+    values = np.random.default_rng(0).uniform(0, 1, 100)
+    widths = [
+        made.high - made.low
+        for made in (
+            make_fingerprint([{"place 0": v} for v in (0.0, 1.0, *values[:n])]).ranges["place 0"] for n in (6, 98)
+        )
+    ]
+    assert widths == pytest.approx([1 + 2 * (0.25 + 8 / 8), 1 + 2 * (0.25 + 8 / 100)])
+
+
+def test_a_manifest_of_before_the_layout_has_its_other_flags(trained):
+    segmenter = edge.load(trained)
+    assert segmenter.manifest.training.layout is not None
+    earlier = dataclasses.replace(segmenter.manifest.training, layout=None)
+    segmenter = dataclasses.replace(segmenter, manifest=dataclasses.replace(segmenter.manifest, training=earlier))
+    segmentation = segmenter.predict(scan_of(30, spacing=(1.0, 1.0, 5.0)))
+    assert "likeness" not in segmentation.features
+    assert any("spacing" in flag for flag in segmentation.flags)
+
+
+def test_nothing_is_measured_where_the_training_is_not_known(artifacts):
+    segmenter = edge.load(artifacts["native-float"])
+    assert as_read(scan_of(0), segmenter.manifest).features == {}
+    assert segmenter.predict(scan_of(0)).features == {}
+
+
 def test_detail_tells_noise_from_smooth_images():
     random = np.random.default_rng(0)
     noise = Scan(random.normal(size=(60, 60, 1)).astype(np.float32), np.eye(4))
     ramp = Scan(np.indices((60, 60)).sum(0)[..., None].astype(np.float32), np.eye(4))
-    assert scan_features(noise, noise)["detail"] == pytest.approx(1, abs=0.03)
-    assert scan_features(ramp, ramp)["detail"] == pytest.approx(0.5)
+    assert scan_features(noise)["detail"] == pytest.approx(1, abs=0.03)
+    assert scan_features(ramp)["detail"] == pytest.approx(0.5)
 
 
 def test_predicted_quality_covers_the_truth():
