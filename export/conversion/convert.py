@@ -300,13 +300,13 @@ def _check_ends(model):
     inputs, outputs = (getattr(model, name, None) or [] for name in ("inputs", "outputs"))
     if not inputs:
         raise RewriteError(
-            f"{model.name}: found a {type(model).__name__} without an input shape; expected a functional "
-            "keras.Model: with image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
+            f"{model.name}: expected a functional keras.Model, got a {type(model).__name__} without an input shape; "
+            "with image = keras.Input((*patch, channels)) give keras.Model(image, model(image))"
         )
     if len(inputs) != 1:
-        raise RewriteError(f"{model.name}: found {len(inputs)} inputs; expected one, the image")
+        raise RewriteError(f"{model.name}: expected one input, the image, got {len(inputs)}; give a model of one")
     if len(outputs) != 1:
         raise RewriteError(
-            f"{model.name}: found {len(outputs)} outputs; expected one, the logits: give "
+            f"{model.name}: expected one output, the logits, got {len(outputs)}; give "
             "keras.Model(model.inputs, model.outputs[0])"
         )

@@ -41,7 +41,7 @@ def rewrite(model: keras.Model, patch: Sequence[int], layout: Layout | None = No
     network = functional(model)
     if len(network.inputs) != 1:
         raise RewriteError(
-            f"{model.name}: expected one input, the image, got {len(network.inputs)}; give a model of the one"
+            f"{model.name}: expected one input, the image, got {len(network.inputs)}; give a model of one"
         )
     source = network.inputs[0]
     if len(source.shape) != len(patch) + 2 or len(patch) not in (2, 3):

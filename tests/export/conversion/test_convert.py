@@ -223,11 +223,11 @@ def test_models_of_other_ends():
     image = keras.Input(SHAPES["2D"])
     second_image = keras.Input(SHAPES["2D"])
     two_out = keras.Model(image, [layers.ReLU()(image), layers.Conv2D(2, 1)(image)])
-    with pytest.raises(RewriteError, match="found 2 outputs; expected one, the logits"):
+    with pytest.raises(RewriteError, match="expected one output, the logits, got 2"):
         export.convert(two_out, "onnx-float32")
-    with pytest.raises(RewriteError, match="found 2 inputs; expected one, the image"):
+    with pytest.raises(RewriteError, match="expected one input, the image, got 2"):
         export.convert(keras.Model([image, second_image], image + second_image), "tflite-float32")
-    with pytest.raises(RewriteError, match="found a Sequential without an input shape"):
+    with pytest.raises(RewriteError, match="got a Sequential without an input shape"):
         export.convert(keras.Sequential([layers.Conv2D(2, 1)]), "tflite-float32")
 
 
