@@ -11,7 +11,7 @@ demo: $(VENV)/.demo
 	$(BIN)/zoo demo --out $(OUT)
 
 test: lint types servers
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 # Debian's programs that tests run against; without root or a sudo that asks for no password these tests are skipped.
 servers:
