@@ -7,13 +7,13 @@ import os
 import warnings
 import zipfile
 import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg.byte_sizes import spell_size
 from medseg.errors import InputError
 from medseg.limits import check_bytes, max_bytes
-from medseg.untrusted import open_regular
+from medseg.untrusted import check_regular, open_regular
 
 # What these say of a file quotes its values, which are patients' data, and is not for the terminal of a command.
 warnings.filterwarnings("ignore", module=r"(pydicom|highdicom)\b.*")
@@ -32,10 +32,21 @@ _MAX_RATIO = 100  # label maps shrink most, to about a fiftieth
 
 @dataclass(frozen=True)
 class DicomFile:
-    """A file that may be DICOM: one of its own, or a member of a zip."""
+    """A file that may be DICOM: one of its own, or a member of a zip.
+
+    Attributes:
+        path: of the file, or of the zip.
+        member: name in the zip; "" for a file of its own.
+        archive: the zip, open: its directory is read once, not for each of its members.
+    """
 
     path: Path
     member: str = ""
+    archive: zipfile.ZipFile | None = field(default=None, compare=False, repr=False)
+
+    def __reduce__(self):
+        """What another process gets opens the zip again."""
+        return DicomFile, (self.path, self.member)
 
     @property
     def name(self) -> str:
@@ -71,12 +82,16 @@ class DicomFile:
 
     @contextlib.contextmanager
     def _open(self):
-        with open_regular(self.path) as file:
-            if not self.member:
+        if not self.member:
+            with open_regular(self.path) as file:
                 yield file, os.fstat(file.fileno()).st_size
-                return
-            with zipfile.ZipFile(file) as archive, archive.open(self.member) as member:
-                yield member, archive.getinfo(self.member).file_size
+            return
+        archive = self.archive
+        if archive is None:
+            check_regular(self.path)
+            archive = zipfile.ZipFile(self.path)
+        with archive.open(self.member) as member:
+            yield member, archive.getinfo(self.member).file_size
 
 
 def looks_like_dicom(head: bytes) -> bool:

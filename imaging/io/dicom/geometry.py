@@ -27,23 +27,47 @@ def along_normal(frame: Frame) -> float:
     return float(np.dot(frame.position, normal(frame)))
 
 
-def same_plane(first: Frame, second: Frame) -> bool:
-    """Whether two frames can be slices of one volume: equal size, spacing and orientation, both placed or neither."""
-    left, right = first.instance, second.instance
-    if (left.rows, left.columns, left.samples, left.localizer) != (
-        right.rows,
-        right.columns,
-        right.samples,
-        right.localizer,
-    ):
-        return False
-    if first.placed != second.placed:
-        return False
-    if not first.placed:
-        return True
-    return np.allclose(first.orientation, second.orientation, rtol=0, atol=SAME_DIRECTION) and np.allclose(
-        first.spacing, second.spacing, rtol=1e-3, atol=0
-    )
+def frame_size(frame: Frame) -> tuple:
+    """What two frames of one volume share, to the last bit: size, kind, and whether they say where they lie."""
+    instance = frame.instance
+    return instance.rows, instance.columns, instance.samples, instance.localizer, frame.placed
+
+
+class Planes:
+    """The orientations and spacings among frames of one size, to find that of another frame quickly.
+
+    A header can give each of its thousands of frames an orientation of its own.
+    """
+
+    def __init__(self):
+        self._numbers: list[int] = []
+        self._values = np.zeros((1, 8))
+
+    def __len__(self):
+        return len(self._numbers)
+
+    def find(self, frame: Frame) -> int | None:
+        """The number of the first plane that a frame can share, as slices of one volume do; None if there is none."""
+        if not self._numbers:
+            return None
+        if not frame.placed:
+            return self._numbers[0]
+        off = np.abs(self._values[: len(self)] - _plane(frame))
+        limits = np.array([SAME_DIRECTION] * 6 + [1e-3 * size for size in frame.spacing])
+        same = np.flatnonzero((off <= limits).all(axis=1))
+        return self._numbers[same[0]] if same.size else None
+
+    def add(self, frame: Frame, number: int) -> None:
+        """Keep the plane of a frame under a number."""
+        if len(self) == len(self._values):
+            self._values = np.concatenate([self._values, np.zeros_like(self._values)])
+        if frame.placed:
+            self._values[len(self)] = _plane(frame)
+        self._numbers.append(number)
+
+
+def _plane(frame):
+    return np.array([*frame.orientation, *frame.spacing])
 
 
 def same_place(first: Frame, second: Frame) -> bool:

@@ -5,13 +5,14 @@ from dataclasses import dataclass
 
 from imaging.io.dicom.dataset import DicomFile
 from imaging.io.dicom.frames import Frame, frames_of
-from imaging.io.dicom.geometry import along_normal, same_place, same_plane
+from imaging.io.dicom.geometry import Planes, along_normal, frame_size, same_place
 from imaging.io.dicom.sources import files_of
 from imaging.io.dicom.volumes import split_volumes
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import shown
 
 MAX_LISTED = 40
+MAX_PLANES = 1000  # of one series; radial acquisitions have some hundreds
 
 
 @dataclass(frozen=True)
@@ -151,14 +152,7 @@ def _by_name(series, choice, source):
 
 def _parts(frames):
     """The volumes of one series: frames and what tells them apart."""
-    groups = []
-    for frame in frames:
-        for group in groups:
-            if same_plane(group[0], frame):
-                group.append(frame)
-                break
-        else:
-            groups.append([frame])
+    groups = list(_by_plane(frames))
     parts = []
     for number, group in enumerate(groups, start=1):
         orientation = f"orientation {number}" if len(groups) > 1 else ""
@@ -170,6 +164,28 @@ def _parts(frames):
             (part, ", ".join(filter(None, [orientation, text]))) for part, text in split_volumes(group, same_place)
         ]
     return parts
+
+
+def _by_plane(frames):
+    """Frames by size, orientation and spacing, in the order of their first ones."""
+    groups: list[list[Frame]] = []
+    planes: dict[tuple, Planes] = {}
+    for frame in frames:
+        size = frame_size(frame)
+        if size not in planes:
+            planes[size] = Planes()
+        number = planes[size].find(frame)
+        if number is None:
+            if len(planes[size]) >= MAX_PLANES:
+                raise InputError(
+                    f"series {frame.instance.series_number} ({frame.instance.series}): its images have more than "
+                    f"{MAX_PLANES} orientations, expected one or few; its headers are damaged"
+                )
+            planes[size].add(frame, len(groups))
+            groups.append([])
+            number = len(groups) - 1
+        groups[number].append(frame)
+    return groups
 
 
 def _unplaced(frames):

@@ -9,7 +9,7 @@ from pathlib import Path
 from imaging.io.dicom.dataset import HEAD, DicomFile, looks_like_dicom, open_dataset
 from medseg.archives import check_zip
 from medseg.errors import InputError
-from medseg.untrusted import open_regular
+from medseg.untrusted import check_regular
 
 DICOMDIR = "dicomdir"
 ZIP = ".zip"
@@ -57,9 +57,10 @@ def _walk(folder):
 
 def _members(path):
     try:
-        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
-            check_zip(archive, path)
-            names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
+        check_regular(path)
+        archive = zipfile.ZipFile(path)  # closed with the last of its members
+        check_zip(archive, path)
+        names = sorted(info.filename for info in archive.infolist() if not info.is_dir())
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; give a zip of DICOM files") from None
     except OSError as error:
@@ -73,7 +74,7 @@ def _members(path):
     for name in names:
         last = name.rsplit("/", 1)[-1]
         if not last.startswith(".") and last.lower() != DICOMDIR:
-            yield DicomFile(path, name)
+            yield DicomFile(path, name, archive)
 
 
 def _directory(path):

@@ -1,13 +1,23 @@
 """Damaged and hostile DICOM files: one line each, and no data of the patient in it."""
 
+import dataclasses
+import functools
+import io
+import pickle
+import tempfile
 import zipfile
 
 import numpy as np
+import pydicom
 import pytest
-from dicom_files import image, write_series
+from dicom_files import enhanced, image, write_series
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
 
 import imaging
+from imaging.io.dicom import series
+from imaging.io.dicom.series import find_series
 from medseg.errors import InputError
 
 VOXELS = np.arange(4 * 36 * 40).reshape(4, 36, 40).astype(np.uint16)
@@ -114,3 +124,82 @@ def test_a_deflated_file_within_the_limit(tmp_path):
     dataset.file_meta.TransferSyntaxUID = "1.2.840.10008.1.2.1.99"
     dataset.save_as(tmp_path / "a.dcm")
     np.testing.assert_array_equal(imaging.read(tmp_path / "a.dcm").voxels[..., 0], VOXELS[0])
+
+
+def test_a_zip_is_opened_once_for_all_of_its_files(tmp_path, monkeypatch):
+    """Its directory would be read again for each of its members: hours for a few MB of them."""
+    write_series(tmp_path / "series", VOXELS)
+    with zipfile.ZipFile(tmp_path / "a.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for file in (tmp_path / "series").iterdir():
+            archive.write(file, file.name)
+        for number in range(300):
+            archive.writestr(f"notes/{number}", b"no DICOM")
+    opened = []
+
+    class Counted(zipfile.ZipFile):
+        def __init__(self, *arguments):
+            opened.append(arguments)
+            super().__init__(*arguments)
+
+    monkeypatch.setattr(zipfile, "ZipFile", Counted)
+    scan = imaging.read(tmp_path / "a.zip")
+    assert len(opened) == 1
+    np.testing.assert_array_equal(scan.voxels, imaging.read(tmp_path / "series").voxels)
+    file = find_series(tmp_path / "a.zip")[0].files[0]
+    again = pickle.loads(pickle.dumps(file))
+    assert again == file
+    assert again.content() == file.content()
+
+
+def turned(angles):
+    """An enhanced image each frame of which is turned by an angle about the head's axis."""
+    dataset = enhanced(np.zeros((len(angles), 2, 2), np.uint16))
+    for frame, angle in zip(dataset.PerFrameFunctionalGroupsSequence, angles, strict=True):
+        place = pydicom.Dataset()
+        cosine, sine = np.cos(angle), np.sin(angle)
+        place.ImageOrientationPatient = [f"{value:.6f}" for value in (cosine, sine, 0, -sine, cosine, 0)]
+        frame.PlaneOrientationSequence = [place]
+    return dataset
+
+
+def test_an_orientation_for_each_of_many_frames(tmp_path, monkeypatch):
+    monkeypatch.setattr(series, "MAX_PLANES", 50)
+    turned(np.arange(60) * 0.01).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    refused(tmp_path / "a.dcm", "its images have more than 50 orientations")
+    turned(np.arange(40) * 0.01).save_as(tmp_path / "a.dcm", enforce_file_format=True)
+    assert len(find_series(tmp_path / "a.dcm")) == 40
+
+
+@settings(max_examples=30)
+@given(st.lists(st.tuples(st.integers(0, 5), st.integers(0, 2)), min_size=1, max_size=30))
+def test_planes_are_those_of_comparing_each_with_each(parts):
+    """Orientations about the tolerance apart, and spacings: a frame joins the first group that it fits."""
+    frames = [frame(turn * 0.6e-3, 1 + space * 0.7e-3) for turn, space in parts]
+    groups: list[list] = []
+    for each in frames:
+        for group in groups:
+            near = np.allclose(group[0].orientation, each.orientation, rtol=0, atol=1e-3)
+            if near and np.allclose(group[0].spacing, each.spacing, rtol=1e-3, atol=0):
+                group.append(each)
+                break
+        else:
+            groups.append([each])
+    assert series._by_plane(frames) == groups
+
+
+def frame(angle, spacing):
+    cosine, sine = float(np.cos(angle)), float(np.sin(angle))
+    orientation = (cosine, sine, 0.0, -sine, cosine, 0.0)
+    instance = frames_of_one()
+    position = (0.0, 0.0, 0.0)
+    return dataclasses.replace(instance, position=position, orientation=orientation, spacing=(spacing, spacing))
+
+
+@functools.cache
+def frames_of_one():
+    content = io.BytesIO()
+    image(VOXELS[0]).save_as(content, enforce_file_format=True)
+    with tempfile.NamedTemporaryFile(suffix=".dcm") as file:
+        file.write(content.getvalue())
+        file.flush()
+        return find_series(file.name)[0].frames[0]
