@@ -37,9 +37,27 @@ def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
     content = read_json(summary, "cross-validation's summary")
     if read_json(run / "run.json", "run").get("fold") not in content.get("folds", []):
         return Postprocessing()
+    return _chosen(content, summary, run.parent)
+
+
+def adopted_by(out, mirror: bool = False) -> Postprocessing:
+    """What a cross-validation decided on; nothing where there is no summary.
+
+    Args:
+        out: the folder of its summary.
+        mirror: of predictions averaged over flips.
+
+    Raises:
+        InputError: if the summary cannot be read.
+    """
+    summary = summary_file(out, mirror)
+    return _chosen(read_json(summary, "summary"), summary, out) if summary.is_file() else Postprocessing()
+
+
+def _chosen(content, summary, folder) -> Postprocessing:
     try:
         return record.from_dict(Postprocessing, content["postprocessing"]["chosen"], "postprocessing")
     except (KeyError, TypeError):
         raise InputError(
-            f"{summary}: holds no postprocessing; expected the summary that zoo evaluate {run.parent} writes"
+            f"{summary}: holds no postprocessing; expected the summary that zoo evaluate {folder} writes"
         ) from None

@@ -22,12 +22,12 @@ def add_export(subparsers) -> None:
         metavar="NAME",
         help="may be repeated; see --list; best: the quickest int8 format on this machine, by measuring all",
     )
-    parser.add_argument("--out", type=Path, help="folder that gets one sub-folder a format")
+    parser.add_argument("-o", "--out", type=Path, help="folder that gets one sub-folder a format")
     parser.add_argument(
         "--fold",
         metavar="N",
-        help="of a folder of zoo train --fold all: a fold's number, best (default), or all, each into a folder of its "
-        "own, which zoo-edge predict averages",
+        help="of a folder of zoo train --fold all or --configuration all: a fold's number, best (default), or all, "
+        "each into a folder of its own, which zoo-edge predict averages",
     )
     parser.add_argument("--patch", type=int, nargs="+", metavar="N", help="input size in voxels instead of the plan's")
     parser.add_argument(
@@ -144,10 +144,13 @@ def run_export(args) -> int:
 
     from edge.trust.signature import read_private_key, sign
     from export.artifact.place import check_places
+    from export.commands.folds import exported_runs
     from export.device.quickest import expand, export_quickest
     from export.options import export_options
     from export.source.source import int8_warning
     from export.verify.fine_tuning import check_finetune, export_finetuned
+    from imaging.adopted import adopted_by
+    from imaging.configurations import chosen_folders, scores_folder
     from medseg.byte_sizes import parse_size
     from zoo.user_code import run_code
 
@@ -188,7 +191,9 @@ def run_export(args) -> int:
         raise UsageError(f"--max-drop {args.max_drop:g}: expected at least 0")
     if args.sign is not None:
         read_private_key(args.sign)
-    runs = _runs(args)
+    runs = exported_runs(args.run, args.fold, args.out)
+    if args.finetune is not None and len(runs) > 1:
+        raise UsageError("--finetune: goes with a single network; give one run, or --fold with a number or best")
     for _, out in runs:
         check_places(out, args.format)
     if args.code:
@@ -198,6 +203,9 @@ def run_export(args) -> int:
         print(f"exporting {', '.join(str(run) for run, _ in runs)}", file=sys.stderr, flush=True)
     # Before TensorFlow is imported, so that a mistake is told at once.
     sources = [(_source(args, run), out) for run, out in runs]
+    if len(chosen_folders(args.run)) == 2:  # the two are cleaned up together, as the pair's own scores say
+        together = adopted_by(scores_folder(args.run))
+        sources = [(dataclasses.replace(source, postprocessing=together), out) for source, out in sources]
     if args.verify_on is not None:
         sources = [(_verified_on(args, source), out) for source, out in sources]
     for source, _ in sources:
@@ -233,25 +241,6 @@ def run_export(args) -> int:
         together = folders[:: 1 if best else len(args.format)]  # of one format, one of each fold
         next_command(f"zoo-edge predict {','.join(map(str, together))} SCAN -o SEGMENTATION")
     return 0
-
-
-def _runs(args) -> list:
-    """Run folders, or the saved model, with the folder that takes the artifacts of each."""
-    from export.commands.folds import ALL, BEST, check_fold, chosen_folds
-    from export.source.source import folds_in
-
-    if args.fold is not None:
-        check_fold(args.fold)
-    if not folds_in(args.run):
-        if args.fold is not None:
-            raise UsageError(f"--fold: is for a folder of zoo train --fold all; {args.run} is none")
-        return [(args.run, args.out)]
-    if args.fold == ALL and args.finetune is not None:
-        raise UsageError("--finetune: goes with a single fold, expected --fold with a number or best")
-    chosen = chosen_folds(args.run, args.fold or BEST)
-    if args.fold == ALL:
-        return [(run, args.out / run.name) for run in chosen.values()]
-    return [(run, args.out) for run in chosen.values()]
 
 
 def _source(args, run):

@@ -1,9 +1,10 @@
-"""The folds of a cross-validation: which of them is exported."""
+"""The folds of a cross-validation, or of the configurations that one chose: which of them are exported."""
 
 import math
 from pathlib import Path
 
 from export.source.source import folds_in
+from imaging.configurations import chosen_folders
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import read_json
 
@@ -18,6 +19,35 @@ def check_fold(fold: str) -> None:
     """
     if fold not in (BEST, ALL) and not fold.isdecimal():
         raise UsageError(f"--fold {fold}: expected a number, {BEST} or {ALL}")
+
+
+def exported_runs(folder, fold: str | None, out) -> list[tuple[Path, Path]]:
+    """Run folders, or the saved model, with the folder that takes the artifacts of each.
+
+    Args:
+        folder: a run, a saved model, or what ``zoo train --fold all`` or ``--configuration all`` wrote. Of the latter
+            the configuration that was chosen, or both of the pair, each into a folder of its name.
+        fold: as for ``chosen_folds``, None for the best.
+        out: that takes all.
+
+    Raises:
+        InputError: if there is no such fold, or none was scored.
+        UsageError: for another text, or a fold of what has none.
+    """
+    folder, out = Path(folder), Path(out)
+    if fold is not None:
+        check_fold(fold)
+    places = chosen_folders(folder)
+    if not places and not folds_in(folder):
+        if fold is not None:
+            raise UsageError(f"--fold: is for a folder of zoo train --fold all; {folder} is none")
+        return [(folder, out)]
+    runs = []
+    for place in places or (folder,):
+        within = out / place.name if len(places) == 2 else out
+        chosen = chosen_folds(place, fold or BEST)
+        runs += [(run, within / run.name if fold == ALL else within) for run in chosen.values()]
+    return runs
 
 
 def chosen_folds(folder, fold: str) -> dict[int, Path]:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imaging.adopted import adopted_postprocessing
 from imaging.cleaning import Postprocessing
+from imaging.configurations import load_configurations
 from imaging.instances import Decoding
 from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
@@ -71,6 +72,9 @@ def open_source(run) -> Source:
     """
     run = Path(run)
     missing = [name for name in ("plan.json", "cases.json", "model.keras") if not (run / name).is_file()]
+    if missing and (several := load_configurations(run)):
+        place = run / several.planned[0] / f"fold_{several.folds[0]}"
+        raise InputError(f"{run}: holds configurations; give a run of one of them, such as {place}")
     if missing and folds_in(run):
         raise InputError(
             f"{run}: holds the folds of a cross-validation; give one, {next(iter(folds_in(run).values()))}"

@@ -34,5 +34,8 @@ def use_run(args, folder) -> None:
     from zoo.user_code import run_code
 
     if args.code:
-        for run in (Path(folder), *sorted(Path(folder).glob("fold_*"))):
+        for run in (
+            Path(folder),
+            *(each for place in ("fold_*", "*/fold_*") for each in sorted(Path(folder).glob(place))),
+        ):
             run_code(run)

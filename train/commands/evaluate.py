@@ -4,6 +4,7 @@ import json
 import os
 from pathlib import Path
 
+from imaging.configurations import chosen_folders, scores_folder
 from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_run
@@ -65,6 +66,12 @@ def run_evaluate(args) -> int:
     from train.fitting.run import open_run
 
     use_run(args, args.run)
+    chosen = chosen_folders(args.run)
+    if len(chosen) == 2:
+        return _pair(args, chosen)
+    if chosen:
+        _tell_choice(args, chosen)
+        args.run = chosen[0]
     single = (args.run / "plan.json").is_file()
     folder_of_folds = not single and any(args.run.glob("fold_*/plan.json"))
     if is_several(args.fold) or args.ensemble or folder_of_folds:
@@ -131,6 +138,46 @@ def _several(args):
         print(f"report: {path}")
     next_command(following)
     return 0
+
+
+def _pair(args, chosen):
+    """Score the two configurations that were chosen together."""
+    from medseg.atomic import check_writable
+    from train.configurations.pairs import cross_validate_pair
+    from train.configurations.plans import finished
+    from train.evaluation.cross_validation import summary_table
+    from train.fitting.folds import fold_numbers, open_folds
+
+    folder, names = args.run, [each.name for each in chosen]
+    plan = open_folds(chosen[0])[0].plan
+    folds = None if args.fold in (None, "all") else fold_numbers(args.fold, plan)
+    every = finished(folder, names)
+    members = every if folds is None else finished(folder, names, folds)
+    runs = [run for each in members.values() for run in each]
+    _tell_choice(args, chosen)
+    args.run = scores_folder(folder)
+    if is_external(args, runs[0]):
+        return score_runs(args, runs)
+    check_no_external_options(args)
+    check_writable(args.run, args.run)
+    dataset = _dataset(args, runs[0])
+    if args.ensemble:
+        return _ensemble(args, runs, dataset)
+    whole = len(runs) == sum(map(len, every.values()))  # some folds do not replace the summary of all
+    how = {"mirror": args.mirror, "write": whole, "progress": not args.json}
+    summary = cross_validate_pair(members, dataset, args.run, **how)
+    if args.json:
+        emit_json(summary)
+        return 0
+    print(summary_table(summary))
+    next_command(f"zoo export {folder} --format tflite-int8 --out artifacts/{folder.name}")
+    return 0
+
+
+def _tell_choice(args, chosen):
+    if not args.json:
+        verb = "are averaged" if len(chosen) == 2 else "was chosen"
+        print(f"{args.run}: {' and '.join(each.name for each in chosen)} {verb} (configurations.json)")
 
 
 def _ensemble(args, runs, dataset):

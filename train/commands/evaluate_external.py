@@ -94,7 +94,7 @@ def score_runs(args, runs) -> int:
         return opened[0](scan)
 
     candidate = Candidate(
-        name=f"{plan.dataset}-{plan.network.name}",
+        name=f"{plan.dataset}-{'+'.join(dict.fromkeys(run.plan.network.name for run in runs))}",
         kind=kind + ", averaged over flips" * args.mirror,
         segment=segment,
         labels=plan.labels,

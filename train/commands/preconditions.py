@@ -1,15 +1,45 @@
 """What a command is asked for, checked before any scan is read: to read a dataset takes minutes."""
 
+import dataclasses
 import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from imaging.configurations import FILE
 from imaging.labels import Label
 from imaging.recipe import Recipe
 from medseg.atomic import check_writable
 from medseg.errors import InputError, UsageError
+from train.input.augmentation_chances import augmented
+from train.planning.configuration import Asked, check_asked, possible_configurations
 from train.planning.plan import Network, Plan, Training
 from train.planning.shape_rules import total_stride
+from zoo.registry import entry
+
+ALL = "all"
+"""Of ``--configuration``: every one that applies."""
+
+OVERRIDES = (
+    "epochs",
+    "steps_per_epoch",
+    "minutes",
+    "batch",
+    "learning_rate",
+    "precision",
+    "optimizer",
+    "loss",
+    "schedule",
+    "accumulate",
+    "class_weights",
+    "patience",
+    "validate_every",
+    "validate_cases",
+    "deep_supervision",
+    "start",
+    "freeze",
+    "seed",
+)
+"""Options of the command line that are fields of ``plan.training``."""
 
 FOLDS = 5
 """Of a plan that is made without being asked for another number."""
@@ -26,8 +56,6 @@ def stand_in(model: str | None = None, labels: Sequence[Label] = (), folds: int 
     Raises:
         ZooError: for an unknown model.
     """
-    from zoo.registry import entry
-
     rank = entry(model or "unet3d").rank or 3
     network = Network(model or "unet3d")
     names = [f"case_{number}" for number in range(max(0, folds))]
@@ -73,4 +101,83 @@ def check_run_folder(out, resume: bool = False) -> None:
     out = Path(out)
     if (out / "plan.json").exists() and not resume:
         raise InputError(f"{out}: holds a run already; continue it with --resume or give another --out")
+    if (out / FILE).exists() and not resume:
+        raise InputError(f"{out}: holds configurations already; continue with --resume or give another --out")
     check_writable(out, out)
+
+
+def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> None:
+    """Require what is asked for to make sense by itself, before the dataset is read.
+
+    Args:
+        args: of the command line.
+        known: the plan with what the command line said; None where one is still to be made.
+        labels: of the dataset, for a plan that is still to be made.
+        begun: a run is continued, which has what it started from.
+
+    Raises:
+        UsageError: naming the option or the field, what it holds and what is expected.
+        InputError: if nothing can be written to the run folder or the cache, or there is nothing to start from.
+    """
+    from train.data.grouping import check_groups
+    from train.fitting.checks import check, check_fold
+    from train.fitting.folds import check_folds, fold_folder, fold_numbers, is_several
+    from train.fitting.warm_start import check_source
+    from train.hardware.devices import is_cluster, open_engine
+
+    count = len(args.class_weights or ()) or 2
+    stand_in_labels = labels or tuple(Label(f"class {value}", value) for value in range(count))
+    plan = known or overridden(stand_in(args.model, stand_in_labels, args.folds or FOLDS), args)
+    check(plan)
+    _check_configuration(args, known)
+    folds = fold_numbers(args.fold, plan)
+    check_fold(plan, folds[0])
+    if args.groups is not None:
+        check_groups(args.groups)
+    if plan.training.start and not begun:
+        check_source(plan.training.start, plan.network.name if known or args.model else None)
+    if is_several(args.fold):
+        check_folds(args.out, folds, args.resume)
+        check_writable(fold_folder(args.out, folds[0]), args.out)
+    else:
+        check_run_folder(args.out, args.resume)
+    if args.cache is not None:
+        check_writable(args.cache, f"--cache {args.cache}")
+    if args.devices is not None and not is_cluster():
+        open_engine(args.devices)
+
+
+def check_count(args):
+    """Require a number of folds that a plan can be made with."""
+    if args.folds < 2:
+        raise UsageError(f"--folds {args.folds}: expected 2 or more")
+    if args.plan is not None or (args.resume and args.out.is_dir()):
+        raise UsageError(f"--folds {args.folds}: is of a plan that is made; this one has its folds, give --fold")
+
+
+def _check_configuration(args, known):
+    if args.configuration == ALL:
+        return
+    if known is None:
+        check_asked(Asked(args.configuration, rank=entry(args.model).rank if args.model else None))
+    elif args.configuration is not None:
+        planned = known.configuration or possible_configurations(known.recipe)[0]
+        if planned != args.configuration:
+            raise UsageError(f"--configuration {args.configuration}: the plan is of {planned}; plan again with it")
+
+
+def overridden(plan: Plan, args) -> Plan:
+    """``plan`` with what the command line said."""
+    changes = {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
+    if "minutes" in changes and "epochs" in changes:
+        raise UsageError("--minutes and --epochs exclude each other; give one")
+    if "epochs" in changes:
+        changes["minutes"] = None
+    if "freeze" in changes:
+        changes["freeze"] = tuple(changes["freeze"])
+    if args.augment is not None:
+        changes["augmentation"] = augmented(plan.training.augmentation, args.augment)
+    network = plan.network
+    if args.model is not None and args.model != network.name:
+        network = Network(args.model)
+    return dataclasses.replace(plan, network=network, training=dataclasses.replace(plan.training, **changes))

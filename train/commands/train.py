@@ -1,42 +1,18 @@
 """``zoo train``: from a dataset folder to a run folder."""
 
 import argparse
-import dataclasses
 import os
 from pathlib import Path
 
-from imaging.labels import Label
 from medseg.command import next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_files, use_run
 from train.commands.folder_options import add_folder_options, choices_of
-from train.input.augmentation_chances import augmented
+from train.commands.preconditions import ALL, FOLDS, check_count, check_request, overridden
+from train.commands.train_configurations import is_of_configurations, run_configurations
 from train.input.augmentation_presets import PRESETS
-from train.planning.configuration import CONFIGURATIONS, Asked, check_asked, possible_configurations
-from train.planning.plan import Network, Plan, load_plan
-from zoo.registry import entry
-
-OVERRIDES = (
-    "epochs",
-    "steps_per_epoch",
-    "minutes",
-    "batch",
-    "learning_rate",
-    "precision",
-    "optimizer",
-    "loss",
-    "schedule",
-    "accumulate",
-    "class_weights",
-    "patience",
-    "validate_every",
-    "validate_cases",
-    "deep_supervision",
-    "start",
-    "freeze",
-    "seed",
-)
-"""Options of the command line that are fields of ``plan.training``."""
+from train.planning.configuration import CONFIGURATIONS
+from train.planning.plan import load_plan
 
 
 def add_train(subparsers) -> None:
@@ -53,24 +29,33 @@ def add_train(subparsers) -> None:
         nargs="?",
         help="dataset folder: MSD, nnU-Net v2, or images/ and labels/ (with --resume: the run's own)",
     )
-    parser.add_argument("--out", type=Path, required=True, help="run folder to write")
+    parser.add_argument("-o", "--out", type=Path, required=True, help="run folder to write")
     parser.add_argument("--plan", type=Path, help="plan.json to follow; made from the dataset by default")
     parser.add_argument("--model", help="network, see zoo models, or my_nets.py:name; the plan's by default")
     parser.add_argument(
         "--configuration",
-        choices=CONFIGURATIONS,
+        choices=(*CONFIGURATIONS, ALL),
         help="of the plan that is made: 2d takes volumes slice by slice, 2.5d each slice with its neighbours, 3d "
-        "whole, 3d-low at a coarser spacing (default: by zoo plan's rule)",
+        "whole, 3d-low at a coarser spacing (default: by zoo plan's rule); all trains each that applies and takes the "
+        "best on the held-back cases, or the best two together",
     )
     parser.add_argument(
         "--fold",
         help="fold whose cases are held back (default: 0); all, or some as 0,1,2, are trained in turn into "
         "OUT/fold_0, ... and summed up by cross-validation; none trains on every case",
     )
+    parser.add_argument(
+        "--folds",
+        type=int,
+        metavar="N",
+        help="folds of the plan that is made (default: 5); without --fold all of them are trained",
+    )
     add_folder_options(parser)
     parser.add_argument("--epochs", type=int, help="instead of the plan's")
     parser.add_argument("--steps-per-epoch", type=int, help="instead of the plan's")
-    parser.add_argument("--minutes", type=float, help="train for this long; the learning rate falls with the clock")
+    parser.add_argument(
+        "--minutes", type=float, help="train each network for this long; the learning rate falls with the clock"
+    )
     parser.add_argument("--batch", type=int, help="patches per step, instead of the plan's")
     parser.add_argument("--learning-rate", type=float, help="instead of the plan's")
     parser.add_argument("--precision", help="auto, float32, mixed_bfloat16 or mixed_float16, instead of the plan's")
@@ -133,6 +118,11 @@ def run_train(args) -> int:
 
     use_files(args)
     use_run(args, args.out)
+    if args.folds is not None:
+        args.fold = args.fold or "all"
+        check_count(args)
+    if is_of_configurations(args):
+        return run_configurations(args)
     engine = open_engine(args.devices) if is_cluster() else None  # before anything else computes
     chief = engine is None or engine.chief
     several = is_several(args.fold)
@@ -155,7 +145,7 @@ def run_train(args) -> int:
     dataset = read_dataset(args.folder, choices_of(args, known), args.groups)
     if known is None:
         check_request(args, None, dataset.labels)
-    made = {"configuration": args.configuration, "progress": chief}
+    made = {"configuration": args.configuration, "folds": args.folds or FOLDS, "progress": chief}
     plan = known or overridden(make_plan(dataset, args.model, **made), args)
     folds = fold_numbers(args.fold, plan)
     if several:
@@ -174,58 +164,6 @@ def run_train(args) -> int:
     else:
         next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
     return 0
-
-
-def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> None:
-    """Require what is asked for to make sense by itself, before the dataset is read.
-
-    Args:
-        args: of the command line.
-        known: the plan with what the command line said; None where one is still to be made.
-        labels: of the dataset, for a plan that is still to be made.
-        begun: a run is continued, which has what it started from.
-
-    Raises:
-        UsageError: naming the option or the field, what it holds and what is expected.
-        InputError: if nothing can be written to the run folder or the cache, or there is nothing to start from.
-    """
-    from medseg.atomic import check_writable
-    from train.commands import preconditions
-    from train.data.grouping import check_groups
-    from train.fitting.checks import check, check_fold
-    from train.fitting.folds import check_folds, fold_folder, fold_numbers, is_several
-    from train.fitting.warm_start import check_source
-    from train.hardware.devices import is_cluster, open_engine
-
-    count = len(args.class_weights or ()) or 2
-    stand_in_labels = labels or tuple(Label(f"class {value}", value) for value in range(count))
-    plan = known or overridden(preconditions.stand_in(args.model, stand_in_labels), args)
-    check(plan)
-    _check_configuration(args, known)
-    folds = fold_numbers(args.fold, plan)
-    check_fold(plan, folds[0])
-    if args.groups is not None:
-        check_groups(args.groups)
-    if plan.training.start and not begun:
-        check_source(plan.training.start, plan.network.name if known or args.model else None)
-    if is_several(args.fold):
-        check_folds(args.out, folds, args.resume)
-        check_writable(fold_folder(args.out, folds[0]), args.out)
-    else:
-        preconditions.check_run_folder(args.out, args.resume)
-    if args.cache is not None:
-        check_writable(args.cache, f"--cache {args.cache}")
-    if args.devices is not None and not is_cluster():
-        open_engine(args.devices)
-
-
-def _check_configuration(args, known):
-    if known is None:
-        check_asked(Asked(args.configuration, rank=entry(args.model).rank if args.model else None))
-    elif args.configuration is not None:
-        planned = known.configuration or possible_configurations(known.recipe)[0]
-        if planned != args.configuration:
-            raise UsageError(f"--configuration {args.configuration}: the plan is of {planned}; plan again with it")
 
 
 def _begun(args, several):
@@ -268,23 +206,6 @@ def _run_folds(args, plan, dataset, folds, engine):
     print(f"{args.out}: summary.json holds the scores, {path.name} shows them, each fold_N is a trained network")
     next_command(following)
     return 0
-
-
-def overridden(plan: Plan, args) -> Plan:
-    """``plan`` with what the command line said."""
-    changes = {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
-    if "minutes" in changes and "epochs" in changes:
-        raise UsageError("--minutes and --epochs exclude each other; give one")
-    if "epochs" in changes:
-        changes["minutes"] = None
-    if "freeze" in changes:
-        changes["freeze"] = tuple(changes["freeze"])
-    if args.augment is not None:
-        changes["augmentation"] = augmented(plan.training.augmentation, args.augment)
-    network = plan.network
-    if args.model is not None and args.model != network.name:
-        network = Network(args.model)
-    return dataclasses.replace(plan, network=network, training=dataclasses.replace(plan.training, **changes))
 
 
 def _devices(text):

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from imaging.configurations import load_configurations, scores_folder
 from medseg.errors import InputError
 from medseg.untrusted import read_json
 
@@ -54,6 +55,7 @@ def _file(place, on) -> Path:
         return place
     if not place.is_dir():
         raise InputError(f"{place}: no such run folder or file of scores; give the --out of a zoo train")
+    place = scores_folder(place) if load_configurations(place) else place
     folder = place if on is None else place / "external" / on
     for name in FILES:
         if (folder / name).is_file():

@@ -2,7 +2,7 @@
 
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 import numpy as np
 
@@ -20,7 +20,14 @@ from train.fitting.run import Run
 
 
 def cross_validate(
-    runs: Sequence[Run], dataset, out=None, *, mirror: bool = False, reuse: bool = False, progress: bool = False
+    runs: Sequence[Run],
+    dataset,
+    out=None,
+    *,
+    mirror: bool = False,
+    reuse: bool = False,
+    progress: bool = False,
+    score: Callable = evaluate,
 ) -> dict:
     """Score each run on the cases that it held back, and sum up over all cases.
 
@@ -31,6 +38,7 @@ def cross_validate(
         mirror: average over all flips along the plan's mirror axes.
         reuse: take the scores of a run that was scored since it was trained.
         progress: show a bar per fold.
+        score: that scores a run as ``evaluate`` does and keeps its predictions.
 
     Returns:
         {"folds": [numbers], "mirror": bool, "fold_of": {case: fold}, "cases": {case: {label: {metric: value}}},
@@ -44,9 +52,8 @@ def cross_validate(
     """
     cases, fold_of, mean_of_fold, calibrations = {}, {}, {}, []
     for run in runs:
-        metrics = (_kept(run, mirror) if reuse else None) or evaluate(
-            run, dataset, mirror=mirror, keep=True, progress=progress
-        )
+        metrics = _kept(run, mirror) if reuse else None
+        metrics = metrics or score(run, dataset, mirror=mirror, keep=True, progress=progress)
         twice = sorted(set(cases) & set(metrics["cases"]))
         if twice:
             raise InputError(f"{run.folder}: case {twice[0]} was held back by another run too; give each fold once")

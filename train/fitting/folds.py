@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 
+from imaging.configurations import FILE
 from medseg.errors import InputError, UsageError
 from train.fitting.run import Run, open_run
 from train.hardware.precision import with_precision
@@ -83,6 +84,8 @@ def check_folds(out, folds: Sequence[int], resume: bool = False) -> None:
     """
     if (Path(out) / "plan.json").exists():
         raise InputError(f"{out}: holds a single run; give another --out for several folds")
+    if (Path(out) / FILE).exists() and not resume:
+        raise InputError(f"{out}: holds configurations already; continue with --resume or give another --out")
     begun = [fold for fold in folds if (fold_folder(out, fold) / "plan.json").exists()]
     if begun and not resume:
         raise InputError(f"{fold_folder(out, begun[0])}: holds a run already; continue with --resume")

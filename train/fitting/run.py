@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imaging.configurations import load_configurations
 from imaging.io.cases import CaseFiles, Cases
 from medseg import record
 from medseg.atomic import write_bytes
@@ -110,6 +111,10 @@ def open_run(folder) -> Run:
     folder = Path(folder)
     for name in ("plan.json", "run.json"):
         if not (folder / name).is_file():
+            several = load_configurations(folder)
+            if several is not None:
+                place = folder / several.planned[0] / f"fold_{several.folds[0]}"
+                raise InputError(f"{folder}: holds configurations; give a run of one of them, such as {place}")
             raise InputError(f"{folder}: not a run folder, {name} is missing; give the --out of a zoo train")
     origin = record.load(folder / "run.json", Origin)
     return Run(folder, load_plan(folder / "plan.json"), origin.fold, origin.dataset, origin.devices)

@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.commands import predict as edge_predict
 from edge.commands.scans import segment_scans
 from edge.runtime.options import Options, parse_outputs
+from imaging.configurations import FILE, chosen_folders, scores_folder
 from imaging.instances import Decoding
 from imaging.labels import Label, Region
 from imaging.recipe import Recipe
@@ -86,7 +87,9 @@ def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog=prog)
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     predict = edge_predict.add_predict(
-        commands, "artifact folder, the name of a shipped one, a run folder, or the --out of a zoo train --fold all"
+        commands,
+        "artifact folder, the name of a shipped one, a run folder, or the --out of a zoo train --fold all or "
+        "--configuration all",
     )
     predict.add_argument("--fold", help="of a cross-validated run: all, or some as 0,1,2, averaged (default: all)")
     predict.add_argument("--code", action="store_true", help="of a run: run the Python files that it carries")
@@ -102,7 +105,7 @@ def main(argv=None, prog: str = "zoo") -> int:
 def run_predict(args) -> None:
     """Handle ``zoo predict``."""
     folder = Path(args.artifact)
-    if not (folder / "plan.json").is_file() and not any(folder.glob("fold_*/plan.json")):
+    if not _holds_runs(folder):
         named = [f"--{name}" for name in RUN_OPTIONS if getattr(args, name)]
         if named:
             raise UsageError(f"{', '.join(named)}: of a run folder; {args.artifact} is none")
@@ -116,7 +119,7 @@ def run_predict(args) -> None:
     if args.code:
         from zoo.user_code import run_code
 
-        for run in (folder, *folder.glob("fold_*")):
+        for run in (folder, *folder.glob("fold_*"), *folder.glob("*/fold_*")):
             run_code(run)
     if args.mirror not in (None, "all"):
         raise UsageError(f"--mirror {args.mirror}: axes are of an artifact; a run has its own, give --mirror alone")
@@ -127,6 +130,11 @@ def run_predict(args) -> None:
         raise UsageError(f"--save {args.save}: a run gives no probabilities; export it first, or leave them out")
     segmenter = open_segmenter(folder, args.fold, args.mirror is not None, args.threads)
     return segment_scans(segmenter, args, Options(outputs=outputs))
+
+
+def _holds_runs(folder) -> bool:
+    places = ("plan.json", FILE)
+    return any((folder / name).is_file() for name in places) or any(folder.glob("fold_*/plan.json"))
 
 
 def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, threads: int = 2) -> RunSegmenter:
@@ -149,15 +157,18 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
     from train.fitting.folds import fold_numbers, open_folds
     from train.fitting.run import open_run
 
+    chosen = chosen_folders(folder)
     if (folder / "plan.json").is_file():
         if fold is not None:
             raise UsageError(f"--fold {fold}: of a cross-validated run; {folder} is a single one")
-        runs, chosen = (open_run(folder),), adopted_postprocessing(folder, mirror)
+        runs, cleaning = (open_run(folder),), adopted_postprocessing(folder, mirror)
     else:
-        runs, decision = open_folds(folder), load_decision(folder, mirror)
-        chosen = decision.chosen if decision else Postprocessing()
-        if fold not in (None, "all"):
-            runs = open_folds(folder, fold_numbers(fold, runs[0].plan))
+        places = chosen or (folder,)
+        decision = load_decision(scores_folder(folder) if chosen else folder, mirror)
+        cleaning = decision.chosen if decision else Postprocessing()
+        plan = open_folds(places[0])[0].plan
+        folds = None if fold in (None, "all") else fold_numbers(fold, plan)
+        runs = tuple(run for place in places for run in open_folds(place, folds))
     for run in runs:
         run.check_finished()
     _limit_threads(threads)
@@ -165,9 +176,9 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
     segment = ensemble_segmenter(runs, mirror)
 
     def cleaned(scan, progress=None):
-        return apply(segment(scan, progress), chosen, plan.labels, scan.spacing)
+        return apply(segment(scan, progress), cleaning, plan.labels, scan.spacing)
 
-    name = f"{plan.dataset}-{plan.network.name}"
+    name = f"{plan.dataset}-{'+'.join(dict.fromkeys(run.plan.network.name for run in runs))}"
     kind = "Keras" if len(runs) == 1 else f"Keras, mean of {len(runs)} networks"
     return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels, plan.regions, plan.instances), cleaned)
 

@@ -1,5 +1,6 @@
 """Cross-validated runs: the best fold, a given one, or all of them as an ensemble of artifacts."""
 
+import dataclasses
 import json
 import shutil
 
@@ -8,9 +9,11 @@ from export_runs import write_run
 
 import edge
 from edge.runtime.ensemble import load_ensemble
-from export.commands.folds import best_fold, chosen_folds
+from export.commands.folds import best_fold, chosen_folds, exported_runs
 from export.source.source import folds_in, open_source
+from imaging.configurations import FILE, Configurations
 from imaging.io.files import read
+from medseg import record
 from medseg.errors import InputError
 from zoo.cli import main
 
@@ -80,12 +83,55 @@ def test_all_folds_become_an_ensemble(folds, tmp_path, capfd):
     assert (labels == edge.load(places[0]).predict(scan).labels.voxels).all()  # three of the same network
 
 
+@pytest.fixture
+def configurations(folds, tmp_path):
+    """What ``zoo train --configuration all`` leaves of two configurations, of which both are averaged."""
+    folder = tmp_path / "configurations"
+    for name in ("2d", "3d"):
+        shutil.copytree(folds, folder / name)
+    pair = {"chosen": {"classes": [{"label": "ball", "largest": True}]}}
+    (folder / "2d+3d").mkdir()
+    (folder / "2d+3d" / "summary.json").write_text(json.dumps({"folds": [0], "postprocessing": pair}))
+    record.save(folder / FILE, Configurations("data", (0, 1, 2), ("2d", "3d"), chosen=("2d", "3d")))
+    return folder
+
+
+def test_which_runs_of_a_pair_are_exported(configurations, tmp_path):
+    out = tmp_path / "out"
+    best = [configurations / name / "fold_1" for name in ("2d", "3d")]
+    assert exported_runs(configurations, None, out) == [(best[0], out / "2d"), (best[1], out / "3d")]
+    assert [run.name for run, _ in exported_runs(configurations, "2", out)] == ["fold_2", "fold_2"]
+    every = exported_runs(configurations, "all", out)
+    assert [place for _, place in every] == [out / name / f"fold_{n}" for name in ("2d", "3d") for n in range(3)]
+    state = Configurations("data", (0, 1, 2), ("2d", "3d"), chosen=("3d",))
+    record.save(configurations / FILE, state)
+    assert exported_runs(configurations, None, out) == [(best[1], out)]
+    record.save(configurations / FILE, dataclasses.replace(state, chosen=()))
+    with pytest.raises(InputError, match="have not all been trained; go on with zoo train --resume"):
+        exported_runs(configurations, None, out)
+
+
+def test_a_pair_becomes_two_artifacts_that_are_cleaned_up_together(configurations, tmp_path, capfd):
+    assert export(configurations, "-o", tmp_path / "out") == 0
+    places = [tmp_path / "out" / name / "onnx-float32" for name in ("2d", "3d")]
+    assert f"zoo-edge predict {','.join(map(str, places))} SCAN" in capfd.readouterr().out
+    for place in places:
+        manifest = edge.load_manifest(place)
+        assert manifest.source["fold"] == 1
+        assert [(each.label, each.largest) for each in manifest.postprocessing.classes] == [("ball", True)]
+    assert load_ensemble(places).others
+    with pytest.raises(InputError, match=r"holds configurations; give a run of one of them, such as .*2d.fold_0"):
+        open_source(configurations)
+    assert export(configurations, "-o", tmp_path / "tuned", "--finetune", tmp_path / "run") == 2
+    assert "--finetune: goes with a single network" in capfd.readouterr().err
+
+
 @pytest.mark.parametrize(
     ("words", "status", "message"),
     [
         (["--fold", "some"], 2, "--fold some: expected a number, best or all"),
         (["--fold", "9"], 1, "has no fold 9"),
-        (["--fold", "all", "--finetune", "tuned"], 2, "--finetune: goes with a single fold"),
+        (["--fold", "all", "--finetune", "tuned"], 2, "--finetune: goes with a single network"),
     ],
 )
 def test_mistakes_are_told_before_any_work(folds, tmp_path, capfd, words, status, message):

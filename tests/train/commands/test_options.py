@@ -12,7 +12,7 @@ from tiny import STILL, make_plan
 
 from medseg.errors import UsageError
 from train.cli import build_parser
-from train.commands.train import overridden
+from train.commands.preconditions import overridden
 from train.fitting import callbacks
 from train.fitting.checks import check
 from train.fitting.curves import load_history

@@ -11,7 +11,7 @@ from tiny import STILL, make_plan
 
 from medseg.errors import UsageError
 from train.cli import build_parser
-from train.commands.train import overridden
+from train.commands.preconditions import overridden
 from train.fitting.checks import check
 from train.fitting.fit import objective
 from train.input import augmentation as augment

@@ -9,7 +9,7 @@ from tiny import STILL, make_plan, tiny_network
 
 from medseg.errors import InputError, UsageError
 from train.cli import build_parser
-from train.commands.train import overridden
+from train.commands.preconditions import overridden
 from train.fitting.fit import fit, network
 from train.fitting.warm_start import freeze, load_start, source_weights, start_text
 from train.planning.plan import Network
