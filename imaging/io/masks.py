@@ -13,6 +13,7 @@ from imaging.io.volumes.tiff_volume import read_volume
 from imaging.scan import Scan
 from medseg.errors import InputError
 
+_MOST_COLOURS, _MOST_COUNTED = 4, 2**22  # channels and values of a mask in colours that are counted for a message
 _FAR = 64  # the lowest and the highest value of such a mask are at least so far apart
 _NEAR = 16  # JPEG changes flat regions by less than this
 _NEAREST = 4  # and JPEG of nearly the best quality by no more than this
@@ -79,9 +80,8 @@ def _flat_mask(path, picture, instances):
     if values.shape[-1] != 1 and (values == values[..., :1]).all():
         values = values[..., :1]
     if values.shape[-1] != 1:
-        colours = len(np.unique(values.reshape(-1, values.shape[-1]), axis=0))
         raise InputError(
-            f"{path}: expected one class value a pixel, got {values.shape[-1]} different channels ({colours} colours); "
+            f"{path}: expected one class value a pixel, got {values.shape[-1]} different channels{_colours(values)}; "
             "save the mask as grey or palette PNG with a number for each colour"
         )
     between = None if instances else values_between(values[..., 0])
@@ -93,6 +93,13 @@ def _flat_mask(path, picture, instances):
             "these and save it as PNG"
         )
     return values
+
+
+def _colours(values) -> str:
+    """How many colours there are, in words; "" where counting them would keep somebody waiting for a message."""
+    if values.shape[-1] > _MOST_COLOURS or values.size > _MOST_COUNTED:
+        return ""
+    return f" ({len(np.unique(values.reshape(-1, values.shape[-1]), axis=0))} colours)"
 
 
 def values_between(values: np.ndarray) -> tuple[tuple[int, ...], int] | None:

@@ -5,6 +5,7 @@ import io
 import cv2
 import numpy as np
 import pytest
+import tifffile
 from PIL import Image
 
 from imaging import InputError, Scan, read_labels, write
@@ -125,3 +126,10 @@ def test_real_numbers_close_to_whole_ones(tmp_path):
     tifffile.imwrite(tmp_path / "b.tif", mask * np.float32(0.98))
     with pytest.raises(InputError, match=rf"b\.tif: {mask.sum():.0f} voxels are not integers \(0\.98 for one\)"):
         read_labels(tmp_path / "b.tif")
+
+
+def test_many_channels_are_no_colours(tmp_path):
+    """A header of 2 KB can claim thousands of channels, whose combinations took minutes to count."""
+    tifffile.imwrite(tmp_path / "a.tif", np.arange(6 * 5 * 9, dtype=np.uint8).reshape(6, 5, 9), planarconfig="contig")
+    with pytest.raises(InputError, match="expected one class value a pixel, got 9 different channels;"):
+        read_labels(tmp_path / "a.tif")
