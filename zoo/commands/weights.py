@@ -4,6 +4,7 @@ import argparse
 import dataclasses
 import fnmatch
 import os
+import shlex
 import sys
 from pathlib import Path
 
@@ -95,7 +96,7 @@ def _add_fingerprint(actions):
         "manifest what they look like; a test vector is added where there is none. See docs/reference/trust.md.",
     )
     parser.add_argument(
-        "artifact", type=Path, metavar="DIR", help="artifact folder, changed in place; must be unsigned"
+        "folder", type=Path, metavar="DIR", help="unsigned artifact, or the set that holds it; changed in place"
     )
     parser.add_argument(
         "dataset", type=Path, metavar="DATASET", help="folder that the network was trained on, as zoo train reads it"
@@ -197,14 +198,24 @@ def run_fingerprint(args) -> int:
     from imaging.io.cases import CaseFiles
     from train.data.dataset import read_dataset
     from train.data.dataset_json import Choices
+    from zoo.weights import write_card
+    from zoo.weights.card import FILE, read_card
 
-    check_writable(args.artifact, str(args.artifact))
-    manifest = load_manifest(args.artifact)
+    folder = args.folder
+    card = read_card(folder / FILE) if (folder / FILE).is_file() else None
+    if card is not None and not card.artifact:
+        raise UsageError(f"{folder}: is a set without an artifact; give the folder of an artifact")
+    artifact = folder if card is None else folder / card.artifact["format"]
+    check_writable(artifact, str(artifact))
+    manifest = load_manifest(artifact)
     dataset = read_dataset(args.dataset, Choices(labels=None if manifest.instances else manifest.labels))
     cases = [CaseFiles(case.name, tuple(map(str, case.images))) for case in dataset.cases]
-    manifest = add_fingerprint(args.artifact, cases, lambda line: print(line, file=sys.stderr, flush=True))
-    print(f"{args.artifact}: knows {manifest.training.cases} scans of {dataset.name}")
-    command.next_command(f"zoo-edge verify {args.artifact}")
+    manifest = add_fingerprint(artifact, cases, lambda line: print(line, file=sys.stderr, flush=True))
+    line = shlex.join(["zoo", "weights", "fingerprint", f"OUT/{folder.resolve().name}", args.dataset.resolve().name])
+    if card is not None and line not in card.commands:
+        write_card(folder, dataclasses.replace(card, commands=(*card.commands, line)))
+    print(f"{artifact}: knows {manifest.training.cases} scans of {dataset.name}")
+    command.next_command(f"zoo-edge verify {artifact}")
     return 0
 
 

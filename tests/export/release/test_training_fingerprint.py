@@ -18,6 +18,8 @@ from imaging.io.cases import CaseFiles
 from medseg import record
 from medseg.errors import InputError
 from zoo.commands.weights import main
+from zoo.weights.card import read_card
+from zoo.weights.card_text import card_text
 
 
 def picture(seed):
@@ -76,6 +78,20 @@ def test_the_command_adds_fingerprint_and_vector(artifact, dataset, capsys):
     unlike = segmenter.predict(imaging.Scan(noisy[..., None].astype(np.float32), np.eye(4)))
     assert any(flag.startswith("unlike training: texture") for flag in unlike.flags)
     assert not any(flag.startswith("unlike training: texture") for flag in like.flags)
+
+
+def test_a_set_says_in_its_card_what_was_done(dataset, tmp_path):
+    folder = tmp_path / "mobile_unet-hc18"
+    shutil.copytree(locate("mobile_unet-hc18").parent, folder)
+    before = read_card(folder / "card.json")
+    for _ in range(2):
+        assert main(["weights", "fingerprint", str(folder), str(dataset)]) == 0
+    card = read_card(folder / "card.json")
+    line = "zoo weights fingerprint OUT/mobile_unet-hc18 rings"
+    assert card == dataclasses.replace(before, commands=(*before.commands, line))
+    assert (folder / "CARD.md").read_text(encoding="utf-8") == card_text(card)
+    manifest = load_manifest(folder / "tflite-int8")  # compares the model's sum, too
+    assert (manifest.training.cases, manifest.sha256) == (8, card.artifact["sha256"])
 
 
 def test_the_card_tells_it_once(artifact, dataset):
