@@ -30,6 +30,7 @@ def main():
     parser.add_argument("--fold", type=int, default=0)
     parser.add_argument("--seed", type=int, default=0, help="of the split")
     parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--mirror", action="store_true", help="average over flips, as zoo-edge predict --mirror does")
     args = parser.parse_args()
 
     import edge
@@ -42,11 +43,12 @@ def main():
     dataset = open_dataset(args.data / args.set)
     held = split(dataset.cases, 5, args.seed)[args.fold]
     segmenter = edge.load(args.artifact, args.threads)
+    options = edge.Options(mirror=(0, 1)) if args.mirror else None
     scores, times = defaultdict(list), defaultdict(list)
     for name in held:
         scan, objects = read_case_objects(dataset.case(name), segmenter.manifest.recipe.channels)
         began = time.perf_counter()
-        numbers = segmenter.predict(scan).labels.voxels[..., 0]
+        numbers = segmenter.predict(scan, options=options).labels.voxels[..., 0]
         spent = time.perf_counter() - began
         grey = (scan.voxels == scan.voxels[..., :1]).all()
         kinds = ("all", "grey" if grey else "coloured", "×".join(map(str, scan.shape)))
@@ -55,7 +57,8 @@ def main():
         for kind in kinds:
             scores[kind].append([row[metric] for metric in NAMES])
             times[kind].append((spent, cut))
-    print(f"{args.artifact}, fold {args.fold} of {args.set}, {args.threads} threads\n")
+    mirrored = ", mirrored" if args.mirror else ""
+    print(f"{args.artifact}, fold {args.fold} of {args.set}, {args.threads} threads{mirrored}\n")
     print(f"| pictures | | {' | '.join(NAMES)} | ms | cutting, ms |")
     print("|---|---|" + "---|" * (len(NAMES) + 2))
     for kind, rows in scores.items():
