@@ -12,8 +12,10 @@ async function start(): Promise<void> {
   const info = await login();
   document.title = `Review: ${info.name}`;
   byId("title").textContent = info.name;
-  const page = new Page(info, new ScanCanvas(byId<HTMLCanvasElement>("scan")));
-  await page.begin();
+  const canvas = new ScanCanvas(byId<HTMLCanvasElement>("scan"));
+  await canvas.attach();
+  canvas.setColours(info.labels);
+  new Page(info, canvas);
 }
 
 function restoreUser(): void {
