@@ -14,6 +14,7 @@ guard("edge", "imaging")
 
 _NAMES = {
     "Coarse": "runtime.region",
+    "Ensemble": "runtime.ensemble",
     "Frame": "runtime.stream",
     "Options": "runtime.options",
     "Outcome": "runtime.many",

@@ -120,7 +120,10 @@ class Client:
     def ask(self, kind: str, method: str, path: str, body=None, headers=()):
         """A request; returns status and body, JSON where it is."""
         if self.pause:
-            time.sleep(self.random.expovariate(1 / self.pause))
+            thinks = self.random.expovariate(1 / self.pause)
+            time.sleep(thinks)
+            if thinks > 3:  # the server ends connections that are idle for 5 s
+                self.line.close()
         body = json.dumps(body) if isinstance(body, dict) else body
         began = time.perf_counter()
         self.line.request(method, path, body, {"X-User": quote(self.name), "Accept-Encoding": "gzip", **dict(headers)})

@@ -6,18 +6,23 @@
 A made-up scan (a bright ball in noise, oblique axes), labelled with a smaller ball, is opened in the browser. Prints
 one Markdown row: seconds from the request of the page until the first case is drawn; milliseconds from a click with the
 click tool until its answer is on the screen (median of ``--clicks``); frames a second while a brush is drawn over the
-three planes. WebGL runs on the processor (SwiftShader): with a graphics card the first and the last are quicker.
+three planes; and what the browser's processes used of the processor for opening, for moving the cross-hair and for a
+frame of the brush, which a busy machine changes less. WebGL runs on the processor (SwiftShader): with a graphics card
+all but the second is quicker.
 """
 
 import argparse
+import contextlib
 import shutil
 import statistics
 import sys
 import tempfile
+import time
 from pathlib import Path
 
 import nibabel
 import numpy as np
+import psutil
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT), str(ROOT / "tests" / "review")]
@@ -61,9 +66,12 @@ def main():
         finally:
             server.stop()
     shape = "×".join(map(str, args.shape))
-    print("| scan | first case, s | click, ms | brush, frames a second |")
-    print("|---|---|---|---|")
-    print(f"| {shape} | {figures['open']:.2f} | {figures['click']:.0f} | {figures['brush']:.0f} |")
+    print("| scan | first case, s | click, ms | brush, frames/s | processor: opening, s | moving, s | a frame, ms |")
+    print("|---|---|---|---|---|---|---|")
+    print(
+        f"| {shape} | {figures['open']:.2f} | {figures['click']:.0f} | {figures['brush']:.0f} |"
+        f" {figures['open processor']:.1f} | {figures['move processor']:.2f} | {figures['brush processor']:.0f} |"
+    )
 
 
 def ball(shape) -> tuple[nibabel.Nifti1Image, nibabel.Nifti1Image]:
@@ -83,23 +91,54 @@ def measure(person, clicks: int, frames: int) -> dict[str, float]:
 
     while not requests.get(f"{person.address}api/cases", timeout=60).json()["cases"][0]["version"]:
         person.page.wait_for_timeout(500)
+    before = processor_seconds()
     person.page.goto(person.address)
     person.until("window.review && review.openCase()", 120)
-    opened = person.page.evaluate(
-        "new Promise((r) => requestAnimationFrame(() => setTimeout(() => r(performance.now() / 1000))))"
-    )
+    opened = person.page.evaluate(DRAWN)
+    open_processor = processor_seconds() - before
+    rest()
     centre = np.array(person.page.evaluate("review.bitmap().dims")) // 2
     person.tool("c")
     for number in range(clicks):
         person.click(centre + np.array((number, -number, 0)) * 2)
         person.until(f"review.answers().length === {number + 1}", 120)
+    rest()
+    before = processor_seconds()
     x, y = person.place(centre, 2)
+    rest()
+    move_processor = processor_seconds() - before
     person.tool("b")
+    rest()
+    before = processor_seconds()
+    brush = person.page.evaluate(BRUSH, [x, y, 60, frames])
     return {
         "open": opened,
         "click": statistics.median(person.page.evaluate("review.answers()")),
-        "brush": person.page.evaluate(BRUSH, [x, y, 60, frames]),
+        "brush": brush,
+        "open processor": open_processor,
+        "move processor": move_processor,
+        "brush processor": 1000 * (processor_seconds() - before) / frames,
     }
+
+
+def processor_seconds() -> float:
+    """What the browser's processes have used of the processor."""
+    used = 0.0
+    for process in psutil.Process().children(recursive=True):
+        with contextlib.suppress(psutil.Error):  # it has ended meanwhile
+            if "chrom" in process.name():
+                times = process.cpu_times()
+                used += times.user + times.system
+    return used
+
+
+def rest() -> None:
+    """Wait until the browser draws nothing more, the 3D view for instance."""
+    quiet, last = 0, processor_seconds()
+    while quiet < 3:
+        time.sleep(0.7)
+        now = processor_seconds()
+        quiet, last = (quiet + 1 if now - last < 0.05 else 0), now
 
 
 if __name__ == "__main__":

@@ -153,8 +153,6 @@ def _of_case(output, outputs, kinds, numbered):
 def _write_report(args, manifest, reports, cases, places, began):
     from edge.outputs.report import described, write_report
 
-    facts = {"folder": str(args.artifact), "name": manifest.name, "format": manifest.format}
-    facts |= {"model_sha256": getattr(manifest, "sha256", None)}
     scans = []
     for report, case, paths in zip(reports, cases, places, strict=True):
         files: dict = {"inputs": [described(path) for path in case.scan if path.is_file()]}
@@ -162,7 +160,20 @@ def _write_report(args, manifest, reports, cases, places, began):
             files["outputs"] = {kind: described(path) for kind, path in paths.items() if path.is_file()}
         scans.append(report | files)
     options = {name: _plain(value) for name, value in vars(args).items() if name != "handler"}
-    write_report(args.report, began, [facts], scans, options)
+    write_report(args.report, began, _artifacts(args, manifest), scans, options)
+
+
+def _artifacts(args, manifest) -> list[dict]:
+    """What is known of each artifact of the command line, or of the run."""
+    from edge.commands.opening import artifacts
+    from edge.manifest import load_manifest
+
+    several = artifacts(str(args.artifact)) if hasattr(manifest, "sha256") else []
+    named = [(name, load_manifest(name, verify=False)) for name in several] if len(several) > 1 else []
+    return [
+        {"folder": folder, "name": each.name, "format": each.format, "model_sha256": getattr(each, "sha256", None)}
+        for folder, each in named or [(str(args.artifact), manifest)]
+    ]
 
 
 def _plain(value):

@@ -168,6 +168,47 @@ def test_tools_draw_what_they_say(anna, axis):
     anna.until("document.getElementById('saved').dataset.state === 'unchanged'")
 
 
+def test_picture_is_that_of_the_label(anna):
+    """A stroke, undo and redo send the graphics card what they touched: the picture is that of the whole label."""
+    anna.open("case_b")
+    centre = np.array(anna.bitmap().shape) // 2
+    anna.page.evaluate("voxel => review.moveTo(voxel)", centre.tolist())
+
+    def picture():
+        anna.page.mouse.move(5, 5)
+        anna.page.evaluate("document.activeElement.blur()")
+        return anna.page.locator("#main-pane").screenshot()
+
+    def comes(expected):
+        return wait_for(lambda: picture() == expected, 60)
+
+    def at_rest():
+        """The picture once the 3D view is drawn too."""
+        before, now = None, picture()
+        while before != now:
+            anna.page.wait_for_timeout(1500)
+            before, now = now, picture()
+        return now
+
+    first = at_rest()
+    anna.tool("b")
+    anna.stroke(centre - (0, 6, 3), centre + np.array((0, 6, 3)), axis=0)
+    anna.saved()
+    anna.tool("v")
+    drawn = at_rest()
+    assert drawn != first
+    anna.page.keyboard.press("Control+z")
+    assert comes(first)
+    anna.page.keyboard.press("Control+y")
+    assert comes(drawn)
+    anna.saved()
+    anna.page.reload()
+    anna.open("case_b")
+    anna.page.evaluate("voxel => review.moveTo(voxel)", centre.tolist())
+    assert comes(drawn)
+    anna.page.keyboard.press("Control+z")
+
+
 def test_threshold_brush_keeps_to_its_range(anna, server):
     anna.open("case_c")
     scan = nibabel.as_closest_canonical(

@@ -174,13 +174,40 @@ async function bytes(path: string): Promise<ArrayBuffer> {
   return (await call(path)).arrayBuffer();
 }
 
+const requested = new Map<string, Promise<unknown>>();
+
+/** The answer that is on its way since `askAhead`, else that of a new request. */
+function once<T>(name: string, make: () => Promise<T>): Promise<T> {
+  const early = requested.get(name) as Promise<T> | undefined;
+  requested.delete(name);
+  return early ?? make();
+}
+
+/** Asks for all that opening a case takes, before it is opened. */
+export function askAhead(id: string, version: number | null): void {
+  const answers: [string, Promise<unknown>][] = [
+    [`detail ${id}`, caseDetail(id)],
+    [`volume ${id}`, volume(id)],
+  ];
+  if (version) answers.push([`label ${id} ${version}`, label(id, version)]);
+  for (const [name, answer] of answers) {
+    answer.catch(() => undefined); // whoever opens the case is told
+    requested.set(name, answer);
+  }
+}
+
+/** Drops what was asked for and not used: later it would be out of date. */
+export function forgetAhead(): void {
+  requested.clear();
+}
+
 const at = (id: string): string => `/api/cases/${encodeURIComponent(id)}`;
 
 export const info = (): Promise<Info> => getJson("/api/info");
 export const login = (token: string): Promise<void> => sendJson("POST", "/api/login", { token });
-export const caseDetail = (id: string): Promise<CaseDetail> => getJson(at(id));
-export const volume = (id: string): Promise<ArrayBuffer> => bytes(`${at(id)}/volume.nii`);
-export const label = (id: string, version: number): Promise<ArrayBuffer> => bytes(`${at(id)}/label.nii?version=${version}`);
+export const caseDetail = (id: string): Promise<CaseDetail> => once(`detail ${id}`, () => getJson(at(id)));
+export const volume = (id: string): Promise<ArrayBuffer> => once(`volume ${id}`, () => bytes(`${at(id)}/volume.nii`));
+export const label = (id: string, version: number): Promise<ArrayBuffer> => once(`label ${id} ${version}`, () => bytes(`${at(id)}/label.nii?version=${version}`));
 export const presence = (id: string, open: boolean): Promise<{ others: Other[] }> => sendJson("POST", `${at(id)}/presence`, { open });
 export const discardDraft = (id: string): Promise<void> => sendJson("DELETE", `${at(id)}/draft`);
 export const decide = (id: string, decision: Record<string, unknown>): Promise<Decision> => sendJson("POST", `${at(id)}/decision`, decision);

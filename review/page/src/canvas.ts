@@ -1,9 +1,10 @@
 // A scan on a canvas: NiiVue with a label on top, the voxel under a pointer, and marks drawn over the slices.
-import { cmapper, DRAG_MODE, NVImage, SLICE_TYPE } from "@niivue/niivue";
+import { cmapper, DRAG_MODE, type NVImage, SLICE_TYPE } from "@niivue/niivue";
 import type { Label } from "./api";
 import type { Box } from "./brush";
 import { type Frame, type Mark, MarksLayer } from "./marks";
 import { AXIS_OF_PLANE, type Grid, type Point, toRasOrder, voxelCount } from "./geometry";
+import { type Range, readScan } from "./scan_image";
 import { OPTIONS, ScanViewer } from "./viewer";
 
 export type Layout = "planes" | "axial" | "coronal" | "sagittal" | "3d";
@@ -39,27 +40,35 @@ export class ScanCanvas {
   }
 
   async attach(): Promise<void> {
-    await this.viewer.attachToCanvas(this.canvas, true);
-    this.viewer.isLazy = true;
+    await this.viewer.attach(this.canvas);
     this.viewer.afterScene = () => this.drawMarks();
     this.viewer.onLocationChange = () => this.onMove();
   }
 
-  /** Shows a scan (NIfTI bytes) and an empty label. */
-  async open(bytes: ArrayBuffer, window: { low: number; high: number } | null): Promise<Grid> {
-    const image = await NVImage.loadFromUrl({ url: bytes, name: "scan.nii", colormap: "gray" });
+  /** Shows a scan (NIfTI bytes, whose header takes up the window) and an empty label. */
+  async open(bytes: ArrayBuffer, window: Range | null): Promise<Grid> {
+    const image = await readScan(bytes, window);
     for (const volume of [...this.viewer.volumes]) this.viewer.removeVolume(volume);
     this.viewer.closeDrawing();
     this.viewer.clearAllMeasurements();
-    if (window && window.low < window.high) Object.assign(image, { cal_min: window.low, cal_max: window.high });
     this.viewer.addVolume(image);
     this.grid = gridOf(image);
-    this.viewer.createEmptyDrawing();
-    this.bitmap = this.viewer.drawBitmap!;
+    this.startDrawing(this.grid);
     this.layer.cursor = null;
     this.setMarks([]);
     this.viewer.drawScene();
     return this.grid;
+  }
+
+  private startDrawing(grid: Grid): void {
+    const { viewer } = this;
+    if (viewer.opts.is2DSliceShader) {
+      viewer.createEmptyDrawing();
+    } else {
+      viewer.drawBitmap = new Uint8Array(voxelCount(grid));
+      viewer.drawTexture = viewer.r8Tex(viewer.drawTexture, viewer.gl.TEXTURE7, [0, ...grid.dims]); // new textures hold zeros
+    }
+    this.bitmap = viewer.drawBitmap!;
   }
 
   /** Puts a label, in the order of the file, on the scan. */
@@ -74,9 +83,7 @@ export class ScanCanvas {
 
   /** Shows other numbers (RAS order) in place of the label, without touching the label; null shows the label. */
   showInstead(bitmap: Uint8Array | null): void {
-    this.viewer.drawBitmap = bitmap ?? this.bitmap;
-    this.viewer.refreshDrawing(false);
-    this.viewer.drawBitmap = this.bitmap;
+    this.copy(bitmap ?? this.bitmap, wholeBox(this.grid!));
     this.viewer.drawScene();
   }
 
@@ -154,7 +161,8 @@ export class ScanCanvas {
 
   moveTo(voxel: Point): void {
     this.viewer.scene.crosshairPos = this.viewer.vox2frac(voxel);
-    this.viewer.updateGLVolume();
+    if (this.viewer.opts.is2DSliceShader) this.viewer.updateGLVolume(); // which holds the shown slice alone
+    else this.viewer.drawScene();
     this.onMove();
   }
 
@@ -171,7 +179,7 @@ export class ScanCanvas {
 
   /** The voxel under a pointer, or null beside the slices. */
   at(event: { clientX: number; clientY: number }): Place | null {
-    if (!this.viewer.isStroking) this.viewer.drawNow(); // where the slices lie is known once they are drawn
+    if (this.viewer.strokePlane === null) this.viewer.drawNow(); // where the slices lie is known once they are drawn
     const area = this.canvas.getBoundingClientRect();
     const ratio = this.canvas.width / area.width;
     const [x, y] = [(event.clientX - area.left) * ratio, (event.clientY - area.top) * ratio];
@@ -202,34 +210,39 @@ export class ScanCanvas {
   }
 
   /** Copies a box of the label to the graphics card, or all of it. */
-  upload(box?: Box): void {
-    const { gl } = this.viewer;
-    if (!box || this.viewer.opts.is2DSliceShader) {
-      this.viewer.drawBitmap = this.bitmap;
-      this.viewer.refreshDrawing(false);
-    } else if (box.high[0] >= box.low[0]) {
-      const [nx, ny] = this.grid!.dims;
-      gl.activeTexture(gl.TEXTURE7);
-      gl.bindTexture(gl.TEXTURE_3D, this.viewer.drawTexture);
-      const window: [number, number][] = [
-        [gl.UNPACK_ALIGNMENT, 1],
-        [gl.UNPACK_ROW_LENGTH, nx],
-        [gl.UNPACK_IMAGE_HEIGHT, ny],
-        [gl.UNPACK_SKIP_PIXELS, box.low[0]],
-        [gl.UNPACK_SKIP_ROWS, box.low[1]],
-        [gl.UNPACK_SKIP_IMAGES, box.low[2]],
-      ];
-      for (const [name, value] of window) gl.pixelStorei(name, value);
-      const size = box.high.map((high, axis) => high - box.low[axis]! + 1) as Point;
-      gl.texSubImage3D(gl.TEXTURE_3D, 0, ...box.low, ...size, gl.RED, gl.UNSIGNED_BYTE, this.bitmap);
-      for (const [name] of window.slice(1)) gl.pixelStorei(name, 0);
-    }
+  upload(box = wholeBox(this.grid!)): void {
+    if (box.high[0] >= box.low[0]) this.copy(this.bitmap, box);
     this.viewer.drawScene();
   }
 
-  /** Whether a stroke is being drawn. */
-  setDrawing(drawing: boolean): void {
-    this.viewer.isStroking = drawing;
+  private copy(bitmap: Uint8Array, box: Box): void {
+    const { gl } = this.viewer;
+    if (this.viewer.opts.is2DSliceShader) {
+      this.viewer.drawBitmap = bitmap;
+      this.viewer.refreshDrawing(false);
+      this.viewer.drawBitmap = this.bitmap;
+      return;
+    }
+    const [nx, ny] = this.grid!.dims;
+    gl.activeTexture(gl.TEXTURE7);
+    gl.bindTexture(gl.TEXTURE_3D, this.viewer.drawTexture);
+    const window: [number, number][] = [
+      [gl.UNPACK_ALIGNMENT, 1],
+      [gl.UNPACK_ROW_LENGTH, nx],
+      [gl.UNPACK_IMAGE_HEIGHT, ny],
+      [gl.UNPACK_SKIP_PIXELS, box.low[0]],
+      [gl.UNPACK_SKIP_ROWS, box.low[1]],
+      [gl.UNPACK_SKIP_IMAGES, box.low[2]],
+    ];
+    for (const [name, value] of window) gl.pixelStorei(name, value);
+    const size = box.high.map((high, axis) => high - box.low[axis]! + 1) as Point;
+    gl.texSubImage3D(gl.TEXTURE_3D, 0, ...box.low, ...size, gl.RED, gl.UNSIGNED_BYTE, bitmap);
+    for (const [name] of window.slice(1)) gl.pixelStorei(name, 0);
+  }
+
+  /** Whether a stroke is being drawn, and in the slice that cuts which axis. */
+  setDrawing(axis: number | null): void {
+    this.viewer.strokePlane = axis === null ? null : (AXIS_OF_PLANE.indexOf(axis as 0 | 1 | 2) as SLICE_TYPE);
     this.viewer.drawScene();
   }
 
@@ -246,6 +259,10 @@ export class ScanCanvas {
   private drawMarks(): void {
     if (this.grid) this.layer.draw(this.grid, this.position(), (voxel, axis) => this.spot(voxel, axis));
   }
+}
+
+function wholeBox(grid: Grid): Box {
+  return { low: [0, 0, 0], high: grid.dims.map((size) => size - 1) as Point };
 }
 
 function gridOf(image: NVImage): Grid {

@@ -104,7 +104,7 @@ export class Editor {
     this.area.setPointerCapture(event.pointerId);
     const background = this.settings.background || event.shiftKey;
     this.drag = { pointer: event.pointerId, axis: place.axis, touched: emptyBox(), points: [place.voxel], background };
-    this.canvas.setDrawing(true);
+    this.canvas.setDrawing(place.axis);
     if (this.tool.brush) this.paint([place.voxel]);
     else this.trace(place);
   }
@@ -140,7 +140,7 @@ export class Editor {
       fillOutline(this.stroke(drag.axis), drag.points, drag.touched);
       this.canvas.upload(drag.touched);
     }
-    this.canvas.setDrawing(false);
+    this.canvas.setDrawing(null);
     if (tool === "clicks" || tool === "scribbles") {
       const points = tool === "clicks" ? drag.points.slice(-1) : drag.points;
       (drag.background ? this.background : this.foreground).push(...points);

@@ -12,10 +12,8 @@ async function start(): Promise<void> {
   const info = await login();
   document.title = `Review: ${info.name}`;
   byId("title").textContent = info.name;
-  const canvas = new ScanCanvas(byId<HTMLCanvasElement>("scan"));
-  await canvas.attach();
-  canvas.setColours(info.labels);
-  new Page(info, canvas);
+  const page = new Page(info, new ScanCanvas(byId<HTMLCanvasElement>("scan")));
+  await page.begin();
 }
 
 function restoreUser(): void {

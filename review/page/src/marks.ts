@@ -34,7 +34,8 @@ export class MarksLayer {
   draw(grid: Grid, now: Point, onPage: Spot): void {
     const { canvas, layer } = this;
     if (layer.width !== canvas.width || layer.height !== canvas.height) Object.assign(layer, { width: canvas.width, height: canvas.height });
-    const context = layer.getContext("2d")!;
+    // Drawn by the processor: a graphics card draws single marks no faster, and some leave a mark that was wiped off on the screen.
+    const context = layer.getContext("2d", { willReadFrequently: true })!;
     context.clearRect(0, 0, layer.width, layer.height);
     if (this.marks.length === 0 && !this.frame && !this.cursor) return;
     const area = canvas.getBoundingClientRect();

@@ -2,14 +2,9 @@
 
 const HEADER = 348;
 const DATA = 352;
-const READERS: Record<number, (view: DataView, at: number, little: boolean) => number> = {
-  2: (view, at) => view.getUint8(at),
-  4: (view, at, little) => view.getInt16(at, little),
-  8: (view, at, little) => view.getInt32(at, little),
-  256: (view, at) => view.getInt8(at),
-  512: (view, at, little) => view.getUint16(at, little),
-};
-const BYTES: Record<number, number> = { 2: 1, 4: 2, 8: 4, 256: 1, 512: 2 };
+type Numbers = Uint8Array | Int16Array | Int32Array | Int8Array | Uint16Array;
+type NumbersOf = new (buffer: ArrayBuffer) => Numbers;
+const TYPES: Record<number, NumbersOf & { BYTES_PER_ELEMENT: number }> = { 2: Uint8Array, 4: Int16Array, 8: Int32Array, 256: Int8Array, 512: Uint16Array };
 
 /** The values of the labels, by the number that stands for them in a drawing (0 is the background). */
 export type LabelTable = number[];
@@ -22,23 +17,31 @@ export function readLabel(bytes: ArrayBuffer, table: LabelTable, voxels: number)
     throw new Error("expected a label as NIfTI-1, got other bytes");
   }
   const type = view.getInt16(70, little);
-  const read = READERS[type];
-  const size = BYTES[type];
-  if (!read || !size) throw new Error(`expected a label of whole numbers, got NIfTI data type ${type}`);
+  const Type = TYPES[type];
+  if (!Type) throw new Error(`expected a label of whole numbers, got NIfTI data type ${type}`);
+  const size = Type.BYTES_PER_ELEMENT;
   const start = view.getFloat32(108, little);
   if (view.byteLength < start + voxels * size) {
     throw new Error(`expected a label of ${voxels} voxels, got ${Math.floor((view.byteLength - start) / size)}`);
   }
+  const data = bytes.slice(start, start + voxels * size);
+  if (!little) swap(new Uint8Array(data), size);
+  const values = new Type(data);
   const numbers = new Map(table.map((value, number) => [value, number]));
   const result = new Uint8Array(voxels);
   for (let index = 0; index < voxels; index++) {
-    const value = read(view, start + index * size, little);
+    const value = values[index]!;
     if (value === 0) continue;
     const number = numbers.get(value);
     if (number === undefined) throw new Error(`expected a label of values ${table.join(", ")}, got ${value}`);
     result[index] = number;
   }
   return result;
+}
+
+/** Turns the bytes of each number around. */
+function swap(bytes: Uint8Array, size: number): void {
+  for (let at = 0; at < bytes.length; at += size) bytes.subarray(at, at + size).reverse();
 }
 
 /** A label file: the volume's header, and values in the order of the file. */

@@ -21,6 +21,7 @@ const PRESENCE_MS = 10_000;
 
 export class Page {
   private opening = 0;
+  private attached: Promise<void> | null = null;
   private readonly settings: ToolSettings;
   private readonly editor: Editor;
   private readonly panel: Panel;
@@ -62,17 +63,26 @@ export class Page {
     this.bind();
     window.review = hook(canvas, this.editor);
     this.panel.show();
-    this.editor.reset();
-    void this.begin();
   }
 
-  private async begin(): Promise<void> {
-    void this.hideWhatIsAbsent();
+  /** Opens the case that the address names, else the first that waits; its scan is on the way while NiiVue makes ready. */
+  async begin(): Promise<void> {
     await this.worklist.refresh();
+    const { rows } = this.worklist;
     const asked = decodeURIComponent(location.hash.slice(1));
-    const first = asked || this.worklist.rows.find((row) => row.state === "segmented")?.id || this.worklist.rows[0]?.id;
+    const first = asked || rows.find((row) => row.state === "segmented")?.id || rows[0]?.id;
+    if (first) api.askAhead(first, rows.find((row) => row.id === first)?.version ?? null);
+    await (this.attached = this.attach());
     if (first) await this.open(first);
     else say("The worklist is empty.", "note");
+    api.forgetAhead();
+    await this.hideWhatIsAbsent();
+  }
+
+  private async attach(): Promise<void> {
+    await this.canvas.attach();
+    this.canvas.setColours(this.info.labels);
+    this.editor.reset();
   }
 
   /** A server without training or monitoring shows no button for it. */
@@ -88,6 +98,7 @@ export class Page {
       if (former && !former.autosave.isSaved && former.id !== id) await this.saveFirst(former);
       if (ticket !== this.opening) return;
       this.busy("Opening…");
+      await this.attached;
       this.editor.session = null;
       former?.close();
       quiet();

@@ -1,9 +1,9 @@
 // One open case: its scan, its label, the steps of undo, and the draft that follows every edit.
 import * as api from "./api";
 import { Autosave, type SaveStatus } from "./autosave";
-import type { Box } from "./brush";
+import { type Box, emptyBox, include } from "./brush";
 import type { ScanCanvas } from "./canvas";
-import { type Grid, indexOf, toFileOrder, voxelCount } from "./geometry";
+import { type Grid, indexOf, toFileOrder, voxelAt, voxelCount } from "./geometry";
 import { type Edit, History } from "./history";
 import { gzip, type LabelTable, readLabel, writeLabel } from "./nifti";
 import { forgetUnsent, readUnsent } from "./unsent";
@@ -115,18 +115,20 @@ export class Session {
     const mask = readLabel(bytes, [0, 1], voxelCount(this.grid));
     const { bitmap } = this.canvas;
     const { dims, start, step } = this.grid;
+    const touched = emptyBox();
     let ras = 0;
     for (let z = 0; z < dims[2]; z++) {
       for (let y = 0; y < dims[1]; y++) {
         let file = start + y * step[1] + z * step[2];
         for (let x = 0; x < dims[0]; x++, ras++, file += step[0]) {
-          if (mask[file]) bitmap[ras] = number;
-          else if (bitmap[ras] === number) bitmap[ras] = 0;
+          if (mask[file] ? bitmap[ras] === number : bitmap[ras] !== number) continue;
+          bitmap[ras] = mask[file] ? number : 0;
+          include(touched, [x, y, z]);
         }
       }
     }
-    this.canvas.upload();
-    return this.commit();
+    this.canvas.upload(touched);
+    return this.commit(touched);
   }
 
   /** Drops what is on the screen in favour of what the server holds. */
@@ -148,7 +150,9 @@ export class Session {
 
   private stepped(edit: Edit | null): void {
     if (!edit) return;
-    this.canvas.upload();
+    const touched = emptyBox();
+    for (const index of edit.indices) include(touched, voxelAt(this.grid, index));
+    this.canvas.upload(touched);
     this.changed();
   }
 

@@ -1,4 +1,4 @@
-// NiiVue with the page's options, drawing once a frame.
+// NiiVue with the page's options, drawing once a frame and no more than what changed.
 import { DRAG_MODE, MULTIPLANAR_TYPE, Niivue, type NVConfigOptions, SHOW_RENDER, SLICE_TYPE } from "@niivue/niivue";
 
 export const OPTIONS: Partial<NVConfigOptions> = {
@@ -28,17 +28,48 @@ export const OPTIONS: Partial<NVConfigOptions> = {
 /** WebGL by the processor: the 3D view of a large scan takes seconds there. */
 const BY_PROCESSOR = /swiftshader|llvmpipe|softpipe|basic render/i;
 const REST_MS = 400;
+const NO_VERTEX = "#version 300 es\nvoid main() { gl_Position = vec4(2.0, 2.0, 2.0, 1.0); }";
+const NO_COLOUR = "#version 300 es\nprecision mediump float;\nout vec4 colour;\nvoid main() { colour = vec4(0.0); }";
+
+/** Whether there is no graphics card, as far as the browser tells. */
+function drawsByProcessor(): boolean {
+  const canvas = document.createElement("canvas");
+  canvas.width = canvas.height = 1;
+  const gl = canvas.getContext("webgl2");
+  const names = gl?.getExtension("WEBGL_debug_renderer_info");
+  const name = String(gl?.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : gl.RENDERER));
+  gl?.getExtension("WEBGL_lose_context")?.loseContext();
+  return BY_PROCESSOR.test(name);
+}
 
 export class ScanViewer extends Niivue {
   afterScene: () => void = () => undefined;
   /** Draw once a frame, however often NiiVue asks for it. */
   isLazy = false;
-  /** While a stroke is drawn the 3D view rests. */
-  isStroking = false;
+  /** The plane that a stroke is drawn in: meanwhile the other planes and the 3D view stay as they are. */
+  strokePlane: SLICE_TYPE | null = null;
+  // Surfaces are never shown, and their dozen shaders take a while to compile.
+  override meshShaders: Niivue["meshShaders"] = [];
+  private former: Niivue["screenSlices"] = [];
   private scheduled = 0;
-  private isSlow: boolean | null = null;
+  private isSlow = false;
   private isResting = false;
   private timer = 0;
+
+  async attach(canvas: HTMLCanvasElement): Promise<void> {
+    this.isSlow = drawsByProcessor();
+    // NiiVue takes the context that is there: one that keeps its picture between frames, and has smooth edges where a graphics
+    // card draws them.
+    canvas.getContext("webgl2", { antialias: !this.isSlow, preserveDrawingBuffer: true });
+    await this.attachToCanvas(canvas);
+    this.isLazy = true;
+  }
+
+  override async init(): Promise<this> {
+    await super.init();
+    this.leaveOutGradients();
+    return this;
+  }
 
   override drawScene(): void {
     if (!this.isLazy) super.drawScene();
@@ -50,36 +81,55 @@ export class ScanViewer extends Niivue {
     if (!this.scheduled) return;
     cancelAnimationFrame(this.scheduled);
     this.scheduled = 0;
-    super.drawScene();
+    this.former = this.screenSlices;
+    this.drawSceneCore();
     this.afterScene();
+  }
+
+  // During a stroke only its plane is wiped and drawn, once it was drawn as a whole.
+  override draw2D(...args: Parameters<Niivue["draw2D"]>): void {
+    const before = this.former.find((slice) => slice.axCorSag === args[1]);
+    if (this.strokePlane === null || !before) {
+      super.draw2D(...args);
+    } else if (args[1] === this.strokePlane) {
+      super.clearBounds(undefined, before.leftTopWidthHeight as [number, number, number, number]);
+      super.draw2D(...args);
+    } else {
+      this.screenSlices.push(before);
+    }
+  }
+
+  override clearBounds(...args: Parameters<Niivue["clearBounds"]>): void {
+    if (this.strokePlane === null || this.former.length === 0) super.clearBounds(...args);
   }
 
   // Beside the three planes, the 3D view waits for the end of a stroke, and without a graphics card for a pause.
   override draw3D(...args: Parameters<Niivue["draw3D"]>): string | undefined {
     const alone = this.opts.sliceType === SLICE_TYPE.RENDER;
-    if (alone || (!this.isStroking && (this.isResting || !this.drawsSlowly()))) return super.draw3D(...args);
+    const isStroking = this.strokePlane !== null;
+    if (alone || (!isStroking && (this.isResting || !this.isSlow))) return super.draw3D(...args);
     const leftTopWidthHeight = [...(args[0] ?? [])];
     this.screenSlices.push({ leftTopWidthHeight, axCorSag: SLICE_TYPE.RENDER, sliceFrac: 0, AxyzMxy: [], leftTopMM: [], fovMM: [1, 0] });
-    if (!this.isStroking) this.drawAfterRest();
+    if (!isStroking) this.drawAfterRest();
     return undefined;
   }
 
   // The page keeps its own steps of undo; NiiVue's would compress the whole drawing after each stroke.
   override drawAddUndoBitmap(): void {}
 
-  private drawsSlowly(): boolean {
-    if (this.isSlow === null) {
-      const names = this.gl.getExtension("WEBGL_debug_renderer_info");
-      this.isSlow = BY_PROCESSOR.test(String(this.gl.getParameter(names ? names.UNMASKED_RENDERER_WEBGL : this.gl.RENDERER)));
-    }
-    return this.isSlow;
+  // NiiVue filters each scan twice for a light in the 3D view that the page leaves off: shaders that draw nothing save that.
+  private leaveOutGradients(): void {
+    const shader = this.blurShader!;
+    const Shader = shader.constructor as new (gl: WebGL2RenderingContext, vertices: string, colours: string) => typeof shader;
+    this.blurShader = this.sobelFirstOrderShader = new Shader(this.gl, NO_VERTEX, NO_COLOUR);
   }
 
   private drawAfterRest(): void {
     clearTimeout(this.timer);
     this.timer = setTimeout(() => {
+      if (this.strokePlane !== null) return; // the end of the stroke draws it
       this.isResting = true;
-      super.drawScene();
+      this.drawSceneCore();
       this.isResting = false;
       this.afterScene();
     }, REST_MS);

@@ -13,6 +13,7 @@ from edge_artifacts import graded_scan, values_of
 from scipy import ndimage
 from scipy.spatial.distance import pdist
 
+import edge
 from edge.cli import main
 from edge.outputs.instances import find_instances, longest_distance, measure_objects
 from edge.outputs.overlay import COLOURS, draw, picture
@@ -184,7 +185,12 @@ def test_two_processes_do_not_write_one_output(artifacts, here, capfd):
 
 def test_an_ensemble_on_the_command_line(artifacts, here, capfd):
     both = f"{artifacts['folded-int8']},{artifacts['folded-uint8']}"
-    assert main(["predict", both, "scan.nii.gz", "-o", "seg.nii.gz", "--save", "variance"]) == 0
+    words = ["predict", both, "scan.nii.gz", "-o", "seg.nii.gz", "--save", "variance", "--report", "report.json"]
+    assert main(words) == 0
+    reported = json.loads((here / "report.json").read_text())["artifacts"]
+    manifests = [edge.load_manifest(artifacts[name]) for name in ("folded-int8", "folded-uint8")]
+    assert [each["folder"] for each in reported] == both.split(",")
+    assert [each["model_sha256"] for each in reported] == [manifest.sha256 for manifest in manifests]
     expected = values_of(graded_scan((11, 18, 12)))
     np.testing.assert_array_equal(np.asarray(nibabel.load("seg.nii.gz").dataobj), expected)
     capfd.readouterr()
