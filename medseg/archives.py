@@ -62,6 +62,8 @@ def check_zip(archive: zipfile.ZipFile, name) -> None:
     if packed > os.fstat(archive.fp.fileno()).st_size:
         raise InputError(f"{name}: its members overlap, or it is cut short; get the file again")
     for member in members:
+        if member.header_offset < 0:  # of a directory that is not where the file says
+            raise InputError(f"{name}: a member lies before its beginning; it is damaged, get the file again")
         if member.file_size > max(SMALL_BYTES, MAX_RATIO * member.compress_size):
             raise _bomb(name, member.compress_size, member.file_size)
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from edge.dicom.uid import uid_of
-from imaging.io.dicom.dataset import open_dataset
+from imaging.io.dicom.dataset import decoding, open_dataset
 from imaging.io.dicom.read import series_affine
 from imaging.io.dicom.series import Series
 from medseg.errors import InputError
@@ -52,11 +52,12 @@ def sources_of(series: Series) -> Sources:
     if several and len(files) > 1:
         raise InputError(f"{series.name}: has slices in {len(files)} multi-frame files; DICOM output takes one")
     images = tuple(open_dataset(file, pixels=False) for file in files)
-    study, own, place = _identity(series, images)
-    for image in images:
-        _complete(image, study, own, place)
-        if series.placed and not several and not image.get("SliceThickness"):
-            image.SliceThickness = _step(series)
+    with decoding(series.name):
+        study, own, place = _identity(series, images)
+        for image in images:
+            _complete(image, study, own, place)
+            if series.placed and not several and not image.get("SliceThickness"):
+                image.SliceThickness = _step(series)
     return Sources(images, tuple(frame.index for frame in series.frames) if several else None, series)
 
 

@@ -6,7 +6,7 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 
 from edge.node.config import Rule
-from imaging.io.dicom.dataset import DicomFile, open_dataset
+from imaging.io.dicom.dataset import DicomFile, decoding, open_dataset
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ def facts_of(file: Path) -> Facts:
     """
     dataset = open_dataset(DicomFile(file), pixels=False)
     names = ("Modality", "BodyPartExamined", "SeriesDescription", "ProtocolName")
-    return Facts(*(str(dataset.get(name) or "").strip() for name in names))
+    with decoding(file):
+        return Facts(*(str(dataset.get(name) or "").strip() for name in names))
 
 
 def fitting(rules: Sequence[Rule], facts: Facts) -> tuple[Rule, ...]:

@@ -122,8 +122,8 @@ class Node:
             name = f"series {hashed(series.uid)}"
             try:
                 rules, reason = fitting(self.config.rule, facts_of(series.files[0])), "no rule fits it"
-            except InputError as error:
-                rules, reason = (), str(error)
+            except Exception as error:  # whatever it is, the series behind it must not wait for this one
+                rules, reason = (), str(error) if isinstance(error, InputError) else type(error).__name__
             if not rules:
                 log.warning("%s is parked: %s", name, reason)
                 instances.park_series(self.database, series.uid, reason)

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from edge.cases import scans_of
 from imaging.io.cases import case_name, check_case_name, owner, scans_in
-from imaging.io.dicom.dataset import open_dataset
+from imaging.io.dicom.dataset import decoding, open_dataset
 from imaging.io.dicom.reference import dicom_reference
 from imaging.io.dicom.series import Series, find_series
 from imaging.io.dicom.sources import files_of
@@ -104,7 +104,8 @@ def _origin(series: Series, salt) -> dict:
     header = open_dataset(series.files[0], pixels=False)
 
     def text(keyword):
-        value = str(header.get(keyword) or "").strip()
+        with decoding(series.files[0].name):
+            value = str(header.get(keyword) or "").strip()
         return "".join(letter for letter in value if letter.isprintable())[:80]
 
     patient = text("PatientID")

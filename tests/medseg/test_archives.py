@@ -89,3 +89,14 @@ def test_members_that_share_their_bytes(tmp_path):
         assert len(archive.infolist()) == 40
     with zipfile.ZipFile(tmp_path / "many.zip") as archive, pytest.raises(InputError, match="overlap"):
         archives.check_zip(archive, "many.zip")
+
+
+def test_a_member_before_the_beginning(tmp_path):
+    """The directory says that it begins later than it does, and so all that it names earlier."""
+    content = bytearray(zip_of(tmp_path / "a.zip", a=b"content").read_bytes())
+    end = content.rindex(b"PK\x05\x06")
+    (start,) = struct.unpack_from("<I", content, end + 16)
+    struct.pack_into("<I", content, end + 16, start + 50)
+    (tmp_path / "a.zip").write_bytes(content)
+    with zipfile.ZipFile(tmp_path / "a.zip") as archive, pytest.raises(InputError, match="before its beginning"):
+        archives.check_zip(archive, "a.zip")

@@ -154,6 +154,24 @@ def load_pydicom():
     return pydicom
 
 
+@contextlib.contextmanager
+def decoding(name):
+    """Values of a data set are decoded when they are asked for, so it is then that damage shows: in one line.
+
+    Args:
+        name: of the file, for the message.
+
+    Raises:
+        InputError: for whatever pydicom raises.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # of any type: NotImplementedError for a value representation that there is not
+        raise damaged(name, error) from None
+
+
 def damaged(name, error) -> InputError:
     """The error of a file that cannot be read; pydicom's own words, which may quote the file, are left out."""
     if isinstance(error, MemoryError):

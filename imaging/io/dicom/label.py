@@ -6,7 +6,7 @@ from urllib.parse import parse_qsl, urlencode
 
 import numpy as np
 
-from imaging.io.dicom.dataset import DicomFile, damaged, open_dataset
+from imaging.io.dicom.dataset import DicomFile, decoding, open_dataset
 from imaging.io.dicom.grid import Grid, grid_of
 from imaging.io.dicom.reference import dicom_reference, split_reference
 from imaging.io.dicom.segments import own_grid, segment_names, segments
@@ -46,10 +46,10 @@ def label_object(file: DicomFile) -> LabelObject | None:
         InputError: if it is damaged.
     """
     dataset = open_dataset(file, pixels=False)
-    kind = str(dataset.get("Modality") or "")
-    if kind not in (SEG, RTSTRUCT):
-        return None
-    try:
+    with decoding(file.name):
+        kind = str(dataset.get("Modality") or "")
+        if kind not in (SEG, RTSTRUCT):
+            return None
         names = segment_names(dataset) if kind == SEG else roi_names(dataset)
         series, instances = set(), set()
         for element in dataset.iterall():
@@ -57,9 +57,7 @@ def label_object(file: DicomFile) -> LabelObject | None:
                 series.add(str(element.value))
             elif element.keyword == "ReferencedSOPInstanceUID":
                 instances.add(str(element.value))
-    except Exception as error:  # of any type, where sequences are damaged
-        raise damaged(file.name, error) from None
-    series.discard(str(dataset.get("SeriesInstanceUID")))
+        series.discard(str(dataset.get("SeriesInstanceUID")))
     return LabelObject(file, kind, frozenset(series), frozenset(instances), names)
 
 
@@ -98,19 +96,16 @@ def read_dicom_labels(path, like: Series | None = None, values: Mapping[str, int
         like = choose(find_series(image), uid, image)
     file = DicomFile(place)
     dataset = open_dataset(file)
-    kind = dataset.get("Modality")
+    with decoding(file.name):
+        kind = dataset.get("Modality")
     if kind not in (SEG, RTSTRUCT):
         raise InputError(f"{place}: holds no labels (modality {str(kind)[:16]!a}), expected a SEG or RTSTRUCT")
     if kind == RTSTRUCT and like is None:
         raise UsageError(f"{place}: an RTSTRUCT has no grid of its own; give the series that it was drawn on")
-    try:
+    with decoding(file.name):
         grid = grid_of(like) if like is not None else own_grid(dataset, file)
         parts = segments(dataset, file, grid) if kind == SEG else rois(dataset, file, grid)
         return _painted(file.name, parts, grid, values)
-    except InputError:
-        raise
-    except Exception as error:  # of any type, where sequences are damaged
-        raise damaged(file.name, error) from None
 
 
 def segment_masks(path, like: Series | None = None) -> dict[int, Scan]:
@@ -128,11 +123,12 @@ def segment_masks(path, like: Series | None = None) -> dict[int, Scan]:
     """
     file = DicomFile(path)
     dataset = open_dataset(file)
-    grid = grid_of(like) if like is not None else own_grid(dataset, file)
-    parts = segments(dataset, file, grid) if dataset.get("Modality") == SEG else rois(dataset, file, grid)
-    masks = {}
-    for number, _, mask in parts:
-        masks[number] = masks[number] | mask if number in masks else mask
+    masks: dict = {}
+    with decoding(file.name):
+        grid = grid_of(like) if like is not None else own_grid(dataset, file)
+        parts = segments(dataset, file, grid) if dataset.get("Modality") == SEG else rois(dataset, file, grid)
+        for number, _, mask in parts:
+            masks[number] = masks[number] | mask if number in masks else mask
     return {number: grid.scan(mask) for number, mask in masks.items()}
 
 

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imaging.io.dicom.dataset import open_dataset
+from imaging.io.dicom.dataset import decoding, open_dataset
 from imaging.io.dicom.geometry import check_orientation, slice_affine
 from imaging.io.dicom.pixels import frame_bytes, read_frames
 from imaging.io.dicom.reference import split_reference
@@ -91,14 +91,17 @@ def series_affine(series: Series) -> np.ndarray:
 
 def _thickness(series):
     """Slice thickness of a single slice, mm, or None."""
-    dataset = open_dataset(series.frames[0].instance.file, pixels=False)
+    file = series.frames[0].instance.file
+    dataset = open_dataset(file, pixels=False)
     groups = [dataset]
-    for sequence in (dataset.get("SharedFunctionalGroupsSequence"), dataset.get("PerFrameFunctionalGroupsSequence")):
-        groups += [item for group in (sequence or ())[:1] for item in (group.get("PixelMeasuresSequence") or ())[:1]]
+    with decoding(file.name):
+        for name in ("SharedFunctionalGroupsSequence", "PerFrameFunctionalGroupsSequence"):
+            first = (dataset.get(name) or ())[:1]
+            groups += [item for group in first for item in (group.get("PixelMeasuresSequence") or ())[:1]]
     for group in groups:
         try:
             thickness = float(group.get("SliceThickness") or 0)
-        except (TypeError, ValueError):
+        except Exception:  # whatever it holds, it is no thickness
             continue
         if thickness > 0 and np.isfinite(thickness):
             return thickness

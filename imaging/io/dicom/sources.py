@@ -6,7 +6,7 @@ import zipfile
 from collections.abc import Iterable
 from pathlib import Path
 
-from imaging.io.dicom.dataset import HEAD, DicomFile, looks_like_dicom, open_dataset
+from imaging.io.dicom.dataset import HEAD, DicomFile, decoding, looks_like_dicom, open_dataset
 from medseg.archives import check_zip
 from medseg.errors import InputError
 from medseg.untrusted import check_regular
@@ -79,11 +79,12 @@ def _members(path):
 
 def _directory(path):
     """The files that a DICOMDIR refers to; those that are not there are left to the check for missing slices."""
-    records = open_dataset(DicomFile(path)).get("DirectoryRecordSequence") or ()
+    dataset = open_dataset(DicomFile(path))
+    with decoding(path):
+        names = [record.get("ReferencedFileID") for record in dataset.get("DirectoryRecordSequence") or ()]
     folder = Path(os.path.realpath(path.parent))
     files = []
-    for record in records:
-        parts = record.get("ReferencedFileID")
+    for parts in names:
         if not parts:
             continue
         parts = [parts] if isinstance(parts, str) else [str(part) for part in parts]

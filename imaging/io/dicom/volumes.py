@@ -4,7 +4,7 @@ import hashlib
 import itertools
 from collections import defaultdict
 
-from imaging.io.dicom.dataset import open_dataset
+from imaging.io.dicom.dataset import decoding, open_dataset
 from imaging.io.dicom.frames import DIFFERENCES, Frame
 from medseg.errors import InputError
 
@@ -88,5 +88,6 @@ def _pixels(frame):
     """A digest of a single-frame file's pixels; frames of one file are no copies of each other."""
     if frame.instance.frames > 1:
         return frame.instance.uid, frame.index
-    data = open_dataset(frame.instance.file).get("PixelData") or b""
-    return hashlib.sha256(data).digest()
+    dataset = open_dataset(frame.instance.file)
+    with decoding(frame.instance.file.name):
+        return hashlib.sha256(dataset.get("PixelData") or b"").digest()

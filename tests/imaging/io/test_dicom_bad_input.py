@@ -1,5 +1,6 @@
 """Damaged and hostile DICOM files: one line each, and no data of the patient in it."""
 
+import contextlib
 import dataclasses
 import functools
 import io
@@ -16,9 +17,14 @@ from hypothesis import strategies as st
 from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
 
 import imaging
+from edge.dicom.headers import sources_of
+from edge.node.routing import facts_of
 from imaging.io.dicom import series
+from imaging.io.dicom.dataset import DicomFile
+from imaging.io.dicom.label import label_object
 from imaging.io.dicom.series import find_series
 from medseg.errors import InputError
+from review.volumes.sources import find_sources
 
 VOXELS = np.arange(4 * 36 * 40).reshape(4, 36, 40).astype(np.uint16)
 
@@ -203,3 +209,30 @@ def frames_of_one():
         file.write(content.getvalue())
         file.flush()
         return find_series(file.name)[0].frames[0]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [b"\x08\x00\x60\x00CS", b"\x20\x00\x0d\x00UI", b"\x08\x00\x18\x00UI", b"\x28\x00\x10\x00US", b"\x10\x00\x20\x00LO"],
+    ids=["modality", "study", "instance", "rows", "patient"],
+)
+def test_a_kind_of_value_that_there_is_not(tmp_path, element):
+    """pydicom decodes a value when it is asked for, so what is damaged in it shows late, and as an error of its own."""
+    write_series(tmp_path / "series", VOXELS)
+    for file in (tmp_path / "series").iterdir():
+        content = file.read_bytes()
+        assert content.count(element) >= 1
+        file.write_bytes(content.replace(element, element[:4] + b"Q?"))
+    readers = (
+        imaging.read,
+        imaging.read_labels,
+        find_series,
+        lambda path: facts_of(next(path.iterdir()) if path.is_dir() else path),
+        lambda path: sources_of(find_series(path)[0]),
+        lambda path: label_object(DicomFile(next(path.iterdir()) if path.is_dir() else path)),
+        lambda path: find_sources(tmp_path / "series", 1, 3),
+    )
+    for place in (tmp_path / "series", tmp_path / "series" / "001.dcm"):
+        for reader in readers:
+            with contextlib.suppress(InputError):
+                reader(place)
