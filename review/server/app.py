@@ -11,6 +11,7 @@ from review.improvement.improver import Improver
 from review.monailabel.routes import add_monailabel
 from review.server.access import Access
 from review.server.answers import add_error_answers
+from review.server.described import ERRORS
 from review.server.routes import add_routes
 from review.server.settings import Settings
 from review.service import Service
@@ -32,7 +33,9 @@ def create_app(service: Service, settings: Settings | None = None, improver: Imp
         improver: makes the next version; one that starts from what is known of the active artifact by default.
     """
     settings = settings or Settings()
-    app = FastAPI(title="medseg-zoo review", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None)
+    app = FastAPI(
+        title="medseg-zoo review", openapi_url="/api/openapi.json", docs_url=None, redoc_url=None, responses=ERRORS
+    )
     app.state.service, app.state.settings = service, settings
     app.state.improver = improver or Improver(service)
     add_error_answers(app)

@@ -25,6 +25,20 @@ from medseg.untrusted import inside, shown
 log = logging.getLogger("medseg.node")
 _TAKEN = (*SUFFIXES, *DICOM_SUFFIXES, ZIP)
 _LONGEST_LIST = 1000
+_WHY = {
+    401: "the token is missing or wrong",
+    403: "not allowed from there",
+    404: "there is no such job or file",
+    409: "it contradicts the state of the job",
+    411: "a body without its length",
+    413: "larger than the node takes",
+    415: "a file of an unknown type",
+    422: "a value is missing or of the wrong kind",
+    507: "the disk is full",
+}
+_ERRORS: dict[int | str, dict] = {
+    status: {"description": why, "content": {"application/json": {}}} for status, why in _WHY.items()
+}
 
 
 def make_app(node):
@@ -33,7 +47,7 @@ def make_app(node):
     Args:
         node: an ``edge.node.service.Node`` whose database is open.
     """
-    app = FastAPI(title="medseg-zoo node", docs_url=None, redoc_url=None)
+    app = FastAPI(title="medseg-zoo node", docs_url=None, redoc_url=None, responses=_ERRORS)
     config, database, folder = node.config, node.database, node.config.node.folder
 
     def row_of(number):
@@ -53,12 +67,12 @@ def make_app(node):
     def health():
         return {"status": "ok"}
 
-    @app.get("/ready")
+    @app.get("/ready", responses={503: {"description": "it takes no work now, and why"}})
     def ready():
         problems = list(_problems(node))
         return JSONResponse({"ready": not problems, "problems": problems}, 503 if problems else 200)
 
-    @app.get("/metrics")
+    @app.get("/metrics", response_class=PlainTextResponse)
     def metrics():
         return PlainTextResponse(measures(node), media_type="text/plain; version=0.0.4")
 
@@ -101,11 +115,11 @@ def make_app(node):
             raise HTTPException(409, f"nothing of job {number} is parked")
         return report(row_of(number))
 
-    @app.get("/jobs/{number}/overlay")
+    @app.get("/jobs/{number}/overlay", response_class=FileResponse)
     def overlay(number: int):
         return FileResponse(_file(row_of(number), folder, OVERLAY))
 
-    @app.get("/jobs/{number}/files/{name}")
+    @app.get("/jobs/{number}/files/{name}", response_class=FileResponse)
     def file(number: int, name: str):
         path = _file(row_of(number), folder, name)
         with database.change() as link:

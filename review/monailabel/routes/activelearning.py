@@ -8,6 +8,7 @@ from starlette.concurrency import run_in_threadpool
 from review.learning import next_case
 from review.monailabel.routes.forms import checksum
 from review.monailabel.stored import image_bytes, image_info, image_suffix
+from review.server.described import json_body
 from review.server.requests import json_of, user_of
 from review.server.routes.context import Review
 from review.store.cases import all_cases
@@ -16,7 +17,7 @@ from review.store.tags import add_image_notes
 router = APIRouter(tags=["MONAI Label"])
 
 
-@router.post("/activelearning/{strategy}")
+@router.post("/activelearning/{strategy}", openapi_extra=json_body(False, client_id={"type": "string"}))
 async def sample(request: Request, review: Review, strategy: str) -> dict:
     """A case that nobody decided on; {} where there is none."""
     params = await json_of(request)

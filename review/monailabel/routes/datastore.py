@@ -11,6 +11,7 @@ from review.monailabel.labels import client_labels
 from review.monailabel.routes.forms import params_of, read_form
 from review.monailabel.routes.images import KeptError, sent
 from review.monailabel.stored import all_json, status_json, train_json
+from review.server.described import NIFTI, answers, form_body
 from review.server.requests import user_of
 from review.server.routes.context import Review
 from review.store.cases import SEGMENTED, WAITING, get_case
@@ -19,6 +20,7 @@ from review.store.versions import UPLOAD, Result, change_from, save_result
 
 router = APIRouter(tags=["MONAI Label"])
 _TRIES = 5
+_JSON = {"type": "string", "description": "a JSON object"}
 
 
 @router.get("/datastore/")
@@ -30,7 +32,7 @@ def datastore(review: Review, output: str = "stats"):
     return answers[output](review)
 
 
-@router.get("/datastore/label")
+@router.get("/datastore/label", **answers(NIFTI))
 def download(review: Review, label: str, tag: str):
     """Labels of a tag as NIfTI."""
     case = get_case(review.database, label)
@@ -38,14 +40,14 @@ def download(review: Review, label: str, tag: str):
     return sent(review.label_content(case, version)[1], f"{case.id}.nii.gz")
 
 
-@router.head("/datastore/label")
+@router.head("/datastore/label", **answers())
 def check(review: Review, tag: str, image: str = "", label: str = ""):
     """Whether there are labels of a tag."""
     tagged(review.database, get_case(review.database, image or label).id, tag)
     return Response()
 
 
-@router.put("/datastore/label")
+@router.put("/datastore/label", openapi_extra=form_body(("label",), ("label",), params=_JSON))
 async def save(request: Request, review: Review, image: str, tag: str = FINAL) -> dict:
     """Save labels; those of the tag "final" are a correction by a person."""
     case = get_case(review.database, image)
@@ -72,8 +74,8 @@ def info(review: Review, label: str, tag: str) -> dict:
     return {"version": version, **notes}
 
 
-@router.put("/datastore/updatelabelinfo")
-@router.put("/datastore/label/info")
+@router.put("/datastore/updatelabelinfo", openapi_extra=form_body(info=_JSON))
+@router.put("/datastore/label/info", openapi_extra=form_body(info=_JSON))
 async def note(request: Request, review: Review, label: str, tag: str) -> dict:
     """Add notes to labels."""
     case = get_case(review.database, label)

@@ -8,6 +8,7 @@ from imaging.io.cases import is_scan
 from review.errors import ReviewError, UnknownError, WrongRequestError
 from review.monailabel.routes.forms import checksum, params_of, read_form
 from review.monailabel.stored import image_bytes, image_info, image_suffix
+from review.server.described import NIFTI, answers, form_body
 from review.server.requests import user_of
 from review.server.routes.cases import add_upload
 from review.server.routes.context import Review
@@ -15,6 +16,7 @@ from review.store.cases import get_case
 from review.store.tags import add_image_notes
 
 router = APIRouter(tags=["MONAI Label"])
+_SCAN = form_body(("file",), ("file",), params={"type": "string", "description": "a JSON object"})
 
 
 class KeptError(ReviewError):
@@ -30,14 +32,14 @@ def sent(content: bytes, name: str) -> Response:
     return Response(content, media_type="application/octet-stream", headers=headers)
 
 
-@router.get("/datastore/image")
+@router.get("/datastore/image", **answers(NIFTI))
 def download(review: Review, image: str):
     """A scan."""
     case = get_case(review.database, image)
     return sent(image_bytes(review, case), f"{case.id}{image_suffix(case)}")
 
 
-@router.head("/datastore/image")
+@router.head("/datastore/image", **answers())
 def check(review: Review, image: str, check_sum: str = ""):
     """Whether there is a scan, and whether it has a checksum."""
     case = get_case(review.database, image)
@@ -46,8 +48,8 @@ def check(review: Review, image: str, check_sum: str = ""):
     return Response()
 
 
-@router.put("/datastore/")
-@router.put("/datastore/image")
+@router.put("/datastore/", openapi_extra=_SCAN)
+@router.put("/datastore/image", openapi_extra=_SCAN)
 async def add(request: Request, review: Review, image: str = "") -> dict:
     """Take a scan."""
     fields, files = await read_form(request)
@@ -67,7 +69,7 @@ def info(review: Review, image: str) -> dict:
     return image_info(review, get_case(review.database, image))
 
 
-@router.put("/datastore/image/info")
+@router.put("/datastore/image/info", openapi_extra=form_body(info={"type": "string", "description": "a JSON object"}))
 async def note(request: Request, review: Review, image: str) -> dict:
     """Add notes to a scan."""
     case = get_case(review.database, image)

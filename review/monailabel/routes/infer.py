@@ -13,13 +13,15 @@ from review.errors import WrongRequestError
 from review.monailabel.infer import OUTPUTS, Job, answer, infer
 from review.monailabel.models import get_model
 from review.monailabel.routes.forms import params_of, read_form
+from review.server.described import NIFTI, answers, form_body
 from review.server.routes.context import Review
 from review.store.cases import get_case
 
 router = APIRouter(tags=["MONAI Label"])
+_SENT = form_body(files=("label", "file"), params={"type": "string", "description": "a JSON object"})
 
 
-@router.post("/infer/{model}")
+@router.post("/infer/{model}", openapi_extra=_SENT, **answers("application/json", "multipart/form-data", NIFTI))
 async def run(request: Request, review: Review, model: str, image: str = "", session_id: str = "", output: str = ""):
     """Run a model on a case (``?image=``), on a session's scan, or on a scan that comes with the request."""
     chosen = get_model(review, model)

@@ -6,6 +6,7 @@ from starlette.responses import PlainTextResponse
 from review.learning import STRATEGIES
 from review.monailabel.models import SEGMENTATION, model_json, models_of, structure_values
 from review.monailabel.stored import status_json
+from review.server.described import answers
 from review.server.routes.context import Review
 from review.server.routes.info import package_version
 from review.store.audit import audit_csv
@@ -36,7 +37,7 @@ def info(review: Review) -> dict:
     }
 
 
-@router.get("/logs/")
+@router.get("/logs/", **answers("text/plain"))
 def logs(review: Review, lines: int = 300) -> PlainTextResponse:
     """The last rows of the audit trail."""
     rows = audit_csv(review.database).decode().splitlines()[1:]

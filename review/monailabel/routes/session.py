@@ -8,12 +8,13 @@ from review.errors import WrongRequestError
 from review.monailabel.routes.forms import read_form
 from review.monailabel.routes.images import sent
 from review.monailabel.sessions import session_json
+from review.server.described import NIFTI, answers, form_body
 
 router = APIRouter(tags=["MONAI Label"])
 _LARGEST = 2**32
 
 
-@router.put("/session/")
+@router.put("/session/", openapi_extra=form_body(files=("files",)))
 async def create(request: Request, expiry: int = 0) -> dict:
     """Begin a session with a scan, or the files of a DICOM series."""
     _, files = await read_form(request)
@@ -22,7 +23,7 @@ async def create(request: Request, expiry: int = 0) -> dict:
     return {"session_id": session.name, "session_info": session_json(session)}
 
 
-@router.get("/session/{session_id}")
+@router.get("/session/{session_id}", **answers("application/json", NIFTI))
 def get(request: Request, session_id: str, update_ts: bool = False, image: bool = False):
     """What is known of a session, or its scan."""
     session, scan = request.app.state.sessions.get(session_id, update_ts)

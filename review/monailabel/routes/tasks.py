@@ -9,6 +9,7 @@ from review.errors import UnknownError, WrongRequestError
 from review.monailabel.models import SEGMENTATION, get_model
 from review.scoring import dice_in_service
 from review.segmenting import segment_case
+from review.server.described import json_body
 from review.server.requests import json_of
 from review.server.routes.context import Review
 from review.store.cases import DECIDED, all_cases
@@ -18,7 +19,7 @@ router = APIRouter(tags=["MONAI Label"])
 IMAGES = ("unlabeled", "labeled", "all")
 
 
-@router.post("/scoring/{method}")
+@router.post("/scoring/{method}", openapi_extra=json_body(False))
 async def score(request: Request, review: Review, method: str):
     """Compare the network's labels with those decided on."""
     if method != "dice":
@@ -33,7 +34,7 @@ async def score(request: Request, review: Review, method: str):
     return request.app.state.tasks["scoring"].start(method, work)
 
 
-@router.post("/batch/infer/{model}")
+@router.post("/batch/infer/{model}", openapi_extra=json_body(False))
 async def batch(request: Request, review: Review, model: str, images: str = "all"):
     """Segment many cases again; what a person decided on stays."""
     chosen = get_model(review, model)

@@ -10,16 +10,18 @@ from review.errors import UnknownError, WrongRequestError
 from review.improvement.improver import FAILED, IDLE, RUNNING, STOPPED, improve_json
 from review.monailabel.models import SEGMENTATION, get_model
 from review.monailabel.tasks import clock
+from review.server.described import json_body
 from review.server.requests import json_of, user_of
 from review.server.routes.context import Review
 from review.server.routes.improve import improver_of
 
 router = APIRouter(prefix="/train", tags=["MONAI Label"])
+_START = json_body(False, client_id={"type": "string"}, max_epochs={"type": "integer", "minimum": 1})
 _STATUS = {FAILED: "ERROR", STOPPED: "STOPPED"}
 
 
-@router.post("/")
-@router.post("/{model}")
+@router.post("/", openapi_extra=_START)
+@router.post("/{model}", openapi_extra=_START)
 async def start(request: Request, review: Review, model: str = ""):
     """Begin; too few cases are told by the status."""
     if model and get_model(review, model).type != SEGMENTATION:

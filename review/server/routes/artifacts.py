@@ -7,6 +7,7 @@ from starlette.responses import Response
 
 from medseg.untrusted import inside, read_limited
 from review.errors import UnknownError
+from review.server.described import answers
 from review.server.routes.context import Review
 from review.store.artifacts import ACTIVE, artifact, artifacts
 
@@ -21,7 +22,7 @@ def versions(review: Review) -> dict:
     return {"artifacts": [artifact_json(row) for row in artifacts(review.database)]}
 
 
-@router.get("/artifacts/{version}/card")
+@router.get("/artifacts/{version}/card", **answers("text/markdown"))
 def card(review: Review, version: int):
     """The card of a version."""
     row = artifact(review.database, version)

@@ -15,6 +15,7 @@ from medseg.errors import InputError
 from medseg.untrusted import shown
 from review.errors import ConflictError, WrongRequestError
 from review.server.cases_json import case_details, case_json, previous_studies
+from review.server.described import UNCHANGED, answers, file_body, json_body
 from review.server.requests import body_of, json_of, user_of
 from review.server.routes.context import OneCase, Review
 from review.store.audit import audit_csv, record
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/api")
 MOST = 5000
 
 
-@router.get("/cases")
+@router.get("/cases", responses=UNCHANGED)
 def worklist(request: Request, review: Review, sort: str = "need", state: str = "", limit: int = 500, offset: int = 0):
     """The cases, what needs a person most first."""
     if sort not in ORDERS:
@@ -59,7 +60,7 @@ def worklist(request: Request, review: Review, sort: str = "need", state: str = 
     return JSONResponse(content, headers={"ETag": mark})
 
 
-@router.post("/cases", status_code=201)
+@router.post("/cases", status_code=201, openapi_extra=file_body())
 async def upload(request: Request, review: Review, name: str = ""):
     """Take a scan, as the field ``file`` of a form or as the body with ``?name=FILE``."""
     if request.headers.get("content-type", "").startswith("multipart/"):
@@ -124,7 +125,7 @@ def versions(review: Review, case: OneCase) -> dict:
     return {"versions": versions_of(review.database, case.id)}
 
 
-@router.post("/cases/{case_id}/presence")
+@router.post("/cases/{case_id}/presence", openapi_extra=json_body(False, open={"type": "boolean"}))
 async def presence(request: Request, review: Review, case: OneCase) -> dict:
     """Say that one has a case open, or closed it; answers who else has."""
     data, user = await json_of(request), user_of(request)
@@ -156,7 +157,7 @@ def changes(review: Review, since: int = 0) -> dict:
     return {"counter": newest, "cases": [row["id"] for row in rows]}
 
 
-@router.get("/audit.csv")
+@router.get("/audit.csv", **answers("text/csv"))
 def audit(review: Review):
     """The audit trail."""
     return Response(

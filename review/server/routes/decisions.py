@@ -6,15 +6,23 @@ from starlette.concurrency import run_in_threadpool
 from review.corrections import accept_or_reject, correct_by_draft
 from review.errors import WrongRequestError
 from review.server.cases_json import case_json
+from review.server.described import json_body
 from review.server.requests import json_of, seconds_of, text_of, user_of, whole
 from review.server.routes.context import OneCase, Review
 from review.store.cases import get_case
 from review.store.drafts import drafts_of
+from review.store.versions import ACTIONS
 
 router = APIRouter(prefix="/api")
+_DECISION = json_body(
+    action={"enum": ["correct", *ACTIONS], "needed": True},
+    version={"type": "integer", "minimum": 0, "needed": True},
+    reason={"type": "string", "maxLength": 2000},
+    seconds={"type": "number", "minimum": 0, "maximum": 1e6},
+)
 
 
-@router.post("/cases/{case_id}/decision")
+@router.post("/cases/{case_id}/decision", openapi_extra=_DECISION)
 async def decision(request: Request, review: Review, case: OneCase) -> dict:
     """Decide on the newest version of a case's labels."""
     data, user = await json_of(request), user_of(request)

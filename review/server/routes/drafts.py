@@ -7,6 +7,7 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
+from review.server.described import NIFTI, answers, file_body
 from review.server.requests import body_of, user_of, whole
 from review.server.routes.cases import others
 from review.server.routes.context import OneCase, Review
@@ -19,7 +20,7 @@ from review.volumes.quick import quick_labels
 router = APIRouter(prefix="/api")
 
 
-@router.put("/cases/{case_id}/draft")
+@router.put("/cases/{case_id}/draft", openapi_extra=file_body())
 async def save(request: Request, review: Review, case: OneCase, base: str = "0", seq: str = ""):
     """Keep a draft; once this answers, it is on the disk."""
     user = user_of(request)
@@ -37,7 +38,7 @@ async def save(request: Request, review: Review, case: OneCase, base: str = "0",
     return await run_in_threadpool(keep)
 
 
-@router.get("/cases/{case_id}/draft")
+@router.get("/cases/{case_id}/draft", **answers(NIFTI))
 def read(request: Request, review: Review, case: OneCase, of: str = ""):
     """One's own draft, or that of another user."""
     draft, packed = read_draft(review.database, review.workspace, case.id, of or user_of(request))

@@ -7,10 +7,13 @@ from starlette.responses import JSONResponse
 from medseg.untrusted import shown
 from review.errors import WrongRequestError
 from review.improvement.improver import Improver, improve_json
+from review.server.described import json_body
 from review.server.requests import json_of, text_of, user_of, whole
 from review.store.artifacts import active
 
 router = APIRouter(prefix="/api/improve")
+_VERSION = {"type": "integer", "minimum": 1, "needed": True}
+_START = json_body(False, epochs={"type": "integer", "minimum": 1}, minutes={"type": "number", "exclusiveMinimum": 0})
 
 
 def improver_of(request: Request) -> Improver:
@@ -24,7 +27,7 @@ def progress(request: Request) -> dict:
     return improve_json(improver_of(request))
 
 
-@router.post("", status_code=202)
+@router.post("", status_code=202, openapi_extra=_START)
 async def start(request: Request):
     """Begin."""
     data, user = await json_of(request), user_of(request)
@@ -45,7 +48,7 @@ def stop(request: Request) -> dict:
     return improve_json(improver_of(request))
 
 
-@router.post("/promote")
+@router.post("/promote", openapi_extra=json_body(version=_VERSION))
 async def promote(request: Request) -> dict:
     """Let a version segment from now on."""
     data = await json_of(request)
@@ -54,7 +57,7 @@ async def promote(request: Request) -> dict:
     return _active(request)
 
 
-@router.post("/refuse")
+@router.post("/refuse", openapi_extra=json_body(version=_VERSION, reason={"type": "string"}))
 async def refuse(request: Request) -> dict:
     """Refuse a version."""
     data = await json_of(request)
@@ -63,7 +66,7 @@ async def refuse(request: Request) -> dict:
     return _active(request)
 
 
-@router.post("/rollback")
+@router.post("/rollback", openapi_extra=json_body(version=_VERSION))
 async def rollback(request: Request) -> dict:
     """Go back to a version that segmented before."""
     data = await json_of(request)

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 
 from edge.outputs.overlay import COLOURS
 from review.server.access import set_cookie
+from review.server.described import json_body
 from review.server.requests import json_of, text_of
 from review.server.routes.context import Review
 from review.store.artifacts import ACTIVE, artifacts
@@ -46,7 +47,7 @@ def info(request: Request, review: Review) -> dict:
     }  # fmt: skip
 
 
-@router.post("/login")
+@router.post("/login", status_code=204, openapi_extra=json_body(token={"type": "string"}))
 async def login(request: Request):
     """Give the browser a cookie for the token."""
     settings = request.app.state.settings

@@ -8,12 +8,17 @@ from starlette.responses import Response
 
 from review.corrections import correct
 from review.errors import WrongRequestError
+from review.server.described import NIFTI, answers, file_body
 from review.server.requests import body_of, seconds_of, text_of, user_of, whole
 from review.server.routes.context import OneCase, Review
 from review.store.cases import get_case
 from review.store.drafts import remove_draft
 
 router = APIRouter(prefix="/api")
+_IF_MATCH = {
+    "name": "If-Match", "in": "header", "required": True, "schema": {"type": "integer", "minimum": 0},
+    "description": "the version that the label was made from, 0 for none",
+}  # fmt: skip
 
 
 def nifti_answer(request: Request, packed: bytes, headers: dict) -> Response:
@@ -24,14 +29,14 @@ def nifti_answer(request: Request, packed: bytes, headers: dict) -> Response:
     return Response(gzip.decompress(packed), media_type="application/octet-stream", headers=headers)
 
 
-@router.get("/cases/{case_id}/label.nii")
+@router.get("/cases/{case_id}/label.nii", **answers(NIFTI))
 def label(request: Request, review: Review, case: OneCase, version: int | None = None):
     """A version of the labels, the newest by default."""
     number, packed = review.label_content(case, version)
     return nifti_answer(request, packed, {"ETag": f'"{number}"', "X-Version": str(number), "Cache-Control": "no-cache"})
 
 
-@router.put("/cases/{case_id}/label")
+@router.put("/cases/{case_id}/label", openapi_extra=file_body(_IF_MATCH))
 async def save(request: Request, review: Review, case: OneCase):
     """Save corrected labels; ``If-Match`` names the version that they were made from."""
     if "if-match" not in request.headers:

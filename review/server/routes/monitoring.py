@@ -13,6 +13,7 @@ from review.monitoring.prometheus import metrics_text
 from review.monitoring.report import report_html
 from review.monitoring.summary import last_days, summary
 from review.monitoring.summary import month as period_of
+from review.server.described import answers
 from review.server.routes.context import Review
 from review.store.cases import all_cases
 
@@ -28,13 +29,13 @@ def monitoring(review: Review, days: int = 90) -> dict:
     return numbers_of(review, last_days(days))
 
 
-@router.get("/api/monitoring/report.html")
+@router.get("/api/monitoring/report.html", **answers("text/html"))
 def report(review: Review, month: str = ""):
     """The report of a month, this one by default."""
     return HTMLResponse(_report(review, month))
 
 
-@router.get("/metrics")
+@router.get("/metrics", **answers("text/plain"))
 def metrics(review: Review):
     """For Prometheus."""
     states = Counter(case.state for case in all_cases(review.database))

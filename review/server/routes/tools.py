@@ -10,6 +10,7 @@ from starlette.concurrency import run_in_threadpool
 from imaging.scan import Scan
 from medseg.untrusted import shown
 from review.errors import ConflictError, WrongRequestError
+from review.server.described import NIFTI, POINT, POINTS, answers, json_body
 from review.server.requests import json_of, user_of, whole
 from review.server.routes.context import OneCase, Review
 from review.server.routes.labels import nifti_answer
@@ -17,11 +18,19 @@ from review.tools import apply_tool, parse_request
 from review.volumes.labels import label_bytes
 
 router = APIRouter(prefix="/api")
+_DRAWN = json_body(
+    label={"type": "integer", "needed": True},
+    foreground=POINTS,
+    background=POINTS,
+    box={"anyOf": [{"type": "array", "items": POINT, "minItems": 2, "maxItems": 2}, {"type": "null"}]},
+    axis={"enum": [0, 1, 2]},
+    base={"anyOf": [{"const": "draft"}, {"type": "integer", "minimum": 0}, {"type": "null"}]},
+)
 _BUSY: set[tuple[str, str]] = set()
 _GUARD = threading.Lock()
 
 
-@router.post("/cases/{case_id}/tools/{tool}")
+@router.post("/cases/{case_id}/tools/{tool}", openapi_extra=_DRAWN, **answers(NIFTI))
 async def use_tool(request: Request, review: Review, case: OneCase, tool: str):
     """What a tool makes of points, strokes or a box: NIfTI, 1 where the label shall be."""
     data, user = await json_of(request), user_of(request)

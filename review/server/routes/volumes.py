@@ -7,14 +7,14 @@ from starlette.responses import Response
 
 from review.errors import UnknownError
 from review.server.cases_json import is_colour
+from review.server.described import NIFTI, answers
 from review.server.routes.context import OneCase, Review
 from review.volumes.page_grid import colour_bytes, volume_bytes
 
 router = APIRouter(prefix="/api")
-NIFTI = "application/octet-stream"
 
 
-@router.get("/cases/{case_id}/volume.nii")
+@router.get("/cases/{case_id}/volume.nii", **answers(NIFTI, unchanged=True))
 def volume(request: Request, review: Review, case: OneCase, channel: int | None = None):
     """A channel as NIfTI; a coloured picture without ``channel`` as RGB24."""
     opened = review.scans.get(case.files)

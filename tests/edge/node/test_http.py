@@ -7,9 +7,12 @@ import cv2
 import numpy as np
 import pytest
 import requests
+import schemathesis
+from described import draw_requests
 from edge_artifacts import graded_scan
 from node_parts import config_text, free_port, phantom, quick_artifact, scan_sent, until
 from prometheus_client.parser import text_string_to_metric_families
+from schemathesis import GenerationMode
 
 import edge
 import imaging
@@ -186,3 +189,12 @@ def test_images_of_a_flat_network(tmp_path):
         rows = running.database.rows("select kind, file from deliveries")
     assert sorted(row["file"].rpartition("/")[2] for row in rows) == ["1-seg.dcm", "1-sr.dcm", "2-seg.dcm", "2-sr.dcm"]
     assert io.BytesIO((tmp_path / "state" / rows[0]["file"]).read_bytes()).read(132)[128:] == b"DICM"
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+def test_requests_drawn_from_the_description(node, mode):
+    headers = {"Authorization": f"Bearer {TOKEN}"}
+    schema = schemathesis.openapi.from_url(
+        f"http://127.0.0.1:{node.config.http.port}/openapi.json", headers=headers, wait_for_schema=10
+    )
+    assert len(draw_requests(schema, mode, {"number": 1}, headers=headers)) >= 2
