@@ -13,6 +13,7 @@ from medseg.errors import InputError, UsageError
 
 ATTEMPTS = 3  # a case is given up when so many workers ended while it was with them
 _SECONDS = 60  # that a scheduler or a worker has to answer
+_RESTART_SECONDS = 300  # that a worker takes to start again at most: on a busy machine a minute is not enough
 _LOOK_SECONDS = 5
 _LOST, _NOT_YET = object(), object()
 
@@ -112,7 +113,7 @@ def run_tasks(client, function: Callable, items: Sequence) -> Iterator[tuple[int
                 outcome = InputError(f"its worker ended {ATTEMPTS} times while at it, for want of memory perhaps")
             yield number, outcome
         alive = time.monotonic() if client.nthreads() else alive
-        if time.monotonic() - alive > _SECONDS:
+        if time.monotonic() - alive > _RESTART_SECONDS:
             raise InputError("no worker is left; the same command goes on where this one stopped")
 
 
