@@ -2,8 +2,12 @@
 
 import itertools
 
+from edge_artifacts import graded_scan
 from hostile_scans import SCANS
 from hostile_volumes import VOLUMES
+from review_phantoms import SHAPE, label_file
+
+from review.server.routes import cases
 
 # Bombs take long to make; that they are told by their ratio is shown in tests/hostile. Voxels of odd sizes are a fault
 # only for recipes that resample, which the network here has not.
@@ -64,3 +68,32 @@ def test_json_of_strangers(client):
         assert answer.status_code < 500, (path, body[:20])
         if answer.status_code >= 400:
             assert "\n" not in answer.json()["error"], (path, body[:20])
+
+
+def test_nothing_is_kept_of_a_scan_that_takes_too_much_memory(client, segmented, monkeypatch):
+    def read(*_):
+        raise MemoryError
+
+    monkeypatch.setattr(cases, "read", read)
+    answer = client.post("/api/cases", files={"file": ("new.nii", b"x")})
+    assert answer.status_code == 503
+    assert not list(segmented.workspace.uploads.iterdir())
+
+
+def test_two_scans_of_one_name_at_one_moment(client, segmented, monkeypatch):
+    """The second is told, and its removal does not take the first with it."""
+    content = label_file(graded_scan(SHAPE), compressed=False)
+    answers = []
+
+    def slow(*arguments):
+        if not answers:
+            answers.append(None)
+            answers[0] = client.post("/api/cases", files={"file": ("New.nii", b"no scan")})
+        return read(*arguments)
+
+    read = cases.read
+    monkeypatch.setattr(cases, "read", slow)
+    assert client.post("/api/cases", files={"file": ("new.nii", content)}).status_code == 201
+    assert answers[0].status_code == 409
+    assert [path.name for path in segmented.workspace.uploads.iterdir()] == ["new.nii"]
+    assert client.post("/api/cases", files={"file": ("new.nii", content)}).status_code == 409

@@ -1,7 +1,9 @@
 """The worklist, a case, who has it open, and what changed."""
 
+import contextlib
 import hashlib
 import json
+import threading
 from collections import Counter
 
 from fastapi import APIRouter, Request
@@ -27,6 +29,8 @@ from review.worklist import ORDERS, ordered
 
 router = APIRouter(prefix="/api")
 MOST = 5000
+_COMING: set[str] = set()
+_GUARD = threading.Lock()
 
 
 @router.get("/cases", responses=UNCHANGED)
@@ -94,8 +98,33 @@ def add_upload(review, name: str, content: bytes, user: str, case: str = "") -> 
         raise WrongRequestError(f"name {shown(last)}: expected a scan, .nii.gz for example")
     case = case or case_name(last)
     check_case_name(case, "name")
-    if review.database.row("SELECT 1 FROM cases WHERE id = ?", case) is not None:
-        raise ConflictError(f"case {case}: is there already; give the scan another name")
+    with _alone(case):
+        if review.database.row("SELECT 1 FROM cases WHERE id = ?", case) is not None:
+            raise ConflictError(f"case {case}: is there already; give the scan another name")
+        _take(review, case, last, content)
+    with review.database.change() as connection:
+        record(connection, "upload scan", user, case)
+    review.segmenting.wake()
+    return case_json(review, get_case(review.database, case), [], None)
+
+
+@contextlib.contextmanager
+def _alone(case):
+    """Of two scans that come at one moment under one name, the second must not take the place of the first."""
+    key = case.casefold()
+    with _GUARD:
+        if key in _COMING:
+            raise ConflictError(f"case {case}: is just being sent; give the scan another name")
+        _COMING.add(key)
+    try:
+        yield
+    finally:
+        with _GUARD:
+            _COMING.discard(key)
+
+
+def _take(review, case, last, content):
+    """Keep a scan that can be read, and nothing of one that cannot, whatever the reason."""
     place = review.workspace.uploads / f"{case}{scan_suffix(last).lower()}"
     write_durably(place, content)
     try:
@@ -104,13 +133,11 @@ def add_upload(review, name: str, content: bytes, user: str, case: str = "") -> 
             raise InputError(f"{last}: has {scan.rank} axes, expected {review.manifest.recipe.rank}")
         source = Source(case, (str(place),), None, {"upload": True})
         add_sources(review.database, (source,), complete=False)
-    except InputError as error:
+    except BaseException as error:
         place.unlink(missing_ok=True)
-        raise type(error)(str(error).replace(str(place), last)) from None
-    with review.database.change() as connection:
-        record(connection, "upload scan", user, case)
-    review.segmenting.wake()
-    return case_json(review, get_case(review.database, case), [], None)
+        if isinstance(error, InputError):
+            raise type(error)(str(error).replace(str(place), last)) from None
+        raise
 
 
 @router.get("/cases/{case_id}")
