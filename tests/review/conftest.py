@@ -1,7 +1,9 @@
 """A review of three oblique phantoms by a network whose answer is known in closed form."""
 
 import pytest
+from page_browser import chromium
 from review_phantoms import build_artifact, write_scans
+from servers import program
 from starlette.testclient import TestClient
 
 
@@ -40,3 +42,10 @@ def client(segmented):
 
     with TestClient(create_app(segmented), headers={"X-User": "Anna"}) as calls:
         yield calls
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Debian's Chromium; tests are skipped without it."""
+    with chromium(program("chromium")) as started:
+        yield started

@@ -3,30 +3,16 @@
 The screenshots of the documentation are made here: ``make screenshots`` keeps them.
 """
 
-import gzip
-
 import nibabel
 import numpy as np
 import pytest
 import requests
 import scipy.ndimage
-from page_browser import ROOT, Person, Server, chromium, phantom
-from review_phantoms import read_nifti, wait_for
-from servers import program
+from page_browser import ROOT, Person, Server, phantom
+from page_cases import OBLIQUE, SHAPE, VALUES, counts, disc, label, ras
+from review_phantoms import wait_for
 
-SHAPE = (48, 56, 24)
-# The file's axes run to the back, to the left and upside down, and are turned by 20 and 12 degrees: a drawing that is
-# saved without its geometry comes back in another place.
-AXES = np.array([[0.0, -1.2, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -2.0]])
-OBLIQUE = nibabel.affines.from_matvec(nibabel.eulerangles.euler2mat(0.35, 0.2, 0.0) @ AXES, [12.0, 31.0, -8.0])
 CASES = ("case_a", "case_b", "case_c", "case_d", "case_e", "case_f", "case_g", "case_h")
-VALUES = np.array([0, 7, 300])
-
-
-@pytest.fixture(scope="module")
-def browser():
-    with chromium(program("chromium")) as started:
-        yield started
 
 
 @pytest.fixture(scope="module")
@@ -37,7 +23,7 @@ def server(tmp_path_factory, artifact):
         nibabel.save(nibabel.Nifti1Image(phantom(SHAPE, seed), OBLIQUE), folder / f"{case}.nii.gz")
     nibabel.save(nibabel.Nifti1Image(phantom((40, 48, 1), 9), np.diag([-1, -1, 3, 1])), folder / "flat.nii.gz")
     started = Server(folder, artifact)
-    wait_for(lambda: _counts(started).get("segmented", 0) == len(CASES) + 1, 60)
+    wait_for(lambda: counts(started).get("segmented", 0) == len(CASES) + 1, 60)
     yield started
     started.stop()
 
@@ -50,34 +36,13 @@ def anna(browser, server):
     assert person.faults == []
 
 
-def _counts(server):
-    return requests.get(f"{server.address}api/cases", timeout=10).json()["counts"]
-
-
-def _label(server, case):
-    """A case's newest label on the server: values in right-anterior-superior order, affine as it is in the file."""
-    answer = requests.get(f"{server.address}api/cases/{case}/label.nii", timeout=10)
-    image = nibabel.Nifti1Image.from_bytes(answer.content)
-    return np.asarray(nibabel.as_closest_canonical(image).dataobj), image.affine
-
-
-def _disc(shape, spacing, centres, radius, axis):
-    """The voxels whose centres lie within a radius of one of the centres, in its slice."""
-    grid = np.moveaxis(np.indices(shape), 0, -1)
-    inside = np.zeros(shape, bool)
-    for centre in centres:
-        away = (grid - centre) * spacing
-        inside |= (np.square(away).sum(-1) <= radius**2 + 1e-6) & (away[..., axis] == 0)
-    return inside
-
-
 def test_correct_by_hand_and_accept(anna, server):
     anna.open("case_a")
     anna.picture("open")
     before = anna.bitmap()
     canonical = nibabel.as_closest_canonical(nibabel.Nifti1Image(np.zeros(SHAPE, np.uint8), OBLIQUE))
     assert before.shape == canonical.shape
-    assert np.array_equal(VALUES[before], _label(server, "case_a")[0])
+    assert np.array_equal(VALUES[before], label(server, "case_a")[0])
 
     anna.tool("b")
     anna.set("#size", 7)
@@ -87,7 +52,7 @@ def test_correct_by_hand_and_accept(anna, server):
     drawn = anna.bitmap()
     row = [(column, y - 9, z) for column in range(x - 12, x + 7)]
     expected = before.copy()
-    expected[_disc(before.shape, canonical.header.get_zooms(), row, 3.5, axis=2)] = 1
+    expected[disc(before.shape, canonical.header.get_zooms(), row, 3.5, axis=2)] = 1
     assert np.array_equal(drawn, expected)
     assert not np.array_equal(drawn, before)
 
@@ -110,7 +75,7 @@ def test_correct_by_hand_and_accept(anna, server):
     anna.page.select_option("#reason", "leak")
     anna.page.get_by_role("button", name="Send", exact=True).click()
     anna.says("version 2 saved")
-    saved, affine = _label(server, "case_a")
+    saved, affine = label(server, "case_a")
     assert np.array_equal(saved, VALUES[drawn])
     assert np.allclose(affine, OBLIQUE, atol=1e-5)
     version = requests.get(f"{server.address}api/cases/case_a", timeout=10).json()["versions"][-1]
@@ -223,9 +188,9 @@ def test_threshold_brush_keeps_to_its_range(anna, server):
     anna.click(centre)
     anna.saved()
     spacing = nibabel.affines.voxel_sizes(OBLIQUE)[[1, 0, 2]]
-    disc = _disc(scan.shape, spacing, [centre], 15, axis=2) & (scan >= low) & (scan <= high)
-    assert 0 < disc.sum() < _disc(scan.shape, spacing, [centre], 15, axis=2).sum()
-    assert np.array_equal(anna.bitmap(), np.where(disc, 1, before))
+    within = disc(scan.shape, spacing, [centre], 15, axis=2) & (scan >= low) & (scan <= high)
+    assert 0 < within.sum() < disc(scan.shape, spacing, [centre], 15, axis=2).sum()
+    assert np.array_equal(anna.bitmap(), np.where(within, 1, before))
 
 
 def test_flat_picture(anna, server):
@@ -238,7 +203,7 @@ def test_flat_picture(anna, server):
     drawn = anna.bitmap()
     assert (drawn != before).any()
     draft = requests.get(f"{server.address}api/cases/flat/draft", headers={"X-User": "Anna"}, timeout=10).content
-    assert np.array_equal(_ras(draft), VALUES[drawn])
+    assert np.array_equal(ras(draft), VALUES[drawn])
 
 
 def test_measures_millimetres(anna):
@@ -254,7 +219,7 @@ def _answer(server, tool, marks):
     """What the server itself says to marks: where the label shall be, in right-anterior-superior order."""
     answer = requests.post(f"{server.address}api/cases/case_f/tools/{tool}", json=marks, timeout=60)
     answer.raise_for_status()
-    return _ras(answer.content) == 1
+    return ras(answer.content) == 1
 
 
 def _in_file(voxel):
@@ -297,7 +262,7 @@ def test_a_finger_draws_too(browser, server):
         radius = float(tablet.page.locator("#size").input_value()) / 2
         row = [centre + np.array((step, 0, 0)) for step in range(-6, 7)]
         spacing = nibabel.affines.voxel_sizes(OBLIQUE)[[1, 0, 2]]
-        assert np.array_equal(tablet.bitmap(), np.where(_disc(before.shape, spacing, row, radius, 2), 0, before))
+        assert np.array_equal(tablet.bitmap(), np.where(disc(before.shape, spacing, row, radius, 2), 0, before))
         assert tablet.faults == []
     finally:
         tablet.context.close()
@@ -316,7 +281,7 @@ def test_versions_are_compared(anna, server):
     newest = anna.bitmap()
     anna.page.select_option("#compare", "1")
     text = anna.until("document.getElementById('difference').textContent")
-    old, new = _ras(first), VALUES[newest]
+    old, new = ras(first), VALUES[newest]
     dice = 2 * ((old == 7) & (new == 7)).sum() / ((old == 7).sum() + (new == 7).sum())
     assert text == f"{(old != new).sum()} voxels differ; Dice: core {dice:.3f}, rim 0.000"
     anna.page.keyboard.press("d")
@@ -345,7 +310,7 @@ def test_two_windows_of_one_person(anna, server):
     anna.page.get_by_role("button", name="Keep what is on this screen").click()
     anna.saved()
     draft = requests.get(f"{server.address}api/cases/case_g/draft", headers={"X-User": "Anna"}, timeout=10)
-    assert np.array_equal(_ras(draft.content), VALUES[anna.bitmap()])
+    assert np.array_equal(ras(draft.content), VALUES[anna.bitmap()])
     anna.page.close()
     anna.page = former
 
@@ -369,11 +334,11 @@ def test_two_people_are_told(anna, browser, server):
             if person is ben:
                 ben.says("version 2 saved")
         anna.until("document.getElementById('dialog-title').textContent === 'Somebody was quicker'")
-        assert np.array_equal(_label(server, "case_e")[0], VALUES[his])
+        assert np.array_equal(label(server, "case_e")[0], VALUES[his])
         anna.picture("two-people")
         anna.page.get_by_role("button", name="Save mine as the newest").click()
         anna.says("version 3 saved")
-        assert np.array_equal(_label(server, "case_e")[0], VALUES[hers])
+        assert np.array_equal(label(server, "case_e")[0], VALUES[hers])
     finally:
         ben.context.close()
 
@@ -424,55 +389,3 @@ def test_every_control_has_a_name(anna):
              .map((e) => e.outerHTML)"""
     )
     assert unnamed == []
-
-
-def test_killed_server_loses_nothing_acknowledged(tmp_path, browser, artifact):
-    folder = tmp_path / "scans"
-    folder.mkdir()
-    nibabel.save(nibabel.Nifti1Image(phantom(SHAPE, 1), OBLIQUE), folder / "case.nii.gz")
-    server = Server(folder, artifact)
-    anna = Person(browser, server.address)
-    try:
-        wait_for(lambda: _counts(server).get("segmented"), 60)
-        anna.open("case")
-        anna.tool("b")
-        centre = np.array(anna.bitmap().shape) // 2
-        anna.stroke(centre - (8, 8, 0), centre - (3, 8, 0))
-        anna.saved()
-        acknowledged = anna.bitmap()
-        server.kill()
-        anna.stroke(centre + np.array((3, 8, 0)), centre + np.array((8, 8, 0)))
-        anna.until("document.getElementById('saved').textContent.includes('trying again')")
-        assert not anna.page.evaluate("review.saved()")
-        unsent = anna.bitmap()
-
-        server.start()
-        draft = requests.get(f"{server.address}api/cases/case/draft", headers={"X-User": "Anna"}, timeout=10)
-        assert np.array_equal(_ras(draft.content), VALUES[acknowledged])
-        anna.saved()
-        draft = requests.get(f"{server.address}api/cases/case/draft", headers={"X-User": "Anna"}, timeout=10)
-        assert np.array_equal(_ras(draft.content), VALUES[unsent])
-
-        # The browser too is killed, with a stroke that the server never got.
-        server.kill()
-        anna.stroke(centre - (8, 0, 0), centre + np.array((8, 0, 0)))
-        anna.until("document.getElementById('saved').textContent.includes('trying again')")
-        last = anna.bitmap()
-        anna.page.close()
-        server.start()
-        anna.page = anna.new_window()
-        anna.open("case")
-        assert np.array_equal(anna.bitmap(), last)
-        anna.saved()
-        draft = requests.get(f"{server.address}api/cases/case/draft", headers={"X-User": "Anna"}, timeout=10)
-        assert np.array_equal(_ras(draft.content), VALUES[last])
-        assert anna.faults == []
-    finally:
-        anna.context.close()
-        server.stop()
-
-
-def _ras(content):
-    """The values of a NIfTI file in right-anterior-superior order."""
-    voxels, affine = read_nifti(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
-    return np.asarray(nibabel.as_closest_canonical(nibabel.Nifti1Image(voxels, affine)).dataobj)
