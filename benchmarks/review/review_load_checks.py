@@ -85,10 +85,12 @@ def check_trail(case, trail, clients) -> list[str]:
             newest = int(row["version"])
         elif row["action"] in ("accept", "reject", "reopen") and int(row["version"]) != newest:
             wrong.append(f"{case}: {row['action']} of version {row['version']} while {newest} was the newest")
-    told = collections.Counter((v, action) for client in clients for name, v, action in client.decided if name == case)
+    acknowledged = collections.Counter(
+        (v, action) for client in clients for name, v, action in client.decided if name == case
+    )
     kept = collections.Counter(
         (int(row["version"]), row["action"]) for row in trail if row["action"] in ("accept", "reject", "reopen")
     )
-    if told != kept:
+    if acknowledged != kept:
         wrong.append(f"{case}: the trail has other decisions than were acknowledged")
     return wrong

@@ -233,7 +233,7 @@ def load_ensemble(folders: Sequence, threads: int = 2, runtime: str = "auto", tr
             alike[0].append(segmenter)
         else:
             groups.append([segmenter])
-    members = [replace(each, others=tuple(other.runner for other in others)) for each, *others in groups]
+    members = [replace(each, others=tuple(member.runner for member in others)) for each, *others in groups]
     if len(members) > 1 and first.instances is not None:
         raise InputError(
             f"{folders[0]}: finds objects, whose networks are averaged patch by patch; expected artifacts of one plan"

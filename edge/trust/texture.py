@@ -59,8 +59,8 @@ def _lines(voxels, axis, nan):
     """Lines along an axis, float32 (lines, voxels), of numbers that are finite."""
     step = max(1, math.ceil((voxels.size * voxels.ndim / _SAMPLE) ** (1 / (voxels.ndim - 1))))
     chosen = tuple(
-        slice(None) if other == axis else slice(min(step // 2, n - 1), None, step)
-        for other, n in enumerate(voxels.shape)
+        slice(None) if across == axis else slice(min(step // 2, n - 1), None, step)
+        for across, n in enumerate(voxels.shape)
     )
     lines = np.moveaxis(voxels[chosen], axis, -1).reshape(-1, voxels.shape[axis]).astype(np.float32)
     return lines if np.isfinite(lines.sum(dtype=np.float64)) else np.nan_to_num(lines, nan=nan, posinf=nan, neginf=nan)

@@ -74,9 +74,10 @@ def test_an_artifact_exchanged_behind_the_registry(place):
     (place / "artifact" / "manifest.json").write_bytes(original)
     service = open_service(place / "scans", [])
     try:
-        other = build_artifact(place / "other", "graded2")  # a whole artifact in the place of the registered one
+        # A whole artifact in the place of the registered one.
+        whole_artifact = build_artifact(place / "other", "graded2")
         shutil.rmtree(place / "artifact")
-        shutil.copytree(other, place / "artifact")
+        shutil.copytree(whole_artifact, place / "artifact")
         service._segmenters.clear()
         with pytest.raises(UnavailableError, match=r"graded v1 cannot be opened: .* altered since"):
             service.segmenter()

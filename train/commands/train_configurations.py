@@ -124,10 +124,10 @@ def _begun(args):
 def announcement(state: Configurations, plans: dict[str, Plan], folds) -> str:
     """What will be trained, what does not apply, and how long it takes where that is known."""
     names = ", ".join(plans)
-    one = len(plans) == 1
-    lines = [f"{'only ' * one}{names} {'applies' if one else 'apply'} to {state.dataset}"]
+    single = len(plans) == 1
+    lines = [f"{'only ' * single}{names} {'applies' if single else 'apply'} to {state.dataset}"]
     lines += [f"{name} does not apply: {why}" for name, why in state.left_out.items()]
-    if one:
+    if single:
         lines.append("so there is nothing to choose between, and it is trained alone")
     minutes = next(iter(plans.values())).training.minutes
     networks = len(plans) * len(folds)

@@ -80,22 +80,22 @@ def test_the_mean_is_that_of_the_probabilities_on_the_scans_grid(manifest, spaci
     whole = Segmenter(manifest, Linear([0, 4, 8], [0, -2, -10]))
     flat = Segmenter(sliced(manifest, 3, spacing), Linear([0, -3, 2], [0.5, 1, -1]))
     scan = Scan(np.random.default_rng(0).uniform(-1, 3, (20, 18, 12, 1)).astype(np.float32), OBLIQUE)
-    found = Ensemble((whole, flat)).predict(scan, options=Options(outputs=ALL))
+    segmentation = Ensemble((whole, flat)).predict(scan, options=Options(outputs=ALL))
     prepared = imaging.prepare(scan, flat.manifest.recipe)
     first = softmax(scan.voxels * [0, 4, 8] + [0, -2, -10], axis=-1)
     second = softmax(on_grid(prepared.voxels * [0, -3, 2] + [0.5, 1, -1], prepared, scan), axis=-1)
     mean = (first + second) / 2
-    np.testing.assert_allclose(found.probabilities.voxels, mean, atol=2e-5)
-    np.testing.assert_allclose(found.probabilities.affine, OBLIQUE)
+    np.testing.assert_allclose(segmentation.probabilities.voxels, mean, atol=2e-5)
+    np.testing.assert_allclose(segmentation.probabilities.affine, OBLIQUE)
     sure = np.diff(np.sort(mean, axis=-1)[..., 1:], axis=-1)[..., 0] > 1e-4
     expected = np.array([label.value for label in LABELS])[mean.argmax(-1)]
-    np.testing.assert_array_equal(found.labels.voxels[..., 0][sure], expected[sure])
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0][sure], expected[sure])
     assert len(np.unique(expected)) == 3
     np.testing.assert_allclose(
-        found.uncertainty["entropy"].voxels[..., 0], -(mean * np.log(mean)).sum(-1) / np.log(3), atol=1e-4
+        segmentation.uncertainty["entropy"].voxels[..., 0], -(mean * np.log(mean)).sum(-1) / np.log(3), atol=1e-4
     )
     variance = (np.square(first - mean) + np.square(second - mean)).sum(-1) / 2
-    np.testing.assert_allclose(found.uncertainty["variance"].voxels[..., 0], variance, atol=1e-4)
+    np.testing.assert_allclose(segmentation.uncertainty["variance"].voxels[..., 0], variance, atol=1e-4)
 
 
 def test_flips_are_those_of_each_network_and_every_network_counts_alike(manifest):
@@ -104,15 +104,15 @@ def test_flips_are_those_of_each_network_and_every_network_counts_alike(manifest
     images = dataclasses.replace(sliced(manifest), patch=(20, 18))
     flat = Segmenter(images, Linear([0, 2, 1], [0, 0, 0]), (Linear([0, -1, 1], [1, 0, 0]),))
     scan = Scan(np.random.default_rng(1).uniform(-1, 3, (20, 18, 12, 1)).astype(np.float32), np.eye(4))
-    found = Ensemble((whole, flat)).predict(scan, options=Options((0, 1, 2), outputs=ALL))
+    segmentation = Ensemble((whole, flat)).predict(scan, options=Options((0, 1, 2), outputs=ALL))
     voxels = scan.voxels
     ways = [softmax(slope.run(voxels), -1), softmax(slope.run(voxels[::-1])[::-1], -1)]
     twos = [softmax(network.run(voxels), -1) for network in (flat.runner, *flat.others)]
     mean = (np.mean(ways, axis=0) + sum(twos)) / 3
-    np.testing.assert_allclose(found.probabilities.voxels, mean, atol=1e-5)
+    np.testing.assert_allclose(segmentation.probabilities.voxels, mean, atol=1e-5)
     squares = (np.mean(np.square(ways), axis=0) + sum(map(np.square, twos))) / 3
     np.testing.assert_allclose(
-        found.uncertainty["variance"].voxels[..., 0], (squares - np.square(mean)).sum(-1), atol=1e-5
+        segmentation.uncertainty["variance"].voxels[..., 0], (squares - np.square(mean)).sum(-1), atol=1e-5
     )
     with pytest.raises(UsageError, match="the networks have different axes"):
         Ensemble((whole, flat)).predict(scan, options=Options((0,)))
@@ -123,11 +123,11 @@ def test_regions_are_where_the_mean_probability_is_above_a_half(manifest):
     both = dataclasses.replace(manifest, regions=regions), dataclasses.replace(sliced(manifest), regions=regions)
     networks = Linear([3, 2], [-2, -4]), Linear([-1, 4], [1, -5])
     scan = Scan(np.random.default_rng(2).uniform(-1, 3, (20, 18, 12, 1)).astype(np.float32), np.eye(4))
-    found = Ensemble(tuple(map(Segmenter, both, networks))).predict(scan, options=Options(outputs=ALL))
+    segmentation = Ensemble(tuple(map(Segmenter, both, networks))).predict(scan, options=Options(outputs=ALL))
     mean = sum(expit(network.run(scan.voxels)) for network in networks) / 2
-    np.testing.assert_allclose(found.probabilities.voxels, mean, atol=1e-5)
+    np.testing.assert_allclose(segmentation.probabilities.voxels, mean, atol=1e-5)
     expected = np.where(mean[..., 1] > 0.5, 300, np.where(mean[..., 0] > 0.5, 7, 0))
-    np.testing.assert_array_equal(found.labels.voxels[..., 0], expected)
+    np.testing.assert_array_equal(segmentation.labels.voxels[..., 0], expected)
     assert set(np.unique(expected)) == {0, 7, 300}
 
 
@@ -137,11 +137,11 @@ def test_what_one_network_cropped_away_is_its_background(manifest):
     flat = Segmenter(sliced(manifest), Linear([0, 0, 0], [0, 0, 3]))
     voxels = np.zeros((20, 18, 12, 1), np.float32)
     voxels[4:, 2:, 3:] = 1
-    found = Ensemble((cropping, flat)).predict(Scan(voxels, np.eye(4)), options=Options(outputs=ALL))
+    segmentation = Ensemble((cropping, flat)).predict(Scan(voxels, np.eye(4)), options=Options(outputs=ALL))
     outside = (np.array([1, 0, 0]) + softmax([0, 0, 3])) / 2
-    np.testing.assert_allclose(found.probabilities.voxels[0, 0, 0], outside, atol=1e-6)
+    np.testing.assert_allclose(segmentation.probabilities.voxels[0, 0, 0], outside, atol=1e-6)
     np.testing.assert_allclose(
-        found.probabilities.voxels[9, 9, 9], (softmax([0, 2, 0]) + softmax([0, 0, 3])) / 2, atol=1e-6
+        segmentation.probabilities.voxels[9, 9, 9], (softmax([0, 2, 0]) + softmax([0, 0, 3])) / 2, atol=1e-6
     )
 
 
@@ -154,9 +154,12 @@ def test_flags_of_all_and_the_lowest_predicted_quality(manifest):
     images = dataclasses.replace(sliced(manifest), training=known("volume of core", 0.4))
     flat = Segmenter(images, Linear([0, 4, 8], [0, -2, -10]))
     scan = Scan(graded_scan((20, 18, 12))[..., None], np.eye(4))
-    found = Ensemble((whole, flat)).predict(scan)
-    assert [segmenter.predict(scan).flags for segmenter in (whole, flat)] == [found.flags[:1], found.flags[1:]]
-    assert (len(found.flags), found.quality.dice) == (2, 0.4)
+    segmentation = Ensemble((whole, flat)).predict(scan)
+    assert [segmenter.predict(scan).flags for segmenter in (whole, flat)] == [
+        segmentation.flags[:1],
+        segmentation.flags[1:],
+    ]
+    assert (len(segmentation.flags), segmentation.quality.dice) == (2, 0.4)
 
 
 @pytest.fixture
@@ -178,11 +181,11 @@ def test_artifacts_of_two_and_three_dimensions_on_the_command_line(pair, tmp_pat
     joined, out = ",".join(map(str, pair)), tmp_path / "seg.nii.gz"
     words = [joined, str(tmp_path / "scan.nii.gz"), "-o", str(out)]
     assert main(["predict", *words, "--mirror", "--json", "--save", "probabilities,variance"]) == 0
-    (told,) = json.loads(capfd.readouterr().out)["scans"]
-    found = nibabel.load(out)
-    np.testing.assert_array_equal(np.asarray(found.dataobj), values_of(intensity))
-    np.testing.assert_allclose(found.affine, affine)
-    assert {"prepare", "network", "restore"} == set(told["stages"])
+    (reported,) = json.loads(capfd.readouterr().out)["scans"]
+    written = nibabel.load(out)
+    np.testing.assert_array_equal(np.asarray(written.dataobj), values_of(intensity))
+    np.testing.assert_allclose(written.affine, affine)
+    assert {"prepare", "network", "restore"} == set(reported["stages"])
     assert main(["predict", *words, "--mirror", "0"]) == 2
     assert "--mirror 0: the artifacts have different axes; give --mirror alone" in capfd.readouterr().err
 
@@ -194,10 +197,10 @@ def test_regions_of_interest_and_progress(pair):
     together = load_ensemble(pair)
     calls = []
     options = Options(region=Threshold(1.0, 2.0))
-    found = together.predict(intensity, lambda *now: calls.append(now), (1, 1, 1), options).labels.voxels[..., 0]
+    labels = together.predict(intensity, lambda *now: calls.append(now), (1, 1, 1), options).labels.voxels[..., 0]
     expected = values_of(intensity)
     expected[:2, :2, :2] = 0
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(labels, expected)
     assert calls[-1][0] == calls[-1][1]
     assert all(done <= total for done, total in calls)
     outcomes = list(together.predict_many([Scan(intensity[..., None], np.eye(4))] * 3))

@@ -52,8 +52,8 @@ def test_likeness_is_that_of_every_turned_scan_computed_one_by_one(shape):
 @pytest.mark.parametrize("shape", SHAPES)
 def test_neither_gain_nor_offset_changes_the_cells(shape):
     scan = scan_of(0, shape)
-    other = dataclasses.replace(scan, voxels=7 * scan.voxels - 100)
-    np.testing.assert_allclose(cells_of(other), cells_of(scan), atol=1e-4)
+    rescaled = dataclasses.replace(scan, voxels=7 * scan.voxels - 100)
+    np.testing.assert_allclose(cells_of(rescaled), cells_of(scan), atol=1e-4)
     assert cells_of(scan).shape == (CELLS[scan.rank],) * scan.rank
 
 

@@ -176,24 +176,24 @@ def test_a_pair_predicts_and_is_cleaned_up_together(pair):
     classes = sum(on_grid(member, scan) for member in members).argmax(-1)
     cleaned = apply(classes, load_decision(run / "2d+3d").chosen, members[0].plan.labels, scan.spacing)
     segmenter = open_segmenter(run)
-    found = segmenter.predict(scan).labels.voxels[..., 0]
-    assert np.mean(found == np.array([0, 1, 5])[cleaned]) > 0.99  # ties fall either way
+    labels = segmenter.predict(scan).labels.voxels[..., 0]
+    assert np.mean(labels == np.array([0, 1, 5])[cleaned]) > 0.99  # ties fall either way
     assert segmenter.manifest.format == "Keras, mean of 2 networks"
     assert segmenter.manifest.name == "boxes-tiny_flat+tiny"
 
 
 def test_a_pair_is_tested_on_other_scans(pair, tmp_path, capsys):
     run, _ = pair
-    other = write_dataset(tmp_path / "other", cases=2, shape=(16, 16, 12))
-    for path in (other.folder / "imagesTr").iterdir():  # other files than those trained on
+    elsewhere = write_dataset(tmp_path / "other", cases=2, shape=(16, 16, 12))
+    for path in (elsewhere.folder / "imagesTr").iterdir():  # other files than those trained on
         scan = imaging.read(path)
         imaging.write(path, dataclasses.replace(scan, voxels=scan.voxels + 1))
-    assert main(["evaluate", str(run), str(other.folder), "--no-report"]) == 0
+    assert main(["evaluate", str(run), str(elsewhere.folder), "--no-report"]) == 0
     assert "2d and 3d are averaged" in capsys.readouterr().out
     metrics = json.loads((run / "2d+3d" / "external" / "other" / "metrics.json").read_text())
     assert (metrics["name"], metrics["kind"]) == ("boxes-tiny_flat+tiny", "mean of 2 networks")
     assert len(metrics["cases"]) == 2
-    assert main(["evaluate", str(run), str(other.folder), "--ensemble", "--json"]) == 0
+    assert main(["evaluate", str(run), str(elsewhere.folder), "--ensemble", "--json"]) == 0
     assert json.loads(capsys.readouterr().out)["folds"] == [0]
 
 
@@ -205,8 +205,8 @@ def test_one_that_was_chosen_is_used_as_its_own_folder(trained, tmp_path, capsys
     assert main(["evaluate", str(run), "--no-report"]) == 0
     assert f"{run}: 3d was chosen" in capsys.readouterr().out
     scan = imaging.read(dataset.cases[0].images[0])
-    found = open_segmenter(run).predict(scan).labels.voxels
-    np.testing.assert_array_equal(found, open_segmenter(run / "3d").predict(scan).labels.voxels)
+    labels = open_segmenter(run).predict(scan).labels.voxels
+    np.testing.assert_array_equal(labels, open_segmenter(run / "3d").predict(scan).labels.voxels)
     assert main(["evaluate", str(run / "2.5d" / "fold_0"), "--no-report"]) == 0
     with pytest.raises(InputError, match=r"holds configurations; give a run of one of them, such as .*2d/fold_0"):
         open_run(run)

@@ -45,7 +45,7 @@ def scores(run, scan):
     """The scores of a run at the voxels of a scan, by SciPy from those on the grid of the prepared scan."""
     prepared = imaging.prepare(scan, run.plan.recipe)
     model = run.model()
-    found = predict_tiled(
+    tiled = predict_tiled(
         prepared.voxels,
         run.plan.patch,
         run.plan.overlap,
@@ -55,16 +55,16 @@ def scores(run, scan):
     places = np.stack(np.meshgrid(*map(np.arange, scan.shape), indexing="ij")).reshape(3, -1)
     matrix = np.linalg.inv(prepared.affine) @ scan.affine
     there = matrix[:3, :3] @ places + matrix[:3, 3:]
-    values = [map_coordinates(found[..., k], there, order=1, mode="nearest") for k in range(found.shape[-1])]
+    values = [map_coordinates(tiled[..., k], there, order=1, mode="nearest") for k in range(tiled.shape[-1])]
     return np.stack(values, -1).reshape(*scan.shape, -1)
 
 
-def agree(found, mean, expected):
+def agree(segmentation, mean, expected):
     """Whether classes are those expected wherever the mean decides by more than what interpolations differ by."""
     ordered = np.sort(mean, axis=-1)
     sure = ordered[..., -1] - ordered[..., -2] > 1e-3
     assert sure.mean() > 0.9  # where both networks are certain of different classes the mean is a tie
-    np.testing.assert_array_equal(found[sure], expected[sure])
+    np.testing.assert_array_equal(segmentation[sure], expected[sure])
     assert len(np.unique(expected)) > 1
 
 
@@ -75,14 +75,14 @@ def test_runs_of_two_and_three_dimensions(dataset, tmp_path):
     scan = imaging.read(dataset.cases[0].images[0])
     kept, calls = [], []
     segment = ensemble_segmenter(runs[:2], then=lambda _, mean: kept.append(mean))
-    found = segment(scan, lambda *now: calls.append(now))
+    segmentation = segment(scan, lambda *now: calls.append(now))
     assert calls[-1][0] == calls[-1][1]
     first, second = (softmax(scores(run, scan), axis=-1) for run in runs[:2])
     mean = (first + second) / 2
     np.testing.assert_allclose(kept[0], mean, atol=2e-4)
-    agree(found, mean, mean.argmax(-1))
-    assert not np.array_equal(found, first.argmax(-1))
-    assert not np.array_equal(found, second.argmax(-1))
+    agree(segmentation, mean, mean.argmax(-1))
+    assert not np.array_equal(segmentation, first.argmax(-1))
+    assert not np.array_equal(segmentation, second.argmax(-1))
     folds = []
     ensemble_segmenter(runs, then=lambda _, mean: folds.append(mean))(scan)
     single = []
@@ -96,11 +96,11 @@ def test_regions(dataset, tmp_path):
     runs = [saved_run(tmp_path / str(n), plan, n) for n, plan in enumerate(planned(dataset, regions), 4)]
     scan = imaging.read(dataset.cases[1].images[0])
     kept = []
-    found = ensemble_segmenter(runs, then=lambda _, mean: kept.append(mean))(scan)
+    segmentation = ensemble_segmenter(runs, then=lambda _, mean: kept.append(mean))(scan)
     mean = sum(expit(scores(run, scan)) for run in runs) / 2
     np.testing.assert_allclose(kept[0], mean, atol=2e-4)
     expected = np.where(kept[0][..., 1] > 0.5, 2, np.where(kept[0][..., 0] > 0.5, 1, 0))
-    np.testing.assert_array_equal(found, expected)
+    np.testing.assert_array_equal(segmentation, expected)
     assert len(np.unique(expected)) > 1
 
 
