@@ -11,6 +11,7 @@ from imaging.io.dicom.frames import Frame
 from medseg.errors import InputError
 
 _INVERTED = "MONOCHROME1"
+_GDCM, _PILLOW = "gdcm", "pillow"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
 
@@ -75,13 +76,33 @@ def _decoded(dataset, indices, name):
 
     if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
         raise InputError(f"{name}: holds no pixel data; copy it again")
-    if int(dataset.get("NumberOfFrames") or 1) == 1:
-        yield pixel_array(dataset, allow_excess_frames=False)
-        return
-    by_index = dict(
-        zip(sorted(indices), iter_pixels(dataset, indices=sorted(indices), allow_excess_frames=False), strict=True)
-    )
-    yield from (by_index[index] for index in indices)
+    single, wanted = int(dataset.get("NumberOfFrames") or 1) == 1, sorted(indices)
+    *first, last = _decoders(dataset.file_meta.TransferSyntaxUID)
+    for decoder in (*first, last):
+        options = {"decoding_plugin": decoder, "allow_excess_frames": False}
+        try:
+            if single:
+                frames = {wanted[0]: pixel_array(dataset, **options)}
+            else:
+                frames = dict(zip(wanted, iter_pixels(dataset, indices=wanted, **options), strict=True))
+            break
+        except Exception:  # of any type; the next one may read what this one does not
+            if decoder == last:
+                raise
+    yield from (frames[index] for index in indices)
+
+
+def _decoders(syntax) -> tuple[str, ...]:
+    """pydicom's names of the decoders for a transfer syntax, best first; "" for what needs none.
+
+    A damaged stream of JPEG 2000 makes GDCM end the process, so it has only what no other one decodes.
+    """
+    if not syntax.is_compressed:
+        return ("",)
+    pydicom = load_pydicom()
+    installed = pydicom.pixels.get_decoder(syntax).available_plugins
+    others = sorted((name for name in installed if name != _GDCM), key=lambda name: (name == _PILLOW, name))
+    return tuple(others) or tuple(installed) or ("",)
 
 
 def _values(dataset, frame, pixels, name):

@@ -5,6 +5,8 @@ import dataclasses
 import functools
 import io
 import pickle
+import subprocess
+import sys
 import tempfile
 import zipfile
 
@@ -14,7 +16,15 @@ import pytest
 from dicom_files import enhanced, image, write_series
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from pydicom.uid import JPEG2000Lossless, JPEGExtended12Bit
+from pydicom.uid import (
+    JPEG2000,
+    ExplicitVRLittleEndian,
+    JPEG2000Lossless,
+    JPEGBaseline8Bit,
+    JPEGExtended12Bit,
+    JPEGLosslessSV1,
+    JPEGLSLossless,
+)
 
 import imaging
 from edge.dicom.headers import sources_of
@@ -22,6 +32,7 @@ from edge.node.routing import facts_of
 from imaging.io.dicom import series
 from imaging.io.dicom.dataset import DicomFile
 from imaging.io.dicom.label import label_object
+from imaging.io.dicom.pixels import _decoders
 from imaging.io.dicom.series import find_series
 from medseg.errors import InputError
 from review.volumes.sources import find_sources
@@ -236,3 +247,26 @@ def test_a_kind_of_value_that_there_is_not(tmp_path, element):
         for reader in readers:
             with contextlib.suppress(InputError):
                 reader(place)
+
+
+@pytest.mark.parametrize(
+    ("at", "value"), [(40, b"\x61\x4e"), (40, b"\0\0"), (42, b"\xff"), (24, bytes(8)), (8, b"\xff" * 8)]
+)
+def test_a_damaged_codestream_ends_no_process(tmp_path, at, value):
+    """GDCM ends the process, which would be the node, so it is not asked where another decoder reads the stream."""
+    write_series(tmp_path, VOXELS, syntax=JPEG2000Lossless)
+    for file in tmp_path.iterdir():
+        content = bytearray(file.read_bytes())
+        place = content.index(b"\xff\x4f\xff\x51")
+        content[place + at : place + at + len(value)] = value
+        file.write_bytes(content)
+    code = "import imaging, sys\ntry:\n    imaging.read(sys.argv[1])\nexcept imaging.InputError:\n    pass"
+    ended = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=False)
+    assert ended.returncode == 0, ended.stderr
+
+
+def test_the_decoder_that_ends_processes_comes_last():
+    for syntax in (JPEG2000Lossless, JPEG2000, JPEGLSLossless, JPEGBaseline8Bit):
+        assert "gdcm" not in _decoders(syntax)
+    assert _decoders(JPEGLosslessSV1) == ("gdcm",)
+    assert _decoders(ExplicitVRLittleEndian) == ("",)
