@@ -5,13 +5,13 @@ from pathlib import Path
 from fastapi import APIRouter, FastAPI
 from fastapi.middleware.cors import CORSMiddleware
 from starlette.responses import FileResponse, PlainTextResponse
-from starlette.staticfiles import StaticFiles
 
 from review.improvement.improver import Improver
 from review.monailabel.routes import add_monailabel
 from review.server.access import Access
 from review.server.answers import add_error_answers
 from review.server.described import ERRORS
+from review.server.page_files import PageFiles
 from review.server.routes import add_routes
 from review.server.settings import Settings
 from review.service import Service
@@ -63,4 +63,4 @@ def _add_page(app):
 
     app.include_router(router)
     if PAGE.is_dir():
-        app.mount("/static", StaticFiles(directory=PAGE), name="static")
+        app.mount("/static", PageFiles(directory=PAGE), name="static")

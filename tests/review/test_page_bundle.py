@@ -36,6 +36,22 @@ def test_bundle_is_what_the_sources_build(tmp_path):
         assert (built / name).read_bytes() == (STATIC / name).read_bytes(), f"{name}: run make page and commit it"
 
 
+def test_script_is_packed_on_the_way(client):
+    script = (STATIC / "app.js").read_bytes()
+    packed = client.get("/static/app.js", headers={"Accept-Encoding": "gzip"})
+    assert packed.headers["content-encoding"] == "gzip"
+    assert int(packed.headers["content-length"]) < len(script) / 2
+    assert packed.content == script
+    plain = client.get("/static/app.js", headers={"Accept-Encoding": "identity"})
+    assert "content-encoding" not in plain.headers
+    assert plain.content == script
+    for tag in (packed.headers["etag"], plain.headers["etag"]):
+        assert client.get("/static/app.js", headers={"If-None-Match": tag}).status_code == 304
+    part = client.get("/static/app.js", headers={"Accept-Encoding": "gzip", "Range": "bytes=0-9"})
+    assert (part.status_code, part.content) == (206, script[:10])
+    assert client.get("/static/none.js").status_code == 404
+
+
 def test_bundle_asks_nobody_else():
     """No script, style, font or picture of another host."""
     page = (STATIC / "index.html").read_text(encoding="utf-8")
