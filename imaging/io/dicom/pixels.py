@@ -5,13 +5,14 @@ from collections import defaultdict
 
 import numpy as np
 
-from imaging.io.dicom.codestream import check_codestreams
 from imaging.io.dicom.dataset import damaged, load_pydicom, open_dataset
+from imaging.io.dicom.decoding.codestream import check_codestreams
+from imaging.io.dicom.decoding.decoders import decode
+from imaging.io.dicom.decoding.gdcm_process import GdcmProcess
 from imaging.io.dicom.frames import Frame
 from medseg.errors import InputError
 
 _INVERTED = "MONOCHROME1"
-_GDCM, _PILLOW = "gdcm", "pillow"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
 
 
@@ -32,13 +33,14 @@ def read_frames(frames, name):
     places = defaultdict(list)
     for place, frame in enumerate(frames):
         places[frame.instance.file].append(place)
-    for file, indices in places.items():
-        dataset = open_dataset(file)
-        with _in_one_line(file.name, dataset):
-            check_codestreams(file.name, dataset)
-            decoded = _decoded(dataset, [frames[place].index for place in indices], file.name)
-            for place, pixels in zip(indices, decoded, strict=True):
-                yield place, _values(dataset, frames[place], pixels, file.name)
+    with GdcmProcess() as gdcm:
+        for file, indices in places.items():
+            dataset = open_dataset(file)
+            with _in_one_line(file.name, dataset):
+                check_codestreams(file.name, dataset)
+                decoded = decode(dataset, [frames[place].index for place in indices], file, gdcm)
+                for place, pixels in zip(indices, decoded, strict=True):
+                    yield place, _values(dataset, frames[place], pixels, file.name)
 
 
 @contextlib.contextmanager
@@ -68,41 +70,6 @@ def _no_decoder(syntax):
         return not pydicom.pixels.get_decoder(syntax).is_available
     except (AttributeError, ValueError, NotImplementedError):  # no transfer syntax that is known
         return True
-
-
-def _decoded(dataset, indices, name):
-    """The arrays of some frames of a file, in the order of ``indices``."""
-    from pydicom.pixels import iter_pixels, pixel_array
-
-    if not any(name in dataset for name in ("PixelData", "FloatPixelData", "DoubleFloatPixelData")):
-        raise InputError(f"{name}: holds no pixel data; copy it again")
-    single, wanted = int(dataset.get("NumberOfFrames") or 1) == 1, sorted(indices)
-    *first, last = _decoders(dataset.file_meta.TransferSyntaxUID)
-    for decoder in (*first, last):
-        options = {"decoding_plugin": decoder, "allow_excess_frames": False}
-        try:
-            if single:
-                frames = {wanted[0]: pixel_array(dataset, **options)}
-            else:
-                frames = dict(zip(wanted, iter_pixels(dataset, indices=wanted, **options), strict=True))
-            break
-        except Exception:  # of any type; the next one may read what this one does not
-            if decoder == last:
-                raise
-    yield from (frames[index] for index in indices)
-
-
-def _decoders(syntax) -> tuple[str, ...]:
-    """pydicom's names of the decoders for a transfer syntax, best first; "" for what needs none.
-
-    A damaged stream of JPEG 2000 makes GDCM end the process, so it has only what no other one decodes.
-    """
-    if not syntax.is_compressed:
-        return ("",)
-    pydicom = load_pydicom()
-    installed = pydicom.pixels.get_decoder(syntax).available_plugins
-    others = sorted((name for name in installed if name != _GDCM), key=lambda name: (name == _PILLOW, name))
-    return tuple(others) or tuple(installed) or ("",)
 
 
 def _values(dataset, frame, pixels, name):

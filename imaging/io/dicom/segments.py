@@ -4,8 +4,10 @@ from collections import defaultdict
 
 import numpy as np
 
-from imaging.io.dicom.codestream import check_codestreams
 from imaging.io.dicom.dataset import DicomFile
+from imaging.io.dicom.decoding.codestream import check_codestreams
+from imaging.io.dicom.decoding.decoders import decode
+from imaging.io.dicom.decoding.gdcm_process import GdcmProcess
 from imaging.io.dicom.frames import Frame, frames_in
 from imaging.io.dicom.geometry import along_normal, normal
 from imaging.io.dicom.grid import Grid
@@ -77,15 +79,14 @@ def own_grid(dataset, file: DicomFile) -> Grid:
 
 
 def _frames(dataset, file):
-    from pydicom.pixels import pixel_array
-
     frames = frames_in(dataset, file)
     instance = frames[0].instance if frames else None
     if instance is None:
         raise InputError(f"{file.name}: holds no frame; copy it again")
     check_bytes(file.name, instance.rows * instance.columns * len(frames), "its frames")
     check_codestreams(file.name, dataset)
-    pixels = pixel_array(dataset)
+    with GdcmProcess() as gdcm:
+        pixels = np.stack(decode(dataset, range(instance.frames), file, gdcm))
     return frames, pixels.reshape(len(frames), instance.rows, instance.columns)
 
 
