@@ -75,6 +75,7 @@ def _decoding(decoding) -> str:
     return (
         f"numbered, where the probability is above {decoding.threshold:g}, cut by a watershed of depth "
         f"{decoding.depth:g} after smoothing by {decoding.smoothing:g} voxels; at least {decoding.smallest} voxels"
+        + (f", one of a probability of {decoding.peak:g}" if decoding.peak else "")
     )
 
 

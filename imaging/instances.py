@@ -28,12 +28,14 @@ class Decoding:
         depth: how much the distance, 1 in the middle of an object, must fall from one middle towards a deeper one for
             both to be objects.
         smallest: objects of fewer voxels are left out.
+        peak: so are objects in which no voxel has a probability of at least this.
     """
 
     threshold: float = 0.5
     smoothing: float = 1.0
     depth: float = 0.1
     smallest: int = 12
+    peak: float = 0.0
 
 
 def check(decoding: Decoding) -> None:
@@ -47,6 +49,7 @@ def check(decoding: Decoding) -> None:
         ("smoothing", decoding.smoothing, 0 <= decoding.smoothing <= LARGEST_SMOOTHING, f"0 to {LARGEST_SMOOTHING:g}"),
         ("depth", decoding.depth, 0 <= decoding.depth < 1, "0 to below 1"),
         ("smallest", decoding.smallest, 1 <= decoding.smallest <= 2**31, "at least 1"),
+        ("peak", decoding.peak, 0 <= decoding.peak < 1, "0 to below 1"),
     ):
         if not good:
             raise UsageError(f"instances.{name} {value}: expected {expected}")
@@ -130,7 +133,13 @@ def find_objects(chances: np.ndarray, spacing, decoding: Decoding) -> np.ndarray
         )
     mask = chances[..., 0] > decoding.threshold
     heights = _smoothed(np.ascontiguousarray(chances[..., 1], np.float32), spacing, decoding.smoothing)
-    return without_small(flood(heights, mask, decoding.depth), decoding.smallest)
+    objects = flood(heights, mask, decoding.depth)
+    keep = np.bincount(objects.ravel()) >= max(1, decoding.smallest)
+    if decoding.peak:
+        peaks = np.zeros(len(keep))
+        np.maximum.at(peaks, objects[mask], chances[..., 0][mask])
+        keep &= peaks >= decoding.peak
+    return _kept(objects, keep)
 
 
 def split_touching(mask: np.ndarray, spacing, depth: float = 0.2) -> np.ndarray:
@@ -163,11 +172,9 @@ def split_touching(mask: np.ndarray, spacing, depth: float = 0.2) -> np.ndarray:
     return flood(distance, mask, depth, relative=True)
 
 
-def without_small(objects: np.ndarray, smallest: int) -> np.ndarray:
-    """Objects of at least so many voxels, numbered anew from 1 in the same order (int32)."""
-    counts = np.bincount(objects.ravel())
-    counts[0] = 0
-    keep = counts >= max(1, smallest)
+def _kept(objects, keep):
+    """Objects by number, numbered anew from 1 in the same order (int32)."""
+    keep[0] = False
     return np.where(keep, np.cumsum(keep), 0).astype(np.int32)[objects]
 
 

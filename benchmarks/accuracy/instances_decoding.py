@@ -23,6 +23,7 @@ VALUES = {
     "smallest": (12, 18, 25, 40),
     "depth": (0.05, 0.07, 0.1, 0.13),
     "smoothing": (0.5, 1.0, 1.5),
+    "peak": (0.0, 0.8, 0.85, 0.9, 0.95),
 }
 METRICS = ("ap50", "ap")
 KINDS = ("all", "grey", "coloured")
@@ -48,6 +49,9 @@ def main():
     parser.add_argument("--seed", type=int, default=0, help="of the split and of the choice of images")
     parser.add_argument("--images", type=int, default=80, help="training images to choose by")
     parser.add_argument("--metric", choices=METRICS, default="ap50", help="to choose by")
+    parser.add_argument(
+        "--only", action="append", choices=VALUES, help="field to choose; may be repeated (default: all)"
+    )
     parser.add_argument("--threads", type=int, default=2)
     args = parser.parse_args()
 
@@ -63,20 +67,18 @@ def main():
     answers = [_answer(segmenter, dataset.case(name)) for name in drawn]
     kinds = ", ".join(f"{sum(a.kind == kind for a in answers)} {kind}" for kind in KINDS[1:])
     print(f"{args.artifact}, {len(answers)} training images of fold {args.fold} of {args.set}: {kinds}\n")
-    print(
-        "| threshold | smoothing | depth | smallest | " + " | ".join(f"{m} {k}" for m in METRICS for k in KINDS) + " |"
-    )
-    print("|---" * (4 + len(METRICS) * len(KINDS)) + "|")
     own = segmenter.manifest.instances
-    chosen = choose(answers, own, args.metric)
+    columns = [*dataclasses.asdict(own), *(f"{metric} {kind}" for metric in METRICS for kind in KINDS)]
+    print(f"| {' | '.join(columns)} |\n{'|---' * len(columns)}|")
+    chosen = choose(answers, own, args.metric, args.only or VALUES)
     held_answers = [_answer(segmenter, dataset.case(name)) for name in held]
     print(f"\nThe {len(held)} images held back, the artifact's own setting and the chosen one:\n")
     for decoding in dict.fromkeys((own, chosen)):
         print(_row(decoding, _scores(held_answers, decoding)))
 
 
-def choose(answers, start, metric):
-    """The decoding that the search by one field after the other ends at, from ``start``."""
+def choose(answers, start, metric, fields):
+    """The decoding that the search by one of the ``fields`` after the other ends at, from ``start``."""
     tried = {}
 
     def value(decoding):
@@ -88,8 +90,8 @@ def choose(answers, start, metric):
     best = start
     while True:
         before = best
-        for field, values in VALUES.items():
-            best = max([best, *(dataclasses.replace(best, **{field: v}) for v in values)], key=value)
+        for field in fields:
+            best = max([best, *(dataclasses.replace(best, **{field: v}) for v in VALUES[field])], key=value)
         if best == before:
             return best
 
@@ -124,7 +126,7 @@ def _scores(answers, decoding):
 
 
 def _row(decoding, scores):
-    settings = (decoding.threshold, decoding.smoothing, decoding.depth, decoding.smallest)
+    settings = dataclasses.astuple(decoding)
     return "| " + " | ".join([*(f"{value:g}" for value in settings), *(f"{s:.4f}" for s in scores.values())]) + " |"
 
 

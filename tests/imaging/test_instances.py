@@ -10,7 +10,7 @@ from skimage.morphology import h_maxima
 from skimage.segmentation import watershed
 
 from imaging import InputError, UsageError
-from imaging.instances import Decoding, check, distance_levels, find_objects, split_touching, without_small
+from imaging.instances import Decoding, check, distance_levels, find_objects, split_touching
 from imaging.measure.detection import panoptic_quality
 from imaging.watershed import flood
 
@@ -127,7 +127,13 @@ def test_small_objects_and_weak_ones_are_left_out():
     assert numbers.max() == 1
     assert (numbers[2:8, 2:8] == 1).all()
     assert find_objects(chances, (1, 1), Decoding(smallest=1)).max() == 2
-    assert without_small(np.array([0, 3, 3, 1, 2, 2]), 2).tolist() == [0, 2, 2, 0, 1, 1]
+    chances[2:8, 12:18] = 0.8
+    assert find_objects(chances, (1, 1), Decoding(smallest=5)).max() == 2
+    numbers = find_objects(chances, (1, 1), Decoding(smallest=1, peak=0.85))
+    assert numbers.max() == 2
+    assert numbers[4, 4] == 1
+    assert numbers[4, 15] == 0
+    assert numbers[12, 12] == 2
     with pytest.raises(InputError, match="foreground and distance"):
         find_objects(chances[..., :1], (1, 1), Decoding())
 
