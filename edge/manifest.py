@@ -23,7 +23,7 @@ from medseg.limits import check_bytes, max_bytes
 from medseg.untrusted import check_content, inside, open_regular, read_limited, shown
 
 # 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan". 5: "instances".
-# 6: the recipe's "slices". 7: the training's "layout".
+# 6: the recipe's "slices". 7: the training's "layout", the "peak" of instances.
 SCHEMA = schemas.Schema("manifest", ("0.1.0", *["0.2.0"] * 6), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (

@@ -9,10 +9,8 @@ from edge.trust.layout import Layout, layout_features, make_layout
 
 MIN_CASES = 6  # below, ranges say too little
 EMPTY = "empty: no voxel of any structure"
-# Room beyond the range of n cases, as a share of it: MARGIN + FEW / n, as few cases span less than there is. Then the
-# least width of a range, by the first words of features.
-MARGIN = 0.25
-FEW = 8
+MARGIN, FEW = 0.25, 8  # of ``room_share``
+# The least width of a range, by the first words of features.
 _WIDTHS = {
     "spacing": 0.02, "field of view": 1.0, "intensity": 0.2, "detail": 0.04, "edges": 0.04, "confidence": 0.03,
     "entropy": 0.03, "unsure": 0.05, "place": 0.1, "fine detail": 0.02, "sharpness": 2.5, "roughness": 2.5,
@@ -93,6 +91,11 @@ class Estimate:
     high: float
 
 
+def room_share(cases: int) -> float:
+    """Room beyond the range of so many cases on either side, as a share of it; few cases span less than there is."""
+    return MARGIN + FEW / max(cases, 1)
+
+
 def make_fingerprint(
     observed: Sequence[Mapping[str, float]], quality: Quality | None = None, cells: Sequence[np.ndarray] = ()
 ) -> Fingerprint | None:
@@ -122,7 +125,7 @@ def make_fingerprint(
             continue
         low, high = min(values), max(values)
         width = max(high - low, _WIDTHS.get(_kind(name), 0.2 * max(abs(low), abs(high))))
-        room = (MARGIN + FEW / len(values)) * width
+        room = room_share(len(values)) * width
         ranges[name] = Range(low - room, high + room)
     return Fingerprint(len(observed), ranges, quality, layout)
 

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.trust.fingerprint import MARGIN, Fingerprint, Range
+from edge.trust.fingerprint import Fingerprint, Range, room_share
 
 BASELINE = 50  # first cases in service
 FEWEST = 20  # below, nothing is said
@@ -89,7 +89,7 @@ def training_sample(expected: Range, cases: int, count: int = 200) -> np.ndarray
     """
     from scipy.stats import norm
 
-    half = (expected.high - expected.low) / 2 / (1 + 2 * (MARGIN + 1 / max(cases, 1)))
+    half = (expected.high - expected.low) / 2 / (1 + 2 * room_share(cases))
     deviation = half / norm.ppf(1 - 0.5 / max(cases, 2))
     middle = (expected.low + expected.high) / 2
     return norm.ppf((np.arange(count) + 0.5) / count, middle, max(deviation, 1e-12))

@@ -6,8 +6,8 @@ Jacob et al., CVPR 2018, arXiv:1712.05877; straight-through gradients: Bengio et
 from keras import ops
 
 LEVELS = 256
-LARGEST = 127
-"""Largest magnitude of a weight; -128 is not used, so that the scale is symmetric (TFLite and ONNX alike)."""
+LARGEST = {"tflite": 127, "onnx": 64}
+"""Largest magnitude of a weight by runtime: symmetric, of 8 bits or of the 7 that saturate on no processor."""
 
 
 def fake_quantize(x, low, high, levels: int = LEVELS):
@@ -33,19 +33,20 @@ def fake_quantize(x, low, high, levels: int = LEVELS):
     return ops.where(known, held, x)
 
 
-def fake_quantize_kernel(kernel, largest):
+def fake_quantize_kernel(kernel, largest, levels: int = LARGEST["tflite"]):
     """Weights as int8 would hold them: symmetric, no zero point.
 
     Args:
         kernel: float tensor.
         largest: largest magnitude of the weights that share a scale, of a shape that broadcasts.
+        levels: largest integer that a weight becomes.
 
     Returns:
         A tensor of the kernel's shape; its gradient is 1.
     """
-    scale = ops.stop_gradient(largest) / LARGEST
+    scale = ops.stop_gradient(largest) / levels
     scale = ops.where(scale > 0, scale, ops.ones_like(scale))
-    return _straight_through(kernel, ops.clip(ops.round(kernel / scale), -LARGEST, LARGEST) * scale)
+    return _straight_through(kernel, ops.clip(ops.round(kernel / scale), -levels, levels) * scale)
 
 
 def _straight_through(x, held):

@@ -3,7 +3,7 @@
 import keras
 from keras import layers, ops
 
-from zoo.quantization.fake import fake_quantize, fake_quantize_kernel
+from zoo.quantization.fake import LARGEST, fake_quantize, fake_quantize_kernel
 from zoo.quantization.scales import check_granularity, largest, output_axes
 
 
@@ -58,16 +58,18 @@ class FakeQuantizedProduct(layers.Layer):
         layer: the float layer, without activation; see ``scales.PRODUCTS``.
         norm: the batch normalisation that follows it, or None.
         weights: "per-channel" (of the output) or "per-tensor" scales.
+        levels: largest integer that a weight becomes, see ``fake.LARGEST``.
 
     Call: as the layer's.
     """
 
-    def __init__(self, layer, norm=None, weights: str = "per-channel", **kwargs):
+    def __init__(self, layer, norm=None, weights: str = "per-channel", levels: int = LARGEST["tflite"], **kwargs):
         super().__init__(**kwargs)
         check_granularity(weights)
         self.layer = layer
         self.norm = norm
         self.weights_kind = weights
+        self.levels = levels
         self.observing = False
 
     def build(self, input_shape):
@@ -79,7 +81,7 @@ class FakeQuantizedProduct(layers.Layer):
     def call(self, inputs):
         kernel, bias = self._folded()
         if not self.observing:
-            kernel = fake_quantize_kernel(kernel, largest(self.layer, kernel, self.weights_kind))
+            kernel = fake_quantize_kernel(kernel, largest(self.layer, kernel, self.weights_kind), self.levels)
         own = getattr(self.layer, "bias", None)
         values = [(self.layer.kernel, kernel)] + ([(own, bias)] if own is not None else [])
         # The layer computes as ever, but reads other values from its variables.
@@ -110,7 +112,7 @@ class FakeQuantizedProduct(layers.Layer):
 
     def get_config(self):
         saved = {name: _saved(getattr(self, name)) for name in ("layer", "norm")}
-        return {**super().get_config(), **saved, "weights": self.weights_kind}
+        return {**super().get_config(), **saved, "weights": self.weights_kind, "levels": self.levels}
 
     @classmethod
     def from_config(cls, config):

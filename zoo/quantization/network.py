@@ -6,6 +6,7 @@ import keras
 
 from zoo.errors import ZooError, unknown
 from zoo.internals.keras import flat_layers, input_name
+from zoo.quantization.fake import LARGEST
 from zoo.quantization.layers import FakeQuantize, FakeQuantizedNormalization, FakeQuantizedProduct
 from zoo.quantization.quantized_tensors import Step, common_scales, fuses, joins, moves, steps
 from zoo.quantization.scales import PRODUCTS, check_granularity
@@ -96,7 +97,12 @@ class _Emission:
             if isinstance(layer, PRODUCTS):
                 norm = None if step.norm is None else _cloned(step.norm)
                 self.made[id(layer)] = FakeQuantizedProduct(
-                    _cloned(layer, activation=None), norm, self.weights, name=name, dtype="float32"
+                    _cloned(layer, activation=None),
+                    norm,
+                    self.weights,
+                    LARGEST[self.runtime],
+                    name=name,
+                    dtype="float32",
                 )
             elif _is_frozen_norm(layer):
                 self.made[id(layer)] = FakeQuantizedNormalization(_cloned(layer), name=name, dtype="float32")

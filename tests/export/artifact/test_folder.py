@@ -232,7 +232,7 @@ def test_a_run_without_training_cases_calibrates_nothing(tmp_path):
         export_run(made, ["tflite-int8"], tmp_path / "out", tell=quietly)
     export_run(made, ["tflite-float32"], tmp_path / "out", tell=quietly)
     made = write_run(tmp_path / "other", training=0, validation=0)
-    with pytest.raises(InputError, match="no labelled cases held back from training"):
+    with pytest.raises(InputError, match="expected at least one labelled case held back from training, got none"):
         export_run(made, ["tflite-float32"], tmp_path / "out2", tell=quietly)
     assert os.listdir(tmp_path / "out2") == []
 

@@ -120,7 +120,7 @@ def images():
 @pytest.mark.parametrize(
     ("runtime", "processor", "share"),
     # ONNX made slice by slice is modelled less closely than with several slices at once.
-    [("tflite", "any", 0.25), ("tflite", "amx", 0.25), ("onnx", "amx", 0.25), ("onnx", "any", 0.5)],
+    [("tflite", "any", 0.25), ("tflite", "amx", 0.25), ("onnx", "x86", 0.25), ("onnx", "any", 0.5)],
 )
 def test_network_computes_what_its_artifact_does(
     network, images, tmp_path, monkeypatch, runtime, processor, share, weights

@@ -179,7 +179,7 @@ def test_refusals(model):
         quantization.prepare(model, "per-layer")
     with pytest.raises(ZooError, match="unknown runtime"):
         quantization.prepare(model, runtime="onx")
-    with pytest.raises(ZooError, match="no batches"):
+    with pytest.raises(ZooError, match="expected at least one batch, got none"):
         quantization.calibrate(quantization.prepare(model), [])
     image, convolution = keras.Input((8, 8, 2)), layers.Conv2D(2, 1, name="twice")
     x = layers.BatchNormalization(name="b")(convolution(layers.BatchNormalization(name="a")(convolution(image))))
