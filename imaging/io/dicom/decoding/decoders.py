@@ -1,13 +1,11 @@
 """The stored values of a file's frames, by the decoder for them that can be trusted most."""
 
-import io
-
 import numpy as np
 
 from imaging.io.dicom.dataset import DicomFile, load_pydicom
 from medseg.errors import InputError
 
-_GDCM, _PILLOW = "gdcm", "pillow"
+GDCM, _PILLOW = "gdcm", "pillow"
 
 
 def decode(dataset, indices, file: DicomFile, gdcm) -> list[np.ndarray]:
@@ -32,7 +30,7 @@ def decode(dataset, indices, file: DicomFile, gdcm) -> list[np.ndarray]:
     *first, last = decoders(dataset.file_meta.TransferSyntaxUID)
     for decoder in (*first, last):
         try:
-            if decoder == _GDCM:
+            if decoder == GDCM:
                 stored = gdcm.decode(file.content(), in_order)
             else:
                 stored = decode_with(decoder, dataset, in_order)
@@ -68,15 +66,5 @@ def decoders(syntax) -> tuple[str, ...]:
     if not syntax.is_compressed:
         return ("",)
     installed = load_pydicom().pixels.get_decoder(syntax).available_plugins
-    others = sorted((name for name in installed if name != _GDCM), key=lambda name: (name == _PILLOW, name))
+    others = sorted((name for name in installed if name != GDCM), key=lambda name: (name == _PILLOW, name))
     return tuple(others) or tuple(installed) or ("",)
-
-
-def decode_content(content: bytes, in_order) -> list[np.ndarray]:
-    """Frames of a file by GDCM, in this process.
-
-    Args:
-        content: of the file.
-        in_order: indices of frames, ascending.
-    """
-    return decode_with(_GDCM, load_pydicom().dcmread(io.BytesIO(content), force=True), in_order)

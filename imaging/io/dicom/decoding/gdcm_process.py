@@ -9,7 +9,8 @@ import sys
 
 import numpy as np
 
-from imaging.io.dicom.decoding.decoders import decode_content
+from imaging.io.dicom.dataset import load_pydicom
+from imaging.io.dicom.decoding.decoders import GDCM, decode_with
 from medseg.process import environment, module_command
 
 
@@ -81,7 +82,8 @@ def serve() -> None:
             return
         packed = io.BytesIO()
         try:
-            np.save(packed, np.stack(decode_content(content, header["indices"])))
+            dataset = load_pydicom().dcmread(io.BytesIO(content), force=True)
+            np.save(packed, np.stack(decode_with(GDCM, dataset, header["indices"])))
         except Exception as error:  # of any type, as decoders raise it
             _send(answers, {"error": type(error).__name__}, b"")
         else:
