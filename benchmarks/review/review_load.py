@@ -159,7 +159,7 @@ class Client:
         self.ask("presence", "POST", f"{path}/presence", {"open": False})
 
     def correct(self, case, path, detail) -> None:
-        """Save drafts, counting on from the one that is kept, and make a version of the last."""
+        """Save drafts, numbered on from the kept one, and make a version of the last."""
         version = detail["version"]
         order = max((draft["seq"] for draft in detail["drafts"] if draft["user"] == self.name), default=0)
         for _ in range(self.random.randint(1, 3)):

@@ -73,7 +73,9 @@ def check_drafts(reader, case, detail, clients) -> list[str]:
             for name, order, number in client.drafts if (name, order) == (case, draft["seq"])
         ]  # fmt: skip
         if not isinstance(content, bytes) or number_in(content) not in numbers:
-            wrong.append(f"{case}: draft {draft['seq']} of {draft['user']} is not the one that was acknowledged")
+            wrong.append(
+                f"{case}: draft {draft['seq']} of {draft['user']}: expected the label acknowledged, got another"
+            )
     return wrong
 
 

@@ -17,16 +17,16 @@ RUNTIMES = ("tflite", "onnx")
 def prepare(model, weights: str = "per-channel", runtime: str = "tflite", quantizer=FakeQuantize):
     """A copy of a network that computes in float what its int8 artifact computes in integers.
 
-    Weights are symmetric int8 after the batch normalisation is folded in; activations have 256 levels, one scale and
-    zero point a tensor, and are quantized where the converter does it: the input, each product after the activation
-    that is fused with it, each sum; what only moves values is not, and keeps its scale. Biases (int32) and what a layer
-    without int8 form computes within itself stay float. ``calibrate`` it before use.
+    Weights are symmetric, of as many bits as the runtime's, after the batch normalisation is folded in. Activations
+    have 256 levels, one scale and zero point a tensor, and are quantized where the converter does it: the input, each
+    product after the activation that is fused with it, each sum; what only moves values is not, and keeps its scale.
+    Biases (int32) and what a layer without int8 form computes within itself stay float. ``calibrate`` it before use.
 
     Args:
         model: functional Keras model, float; it is not changed.
         weights: "per-channel" (of the output) or "per-tensor" scales.
         runtime: "tflite", whose converter gives tensors that are joined one common scale, or "onnx", where each has
-            its own and is quantized anew as it is joined. The first is the coarser one.
+            its own and is quantized anew as it is joined; weights have 8 bits in the first and 7 in the second.
         quantizer: layer class for activations: ``FakeQuantize``, or one derived from it that is quicker on a backend.
 
     Returns:
