@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import numpy as np
+
 from imaging.io.dicom.series import Series
 from imaging.io.files import IMAGES
 from imaging.io.image import image_bytes
@@ -9,11 +11,11 @@ from imaging.io.nifti import nifti_bytes
 from imaging.scan import Scan
 from medseg.atomic import write_durably
 from medseg.errors import InputError
-from review.errors import ConflictError
+from review.errors import ConflictError, UnknownError
 from review.service import Service
 from review.store.audit import record
 from review.store.cases import CORRECTED, Case
-from review.store.drafts import drafts_of, remove_draft
+from review.store.drafts import read_draft, remove_draft
 from review.store.versions import CORRECTION, Result, change_from, decide, save_result
 from review.volumes.opened import series_of
 from review.volumes.page_grid import off_page
@@ -48,18 +50,51 @@ def correct(service: Service, case: Case, labels: Scan, base: int, user: str, se
     return done | write_final(service, case, labels, version, user)
 
 
-def correct_by_draft(service: Service, case: Case, base: int, user: str, seconds=None, reason="") -> dict:
-    """The same of the user's own draft, which is removed afterwards.
+def correct_by_draft(
+    service: Service, case: Case, base: int, user: str, seconds=None, reason="", mark: str = ""
+) -> dict:
+    """The same of the user's own draft, which is removed afterwards; one that is saved meanwhile stays.
+
+    Args:
+        service, case, base, user, seconds, reason: as above.
+        mark: ``Draft.mark`` of the draft that the user sees; "" for whichever is kept.
 
     Raises:
-        ConflictError: if the user has no draft of the case.
+        ConflictError: if the user has no draft of the case, or another one than that.
     """
-    own = [draft for draft in drafts_of(service.database, case.id).get(case.id, []) if draft.user == user]
-    if not own:
-        raise ConflictError(f"case {case.id}: {user} has no draft of it, so there is nothing to save")
-    done = correct(service, case, service.draft(case, user), base, user, seconds, reason)
-    remove_draft(service.database, service.workspace, case.id, user, own[0].seq)
+    try:
+        draft, content = read_draft(service.database, service.workspace, case.id, user)
+    except UnknownError:
+        raise ConflictError(f"case {case.id}: {user} has no draft of it, so there is nothing to save") from None
+    if mark not in ("", draft.mark):
+        raise ConflictError(
+            f"case {case.id}: another window of {user} saved draft {draft.mark} meanwhile, expected {mark}; load it",
+            seq=draft.seq,
+            window=draft.window,
+        )
+    done = correct(service, case, service.parse_labels(case, content), base, user, seconds, reason)
+    remove_draft(service.database, service.workspace, case.id, user, draft)
     return done
+
+
+def remove_draft_of(service: Service, case: Case, labels: Scan, user: str, mark: str = "") -> None:
+    """Remove the user's draft once labels were kept as a version that it led to.
+
+    Args:
+        service: the review.
+        case: the case.
+        labels: what was kept, on the page's grid.
+        user: who sent them.
+        mark: ``Draft.mark`` of the draft that they were made from. Without it, or where another draft is kept, only one
+            of the very same labels goes: anything else is somebody's work that no version holds.
+    """
+    try:
+        draft, content = read_draft(service.database, service.workspace, case.id, user)
+        led_here = mark == draft.mark or np.array_equal(service.parse_labels(case, content).voxels, labels.voxels)
+    except InputError:  # there is none, or it cannot be read now: then it stays
+        return
+    if led_here:
+        remove_draft(service.database, service.workspace, case.id, user, draft)
 
 
 def accept_or_reject(

@@ -18,6 +18,7 @@ import itertools
 import json
 import os
 import random
+import secrets
 import statistics
 import sys
 import tempfile
@@ -84,19 +85,17 @@ class Client:
     Attributes:
         address: of the server.
         name: that it sends.
-        shared: whether another client sends the same name.
         value: of the class that it draws with.
         answers: (kind of request, status, seconds) of each.
         sent: (case, number in the voxels) of each label that was sent.
-        saved: (case, version, number in the voxels) of each correction; no number where it is a draft of a shared name.
-        drafts: (case, number of the draft, number in the voxels) of each draft that was acknowledged.
+        saved: (case, version, number in the voxels) of each correction.
+        drafts: (case, its mark, mark of the draft that it replaced, number in the voxels) of each acknowledged draft.
         decided: (case, version, action) of each decision.
         fault: what ended it before its time.
     """
 
     address: str
     name: str
-    shared: bool = False
     value: int = 1
     answers: list = field(default_factory=list)
     sent: list = field(default_factory=list)
@@ -159,21 +158,30 @@ class Client:
         self.ask("presence", "POST", f"{path}/presence", {"open": False})
 
     def correct(self, case, path, detail) -> None:
-        """Save drafts, numbered on from the kept one, and make a version of the last."""
-        version = detail["version"]
-        order = max((draft["seq"] for draft in detail["drafts"] if draft["user"] == self.name), default=0)
+        """Save drafts, numbered on from the kept one, and make a version of the last.
+
+        Where another window saved one meanwhile, this one's next draft replaces it, as a person may choose.
+        """
+        version, window = detail["version"], secrets.token_hex(8)
+        kept = next((draft for draft in detail["drafts"] if draft["user"] == self.name), {"seq": 0, "window": ""})
+        acknowledged = None
         for _ in range(self.random.randint(1, 3)):
-            order += 1
+            order, seen = kept["seq"] + 1, f"{kept['window']}/{kept['seq']}"
             number, content = self.new_label(case)
-            status, answer = self.ask("draft", "PUT", f"{path}/draft?base={version}&seq={order}", content)
+            query = f"base={version}&seq={order}&window={window}&seen={quote(seen)}"
+            status, answer = self.ask("draft", "PUT", f"{path}/draft?{query}", content)
             if status == 200:
-                self.drafts.append((case, order, number))
+                kept, acknowledged = {"seq": order, "window": window}, (f"{window}/{order}", number)
+                self.drafts.append((case, acknowledged[0], seen, number))
             else:
-                order = answer.get("seq", order)
-        decision = {"action": "correct", "version": version, "seconds": 1, "reason": "load"}
+                kept = {key: answer.get(key, kept[key]) for key in kept}
+        if acknowledged is None:
+            return
+        mark, number = acknowledged
+        decision = {"action": "correct", "version": version, "seconds": 1, "reason": "load", "draft": mark}
         status, answer = self.ask("decide", "POST", f"{path}/decision", decision)
         if status == 200:
-            self.saved.append((case, answer["version"], None if self.shared else number))
+            self.saved.append((case, answer["version"], number))
 
     def new_label(self, case) -> tuple[int, bytes]:
         """A label that no other request carries: its number, and the file."""
@@ -195,7 +203,7 @@ def run(address: str, count: int, seconds: float, pause: float) -> list[Client]:
     """Let clients work at once; returns them with what they saw."""
     value = wait_for_labels(address)
     names = [f"reader {number // 2 if number < count // 2 else number} ✚" for number in range(count)]
-    clients = [Client(address, name, names.count(name) > 1, value) for name in names]
+    clients = [Client(address, name, value) for name in names]
     end = time.monotonic() + seconds
     threads = [threading.Thread(target=client.work, args=(end, pause, seed)) for seed, client in enumerate(clients)]
     for thread in threads:

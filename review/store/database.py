@@ -9,7 +9,7 @@ from pathlib import Path
 from medseg.errors import InputError
 from review.errors import UnavailableError, WrongRequestError
 
-VERSION = 1
+VERSION = 2
 WAIT_S = 5.0
 _TOO_LARGE = "a number of the request is too large; expected one of 64 bits"
 
@@ -26,7 +26,7 @@ CREATE TABLE versions (
   volumes TEXT NOT NULL DEFAULT '{}', PRIMARY KEY (case_id, version));
 CREATE TABLE drafts (
   case_id TEXT NOT NULL REFERENCES cases(id), user TEXT NOT NULL, seq INTEGER NOT NULL, base INTEGER NOT NULL,
-  saved TEXT NOT NULL, file TEXT NOT NULL, PRIMARY KEY (case_id, user));
+  saved TEXT NOT NULL, file TEXT NOT NULL, window TEXT NOT NULL DEFAULT '', PRIMARY KEY (case_id, user));
 CREATE TABLE tags (
   case_id TEXT NOT NULL REFERENCES cases(id), tag TEXT NOT NULL, version INTEGER NOT NULL, info TEXT NOT NULL,
   PRIMARY KEY (case_id, tag));
@@ -43,6 +43,9 @@ CREATE TRIGGER audit_is_not_deleted BEFORE DELETE ON audit
   BEGIN SELECT RAISE(ABORT, 'the audit trail is append-only'); END;
 CREATE INDEX audit_by_case ON audit (case_id);
 """
+
+# What makes a file of that schema one of the next.
+_STEPS = {1: "ALTER TABLE drafts ADD COLUMN window TEXT NOT NULL DEFAULT '';"}
 
 
 class Database:
@@ -123,6 +126,11 @@ class Database:
         if number == 0:
             script = f"BEGIN IMMEDIATE; {_SCHEMA} PRAGMA user_version={VERSION}; COMMIT;"
             self._connection.executescript(script)
+            return
+        for former in range(number, VERSION):
+            self._connection.executescript(
+                f"BEGIN IMMEDIATE; {_STEPS[former]} PRAGMA user_version={former + 1}; COMMIT;"
+            )
 
     def _undo(self):
         with contextlib.suppress(sqlite3.Error):  # nothing was begun, or the file is gone

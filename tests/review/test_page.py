@@ -3,6 +3,8 @@
 The screenshots of the documentation are made here: ``make screenshots`` keeps them.
 """
 
+import re
+
 import nibabel
 import numpy as np
 import pytest
@@ -313,6 +315,44 @@ def test_two_windows_of_one_person(anna, server):
     assert np.array_equal(ras(draft.content), VALUES[anna.bitmap()])
     anna.page.close()
     anna.page = former
+
+
+def _draft(server, case):
+    return requests.get(f"{server.address}api/cases/{case}/draft", headers={"X-User": "Anna"}, timeout=10)
+
+
+def test_window_without_answers_replaces_nothing_unseen(anna, server):
+    """It counts on while it gets no answer, draws on after it was told, and discards: another window's draft stays."""
+    unanswered = re.compile(r"/draft\?")
+    anna.open("case_d")
+    centre = np.array(anna.bitmap().shape) // 2
+    former, anna.page = anna.page, anna.new_window()
+    anna.open("case_d")
+    anna.page, later = former, anna.page
+    anna.page.route(unanswered, lambda route: route.abort())
+    anna.tool("b")
+    anna.stroke(centre - (9, 9, 0), centre - (6, 9, 0))
+    anna.until("document.getElementById('saved').textContent.includes('trying again')")
+    anna.page = later
+    anna.tool("b")
+    anna.stroke(centre - (-6, -9, 0), centre - (-9, -9, 0))
+    anna.saved()
+    acknowledged = VALUES[anna.bitmap()]
+    anna.page = former
+    anna.page.unroute(unanswered)
+    anna.says("Another window of yours saved a newer draft")
+    anna.stroke(centre - (9, 6, 0), centre - (6, 6, 0))
+    anna.until("document.getElementById('saved').dataset.state === 'conflict'")
+    anna.page.evaluate("window.dispatchEvent(new Event('online'))")
+    anna.page.click("#discard")
+    anna.page.get_by_role("dialog").get_by_role("button", name="Discard").click()
+    anna.says("Another window")
+    assert np.array_equal(ras(_draft(server, "case_d").content), acknowledged)
+    assert not anna.page.evaluate("review.saved()")
+    anna.page.get_by_role("button", name="Load the newer draft").click()
+    anna.until("review.openCase() === 'case_d' && review.saved()")
+    assert np.array_equal(VALUES[anna.bitmap()], acknowledged)
+    later.close()
 
 
 def test_two_people_are_told(anna, browser, server):

@@ -38,6 +38,16 @@ export interface Draft {
   seq: number;
   base: number;
   saved: string;
+  window: string;
+}
+
+/** What tells a draft from all others of the same person and case. */
+export const markOf = (draft: { window: string; seq: number }): string => `${draft.window}/${draft.seq}`;
+
+/** Which window saves a draft, and the mark of the draft that it has seen, "" for none. */
+export interface Sender {
+  window: string;
+  seen: string;
 }
 
 export interface CaseRow {
@@ -209,7 +219,7 @@ export const caseDetail = (id: string): Promise<CaseDetail> => once(`detail ${id
 export const volume = (id: string): Promise<ArrayBuffer> => once(`volume ${id}`, () => bytes(`${at(id)}/volume.nii`));
 export const label = (id: string, version: number): Promise<ArrayBuffer> => once(`label ${id} ${version}`, () => bytes(`${at(id)}/label.nii?version=${version}`));
 export const presence = (id: string, open: boolean): Promise<{ others: Other[] }> => sendJson("POST", `${at(id)}/presence`, { open });
-export const discardDraft = (id: string): Promise<void> => sendJson("DELETE", `${at(id)}/draft`);
+export const discardDraft = (id: string, from: Sender): Promise<void> => sendJson("DELETE", `${at(id)}/draft?${sender(from)}`);
 export const decide = (id: string, decision: Record<string, unknown>): Promise<Decision> => sendJson("POST", `${at(id)}/decision`, decision);
 
 /** Says that a case was left, also while the page is closing. */
@@ -234,12 +244,13 @@ export class WorklistCall {
   }
 }
 
-export async function getDraft(id: string): Promise<{ bytes: ArrayBuffer; seq: number; base: number }> {
+export async function getDraft(id: string): Promise<{ bytes: ArrayBuffer; seq: number; base: number; window: string }> {
   const response = await call(`${at(id)}/draft`, { cache: "no-store" });
   return {
     bytes: await plain(await response.arrayBuffer()),
     seq: Number(response.headers.get("X-Seq")),
     base: Number(response.headers.get("X-Base")),
+    window: response.headers.get("X-Window") ?? "",
   };
 }
 
@@ -255,9 +266,11 @@ export async function plain(file: ArrayBuffer): Promise<ArrayBuffer> {
   return new Response(new Blob([file]).stream().pipeThrough(new DecompressionStream("gzip"))).arrayBuffer();
 }
 
-export async function putDraft(id: string, base: number, seq: number, body: ArrayBuffer): Promise<{ draft: Draft; others: Other[] }> {
+const sender = (from: Sender): string => `window=${from.window}&seen=${encodeURIComponent(from.seen)}`;
+
+export async function putDraft(id: string, numbers: { base: number; seq: number }, from: Sender, body: ArrayBuffer): Promise<{ draft: Draft; others: Other[] }> {
   const headers = { "Content-Type": "application/gzip" };
-  const response = await call(`${at(id)}/draft?base=${base}&seq=${seq}`, { method: "PUT", body, headers });
+  const response = await call(`${at(id)}/draft?base=${numbers.base}&seq=${numbers.seq}&${sender(from)}`, { method: "PUT", body, headers });
   return response.json() as Promise<{ draft: Draft; others: Other[] }>;
 }
 

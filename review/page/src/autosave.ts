@@ -1,6 +1,6 @@
 // Sends every finished edit as a draft. "Saved" is said only once the server has acknowledged the newest edit, which it
 // does after the draft is on its disk. Until then the label also lies in the browser's own store.
-import { ApiError, type Other, putDraft, user } from "./api";
+import { ApiError, markOf, type Other, putDraft, type Sender, user } from "./api";
 import { forgetUnsent, keepUnsent } from "./unsent";
 
 export type SaveState = "unchanged" | "saving" | "saved" | "waiting" | "conflict" | "refused";
@@ -10,6 +10,7 @@ export interface SaveStatus {
   text: string;
 }
 
+const CONFLICT: SaveStatus = { state: "conflict", text: "Not saved: another window holds a newer draft" };
 const RETRY_MS = [500, 1000, 2000, 5000];
 const pause = (ms: number): Promise<void> => new Promise((resolve) => setTimeout(resolve, ms));
 
@@ -18,23 +19,33 @@ function unkept(error: unknown): void {
   console.warn("the browser keeps no copy of what is not saved yet:", error);
 }
 
+/** A name for one opening of a case: several windows of one person share the draft, and must not replace each other's unasked. */
+function newWindow(): string {
+  return Array.from(crypto.getRandomValues(new Uint8Array(12)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+}
+
 export class Autosave {
   private edits = 0;
   private acknowledged = 0;
   private running: Promise<void> | null = null;
   private stopped = false;
   private skipPause: () => void = () => undefined;
+  private readonly window = newWindow();
+  /** Number and mark of another window's draft, until the person says which one counts. */
+  private rival: { seq: number; mark: string } | null = null;
 
   /**
    * @param id case
    * @param base version that the label was made from, 0 for none
-   * @param seq number of the newest draft that the server holds
+   * @param seq number of the newest draft that was seen, 0 for none
+   * @param seen its mark, "" for none
    * @param make the label as a gzipped NIfTI file
    */
   constructor(
     readonly id: string,
     public base: number,
     private seq: number,
+    private seen: string,
     private readonly make: () => Promise<ArrayBuffer>,
     private readonly show: (status: SaveStatus) => void,
     private readonly tell: (others: Other[]) => void,
@@ -51,6 +62,11 @@ export class Autosave {
     return this.edits > 0 || this.seq > 0;
   }
 
+  /** Who this is to the server, and which draft it has seen. */
+  get sender(): Sender {
+    return { window: this.window, seen: this.seen };
+  }
+
   /** To be called after every finished edit. */
   changed(): void {
     this.edits++;
@@ -61,12 +77,22 @@ export class Autosave {
   async flush(): Promise<void> {
     if (!this.isSaved && !this.running) this.start();
     while (this.running) await this.running;
+    if (this.rival) throw new ApiError(409, "another window of yours saved a newer draft: choose which one counts");
     if (!this.isSaved) throw new ApiError(0, "the draft is not saved");
   }
 
-  /** Tries again at once; after a conflict, what is on the screen replaces the newer draft. */
-  retry(seq = this.seq): void {
-    this.seq = Math.max(this.seq, seq);
+  /** After a conflict: what is on the screen replaces the other window's draft. */
+  replace(): void {
+    if (this.rival) {
+      this.seq = Math.max(this.seq, this.rival.seq);
+      this.seen = this.rival.mark;
+      this.rival = null;
+    }
+    this.retry();
+  }
+
+  /** Tries again at once. */
+  retry(): void {
     this.stopped = false;
     this.skipPause();
     if (!this.running && !this.isSaved) this.start();
@@ -97,22 +123,32 @@ export class Autosave {
       this.show({ state: "saving", text: "Saving…" });
       const bytes = await this.make();
       const seq = this.seq + 1;
-      await keepUnsent(user(), this.id, { seq, base: this.base, bytes }).catch(unkept);
+      await keepUnsent(user(), this.id, { seq, base: this.base, ...this.sender, bytes }).catch(unkept);
+      if (this.rival) {
+        this.show(CONFLICT);
+        return;
+      }
       try {
-        const { draft, others } = await putDraft(this.id, this.base, seq, bytes);
+        const { draft, others } = await putDraft(this.id, { base: this.base, seq }, this.sender, bytes);
         this.seq = draft.seq;
+        this.seen = markOf(draft);
         this.acknowledged = edits;
         failures = 0;
         if (this.isSaved) {
-          await forgetUnsent(user(), this.id).catch(unkept);
+          await forgetUnsent(user(), this.id, this.window).catch(unkept);
           this.show({ state: "saved", text: `Saved ${new Date(draft.saved).toLocaleTimeString("en-GB")}` });
         }
         this.tell(others);
       } catch (error) {
         if (!(error instanceof ApiError)) throw error;
         if (error.status === 409) {
-          this.seq = Math.max(this.seq, Number(error.extra.seq) || 0);
-          this.show({ state: "conflict", text: "Not saved: another window holds a newer draft" });
+          const other = { window: String(error.extra.window ?? ""), seq: Number(error.extra.seq) || 0 };
+          if (other.window === this.window) {
+            this.seq = other.seq; // an earlier one of ours arrived although its answer did not
+            continue;
+          }
+          this.rival = { seq: other.seq, mark: markOf(other) };
+          this.show(CONFLICT);
           return;
         }
         if (error.status !== 0 && error.status !== 503 && error.status !== 401) {

@@ -47,7 +47,7 @@ export class Decisions {
       this.failed(error);
       return;
     }
-    await this.send(session, { action: "correct", version: session.autosave.base, reason });
+    await this.send(session, { action: "correct", version: session.autosave.base, reason, draft: session.autosave.sender.seen });
   }
 
   async reopen(): Promise<void> {
@@ -61,11 +61,17 @@ export class Decisions {
     if (!session) return;
     const text = make("p", {}, "Your changes to this case are deleted. The versions that were sent stay.");
     if (!(await ask("Discard your changes?", text, [{ text: "Discard", value: true, kind: "bad" }]))) return;
-    await session.discard();
+    try {
+      await session.discard();
+    } catch (error) {
+      this.failed(error);
+      session.autosave.retry();
+      return;
+    }
     await this.settle(false);
   }
 
-  private async send(session: Session, decision: { action: string; version: number | null; reason?: string }): Promise<void> {
+  private async send(session: Session, decision: { action: string; version: number | null; reason?: string; draft?: string }): Promise<void> {
     if (this.running) return;
     this.running = true;
     session.seen();
@@ -92,7 +98,7 @@ export class Decisions {
   }
 
   /** Somebody saved a newer version meanwhile: the person chooses. */
-  private async overtaken(session: Session, decision: { action: string; reason?: string }, error: api.ApiError): Promise<void> {
+  private async overtaken(session: Session, decision: { action: string; reason?: string; draft?: string }, error: api.ApiError): Promise<void> {
     const newest = Number(error.extra.version);
     const who = String(error.extra.user ?? "somebody");
     const text = make("p", {}, `${who} saved version ${newest} while you had this case open. Your changes are kept as your draft.`);

@@ -191,7 +191,7 @@ export class Page {
     if (status.state === "conflict") {
       const { session } = this.editor;
       say("Another window of yours saved a newer draft of this case.", "error", [
-        ["Keep what is on this screen", () => session?.autosave.retry()],
+        ["Keep what is on this screen", () => session?.autosave.replace()],
         ["Load the newer draft", () => void this.reload()],
       ]);
     }

@@ -18,6 +18,8 @@ interface Start {
   numbers: Uint8Array | null;
   base: number;
   seq: number;
+  /** Mark of the server's draft that this goes on from, "" for none. */
+  seen: string;
   unsent: boolean;
 }
 
@@ -39,7 +41,7 @@ export class Session {
   ) {
     this.history = new History(canvas.bitmap);
     const make = (): Promise<ArrayBuffer> => gzip(writeLabel(volume, toFileOrder(grid, canvas.bitmap), table));
-    this.autosave = new Autosave(detail.id, start.base, start.seq, make, (s) => listener.saved(s), (o) => listener.others(o));
+    this.autosave = new Autosave(detail.id, start.base, start.seq, start.seen, make, (s) => listener.saved(s), (o) => listener.others(o));
     if (start.unsent) this.autosave.changed();
   }
 
@@ -139,8 +141,9 @@ export class Session {
 
   /** Deletes the person's draft, here and on the server. */
   async discard(): Promise<void> {
+    await this.autosave.end();
+    await api.discardDraft(this.id, this.autosave.sender);
     await this.forget();
-    await api.discardDraft(this.id);
   }
 
   close(): void {
@@ -162,16 +165,21 @@ export class Session {
   }
 }
 
-/** The person's own draft: what the browser could not send yet, else what the server holds. */
+/**
+ * The person's own draft: what the browser could not send yet, else what the server holds. Where another window saved
+ * a draft meanwhile, the server refuses what the browser holds, and the person chooses.
+ */
 async function ownWork(detail: api.CaseDetail, table: LabelTable, voxels: number): Promise<Start> {
   const draft = detail.drafts.find((row) => row.user === api.user());
   const unsent = await readUnsent(api.user(), detail.id).catch(() => null);
-  if (unsent && unsent.seq > (draft?.seq ?? 0)) {
+  const { window = "", seen = "" } = unsent ?? {}; // browsers may hold labels of a page that knew neither
+  if (unsent && !(draft && draft.window === window && draft.seq >= unsent.seq)) {
     const numbers = readLabel(await api.plain(unsent.bytes), table, voxels);
-    return { numbers, base: unsent.base, seq: unsent.seq, unsent: true };
+    const own = draft && draft.window === window ? api.markOf(draft) : seen;
+    return { numbers, base: unsent.base, seq: unsent.seq, seen: own, unsent: true };
   }
-  if (unsent) await forgetUnsent(api.user(), detail.id);
-  if (!draft) return { numbers: null, base: detail.version ?? 0, seq: 0, unsent: false };
+  if (unsent) await forgetUnsent(api.user(), detail.id, window);
+  if (!draft) return { numbers: null, base: detail.version ?? 0, seq: 0, seen: "", unsent: false };
   const stored = await api.getDraft(detail.id);
-  return { numbers: readLabel(stored.bytes, table, voxels), base: stored.base, seq: stored.seq, unsent: false };
+  return { numbers: readLabel(stored.bytes, table, voxels), base: stored.base, seq: stored.seq, seen: api.markOf(stored), unsent: false };
 }

@@ -2,9 +2,12 @@
 // soon as the server says that it holds the draft; scans are never kept here.
 const STORE = "labels";
 
+/** `window` made it, having seen the server's draft of that mark. */
 export interface Unsent {
   seq: number;
   base: number;
+  window: string;
+  seen: string;
   bytes: ArrayBuffer;
 }
 
@@ -31,6 +34,9 @@ export async function readUnsent(user: string, id: string): Promise<Unsent | nul
   return ((await request((await store("readonly")).get(key(user, id)))) as Unsent | undefined) ?? null;
 }
 
-export async function forgetUnsent(user: string, id: string): Promise<void> {
-  await request((await store("readwrite")).delete(key(user, id)));
+/** Forgets what a window kept, whatever another one keeps of the same case; all of it where none is named. */
+export async function forgetUnsent(user: string, id: string, window?: string): Promise<void> {
+  const labels = await store("readwrite");
+  const kept = (await request(labels.get(key(user, id)))) as Unsent | undefined;
+  if (kept && (window === undefined || kept.window === window)) await request(labels.delete(key(user, id)));
 }

@@ -6,13 +6,12 @@ from fastapi import APIRouter, Request
 from starlette.concurrency import run_in_threadpool
 from starlette.responses import Response
 
-from review.corrections import correct
+from review.corrections import correct, remove_draft_of
 from review.errors import WrongRequestError
 from review.server.described import NIFTI, answers, file_body
 from review.server.requests import body_of, seconds_of, text_of, user_of, whole
 from review.server.routes.context import OneCase, Review
 from review.store.cases import get_case
-from review.store.drafts import remove_draft
 
 router = APIRouter(prefix="/api")
 _IF_MATCH = {
@@ -38,17 +37,22 @@ def label(request: Request, review: Review, case: OneCase, version: int | None =
 
 @router.put("/cases/{case_id}/label", openapi_extra=file_body(_IF_MATCH))
 async def save(request: Request, review: Review, case: OneCase):
-    """Save corrected labels; ``If-Match`` names the version that they were made from."""
+    """Save corrected labels; ``If-Match`` names the version that they were made from.
+
+    The sender's draft stays, unless it is the same labels or ``draft`` is its WINDOW/SEQ.
+    """
     if "if-match" not in request.headers:
         raise WrongRequestError("If-Match: missing; send the version that the label was made from, 0 for none")
     base = whole(request.headers["if-match"], "If-Match")
     user, query = user_of(request), request.query_params
     seconds, reason = seconds_of(query.get("seconds")), text_of(query.get("reason"), "reason")
+    mark = text_of(query.get("draft"), "draft", 80)
     content = await body_of(request)
 
     def keep():
-        done = correct(review, case, review.parse_labels(case, content), base, user, seconds, reason)
-        remove_draft(review.database, review.workspace, case.id, user)
+        labels = review.parse_labels(case, content)
+        done = correct(review, case, labels, base, user, seconds, reason)
+        remove_draft_of(review, case, labels, user, mark)
         return done | {"state": get_case(review.database, case.id).state}
 
     return await run_in_threadpool(keep)
