@@ -8,6 +8,7 @@ from edge.commands.arguments import add_trust
 from medseg import command
 from medseg.errors import InputError, UsageError
 from medseg.quiet import native_logs_hidden
+from review.room import add_room, room_of
 
 SHORTEST_TOKEN = 16
 
@@ -61,6 +62,7 @@ def add_review(commands) -> None:
     parser.add_argument("--improve", action="store_true", help="train and compare the next version now, then stop")
     parser.add_argument("--epochs", type=int, help="of --improve (default: the plan's)")
     parser.add_argument("--audit", type=Path, metavar="CSV", help="write the audit trail there and stop")
+    add_room(parser)
     parser.set_defaults(handler=review)
 
 
@@ -68,7 +70,7 @@ def review(args) -> int:
     """Handle ``zoo review``."""
     if args.audit is not None:
         return _write_audit(args)
-    settings = settings_of(args)
+    settings, room = settings_of(args), room_of(args)
     if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
         raise InputError(
             'zoo review needs FastAPI and uvicorn, which are not installed; pip install "medseg-zoo[review]"'
@@ -82,11 +84,11 @@ def review(args) -> int:
 
         patients = read_patients(args.patients)
         if args.improve:
-            service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust)
+            service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust, room)
             improver = Improver(service, args.start, patients)
             return _improve(improver, args.epochs)
         with bind(settings) as socket:
-            service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust)
+            service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust, room)
             return serve(Improver(service, args.start, patients), settings, socket, browser=not args.no_browser)
 
 

@@ -48,6 +48,18 @@ class WrongRequestError(ReviewError):
     status = 422
 
 
+class TooManyError(ReviewError):
+    """More at once than the server takes; later it may."""
+
+    status = 429
+
+
+class NoRoomError(ReviewError):
+    """The disk, or the part of it that clients may fill, has no room for it."""
+
+    status = 507
+
+
 class UnavailableError(ReviewError):
     """The database is locked, the disk is full, or an artifact vanished; asking again later may help."""
 

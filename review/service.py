@@ -20,6 +20,7 @@ from medseg.claims import claimed
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import read_limited
 from review.errors import UnavailableError
+from review.room import Room, UploadRoom
 from review.segmenting import Segmenting
 from review.store import artifacts
 from review.store.cases import Case, add_sources, fact
@@ -45,14 +46,19 @@ class Service:
         manifest: of the active artifact.
         threads: processor threads of a segmenter.
         trust: public key, or a folder of them: only an artifact that one of these has signed segments.
+        room: ``Room``, how much clients may send.
 
     Attributes:
+        room: as given, or its defaults.
+        upload_room: counts the scans that clients sent as cases.
         manifest: of the active artifact; its classes, channels and rank are the review's.
         finals: case to the version whose labels were last written for other programs.
         finals_lock: held while they are written.
     """
 
-    def __init__(self, workspace: Workspace, database: Database, manifest, threads: int = 2, trust=None):
+    def __init__(self, workspace: Workspace, database: Database, manifest, threads: int = 2, trust=None, room=None):
+        self.room = room or Room()
+        self.upload_room = UploadRoom(workspace.uploads, self.room)
         self.workspace, self.database, self.manifest = workspace, database, manifest
         self.scans = OpenScans(manifest.recipe)
         self.presence = Presence()
@@ -198,7 +204,7 @@ class Service:
         return self._probabilities[key], [self.labels[index].value for index in order]
 
 
-def open_service(folder, given: Sequence, work=None, threads: int = 2, trust=None) -> Service:
+def open_service(folder, given: Sequence, work=None, threads: int = 2, trust=None, room=None) -> Service:
     """Open the review of a folder.
 
     Args:
@@ -208,6 +214,7 @@ def open_service(folder, given: Sequence, work=None, threads: int = 2, trust=Non
         work: the review's own folder, ``FOLDER-review`` by default.
         threads: processor threads of a segmenter.
         trust: public key, or a folder of them: only artifacts that one of these has signed are opened.
+        room: ``Room``, how much clients may send; its defaults where None.
 
     Raises:
         InputError: if the folder holds no case, an artifact cannot be opened, or another server reviews the folder.
@@ -217,7 +224,7 @@ def open_service(folder, given: Sequence, work=None, threads: int = 2, trust=Non
     database = Database(workspace.database)
     try:
         manifest = _register(database, given, trust)
-        service = Service(workspace, database, manifest, threads, trust)
+        service = Service(workspace, database, manifest, threads, trust, room)
         service.segmenter()
         service.look_for_cases()
     except BaseException:

@@ -16,7 +16,9 @@ _WHY = {
     412: "somebody saved a newer version meanwhile",
     413: "larger than the server takes",
     422: "a value is missing or of the wrong kind",
+    429: "more at once than the server takes",
     503: "not possible now: full disk, locked database, an artifact that vanished",
+    507: "no room on the disk for what was sent",
 }
 ERRORS: dict[int | str, dict] = {
     status: {"description": why, "content": {"application/json": {"schema": _ERROR}}} for status, why in _WHY.items()

@@ -11,7 +11,8 @@ _SUBJECTS = (info, activelearning, datastore, images, infer, session, tasks, tra
 
 def add_monailabel(app: FastAPI) -> None:
     """Add all of them to an application; ``/auth/`` where the server has a token."""
-    app.state.sessions = Sessions(app.state.service.workspace.incoming / "sessions")
+    service = app.state.service
+    app.state.sessions = Sessions(service.workspace.incoming / "sessions", service.room)
     app.state.tasks = {kind: Tasks(kind) for kind in ("scoring", "batch")}
     for subject in _SUBJECTS + ((auth,) if app.state.settings.token is not None else ()):
         app.include_router(subject.router)

@@ -13,6 +13,7 @@ from review.errors import WrongRequestError
 from review.monailabel.infer import OUTPUTS, Job, answer, infer
 from review.monailabel.models import get_model
 from review.monailabel.routes.forms import params_of, read_form
+from review.room import check_free
 from review.server.described import NIFTI, answers, form_body
 from review.server.routes.context import Review
 from review.store.cases import get_case
@@ -33,18 +34,17 @@ async def run(request: Request, review: Review, model: str, image: str = "", ses
     sessions = request.app.state.sessions
 
     def work(place):
-        case = None
         if session_id:
-            scan = sessions.get(session_id)[1]
-        elif files.get("file"):
-            scan = _kept(place, *files["file"][0])
-        elif image:
+            with sessions.used(session_id) as (_, scan):
+                return _answered(review, chosen, Job((scan,), None, params, label), output)
+        if files.get("file"):
+            name, content = files["file"][0]
+            check_free(place, len(content), review.room.free_bytes)
+            return _answered(review, chosen, Job((_kept(place, name, content),), None, params, label), output)
+        if image:
             case = get_case(review.database, image)
-            job = Job(case.files, case, params, label)
-            return _answered(review, chosen, job, output)
-        else:
-            raise WrongRequestError("image: missing; name a case, a session or send a scan as the file of the form")
-        return _answered(review, chosen, Job((scan,), case, params, label), output)
+            return _answered(review, chosen, Job(case.files, case, params, label), output)
+        raise WrongRequestError("image: missing; name a case, a session or send a scan as the file of the form")
 
     def in_folder():
         review.workspace.incoming.mkdir(parents=True, exist_ok=True)

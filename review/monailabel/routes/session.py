@@ -26,11 +26,12 @@ async def create(request: Request, expiry: int = 0) -> dict:
 @router.get("/session/{session_id}", **answers("application/json", NIFTI))
 def get(request: Request, session_id: str, update_ts: bool = False, image: bool = False):
     """What is known of a session, or its scan."""
-    session, scan = request.app.state.sessions.get(session_id, update_ts)
+    sessions = request.app.state.sessions
     if not image:
-        return session_json(session)
+        return session_json(sessions.get(session_id, update_ts))
     try:
-        return sent(read_limited(scan, _LARGEST, "a scan"), session.image)
+        with sessions.used(session_id, update_ts) as (session, scan):
+            return sent(read_limited(scan, _LARGEST, "a scan"), session.image)
     except OSError:
         raise WrongRequestError("image: the session holds a series of several files") from None
 

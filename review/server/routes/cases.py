@@ -92,6 +92,7 @@ def add_upload(review, name: str, content: bytes, user: str, case: str = "") -> 
     Raises:
         InputError: if it cannot be read as a scan of the network's axes and channels.
         ConflictError: if there is a case of that name.
+        NoRoomError: if clients sent as much as they may, or the disk is nearly full.
     """
     last = name.replace("\\", "/").rsplit("/", 1)[-1]
     if not is_scan(last):
@@ -101,7 +102,8 @@ def add_upload(review, name: str, content: bytes, user: str, case: str = "") -> 
     with _alone(case):
         if review.database.row("SELECT 1 FROM cases WHERE id = ?", case) is not None:
             raise ConflictError(f"case {case}: is there already; give the scan another name")
-        _take(review, case, last, content)
+        with review.upload_room.taken(len(content)):
+            _take(review, case, last, content)
     with review.database.change() as connection:
         record(connection, "upload scan", user, case)
     review.segmenting.wake()
