@@ -159,6 +159,8 @@ def export_options(formats: Sequence[str], **options) -> ExportOptions:
     for name in formats:
         find_format(name)
     made = _made(ExportOptions, "export_run", {"formats": tuple(formats), **options})
+    if made.max_drop is not None and not 0 <= made.max_drop <= 1:
+        raise UsageError(f"max-drop {made.max_drop:g}: expected 0 to 1, of Dice; 2 % are 0.02")
     check_method(made.calibration)
     check_layout(made.layout)
     check_processor(made.processor)

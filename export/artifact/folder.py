@@ -25,7 +25,7 @@ from export.errors import FidelityError
 from export.formats import find_format
 from export.options import ExportOptions, check_patch, export_options
 from export.quantize import calibration as calibrate
-from export.rewrite import check_fit
+from export.rewrite import check_fit, check_weights
 from export.source.source import Source, network_of, open_source
 from export.verify.advice import Tried, advise
 from export.verify.retries import attempt, describe
@@ -88,6 +88,7 @@ def export_checked(run, options: ExportOptions, out, tell: Callable[[str], None]
     for kind in chosen:
         check_place(Path(out) / kind.name)
     model = network_of(source)
+    check_weights(model)
     model = memory_advice.resized(model, source.patch, memory_advice.built_from(source.provenance))
     check_fit(model, source.patch)  # before scans are cut into patches of that size
     source.provenance["parameters"] = model.count_params()

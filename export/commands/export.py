@@ -187,8 +187,6 @@ def run_export(args) -> int:
         raise UsageError(f"--threads {args.threads}: expected at least 1")
     if args.patch is not None and min(args.patch) < 1:
         raise UsageError(f"--patch {' '.join(map(str, args.patch))}: expected sizes of at least 1")
-    if args.max_drop is not None and not args.max_drop >= 0:
-        raise UsageError(f"--max-drop {args.max_drop:g}: expected at least 0")
     if args.sign is not None:
         read_private_key(args.sign)
     runs = exported_runs(args.run, args.fold, args.out)

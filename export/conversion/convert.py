@@ -18,7 +18,7 @@ from export.formats import Format, find_format
 from export.options import ConversionOptions, conversion_options
 from export.quantize import calibration as calibrate
 from export.quantize import quantization
-from export.rewrite import Layout, RewriteError, check_fit, rewrite
+from export.rewrite import Layout, RewriteError, check_fit, check_weights, rewrite
 from zoo.internals.keras import flat_layers
 
 
@@ -92,7 +92,7 @@ def convert(
         RewriteError: no patch is given and the model has none, the network does not take it, it has several inputs or
             outputs, or a layer that cannot be rewritten.
         PrecisionError: an integer format was asked for and some convolution is not, or the runtime lacks an operation.
-        InputError: calibration patches of the wrong shape, or none.
+        InputError: calibration patches of the wrong shape, or none; weights that are no numbers.
     """
     return convert_checked(model, find_format(format), patch, calibration, conversion_options(format, **options))
 
@@ -102,6 +102,7 @@ def convert_checked(
 ) -> Converted:
     """``convert`` with options that were checked already, see there."""
     _check_ends(model)
+    check_weights(model)
     patch = _patch(model, patch)
     if options.layout is not None and len(patch) != 3:
         raise FormatError(

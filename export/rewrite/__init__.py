@@ -9,6 +9,7 @@ _NAMES = {
     "Layout": "emission",
     "RewriteError": "emission",
     "check_fit": "fit",
+    "check_weights": "fit",
     "rewrite": "walk",
     "rule": "registry",
 }

@@ -1,9 +1,11 @@
-"""Whether a network takes a patch, known from shapes alone; and the nearest patch that it takes."""
+"""Whether a network can be converted: its weights are numbers, and it takes the patch; or the nearest that it takes."""
 
 import keras
+import numpy as np
 from keras import layers, ops
 
 from export.rewrite.emission import RewriteError
+from medseg.errors import InputError
 from zoo.internals.keras import is_functional, run_graph
 
 MULTIPLES = (2, 4, 8, 16, 32, 64)
@@ -35,6 +37,24 @@ def check_fit(model, patch) -> None:
         (f"use {candidate}" for candidate in larger if candidate != patch and _misfit(model, candidate) is None), None
     )
     raise RewriteError(f"{model.name} does not take patch {patch} ({problem}); {fits or 'give another'}")
+
+
+def check_weights(model) -> None:
+    """Require the weights of a network to be numbers: one NaN among them makes all of its answer one class.
+
+    Args:
+        model: any Keras model.
+
+    Raises:
+        InputError: naming the weights that are not.
+    """
+    broken = [weight.path for weight in model.weights if not np.isfinite(weight.numpy()).all()]
+    if broken:
+        more = f" and {len(broken) - 1} more" if len(broken) > 1 else ""
+        raise InputError(
+            f"{model.name}: {broken[0]}{more} holds NaN or infinite values, expected numbers; take weights from before "
+            "its training went astray"
+        )
 
 
 def _misfit(model, patch) -> str | None:

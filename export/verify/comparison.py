@@ -68,28 +68,29 @@ def compare(
             by_network, by_artifact = (
                 np.where(numbers > 0, labels[1].value, labels[0].value) for numbers in (by_network, by_artifact)
             )
-        if ignore is not None:
-            unknown = reference == ignore
+        known = np.full(reference.shape, True) if ignore is None else reference != ignore
+        if not known.all():
             by_network, by_artifact, reference = (
-                np.where(unknown, labels[0].value, values) for values in (by_network, by_artifact, reference)
+                np.where(known, values, labels[0].value) for values in (by_network, by_artifact, reference)
             )
         scores = dataclasses.replace(
-            _case(case.name, by_network, by_artifact, reference, members, scan.spacing), objects=objects
+            _case(case.name, by_network, by_artifact, reference, members, scan.spacing, known), objects=objects
         )
         per_case.append(scores)
         if (scores.drop, scores.argmax_changed) > order:  # only one case's voxels are kept
             order = scores.drop, scores.argmax_changed
             worst = WorstCase(case.name, scores.drop, scan, reference, by_network, by_artifact)
         changed += int(np.count_nonzero(by_network != by_artifact))
-        voxels += by_network.size
+        voxels += int(np.count_nonzero(known))
     means = {name: _label_fidelity(name, per_case) for name in members}
     names = tuple(scores.name for scores in per_case)
     objects = _mean_objects([scores.objects for scores in per_case if scores.objects])
-    judged = judge(means, changed / voxels, objects)
+    share = changed / max(voxels, 1)
+    judged = judge(means, share, objects)
     return Fidelity(
         cases=names,
         labels=means,
-        argmax_changed=changed / voxels,
+        argmax_changed=share,
         verdict=judged.verdict,
         reasons=judged.reasons,
         unseen=judged.unseen,
@@ -112,8 +113,8 @@ def _mean_objects(cases) -> ObjectScores | None:
     return ObjectScores(**{name: float(np.mean([getattr(case, name) for case in cases])) for name in names})
 
 
-def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
-    scores = {}
+def _case(name, network, artifact, reference, members, spacing, known) -> CaseScores:
+    scores, labelled = {}, int(np.count_nonzero(known))
     unit = math.prod(spacing) / (1000 if reference.ndim == 3 else 1)
     for label, values in members.items():
         by_network, by_artifact, expected = (mask_of(array, values) for array in (network, artifact, reference))
@@ -121,8 +122,9 @@ def _case(name, network, artifact, reference, members, spacing) -> CaseScores:
         between = overlap.dice(by_artifact, by_network)
         before = _scores(by_network, expected, spacing, unit)
         after = before if np.array_equal(by_network, by_artifact) else _scores(by_artifact, expected, spacing, unit)
-        scores[label] = LabelScores(before, after, volume, between, _beyond_chance(before.dice, by_network, expected))
-    return CaseScores(name, float(np.mean(network != artifact)), scores)
+        beyond = _beyond_chance(before.dice, by_network, expected, labelled)
+        scores[label] = LabelScores(before, after, volume, between, beyond)
+    return CaseScores(name, float(np.count_nonzero(network != artifact) / max(labelled, 1)), scores)
 
 
 def _scores(mask, reference, spacing, unit) -> Scores:
@@ -135,8 +137,9 @@ def _scores(mask, reference, spacing, unit) -> Scores:
     )
 
 
-def _beyond_chance(dice, mask, reference) -> float:
-    predicted, present = np.mean(mask), np.mean(reference)
+def _beyond_chance(dice, mask, reference, labelled) -> float:
+    """Of the voxels that somebody has labelled: among those that nobody has, there is nothing to guess."""
+    predicted, present = (np.count_nonzero(voxels) / max(labelled, 1) for voxels in (mask, reference))
     chance = 2 * predicted * present / (predicted + present) if predicted + present else 0.0
     return float((dice - chance) / (1 - chance)) if chance < 1 else dice
 

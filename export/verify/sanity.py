@@ -14,6 +14,8 @@ from imaging.measure import overlap
 PATCHES = 12
 # Of a class that the network finds in fewer voxels, a few of them decide the Dice.
 SHARE, VOXELS = 0.001, 64
+# An artifact that finds so many voxels of a class where the network finds next to none has invented it.
+INVENTED = 0.01
 KEPT = 0.8
 
 
@@ -24,7 +26,7 @@ class Sanity:
     Attributes:
         patches: how many.
         agreement: share of their voxels whose class is the network's.
-        kept: Dice of the artifact against the network, by class that the network finds there.
+        kept: Dice of the artifact against the network, by class that the network finds there or the artifact invents.
         only: the class that the network finds in every voxel of all patches; empty where it finds several.
         problem: why the artifact should not be used; empty where nothing is wrong.
     """
@@ -56,10 +58,11 @@ def check_classes(network: Sequence[np.ndarray], artifact: Sequence[np.ndarray],
     before, after = (np.stack([np.asarray(patch) for patch in patches]) for patches in (network, artifact))
     counts = np.bincount(before.ravel(), minlength=len(names))
     least = max(SHARE * before.size, min(VOXELS, before.size // 8))
+    invented = np.bincount(after.ravel(), minlength=len(names)) >= max(INVENTED * before.size, least)
     kept = {
         name: overlap.dice(after == index, before == index)
         for index, name in enumerate(names)
-        if counts[index] >= least
+        if counts[index] >= least or invented[index]
     }
     only = names[int(counts.argmax())] if np.count_nonzero(counts) == 1 else ""
     agreement = float(np.mean(before == after))

@@ -37,14 +37,16 @@ class NetworkRunner:
 
 
 class _Watched:
-    """A runner of which it is remembered whether its logits ever differed from voxel to voxel."""
+    """A runner of which it is remembered whether its logits were finite, and ever differed from voxel to voxel."""
 
     def __init__(self, runner):
         self._runner, self._low, self._high = runner, np.inf, -np.inf
+        self.finite = True
 
     def run(self, patch: np.ndarray) -> np.ndarray:
         logits = self._runner.run(patch)
         rows = logits.reshape(-1, logits.shape[-1])
+        self.finite &= bool(np.isfinite(rows).all())
         self._low, self._high = np.minimum(self._low, rows.min(0)), np.maximum(self._high, rows.max(0))
         return logits
 
@@ -137,8 +139,11 @@ class Verifier:
             # What is rare may be in none of the patches, labelled cases tell better; a constant is wrong in any case.
             network.constant or (scans and not self.rules.cases),
         )
+        if not network.finite:
+            logits = "the network's logits on patches are NaN or infinite; prepare scans as in training"
+            problem = dataclasses.replace(problem, problem=logits)
         if problem.problem:
-            error = UnjudgedError if problem.only else FidelityError
+            error = UnjudgedError if problem.only or not network.finite else FidelityError
             self._refuse(error, f"{artifact.manifest.format}: {problem.problem}", anyway)
         return problem
 

@@ -14,7 +14,7 @@ import edge
 import imaging
 from export.artifact import folder as artifact
 from export.artifact.folder import export_run
-from export.conversion.convert import convert_checked
+from export.conversion.convert import convert, convert_checked
 from export.errors import FidelityError, UnjudgedError
 from export.source.model_file import open_model
 from export.verify.comparison import compare
@@ -160,6 +160,35 @@ def test_a_network_of_zeros_is_refused_without_any_scan(source, tmp_path):
     assert edge.load_manifest(folder).source["sanity"] == {"patches": 12, "agreement": 1.0}
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+@pytest.mark.parametrize("scans", [True, False])
+def test_a_network_of_nan_is_refused_with_and_without_scans(source, tmp_path, scans, value):
+    model = graded()
+    *weights, bias = model.get_weights()
+    model.set_weights([*weights, np.where([False, True, False], value, bias)])
+    model.save(tmp_path / "model.keras")
+    broken = dataclasses.replace(source, model_file=tmp_path / "model.keras")
+    if not scans:
+        broken = dataclasses.replace(broken, training=(), validation=())
+    with pytest.raises(InputError, match="logits/bias holds NaN or infinite values, expected numbers"):
+        export_run(broken, ["onnx-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
+    with pytest.raises(InputError, match="logits/bias holds NaN"):
+        convert(model, "onnx-float32", (24, 20))
+
+
+def test_a_network_whose_logits_are_nan_is_refused(source, tmp_path):
+    model = graded()
+    root = keras.Model(model.input, model.output + keras.ops.sqrt(model.input - 2.0))  # NaN wherever x < 2
+    root.save(tmp_path / "model.keras")
+    broken = dataclasses.replace(source, model_file=tmp_path / "model.keras", training=(), validation=())
+    with pytest.raises(UnjudgedError, match="logits on patches are NaN or infinite"):
+        export_run(broken, ["onnx-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
+    (folder,) = export_run(
+        broken, ["onnx-float32"], tmp_path / "out", verify=False, ship_anyway=True, tell=lambda line: None
+    )
+    assert "NaN" in edge.load_manifest(folder).source["sanity"]["problem"]
+
+
 @pytest.mark.parametrize("odd", [0.0, 1e-4, 0.3])
 def test_calibration_on_constants_is_refused(source, tmp_path, odd):
     """Also where the scans are constant but for one voxel, or for noise."""
@@ -232,3 +261,28 @@ def test_a_rare_class_does_not_decide_on_patches_and_a_lost_one_does():
     assert check_classes(network * 0, network * 0, names).only == "background"
     assert check_classes(network * 0, network * 0, names, scans=False).problem == ""
     assert "finds nothing but background" in check_classes(network, network * 0, names).problem
+
+
+def test_a_class_that_the_artifact_invents_is_told():
+    network = np.zeros((4, 100, 100), int)
+    network[:, :10] = 1
+    names = ("background", "liver", "vessel")
+    few, many = network.copy(), network.copy()
+    few[0, 50, :80] = 2
+    many[:, 50:60] = 2
+    assert check_classes(network, few, names).problem == ""
+    assert "in 0% of vessel" in check_classes(network, many, names).problem
+
+
+def test_voxels_that_nobody_labelled_count_neither_in_chance_nor_in_shares(tmp_path):
+    """Of 1000 voxels ten are labelled, five of each class: all foreground has Dice 2/3 by chance."""
+    labels = np.full(1000, 9, "uint8")
+    labels[:5], labels[5:10] = 1, 0
+    case = write_case(tmp_path, "scribble", labels)
+    fidelity = compare(answer(values(1000)), answer(values(1000)), (case,), LABELS[:2], ignore=9)
+    assert fidelity.verdict == UNJUDGED
+    assert fidelity.labels["one"].dice_network == pytest.approx(2 / 3)
+    assert fidelity.labels["one"].beyond_chance == pytest.approx(0.0)
+    changed = compare(answer(values(5)), answer(values(6)), (case,), LABELS[:2], ignore=9)
+    assert changed.argmax_changed == pytest.approx(0.1)
+    assert changed.per_case[0].argmax_changed == pytest.approx(0.1)
