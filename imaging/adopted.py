@@ -21,7 +21,8 @@ def summary_file(out, mirror: bool = False) -> Path:
 def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
     """What the cross-validation that a run is a fold of decided on; nothing of a run that is none.
 
-    Prediction and export both ask here, so that a fold's network and its artifact segment alike.
+    Prediction and export both ask here, so that a fold's network and its artifact segment alike. A run that was
+    fine-tuned for int8 is cleaned up as the run that it was started from.
 
     Args:
         run: run folder, ``fold_0`` and the like in the folder of a cross-validation.
@@ -30,7 +31,7 @@ def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
     Raises:
         InputError: if the summary cannot be read.
     """
-    run = Path(run).absolute()
+    run = _started_from(Path(run).resolve())  # a link to a fold is that fold
     summary = summary_file(run.parent, mirror)
     if not run.name.startswith("fold_") or not summary.is_file() or not (run / "run.json").is_file():
         return Postprocessing()
@@ -38,6 +39,20 @@ def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
     if read_json(run / "run.json", "run").get("fold") not in content.get("folds", []):
         return Postprocessing()
     return _chosen(content, summary, run.parent)
+
+
+def _started_from(run) -> Path:
+    """The run whose fine-tuning for int8 a run is, or the one before that; the run itself where it is none."""
+    seen = set()
+    while run not in seen and (run / "plan.json").is_file():
+        seen.add(run)
+        plan = read_json(run / "plan.json", "plan")
+        settings = plan.get("training") if isinstance(plan, dict) else None
+        start = settings.get("start") if isinstance(settings, dict) and settings.get("quantize") else None
+        if not isinstance(start, str) or not start:
+            break
+        run = Path(start).resolve()
+    return run
 
 
 def adopted_by(out, mirror: bool = False) -> Postprocessing:

@@ -11,6 +11,7 @@ from medseg.quiet import native_logs_hidden
 from review.room import add_room, room_of
 
 SHORTEST_TOKEN = 16
+WEIGHTS = (".keras", ".npz")  # files that a training can start from
 
 
 def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
@@ -71,6 +72,7 @@ def review(args) -> int:
     if args.audit is not None:
         return _write_audit(args)
     settings, room = settings_of(args), room_of(args)
+    check_request(args)
     if importlib.util.find_spec("fastapi") is None or importlib.util.find_spec("uvicorn") is None:
         raise InputError(
             'zoo review needs FastAPI and uvicorn, which are not installed; pip install "medseg-zoo[review]"'
@@ -90,6 +92,34 @@ def review(args) -> int:
         with bind(settings) as socket:
             service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust, room)
             return serve(Improver(service, args.start, patients), settings, socket, browser=not args.no_browser)
+
+
+def check_request(args) -> None:
+    """Require what is named to be there, before the review's own folder is made.
+
+    Raises:
+        UsageError: for epochs out of range or without a training, or something that no training can start from.
+        InputError: if an artifact cannot be opened.
+    """
+    from edge.manifest import load_manifest
+    from edge.shipped import locate
+    from edge.shipped import names as shipped
+
+    if args.epochs is not None and not args.improve:
+        raise UsageError(f"--epochs {args.epochs}: is of --improve, which is missing")
+    if args.epochs is not None and args.epochs < 1:
+        raise UsageError(f"--epochs {args.epochs}: expected at least 1")
+    for name in args.artifact:
+        load_manifest(name, verify=False)
+    if args.start is None:
+        return
+    start = Path(args.start)
+    fits = start.suffix in WEIGHTS if start.is_file() else (start / "model.keras").is_file()
+    if not fits and (start.exists() or locate(args.start) == start):
+        raise UsageError(
+            f"--start {args.start}: expected a finished run folder, a {' or '.join(WEIGHTS)} file, or a shipped set: "
+            f"{', '.join(shipped())}"
+        )
 
 
 def settings_of(args):
@@ -173,8 +203,6 @@ def _improve(improver, epochs):
 
     from review.improvement.improver import RUNNING, WAITING
 
-    if epochs is not None and epochs < 1:
-        raise UsageError(f"--epochs {epochs}: expected at least 1")
     try:
         improver.start("command line", epochs)
         last = ""

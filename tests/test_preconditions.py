@@ -27,6 +27,8 @@ def folders(tmp_path_factory):
     (top / "run" / "run.json").write_text(json.dumps({"fold": 0, "dataset": str(top / "data")}), encoding="utf-8")
     (top / "run" / "cases.json").write_text(json.dumps({"training": [], "validation": []}), encoding="utf-8")
     (top / "run" / "model.keras").write_bytes(b"unreadable")
+    (top / "strokes.json").write_text('{"strokes": [{"label": 1, "point": [0, 0, 0]}]}', encoding="utf-8")
+    (top / "other").mkdir()
     (top / "taken" / "tflite-int8").mkdir(parents=True)
     (top / "taken" / "tflite-int8" / "notes.txt").write_text("in the way", encoding="utf-8")
     return top
@@ -55,6 +57,9 @@ WORDS = [
     ("plan data -o file/plan.json", 1, "cannot be written"),
     ("plan data --plan plan.json", 2, "--plan goes with --check"),
     ("plan data --check --plan file", 1, "file"),
+    ("plan data -o new.json --size 16x16x16", 2, "--size 16×16×16: resizes flat images, expected 2 sizes"),
+    ("plan data -o new.json --patch 15x15x15 --model unet3d", 2, "must divide by the network's strides"),
+    ("plan data -o new.json --folds 7", 1, "cannot make 7 folds"),
     # train
     *(
         (f"train data {plan}--out new {words}", 2, says)
@@ -67,6 +72,9 @@ WORDS = [
             ("--augment noise=5", "augmentation noise=5"),
             ("--fold 9", "fold 9"),
             ("--fold one", "--fold one"),
+            ("--freeze nolayer", "training.freeze 'nolayer': fits no layer"),
+            ("--learning-rate inf", "training.learning_rate is inf"),
+            ("--minutes inf", "training.minutes inf"),
         )
     ),
     ("train data --out new --optimizer nope", 2, "training.optimizer 'nope'"),
@@ -103,6 +111,11 @@ WORDS = [
     ("train data --out run --fold all", 1, "holds a single run"),
     ("train data --out file/run", 1, "cannot be written"),
     ("train data --out new --cache file/cache", 1, "cannot be written"),
+    ("train data --out new --from unet-nuclei --model unet3d", 1, "unet-nuclei: none of its"),
+    ("train data --out new --plan plan.json --groups none", 2, "--groups none: is of a plan that is made"),
+    ("train data --out new --plan plan.json --instances", 2, "--instances: is of a plan that is made"),
+    ("train data --out new --folds 7", 1, "cannot make 7 folds"),
+    ("train data --out new --configuration all --folds 7", 1, "cannot make 7 folds"),
     # finetune
     ("finetune nope --out new", 1, "not a run folder"),
     ("finetune run --out new --weights nope", 2, "'nope'"),
@@ -116,6 +129,8 @@ WORDS = [
     ("evaluate run --ensemble", 2, "is a single run"),
     ("evaluate run data --sites nope.csv", 2, "--sites: of an external test"),
     ("evaluate run data --out new --fold 0", 2, "--out: of an external test"),
+    ("evaluate run other --fold 0", 2, "--fold 0: other is another folder than"),
+    ("evaluate run --threads 0", 2, "--threads 0"),
     ("compare nope run", 1, "nope: no such run folder"),
     ("compare run run", 1, "run: holds no scores"),
     # export
@@ -133,6 +148,7 @@ WORDS = [
     ("export run --format tflite-int8 --out new --form nope", 2, "nope"),
     ("export run --format tflite-int8 --out new --max-arena nope", 2, "nope"),
     ("export run --format tflite-int8 --out new --target nope", 2, "nope"),
+    ("export run --format tflite-int8 --out new --finetune file/run", 1, "--finetune file/run: cannot be written"),
     ("export nope --format tflite-int8 --out new", 1, "not a finished run folder"),
     # predict
     ("predict nope data/imagesTr -o new", 1, "nope: no such folder"),
@@ -141,6 +157,42 @@ WORDS = [
     ("predict unet3d-hippocampus data/imagesTr -o file/new", 1, "cannot be written"),
     ("predict unet3d-hippocampus data/imagesTr/case_00.nii.gz -o new.png", 2, ".nii"),
     ("predict unet3d-hippocampus data/imagesTr -o new --threads 0", 2, "0"),
+    ("predict unet3d-hippocampus data/imagesTr -o new --report file/a.json", 1, "--report file/a.json: cannot be"),
+    (
+        "predict unet3d-hippocampus data/imagesTr -o new --roi unet-nuclei",
+        2,
+        "--roi unet-nuclei: takes scans of 2 axes",
+    ),
+    ("predict unet3d-hippocampus data/imagesTr -o new --scheduler nope", 2, "--scheduler nope: expected an address"),
+    # segment, filter, annotate
+    ("segment random-walker data/imagesTr/case_00.nii.gz -o new.nii.gz", 2, "needs seeds"),
+    ("segment otsu data/imagesTr/case_00.nii.gz -o new.nii.gz --seeds strokes.json", 2, "takes no seeds"),
+    ("segment atlas data/imagesTr/case_00.nii.gz -o new.nii.gz", 2, "needs labelled scans"),
+    ("segment otsu data/imagesTr/case_00.nii.gz -o new.nii.gz --atlases data", 2, "takes no atlases"),
+    ("filter clahe data/imagesTr/case_00.nii.gz -o file/new.nii.gz", 1, "--out file/new.nii.gz: cannot be written"),
+    ("annotate data/imagesTr/case_00.nii.gz nope.json -o new.nii.gz", 1, "nope.json: no such file"),
+    ("annotate data/imagesTr/case_00.nii.gz strokes.json -o file/new.nii.gz", 1, "cannot be written"),
+    ("annotate data/imagesTr/case_00.nii.gz strokes.json -o new.txt", 1, "new.txt: its suffix"),
+    ("annotate data/imagesTr/case_00.nii.gz strokes.json -o new.nii.gz --param nope=2", 2, "unknown parameter 'nope'"),
+    ("annotate data/imagesTr/case_00.nii.gz strokes.json -o new.nii.gz --artifact nope", 1, "nope: no such folder"),
+    (
+        "annotate data/imagesTr/case_00.nii.gz strokes.json -o new.nii.gz --labels nope.nii.gz",
+        1,
+        "nope.nii.gz: no such",
+    ),
+    (
+        "annotate data/imagesTr/case_00.nii.gz strokes.json -o new.nii.gz --method grabcut --unsure new2.nii.gz",
+        2,
+        "grabcut has no probabilities",
+    ),
+    # review, demo, cache
+    ("review data --artifact nope --no-browser", 1, "nope: no such folder"),
+    ("review data --artifact unet3d-hippocampus --start nope --no-browser", 2, "--start nope: expected a finished run"),
+    ("review data --artifact unet3d-hippocampus --epochs 0 --improve", 2, "--epochs 0: expected at least 1"),
+    ("demo --minutes 0 --out new", 2, "--minutes 0: expected more than 0"),
+    ("demo --minutes nan --out new", 2, "--minutes nan"),
+    ("demo --cases 0 --out new", 2, "--cases 0: expected at least 5"),
+    ("cache list --cache nope", 1, "--cache nope: no such folder"),
     # bench
     ("bench nope", 1, "nope: no such folder"),
     ("bench hc18", 2, "mobile_unet-hc18 or unet-hc18"),

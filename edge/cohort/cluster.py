@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import logging
+import re
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Sequence
@@ -52,8 +53,7 @@ def connected(scheduler: str | None, processes: int):
         ):
             yield client
         return
-    if not scheduler.startswith(("tcp://", "tls://")):
-        raise UsageError(f"--scheduler {scheduler}: expected an address such as tcp://host:8786")
+    check_scheduler(scheduler)
     try:
         client = Client(scheduler, timeout=_SECONDS)
     except (OSError, ValueError) as error:  # time-outs are of the first kind
@@ -66,6 +66,16 @@ def connected(scheduler: str | None, processes: int):
                 f"--scheduler {scheduler}: has no workers; start some with: dask worker {scheduler}"
             ) from None
         yield client
+
+
+def check_scheduler(address: str) -> None:
+    """Require the address of a scheduler to be one, without asking it.
+
+    Raises:
+        UsageError: if it is none.
+    """
+    if not re.fullmatch(r"(tcp|tls)://[^/\s]+:\d{1,5}", address):
+        raise UsageError(f"--scheduler {address}: expected an address such as tcp://host:8786")
 
 
 def _started(make: Callable):

@@ -4,7 +4,7 @@ import functools
 import sys
 from pathlib import Path
 
-from edge.cohort.cluster import connected, run_tasks
+from edge.cohort.cluster import check_scheduler, connected, run_tasks
 from edge.cohort.listing import list_cohort
 from edge.cohort.records import TABLE, report_if_done, task_of, work_digest, write_table
 from edge.cohort.tasks import options_of, segment_task
@@ -31,6 +31,8 @@ def segment_cohort(args) -> None:
     if len(args.scans) != 1 or args.series is not None or args.report is not None:
         wrong = "--series" if args.series is not None else "--report" if args.report is not None else "several scans"
         raise UsageError(f"--cohort: takes one folder and neither --series nor --report, got {wrong}")
+    if args.scheduler is not None:
+        check_scheduler(args.scheduler)
     segmenter, options = open_network(args)  # so that a mistake is told here, not by every worker
     manifest, out = segmenter.manifest, Path(args.out)
     check_options(options, 1 + len(segmenter.others), manifest.recipe.patch_rank)

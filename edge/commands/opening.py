@@ -26,6 +26,8 @@ def open_network(args) -> tuple[Segmenter | Ensemble, Options]:
         region = None if args.roi is None else _region(args)
     if isinstance(segmenter, Ensemble) and args.mirror not in (None, "all"):
         raise UsageError(f"--mirror {args.mirror}: the artifacts have different axes; give --mirror alone, for all")
+    if isinstance(region, Coarse):
+        check_same_scans(region.segmenter.manifest, segmenter.manifest, f"--roi {args.roi}")
     mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.patch_rank)
     return segmenter, Options(mirror, region, outputs)
 
@@ -36,6 +38,25 @@ def artifacts(text: str) -> list[str]:
     if len(set(names)) != len(names) or not all(names):
         raise UsageError(f"{text}: expected different artifacts joined by commas")
     return names
+
+
+def check_same_scans(manifest, of, named: str) -> None:
+    """Require an artifact to take the scans of another: as many axes and channels.
+
+    Args:
+        manifest: of the artifact.
+        of: of the other.
+        named: what the user called the first by, for the message.
+
+    Raises:
+        UsageError: if it does not.
+    """
+    for what, own, expected in (
+        ("axes", manifest.recipe.rank, of.recipe.rank),
+        ("channels", manifest.recipe.channels, of.recipe.channels),
+    ):
+        if own != expected:
+            raise UsageError(f"{named}: takes scans of {own} {what}, expected {expected} as {of.name}")
 
 
 def _region(args):

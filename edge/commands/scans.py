@@ -17,6 +17,7 @@ from edge.runtime.options import Options, check_options
 from imaging.io.files import TIFF, VOLUMES, suffix
 from imaging.regions import structures
 from medseg import command
+from medseg.atomic import check_writable
 from medseg.claims import claimed
 from medseg.errors import InputError, UsageError
 from medseg.progress import Bar
@@ -40,6 +41,8 @@ def segment_scans(segmenter, args, options: Options | None = None) -> None:
     options = options or Options()
     manifest = segmenter.manifest
     check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest.recipe.patch_rank)
+    if args.report is not None:
+        check_writable(args.report.parent, f"--report {args.report}")
     cases = find_cases(args.scans, args.out, manifest.recipe.channels, manifest.recipe.rank, args.series)
     places = places_of(cases, options, manifest, args)
     began = now()

@@ -119,6 +119,8 @@ def _cases(folder, labels, channels) -> tuple[CaseFiles, ...]:
 
 def _label_files(folder, scans) -> dict[str, str]:
     """The label file of every scan, paired by name as ``zoo plan`` pairs them."""
+    if not folder.is_dir():
+        raise InputError(f"{folder}: no such folder; give the folder of the scans' label files")
     label_of = {}
     for name, path in by_name(scans_in(folder)).items():
         scan = owner(name, scans)

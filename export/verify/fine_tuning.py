@@ -9,6 +9,7 @@ from pathlib import Path
 from export.errors import FidelityError
 from export.formats import find_format
 from export.source.source import Source, open_source, run_folder
+from medseg.atomic import check_writable
 from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
 from medseg.quiet import visible_stderr
@@ -25,6 +26,7 @@ def check_finetune(run, formats: Sequence[str], finetune) -> None:
 
     Raises:
         UsageError: nothing is int8, what is exported is no run, or the folder holds another run.
+        InputError: it cannot be written.
     """
     if finetune is None:
         return
@@ -33,6 +35,7 @@ def check_finetune(run, formats: Sequence[str], finetune) -> None:
     folder = run_folder(run)
     if folder is None:
         raise UsageError("finetune: goes on with the training of a run; a saved model has none, leave it out")
+    check_writable(finetune, f"--finetune {finetune}")
     if (Path(finetune) / "plan.json").is_file() and _started_from(finetune) != folder.resolve():
         raise UsageError(f"finetune {finetune}: holds a run that was not started from {folder}; give another folder")
 
@@ -69,9 +72,21 @@ def export_finetuned(export: Callable, run, options, out, finetune=None, tell: C
                 raise
             tell(f"{error}")
             tell(f"{name}: fine-tuning for int8, as allowed, into {finetune}")
+            origin = run if isinstance(run, Source) else open_source(run)
             tuned = _finetuned(run_folder(run), Path(finetune), options.weights)
-            folders += export(tuned, asked, out, tell)
+            folders += export(_decided_as(origin, tuned), asked, out, tell)
     return folders
+
+
+def _decided_as(run: Source, tuned: Source) -> Source:
+    """The fine-tuned network with what was decided of the run since it was trained."""
+    elsewhere = {name: value for name, value in run.provenance.items() if name == "verified_on"}
+    return dataclasses.replace(
+        tuned,
+        postprocessing=run.postprocessing,
+        validation=run.validation if elsewhere else tuned.validation,
+        provenance=tuned.provenance | elsewhere,
+    )
 
 
 def _finetuned(run: Path, folder: Path, weights: str) -> Source:

@@ -153,18 +153,33 @@ def grey(scan: Scan) -> np.ndarray:
 
 
 def _check(entry: Method, scan, seeds, atlases, values):
-    where = f"method {entry.name}"
     if scan.rank not in entry.ranks:
-        raise InputError(f"{where}: a scan of {scan.rank} axes, expected {' or '.join(map(str, entry.ranks))}")
-    if entry.seeds == "needed" and seeds is None:
+        axes = " or ".join(map(str, entry.ranks))
+        raise InputError(f"method {entry.name}: a scan of {scan.rank} axes, expected {axes}")
+    check_given(entry, seeds is not None, bool(atlases))
+    check_scan(entry, scan, values)
+
+
+def check_given(entry: Method, seeds: bool, atlases: bool) -> None:
+    """Require seeds and atlases to be given to a method that takes them, and to no other.
+
+    Args:
+        entry: the method.
+        seeds: whether there are some.
+        atlases: the same.
+
+    Raises:
+        UsageError: for what is missing, or not taken.
+    """
+    where = f"method {entry.name}"
+    if entry.seeds == "needed" and not seeds:
         raise UsageError(f"{where}: needs seeds; give strokes or a label array, on the command line --seeds FILE.json")
-    if entry.seeds == "none" and seeds is not None:
+    if entry.seeds == "none" and seeds:
         raise UsageError(f"{where}: takes no seeds; leave them out, or choose a method that does")
     if entry.atlases and not atlases:
         raise UsageError(f"{where}: needs labelled scans; give atlases, on the command line --atlases DATASET")
     if not entry.atlases and atlases:
         raise UsageError(f"{where}: takes no atlases; leave them out, or choose the method atlas")
-    check_scan(entry, scan, values)
 
 
 def check_scan(entry: Method, scan: Scan, values: dict) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from medseg.byte_sizes import spell_size
 from medseg.command import emit_json, next_command
-from medseg.errors import UsageError
+from medseg.errors import InputError, UsageError
 
 DAY_S = 86400.0
 
@@ -32,6 +32,8 @@ def run_cache(args) -> int:
     from train.input.cache import cache_folder
     from train.input.cache_store import cache_limit, clear, entries
 
+    if args.cache is not None and not args.cache.is_dir():
+        raise InputError(f"--cache {args.cache}: no such folder; leave it out for the user's cache")
     root = args.cache or cache_folder()
     if args.action == "list":
         if args.all or args.older_than is not None:

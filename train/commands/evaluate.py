@@ -52,6 +52,8 @@ def add_evaluate(subparsers) -> None:
 
 def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
+    if args.threads < 1:
+        raise UsageError(f"--threads {args.threads}: expected at least 1")
     if args.method is not None:
         check_no_external_options(args)
         return run_method(args)

@@ -58,11 +58,19 @@ def is_external(args, run) -> bool:
         args: of ``zoo evaluate``.
         run: a run, or one of those of a cross-validation.
     """
-    if args.folder is None or args.fold is not None or args.ensemble:
+    if args.folder is None or args.ensemble:
         return False
     begun = Path(run.dataset)
+    other = begun.is_dir() and begun.resolve() != args.folder.resolve()
+    if args.fold is not None:
+        if other:  # cases of equal names would be scored in place of those that were held back
+            raise UsageError(
+                f"--fold {args.fold}: {args.folder} is another folder than {begun}, which the run was trained on; "
+                "leave --fold out to test the run on it, or leave the folder out"
+            )
+        return False
     if begun.is_dir():
-        return begun.resolve() != args.folder.resolve()
+        return other
     from train.data.dataset import read_dataset
 
     # What was trained on is gone: a folder that holds all of its cases is the same one, at another place.

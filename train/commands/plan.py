@@ -37,6 +37,7 @@ def run_plan(args) -> int:
     if args.check:
         return _check(args)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # bounds count networks; TensorFlow's notes say nothing here
+    from train.commands.preconditions import check_enough
     from train.data.dataset import read_dataset
     from train.planning.inspection import inspect
     from train.planning.planner import make_plan
@@ -46,6 +47,7 @@ def run_plan(args) -> int:
     use_files(args)
     steps = check_request(args, out)
     dataset = read_dataset(args.folder, choices_of(args), args.groups)
+    check_enough(dataset, args.folds)
     inspection = inspect(dataset, not args.json, args.nan)
     plan = make_plan(
         dataset,
@@ -113,6 +115,10 @@ def check_request(args, out) -> tuple[FilterStep, ...]:
     training = {name: getattr(args, name) for name in ("seed", "batch", "epochs") if getattr(args, name) is not None}
     overlap = plan.overlap if args.overlap is None else args.overlap
     check_plan(dataclasses.replace(plan, overlap=overlap, training=dataclasses.replace(plan.training, **training)))
+    if args.size is not None and len(args.size) != 2:
+        raise UsageError(f"--size {_x(args.size)}: resizes flat images, expected 2 sizes; of volumes give --spacing")
+    if args.model is not None and args.patch is not None and len(args.patch) == plan.recipe.rank:
+        check_plan(dataclasses.replace(plan, patch=tuple(args.patch)))
     ranks = {name: len(getattr(args, name)) for name in ("patch", "spacing", "size") if getattr(args, name)}
     if args.model is not None:
         ranks[f"model {args.model}"] = plan.recipe.rank

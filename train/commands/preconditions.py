@@ -14,6 +14,8 @@ from train.input.augmentation_chances import augmented
 from train.planning.configuration import Asked, check_asked, possible_configurations
 from train.planning.plan import Network, Plan, Training
 from train.planning.shape_rules import total_stride
+from train.planning.split import given_folds, split
+from zoo.code_names import names_code
 from zoo.registry import entry
 
 ALL = "all"
@@ -134,8 +136,11 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
     check_fold(plan, folds[0])
     if args.groups is not None:
         check_groups(args.groups)
+    _check_made_by(args, known)
     if plan.training.start and not begun:
         check_source(plan.training.start, plan.network.name if known or args.model else None)
+    if known is None:
+        _check_layers(args, plan.training)
     if is_several(args.fold):
         check_folds(args.out, folds, args.resume)
         check_writable(fold_folder(args.out, folds[0]), args.out)
@@ -147,12 +152,60 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
         open_engine(args.devices)
 
 
+def check_enough(dataset, folds: int | None) -> None:
+    """Require as many groups of labelled cases as there are folds, where a number of folds is asked for.
+
+    Args:
+        dataset: an open ``Dataset``, of which no scan was read.
+        folds: asked for; None, or what is made without being asked, is left to the planning.
+
+    Raises:
+        InputError: if there are fewer.
+    """
+    if folds not in (None, FOLDS) and given_folds(dataset.cases, folds) is None:
+        split(dataset.cases, folds)
+
+
 def check_count(args):
     """Require a number of folds that a plan can be made with."""
     if args.folds < 2:
         raise UsageError(f"--folds {args.folds}: expected 2 or more")
     if args.plan is not None or (args.resume and args.out.is_dir()):
         raise UsageError(f"--folds {args.folds}: is of a plan that is made; this one has its folds, give --fold")
+
+
+def _check_made_by(args, known):
+    """What only the making of a plan goes by says nothing to one that is there: better told than passed over."""
+    if known is None:
+        return
+    if args.groups is not None:
+        raise UsageError(
+            f"--groups {args.groups}: is of a plan that is made; this one has its folds, plan again with it"
+        )
+    if args.instances and known.instances is None:
+        raise UsageError("--instances: is of a plan that is made; this one tells no objects apart, plan again with it")
+
+
+def _check_layers(args, training):
+    """Require layers to start from and to freeze to be some of the network's, or of one that might be planned."""
+    from train.fitting.fit import network
+    from train.fitting.warm_start import check_patterns, load_start, source_weights
+    from train.planning.planner import NETWORKS
+
+    if not (training.start or training.freeze) or (args.model is not None and names_code(args.model)):
+        return
+    refusals = []
+    for name in [args.model] if args.model is not None else NETWORKS.values():
+        model = network(stand_in(name))
+        try:
+            if training.start:
+                load_start(model, source_weights(training.start, name), training.start)
+            check_patterns(model, training.freeze)
+        except (InputError, UsageError) as error:
+            refusals.append(error)
+        else:
+            return
+    raise refusals[0]
 
 
 def _check_configuration(args, known):

@@ -8,7 +8,7 @@ from medseg.command import next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_files, use_run
 from train.commands.folder_options import add_folder_options, choices_of
-from train.commands.preconditions import ALL, FOLDS, check_count, check_request, overridden
+from train.commands.preconditions import ALL, FOLDS, check_count, check_enough, check_request, overridden
 from train.commands.train_configurations import is_of_configurations, run_configurations
 from train.input.augmentation_presets import PRESETS
 from train.planning.configuration import CONFIGURATIONS
@@ -145,6 +145,7 @@ def run_train(args) -> int:
     dataset = read_dataset(args.folder, choices_of(args, known), args.groups)
     if known is None:
         check_request(args, None, dataset.labels)
+        check_enough(dataset, args.folds)
     made = {"configuration": args.configuration, "folds": args.folds or FOLDS, "progress": chief}
     plan = known or overridden(make_plan(dataset, args.model, **made), args)
     folds = fold_numbers(args.fold, plan)

@@ -7,7 +7,7 @@ from medseg import record
 from medseg.command import next_command
 from medseg.errors import UsageError
 from train.commands.folder_options import choices_of
-from train.commands.preconditions import ALL, FOLDS, check_request, overridden
+from train.commands.preconditions import ALL, FOLDS, check_enough, check_request, overridden
 from train.planning.plan import Plan
 
 
@@ -88,6 +88,7 @@ def _planned(args):
     check_request(args, None)
     dataset = read_dataset(args.folder, choices_of(args), args.groups)
     check_request(args, None, dataset.labels)
+    check_enough(dataset, args.folds)
     plans, left_out = plan_all(dataset, args.folds or FOLDS, progress=True)
     plans = {name: overridden(plan, args) for name, plan in plans.items()}
     folds = fold_numbers(args.fold, next(iter(plans.values())))

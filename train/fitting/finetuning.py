@@ -54,7 +54,7 @@ def finetuning_plan(run: Run, weights: str, epochs: int = EPOCHS, learning_rate:
         precision="float32",  # 8 bits of mantissa would round anew what is quantized
         deep_supervision=False,
         patience=0,
-        start=str(run.folder),
+        start=str(run.folder.absolute()),  # it is asked later, too, what was adopted there
         freeze=(),
         quantize=weights,
     )

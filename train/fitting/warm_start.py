@@ -1,6 +1,7 @@
 """Fine-tuning: a network that starts from weights of another, and layers that stay as they are."""
 
 import fnmatch
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,10 +88,11 @@ def load_start(model, weights: dict[str, np.ndarray], source: str) -> Start:
         for name, variable in variables.items():
             variable.assign(given[layer][name].astype("float32"))
         loaded.append(layer)
-    if not loaded:
+    if not any(len(weight.shape) > 1 for layer in loaded for weight in own[layer].values()):
+        # Norms and biases alone, by names that many networks share, are no start: those of a 2D network fit a 3D one.
         raise InputError(
-            f"{source}: none of its {len(given)} layers fits one of {model.name} by name and shape; start from weights "
-            "of the same network"
+            f"{source}: none of its {len(given)} layers fits one of {model.name} by name and shape of its kernel; "
+            "start from weights of the same network"
         )
     return Start(source, tuple(loaded), tuple(fresh), tuple(layer for layer in given if layer not in own))
 
@@ -111,17 +113,42 @@ def freeze(model, patterns: Sequence[str]) -> tuple[str, ...]:
     layers = [layer for layer in model.layers if layer.weights]
     frozen = []
     for pattern in patterns:
-        wildcard = pattern if any(sign in pattern for sign in "*?[") else pattern + "*"
-        fitting = [layer for layer in layers if fnmatch.fnmatchcase(layer.name, wildcard)]
+        fitting = [layer for layer in layers if _fits(layer.name, pattern)]
         if not fitting:
-            names = ", ".join(layer.name for layer in layers[:8])
-            raise UsageError(f"training.freeze {pattern!r}: fits no layer of {model.name}; its layers are {names}, ...")
+            raise _fits_none(pattern, model)
         for layer in fitting:
             layer.trainable = False
         frozen += [layer.name for layer in fitting]
     if not model.trainable_variables:
         raise UsageError(f"training.freeze {', '.join(patterns)}: leaves nothing of {model.name} to train")
     return tuple(dict.fromkeys(frozen))
+
+
+def check_patterns(model, patterns: Sequence[str]) -> None:
+    """Require patterns to fit layers of networks like one, which may have more levels than that.
+
+    Args:
+        model: of the kind of the network.
+        patterns: as for ``freeze``.
+
+    Raises:
+        UsageError: for one that fits none.
+    """
+    names = {layer.name for layer in model.layers if layer.weights}
+    names |= {re.sub(r"\d+", str(level), name, count=1) for name in names for level in range(10)}
+    for pattern in patterns:
+        if not any(_fits(name, pattern) for name in names):
+            raise _fits_none(pattern, model)
+
+
+def _fits(name, pattern) -> bool:
+    wildcard = pattern if any(sign in pattern for sign in "*?[") else pattern + "*"
+    return fnmatch.fnmatchcase(name, wildcard)
+
+
+def _fits_none(pattern, model) -> UsageError:
+    names = ", ".join([layer.name for layer in model.layers if layer.weights][:8])
+    return UsageError(f"training.freeze {pattern!r}: fits no layer of {model.name}; its layers are {names}, ...")
 
 
 def start_text(start: Start) -> str:

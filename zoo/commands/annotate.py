@@ -54,20 +54,22 @@ def run_annotate(args) -> int:
     import numpy as np
 
     from imaging.classical.seeds.strokes import read_strokes
-    from imaging.io.files import VOLUMES, read, suffix, write
+    from imaging.io.files import read, write
+    from medseg.atomic import check_writable
 
     _check(args)
-    out = Path(args.out)
-    scan = read(args.scan.split(",") if not Path(args.scan).is_file() else args.scan)
-    for option, path in (("--out", out), ("--unsure", args.unsure)):
-        if path and (scan.rank == 3 or option == "--unsure") and suffix(path) not in VOLUMES:
-            raise UsageError(f"{option} {path}: expected a name ending in {', '.join(VOLUMES)}")
+    out, outputs = Path(args.out), (("--out", args.out), ("--unsure", args.unsure))
+    for option, path in outputs:
+        if path:
+            check_writable(Path(path).parent, f"{option} {path}")
+            _check_suffix(option, path, volume=option == "--unsure")
     strokes = read_strokes(args.strokes) if args.strokes else ()
+    tool = _Tool(args)
+    scan = read(args.scan.split(",") if not Path(args.scan).is_file() else args.scan)
+    _check_suffix("--out", args.out, volume=scan.rank == 3)
     began = time.perf_counter()
-    annotation = _annotation(args, scan, strokes)
+    annotation = tool.annotate(scan, strokes)
     seconds = time.perf_counter() - began
-    if args.unsure and annotation.uncertainty is None:
-        raise UsageError(f"--unsure: {args.method} has no probabilities; use random-walker, --artifact or --labels")
     write(out, annotation.labels)
     if args.unsure:
         write(args.unsure, annotation.uncertainty)
@@ -98,6 +100,8 @@ def _check(args):
         raise UsageError(f"--method {args.method}: of strokes alone; leave it out with {sources[0]}")
     if sources and args.param:
         raise UsageError(f"--param: of a method for strokes alone; leave it out with {sources[0]}")
+    if args.unsure and not sources and args.method not in (None, "random-walker"):
+        raise UsageError(f"--unsure: {args.method} has no probabilities; use random-walker, --artifact or --labels")
     if args.fill and args.unsure:
         raise UsageError("--unsure: filling between slices has no probabilities; leave it out")
     inputs = {os.path.realpath(p) for p in (*args.scan.split(","), args.labels, args.fill, args.strokes) if p}
@@ -109,40 +113,75 @@ def _check(args):
         raise UsageError(f"--unsure {args.unsure}: is the file of the labels too; choose another name")
 
 
-def _annotation(args, scan, strokes):
-    from imaging.annotate.annotation import Annotation, annotate
+def _check_suffix(option, path, volume):
+    from imaging.io.files import VOLUMES, suffix
 
-    if args.fill or args.labels:
+    if suffix(path) not in VOLUMES and volume:
+        raise UsageError(f"{option} {path}: expected a name ending in {', '.join(VOLUMES)}")
+
+
+class _Tool:
+    """What makes the labels, opened before the scan is read.
+
+    Args:
+        args: of the command line.
+
+    Raises:
+        InputError: if the artifact cannot be opened, or a file of labels is missing.
+        UsageError: for parameters that the method does not have.
+    """
+
+    def __init__(self, args):
+        self.args, self.segmenter = args, None
+        self.labels = args.fill or args.labels
+        if self.labels and not Path(self.labels).exists():
+            raise InputError(f"{self.labels}: no such file; give the labels of {args.scan}")
+        if args.artifact:
+            from edge.runtime.segmenter import load
+            from medseg.quiet import native_logs_hidden
+
+            with native_logs_hidden():
+                self.segmenter = load(args.artifact, trust=args.trust)
+        elif not self.labels:
+            from imaging.classical.registry import get
+
+            self.method = get(args.method or "random-walker")
+            self.parameters = self.method.complete(self.method.read(args.param))
+
+    def annotate(self, scan, strokes):
+        """The ``Annotation`` of a scan."""
+        args = self.args
+        if self.labels:
+            return self._from_labels(scan, strokes)
+        if self.segmenter is not None:
+            return self._corrected(scan, strokes)
+        from imaging.annotate.annotation import annotate
+
+        with naming(args.strokes):
+            return annotate(scan, strokes, self.method.name, **self.parameters)
+
+    def _from_labels(self, scan, strokes):
+        from imaging.annotate.annotation import Annotation
         from imaging.annotate.refinement import refine_labels
         from imaging.annotate.slices import fill_between
         from imaging.geometry.grid import align
         from imaging.io.files import read_labels
 
-        path = args.fill or args.labels
-        labels = align(read_labels(path), scan, path, args.scan)
+        args = self.args
+        labels = align(read_labels(self.labels), scan, self.labels, args.scan)
         with naming(args.fill or args.strokes):
             return Annotation(fill_between(labels)) if args.fill else refine_labels(scan, strokes, labels)
-    if args.artifact:
-        import edge.annotate
-        from edge.runtime.segmenter import load
-        from medseg.progress import Bar
-        from medseg.quiet import native_logs_hidden
 
-        with native_logs_hidden():
-            segmenter = load(args.artifact, trust=args.trust)
-        if scan.rank != segmenter.manifest.recipe.rank:
-            raise InputError(
-                f"{args.scan}: {scan.rank} axes, expected {segmenter.manifest.recipe.rank} for this network"
-            )
+    def _corrected(self, scan, strokes):
+        import edge.annotate
+        from medseg.progress import Bar
+
+        args, rank = self.args, self.segmenter.manifest.recipe.rank
+        if scan.rank != rank:
+            raise InputError(f"{args.scan}: {scan.rank} axes, expected {rank} for this network")
         bar = Bar("network")
         try:
             with naming(args.strokes or args.scan):
-                return edge.annotate.annotate(segmenter, scan, strokes, progress=bar)
+                return edge.annotate.annotate(self.segmenter, scan, strokes, progress=bar)
         finally:
             bar.close()
-    from imaging.classical.registry import get
-
-    method = get(args.method or "random-walker")
-    parameters = method.complete(method.read(args.param))
-    with naming(args.strokes):
-        return annotate(scan, strokes, method.name, **parameters)

@@ -3,18 +3,20 @@
 import argparse
 import dataclasses
 import json
+import math
 import subprocess
 import time
 from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import command, process
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 from medseg.quiet import visible_stderr
 from zoo.commands.demo_folder import make_room, mark
 
 FORMATS = ("onnx-float32", "tflite-int8", "onnx-int8")
 CASES, UNSEEN = 40, 1
+FEWEST = 5  # cases of as many folds
 MADE = (
     "phantoms",
     "plan.json",
@@ -69,6 +71,10 @@ def main(argv=None, prog: str = "zoo") -> int:
 
 def run_demo(args) -> int:
     """Handle ``zoo demo``."""
+    if not 0 < args.minutes < math.inf:
+        raise UsageError(f"--minutes {args.minutes:g}: expected more than 0")
+    if args.cases < FEWEST:
+        raise UsageError(f"--cases {args.cases}: expected at least {FEWEST}, one a fold")
     out = make_room(args.out)
     try:
         _demonstrate(args, out)

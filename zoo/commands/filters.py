@@ -67,6 +67,7 @@ def run_filter(args) -> int:
     import imaging
     from imaging.filters.steps import apply, learn_steps, parse_step
     from imaging.io.files import suffix
+    from medseg.atomic import check_writable
     from medseg.errors import UsageError, naming
     from medseg.progress import Bar
 
@@ -76,6 +77,7 @@ def run_filter(args) -> int:
         raise UsageError(f"--out {args.out}: JPEG alters values; use .png, .tif or .nii.gz")
     if Path(args.out).resolve() == Path(args.scan).resolve():
         raise UsageError(f"--out {args.out}: is the scan itself and would be overwritten; choose another name")
+    check_writable(Path(args.out).parent, f"--out {args.out}")
     scan = imaging.read(args.scan, nan=args.nan)
     # What other filters learn from the training cases they learn here from the one scan that there is.
     (step,) = learn_steps((step,), lambda steps: [scan])

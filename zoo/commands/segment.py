@@ -53,7 +53,10 @@ def run_segment(args) -> int:
     if args.out is None:
         raise UsageError("-o: missing; give the file, or for several scans the folder, to write to")
     from edge.cases import find_cases
+    from imaging.classical.segmentation import check_given, check_installed
 
+    check_given(entry, bool(args.seeds), bool(args.atlases))
+    check_installed(f"method {entry.name}", entry.packages)
     cases = find_cases(args.scans, args.out, 1)
     if args.seeds and len(cases) > 1:
         raise UsageError(f"--seeds {args.seeds}: lie on one scan; {len(cases)} were given")

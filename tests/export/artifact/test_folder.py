@@ -271,3 +271,21 @@ def test_what_cross_validation_adopted_is_in_the_manifest(tmp_path):
     assert not open_source(folder).postprocessing.classes
     (tmp_path / "summary.json").unlink()
     assert not open_source(folder).postprocessing.classes
+
+
+def test_a_link_to_a_fold_and_a_run_fine_tuned_from_it_are_cleaned_up_as_the_fold_is(tmp_path):
+    folder = write_run(tmp_path / "balls").rename(tmp_path / "fold_0")
+    chosen = {"classes": [{"label": LABELS[1].name, "largest": True, "min_volume_mm3": 8.0, "fill_holes": False}]}
+    (tmp_path / "summary.json").write_text(json.dumps({"folds": [0, 1], "postprocessing": {"chosen": chosen}}))
+    (tmp_path / "best").symlink_to(folder)
+    starts = {tmp_path / "tuned": folder, tmp_path / "again": tmp_path / "tuned"}
+    for tuned, start in starts.items():
+        shutil.copytree(folder, tuned)
+        plan = json.loads((tuned / "plan.json").read_text())
+        plan["training"] |= {"quantize": "per-channel", "start": str(start)}
+        (tuned / "plan.json").write_text(json.dumps(plan))
+    for run in (tmp_path / "best", *starts):
+        assert record.to_dict(open_source(run).postprocessing)["classes"] == tuple(chosen["classes"]), run
+    plan["training"]["quantize"] = ""  # another training, perhaps of another dataset
+    (tmp_path / "again" / "plan.json").write_text(json.dumps(plan))
+    assert not open_source(tmp_path / "again").postprocessing.classes

@@ -1,5 +1,6 @@
 """Fake quantization against the runtimes' integers; a fine-tuned run against the network that it started from."""
 
+import dataclasses
 import json
 import shutil
 from types import SimpleNamespace
@@ -20,8 +21,10 @@ from export.conversion.convert import convert
 from export.errors import FidelityError, FormatError
 from export.options import export_options
 from export.rewrite.blocks import choice
+from export.source.source import open_source
 from export.verify import fine_tuning as finetuning
 from export.verify.fine_tuning import check_finetune, export_finetuned
+from imaging.cleaning import ClassCleaning, Postprocessing
 from medseg.errors import InputError, UsageError
 from zoo import quantization
 
@@ -262,6 +265,34 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
     monkeypatch.setattr(finetuning, "subprocess", ended)
     with pytest.raises(InputError, match="fine-tuning failed"):
         export(tmp_path / "none")
+
+
+def test_a_fine_tuned_network_is_verified_on_the_cases_and_cleaned_up_as_asked(tmp_path, monkeypatch):
+    """What was decided of the run after its training holds for the network fine-tuned from it."""
+    run, elsewhere = write_run(tmp_path / "balls"), open_source(write_run(tmp_path / "elsewhere"))
+    cleaning = Postprocessing((ClassCleaning(run_label(run), largest=True),))
+    origin = dataclasses.replace(
+        open_source(run), validation=elsewhere.validation, postprocessing=cleaning, provenance={"verified_on": "there"}
+    )
+    monkeypatch.setattr(finetuning, "_finetuned", lambda *a: open_source(write_run(tmp_path / "tuned")))
+    exported = []
+
+    def export(source, options, out, tell):
+        exported.append(source)
+        if len(exported) == 1:
+            raise FidelityError("tflite-int8: verdict fail")
+        return [out]
+
+    options = export_options(["tflite-int8"])
+    export_finetuned(export, origin, options, tmp_path / "out", tmp_path / "tuned-int8", lambda line: None)
+    assert exported[1].model_file.is_relative_to(tmp_path / "tuned")
+    assert exported[1].validation == elsewhere.validation
+    assert exported[1].postprocessing == cleaning
+    assert exported[1].provenance["verified_on"] == "there"
+
+
+def run_label(run):
+    return open_source(run).labels[1].name
 
 
 def test_fine_tuning_is_refused_where_it_cannot_help(tuned, tmp_path):

@@ -68,7 +68,7 @@ def test_a_filter_is_applied(scan, capsys):
         (["resize=spacing_mm:0.000001", "scan.nii.gz"], 1, "expected sizes less than 10000 times apart"),
         (["resize=spacing_mm:0.001", "scan.nii.gz"], 1, "would take"),
         (["diffusion=sigma_mm:500", "scan.nii.gz"], 1, "expected at most 2000"),
-        (["bilateral", "flat.nii.gz", "-o", "scan.nii.gz/x.nii.gz"], 1, "no such file"),
+        (["bilateral", "flat.nii.gz", "-o", "scan.nii.gz/x.nii.gz"], 1, "cannot be written"),
         (["frangi=smallest_mm:4,largest_mm:2", "scan.nii.gz"], 2, "expected smallest to be at most largest"),
     ],
 )
