@@ -98,6 +98,13 @@ def load_package(module: str, purpose: str):
         ) from None
 
 
+def add_trust(parser) -> None:
+    """Add ``--trust``, which every command takes that opens an artifact."""
+    parser.add_argument(
+        "--trust", metavar="KEYS", help="public key, or a folder of them: take only what one of these has signed"
+    )
+
+
 def emit_json(data) -> None:
     """Print ``data`` (plain JSON types) for a script to read."""
     print(json.dumps(data, indent=1, allow_nan=True))

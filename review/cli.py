@@ -4,7 +4,6 @@ import argparse
 import importlib.util
 from pathlib import Path
 
-from edge.commands.arguments import add_trust
 from medseg import command
 from medseg.errors import InputError, UsageError
 from medseg.quiet import native_logs_hidden
@@ -38,7 +37,7 @@ def add_review(commands) -> None:
         metavar="ARTIFACT",
         help="artifact folder, or the name of a shipped one; the first segments, the others are offered beside it",
     )
-    add_trust(parser)
+    command.add_trust(parser)
     parser.add_argument("--work", type=Path, metavar="DIR", help="the review's own folder (default: FOLDER-review)")
     parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
     parser.add_argument("--port", type=int, default=8008, help="its port (default 8008)")

@@ -7,12 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.manifest import load_manifest
 from edge.measure import areas_mm2, volumes_ml
 from edge.runtime.options import Options, Outputs
 from edge.runtime.segmenter import Segmenter, load
-from edge.shipped import locate
-from edge.trust.signature import check_signature
+from edge.trust.opening import read_artifact
 from imaging.io.files import read_labels
 from imaging.labels import Label
 from imaging.scan import Scan
@@ -239,10 +237,7 @@ def claim(workspace: Workspace):
 
 
 def _register(database, given, trust):
-    if trust is not None:
-        for folder in given:
-            check_signature(locate(folder), trust)
-    manifests = [load_manifest(folder) for folder in given]
+    manifests = [read_artifact(folder, trust)[0] for folder in given]
     for following, folder in zip(manifests[1:], given[1:], strict=True):
         if following.labels != manifests[0].labels or following.recipe.rank != manifests[0].recipe.rank:
             raise UsageError(
@@ -257,7 +252,7 @@ def _register(database, given, trust):
         raise UsageError("--artifact: missing; give the folder of an artifact, or the name of a shipped one")
     if not Path(row.folder).is_dir():
         raise InputError(f"{row.folder}: the active artifact is gone; give another one by --artifact")
-    manifest = load_manifest(row.folder, checksum=artifacts.manifest_checksum(database, row.version, row.folder))
+    manifest, _ = read_artifact(row.folder, trust, artifacts.manifest_checksum(database, row.version, row.folder))
     if manifests and manifest.labels != manifests[0].labels:
         raise UsageError(f"--artifact {given[0]}: has other classes than the active {row.name}; choose another --work")
     return manifest

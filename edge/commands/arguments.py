@@ -3,13 +3,6 @@
 import argparse
 
 
-def add_trust(parser) -> None:
-    """Add ``--trust``."""
-    parser.add_argument(
-        "--trust", metavar="KEYS", help="public key, or a folder of them: take only what one of these has signed"
-    )
-
-
 def add_threads(parser) -> None:
     """Add ``--threads``."""
     parser.add_argument("--threads", type=positive, default=2, help="processor threads (default 2)")

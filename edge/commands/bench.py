@@ -18,6 +18,7 @@ def add_bench(commands) -> None:
     parser.add_argument("--rounds", type=positive, default=20, help="timed runs of each (default 20)")
     parser.add_argument("--warmup", type=positive, default=3, help="runs before those, not counted (default 3)")
     add_threads(parser)
+    command.add_trust(parser)
     parser.add_argument("--json", action="store_true", help="print the timings as JSON")
     parser.set_defaults(handler=bench)
 
@@ -29,7 +30,7 @@ def bench(args) -> None:
 
     with native_logs_hidden() as seen:
         bar = Bar("rounds", seen)
-        timings = compare(args.artifacts, args.threads, args.rounds, args.warmup, bar)
+        timings = compare(args.artifacts, args.threads, args.rounds, args.warmup, bar, args.trust)
         bar.close()
     quickest = min(timings, key=lambda timing: timing.median_ms).name
     if args.json:

@@ -4,8 +4,9 @@ import argparse
 from pathlib import Path
 
 from edge.absent import absent
-from edge.commands.arguments import add_runtime, add_threads, add_trust, positive
+from edge.commands.arguments import add_runtime, add_threads, positive
 from edge.dicom.kinds import add_dicom
+from medseg import command
 
 
 def add_predict(
@@ -31,7 +32,7 @@ def add_predict(
         "zip of a DICOM series",
     )
     add_runtime(parser)
-    add_trust(parser)
+    command.add_trust(parser)
     parser.add_argument("-o", "--out", required=True, help="file for one scan, folder for several")
     parser.add_argument(
         "--save",

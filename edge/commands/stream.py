@@ -5,7 +5,7 @@ import sys
 import time
 from pathlib import Path
 
-from edge.commands.arguments import add_runtime, add_threads, add_trust, positive
+from edge.commands.arguments import add_runtime, add_threads, positive
 from medseg import command
 from medseg.claims import claimed
 from medseg.errors import InputError, UsageError
@@ -33,7 +33,7 @@ def add_stream(commands) -> None:
     )
     parser.add_argument("--stall", type=float, default=5.0, metavar="S", help="seconds without a frame (default 5)")
     add_runtime(parser)
-    add_trust(parser)
+    command.add_trust(parser)
     add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print each frame's areas as a JSON line, and a summary")
     parser.set_defaults(handler=stream)

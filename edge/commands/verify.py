@@ -2,7 +2,7 @@
 
 import dataclasses
 
-from edge.commands.arguments import add_runtime, add_threads, add_trust
+from edge.commands.arguments import add_runtime, add_threads
 from medseg import command
 from medseg.quiet import native_logs_hidden
 
@@ -17,7 +17,7 @@ def add_verify(commands) -> None:
     )
     parser.add_argument("artifact", metavar="ARTIFACT", help="artifact folder, or the name of a shipped one")
     add_runtime(parser)
-    add_trust(parser)
+    command.add_trust(parser)
     add_threads(parser)
     parser.add_argument("--json", action="store_true", help="print the result as JSON")
     parser.set_defaults(handler=verify)

@@ -6,9 +6,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from edge.manifest import load_manifest
 from edge.runtime.runner import open_runner
 from edge.shipped import locate
+from edge.trust.opening import read_artifact
 from medseg.errors import InputError, UsageError
 
 
@@ -79,7 +79,7 @@ def interleave(
 
 
 def compare(
-    folders: Sequence, threads: int = 2, rounds: int = 20, warmup: int = 3, progress=None
+    folders: Sequence, threads: int = 2, rounds: int = 20, warmup: int = 3, progress=None, trust=None
 ) -> tuple[Timing, ...]:
     """Time the networks of artifacts on one patch of random numbers each, interleaved.
 
@@ -89,6 +89,7 @@ def compare(
         rounds: timed runs of each.
         warmup: rounds before those, not counted.
         progress: called after each round with the number of rounds done and of all.
+        trust: as for ``edge.load``; the model files are then opened from memory.
 
     Returns:
         A timing per folder, in the order given.
@@ -102,10 +103,11 @@ def compare(
         raise InputError(f"{', '.join(names)}: a folder is given twice; give each once")
     openers, sizes = {}, {}
     for folder, name in zip(folders, names, strict=True):
-        manifest = load_manifest(folder)
+        manifest, content = read_artifact(folder, trust)
         model = locate(folder) / manifest.model
-        open_runner(model, manifest, threads)  # imports the runtime and finds what cannot run before anything is timed
-        openers[name] = _opener(model, manifest, threads)
+        opener = _opener(model, manifest, threads, content)
+        opener()  # imports the runtime and finds what cannot run before anything is timed
+        openers[name] = opener
         sizes[name] = model.stat().st_size
     timings = interleave(openers, rounds, warmup, progress)
     return tuple(Timing(**{**vars(t), "size_bytes": sizes[t.name]}) for t in timings)
@@ -123,11 +125,11 @@ def table(timings: Sequence[Timing]) -> str:
     return "\n".join(lines)
 
 
-def _opener(model, manifest, threads):
+def _opener(model, manifest, threads, content):
     patch = np.random.default_rng(0).standard_normal((*manifest.patch, manifest.recipe.patch_channels), np.float32)
 
     def opener():
-        runner = open_runner(model, manifest, threads)
+        runner = open_runner(model, manifest, threads, content=content)
         return lambda: runner.run(patch)
 
     return opener

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.manifest import MANIFEST, Manifest, load_manifest, read_model
+from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
 from edge.runtime.options import Options, check_options
@@ -19,7 +19,7 @@ from edge.runtime.stream import Frame, StreamOptions, stream
 from edge.shipped import locate
 from edge.trust.fingerprint import Estimate, estimate, flags_of
 from edge.trust.observation import Answer, AsRead, as_read, scan_features
-from edge.trust.signature import check_files
+from edge.trust.opening import read_artifact
 from imaging.io.files import read
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
@@ -292,11 +292,5 @@ def load(folder, threads: int = 2, runtime: str = "auto", trust=None, checksum: 
         >>> imaging.write("segmentation.nii.gz", segmentation.labels)
     """
     folder = locate(folder)
-    if trust is not None:
-        signed = check_files(folder, trust).files.get(MANIFEST, "")
-        if checksum not in (None, signed):
-            raise InputError(f"{folder / MANIFEST}: is signed, but another one is expected; copy the artifact again")
-        checksum = signed
-    manifest = load_manifest(folder, checksum is None, checksum)
-    content = None if checksum is None else read_model(folder, manifest)
+    manifest, content = read_artifact(folder, trust, checksum)
     return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime, content))

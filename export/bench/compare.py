@@ -6,9 +6,11 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.manifest import load_manifest
+from edge.shipped import locate
+from edge.trust.opening import read_artifact
 from export.bench import network, peers
 from export.bench.contest import Contest, Rounds, contest
+from export.bench.peers import Wanted
 from export.bench.process import PEERS as FOLDER
 from export.bench.process import Contestant
 from imaging.regions import written_classes
@@ -17,11 +19,9 @@ from medseg.errors import InputError, UsageError
 
 def compare(
     artifacts: Sequence = (),
+    wanted: Wanted | None = None,
     *,
-    every: bool = False,
-    named: Sequence[str] = (),
-    model=None,
-    pythons: Sequence[str] = (),
+    trust=None,
     rounds: Rounds | None = None,
     progress=None,
     tell=None,
@@ -30,10 +30,8 @@ def compare(
 
     Args:
         artifacts: artifact folders.
-        every: run every peer that is installed, but for the slow ones; the others are named as failures.
-        named: peers that must run.
-        model: what peers are made from: a run folder, a saved Keras network, or a Keras model.
-        pythons: further interpreters to look for peers in.
+        wanted: peers that run beside them; none by default.
+        trust: as for ``edge.load``, of every artifact, here and in its own process.
         rounds: how often, and with how many threads; see ``Rounds`` for what is usual.
         progress: called after each round with the number of rounds done and of all.
         tell: takes a line on what is being prepared.
@@ -47,21 +45,23 @@ def compare(
             or nobody could run.
     """
     rounds = rounds or Rounds()
-    chosen = peers.choose(named, every)
-    if chosen and model is None:
+    wanted = wanted or Wanted()
+    chosen = peers.choose(wanted.named, wanted.every)
+    if chosen and wanted.model is None:
         raise UsageError("peers: need --model, the run folder or saved Keras network that the artifacts are of")
-    manifests = {str(folder): load_manifest(folder) for folder in artifacts}
+    manifests = {str(folder): read_artifact(folder, trust)[0] for folder in artifacts}
     if len(manifests) < len(artifacts):
         raise InputError(f"{', '.join(map(str, artifacts))}: a folder is given twice; give each once")
     patch, channels = _shape(manifests)
-    available = peers.find(chosen, pythons) if chosen else peers.Found({}, {})
-    lacking = [f"{name}: {available.absent[name]}" for name in named if name in available.absent]
+    available = peers.find(chosen, wanted.pythons) if chosen else peers.Found({}, {})
+    lacking = [f"{name}: {available.absent[name]}" for name in wanted.named if name in available.absent]
     if lacking:
         raise InputError("; ".join(lacking))
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         job, reference, written = {}, None, None
+        keys = None if trust is None else str(Path(trust).absolute())
         if available.python:
-            made = network.gather(model, folder, patch, channels)
+            made = network.gather(wanted.model, folder, patch, channels)
             job, reference, written = made.job, made.classes, made.written
             if tell is not None:
                 tell(made.description)
@@ -72,7 +72,7 @@ def compare(
             Contestant(
                 name,
                 FOLDER / "artifact.py",
-                {"input": job["input"], "artifact": str(Path(name).absolute())},
+                {"input": job["input"], "artifact": str(locate(name).absolute()), "trust": keys},
                 written=written_classes(manifest.labels, manifest.regions),
             )
             for name, manifest in manifests.items()

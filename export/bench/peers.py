@@ -88,6 +88,23 @@ class Found:
     absent: dict[str, str]
 
 
+@dataclass(frozen=True)
+class Wanted:
+    """Which peers shall run beside the artifacts.
+
+    Attributes:
+        named: peers that must run.
+        every: run every peer that is installed, but for the slow ones; the others are named as failures.
+        model: what peers are made from: a run folder, a saved Keras network, or a Keras model.
+        pythons: further interpreters to look for peers in.
+    """
+
+    named: Sequence[str] = ()
+    every: bool = False
+    model: object = None
+    pythons: Sequence[str] = ()
+
+
 def choose(names: Sequence[str], every: bool) -> list[Peer]:
     """The peers named, and with ``every`` all that are not slow.
 

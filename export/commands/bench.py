@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from medseg.command import add_trust
 from medseg.errors import InputError, UsageError
 
 
@@ -28,6 +29,7 @@ def add_bench(subparsers) -> None:
     parser.add_argument("--threads", type=_counts, default=(2,), metavar="N[,N]", help="processor threads (default 2)")
     parser.add_argument("--rounds", type=_positive, default=20, help="turns of each, three runs long (default 20)")
     parser.add_argument("--warmup", type=_positive, default=3, help="turns before those, not counted (default 3)")
+    add_trust(parser)
     parser.add_argument("--plot", type=Path, metavar="FILE", help="write a picture: .png, .svg or .pdf")
     parser.add_argument("--list", action="store_true", help="print the peers and where they are")
     parser.add_argument("--json", action="store_true", help="print the figures as JSON")
@@ -41,7 +43,7 @@ def run_bench(args) -> int:
     from export.bench import report
     from export.bench.compare import compare
     from export.bench.contest import Rounds
-    from export.bench.peers import choose
+    from export.bench.peers import Wanted, choose
     from medseg.atomic import check_writable
     from medseg.command import emit_json
     from medseg.progress import Bar
@@ -50,6 +52,8 @@ def run_bench(args) -> int:
         return _list(args)
     if not args.artifacts and not (args.peers or args.peer):
         raise UsageError("nothing to time: give an artifact folder, or --peers and --model RUN")
+    if args.trust is not None and not args.artifacts:
+        raise UsageError(f"--trust {args.trust}: of signed artifacts, and none is given")
     if args.plot is not None:
         report.check_picture(args.plot)
         check_writable(args.plot.parent, f"--plot {args.plot}")
@@ -59,10 +63,8 @@ def run_bench(args) -> int:
     bar = Bar("rounds")
     comparison = compare(
         args.artifacts,
-        every=args.peers,
-        named=args.peer,
-        model=args.model,
-        pythons=args.python,
+        Wanted(args.peer, args.peers, args.model, args.python),
+        trust=args.trust,
         rounds=Rounds(args.threads, args.rounds, args.warmup),
         progress=bar,
         tell=lambda line: print(line, file=sys.stderr, flush=True),

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.manifest import load_manifest
+from edge.trust.opening import read_artifact
 from export.source.source import Source, open_source
 from imaging.regions import structures
 from medseg.errors import InputError
@@ -65,13 +65,14 @@ def cross_validated(source: Source, folders: Sequence, settings: dict) -> dict:
     }
 
 
-def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -> dict:
+def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict, trust=None) -> dict:
     """Mean Dice of int8 artifacts of those runs on the cases that they held back, from their manifests.
 
     Args:
         source: the run that is shipped.
         folders: artifact folders, one a fold.
         scores: what ``cross_validated`` returned.
+        trust: as for ``edge.load``.
 
     Returns:
         {"folds", "cases", "dice": {label: value}}; of instances also "objects": {"ap", "ap50", "pq", "f1": value}.
@@ -81,7 +82,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict) -
     """
     folds, weights, objects, dice = [], [], [], {name: [] for name in structures(source.labels, source.regions)}
     for folder in folders:
-        manifest = load_manifest(folder)
+        manifest, _ = read_artifact(folder, trust)
         fold, labels = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
         if fold in folds or fold is None or str(fold) not in scores["mean_of_fold"] or not labels:
             raise InputError(

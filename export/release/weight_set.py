@@ -10,9 +10,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.manifest import Manifest, load_manifest, sha256
+from edge.manifest import Manifest, sha256
 from edge.runtime.segmenter import Segmenter
 from edge.trust import vector
+from edge.trust.opening import read_artifact
 from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
 from export.source.source import Source, load_network, open_source
 from export.verify.comparison import compare
@@ -60,12 +61,14 @@ class PackOptions:
         commands: that made the run, its scores and its artifact, for the card.
         kind: how weights are stored: "float16", or "int8" for kernels in int8.
         max_drop: the largest drop in mean Dice of any class that storage may cost.
+        trust: as for ``edge.load``, of all artifacts.
     """
 
     device_scores: Sequence = ()
     commands: Sequence[str] = ()
     kind: str = "float16"
     max_drop: float = 0.001
+    trust: object = None
 
 
 def pack(
@@ -89,7 +92,7 @@ def pack(
         scores: run folders with ``metrics.json``, or folders of ``zoo train --fold all``, of the same plan.
         out: folder that takes the set's folder.
         tell: takes a line of progress.
-        options: attributes of ``PackOptions``: device_scores, commands, kind, max_drop.
+        options: attributes of ``PackOptions``: device_scores, commands, kind, max_drop, trust.
 
     Returns:
         The set's folder.
@@ -105,14 +108,16 @@ def pack(
 
     if not re.fullmatch(r"[a-z0-9_]+", name):
         raise InputError(f"name {name!r}: expected lower-case letters, digits and _")
+    manifest, _ = read_artifact(artifact, options.trust)
     source, plan = open_source(run), json.loads((Path(run) / "plan.json").read_text(encoding="utf-8"))
     entry = source.provenance["network"]
     if entry not in zoo.list_models():
         raise InputError(f"{run}: trained {entry}, which is no entry of the registry; zoo models lists them")
-    manifest = load_manifest(artifact)
     _check_artifact(artifact, manifest, source)
     scored = cross_validated(source, scores, training_settings(run))
-    on_device = cross_validated_artifacts(source, options.device_scores, scored) if options.device_scores else {}
+    on_device = {}
+    if options.device_scores:
+        on_device = cross_validated_artifacts(source, options.device_scores, scored, options.trust)
     seen = source.provenance["fold"] is None
     own = _pack_command(run, name, artifact, scores, options.device_scores, options.kind)
     card = weights.Card(

@@ -58,9 +58,11 @@ def run_evaluate(args) -> int:
         check_no_external_options(args)
         return run_method(args)
     check_no_method_options(args)
-    artifact = args.open_artifact(args.run, args.threads) if args.open_artifact else None
+    artifact = args.open_artifact(args.run, args.threads, args.trust) if args.open_artifact else None
     if artifact is not None:
         return score_artifact(args, artifact)
+    if args.trust is not None:
+        raise UsageError(f"--trust {args.trust}: of a signed artifact; {args.run} is none: zoo export --sign KEY")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from medseg.atomic import check_writable
     from train.evaluation.evaluate import evaluate, table

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from medseg.command import emit_json, next_command
+from medseg.command import add_trust, emit_json, next_command
 from medseg.errors import InputError, UsageError
 from medseg.record import write_text
 from medseg.untrusted import read_json
@@ -11,7 +11,7 @@ from train.commands.folder_options import choices_of
 from train.data.dataset_json import Choices
 
 FOLDER = "external"
-OPTIONS = ("sites", "groups", "out")
+OPTIONS = ("sites", "groups", "out", "trust")
 
 
 def add_external_options(parser) -> None:
@@ -35,6 +35,7 @@ def add_external_options(parser) -> None:
         help="folder for metrics.json and report.html (default: RUN/external/FOLDER; of an artifact none)",
     )
     group.add_argument("--threads", type=int, default=2, help="processor threads of an artifact (default: 2)")
+    add_trust(group)
 
 
 def check_no_external_options(args) -> None:

@@ -4,7 +4,6 @@ import argparse
 import os
 from pathlib import Path
 
-from edge.commands.arguments import add_trust
 from medseg import command
 from medseg.errors import InputError, UsageError, naming
 
@@ -30,7 +29,7 @@ def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
         "--method", choices=(*METHODS, NETWORK), help="default random-walker; network with --artifact"
     )
     annotate.add_argument("--artifact", help="artifact folder, or name of a shipped one, whose proposal is corrected")
-    add_trust(annotate)
+    command.add_trust(annotate)
     annotate.add_argument("--labels", metavar="FILE", help="labels that are there already, which strokes correct")
     annotate.add_argument("--fill", metavar="FILE", help="labels of some slices; those between them are filled")
     annotate.add_argument(

@@ -11,18 +11,19 @@ def main(argv=None, prog: str = "zoo") -> int:
     return train_main(argv, prog, open_artifact=open_artifact)
 
 
-def open_artifact(folder, threads: int = 2):
+def open_artifact(folder, threads: int = 2, trust=None):
     """An artifact as a ``train.external.score.Candidate``; no TensorFlow is imported.
 
     Args:
         folder: artifact folder, or the name of a shipped one.
         threads: processor threads that the runtime may use.
+        trust: as for ``edge.load``.
 
     Returns:
         The candidate, or None where ``folder`` is no artifact.
 
     Raises:
-        InputError: if it is one that cannot be opened.
+        InputError: if it is one that cannot be opened, or no trusted key has signed it.
     """
     from edge.shipped import locate
 
@@ -32,7 +33,7 @@ def open_artifact(folder, threads: int = 2):
     from train.evaluation.reference import class_indices
     from train.external.score import Candidate
 
-    segmenter = edge.load(folder, threads)
+    segmenter = edge.load(folder, threads, trust=trust)
     manifest = segmenter.manifest
 
     def segment(scan):

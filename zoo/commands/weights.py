@@ -84,6 +84,7 @@ def _add_pack(actions):
         "--storage", default="float16", help="float16, or int8: kernels in int8, half the size (default: float16)"
     )
     parser.add_argument("--max-drop", type=float, default=0.001, help="of mean Dice by the storage (default: 0.001)")
+    command.add_trust(parser)
     parser.add_argument("--out", required=True, type=Path, help="folder that takes the set's folder")
     parser.set_defaults(handler=run_pack)
 
@@ -184,6 +185,7 @@ def run_pack(args) -> int:
         commands=args.command,
         kind=args.storage,
         max_drop=args.max_drop,
+        trust=args.trust,
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
     print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.2f} MB in all")

@@ -10,5 +10,5 @@ interpreter lacks. It has two functions:
 
 and may have ``describe()``, its runtime's versions in words. A job is a dict: "input" (.npy of the patch, float32
 (*patch, C)), "threads", "work" (a folder of its own), and what the peer is made from: "onnx", "keras", "artifact",
-"calibration" (.npy, (N, *patch, C)).
+"calibration" (.npy, (N, *patch, C)); an artifact's also "trust" (keys that must have signed it, or null).
 """

@@ -186,7 +186,7 @@ def test_commands(artifact, keys, capsys):
 @pytest.mark.parametrize("name", ["folded-int8", "onnx-native-float"])
 def test_files_exchanged_while_the_artifact_is_opened(artifacts, tmp_path, keys, monkeypatch, name, exchanged):
     """Who can write to the folder puts other files there once the signature was found right."""
-    from edge.runtime import segmenter
+    from edge.trust import opening
 
     folder = shutil.copytree(artifacts[name], tmp_path / "signed")
     manifest = json.loads((folder / "manifest.json").read_text())
@@ -202,7 +202,7 @@ def test_files_exchanged_while_the_artifact_is_opened(artifacts, tmp_path, keys,
             (folder / model).write_bytes((folder / model).read_bytes() + b"\0")
         return signed
 
-    monkeypatch.setattr(segmenter, "check_files", checked)
+    monkeypatch.setattr(opening, "check_files", checked)
     file = exchanged if exchanged != "model" else model
     with pytest.raises(InputError, match=f"{file}: altered since its checksum was taken, or while it was opened"):
         edge.load(folder, trust=keys[1])
@@ -211,7 +211,7 @@ def test_files_exchanged_while_the_artifact_is_opened(artifacts, tmp_path, keys,
 @pytest.mark.parametrize("name", ["folded-int8", "onnx-native-float"])
 def test_the_network_is_the_one_that_was_checked(artifacts, tmp_path, keys, monkeypatch, name):
     """The file is exchanged after its content was read: the runtime opens that content, not the name."""
-    from edge.runtime import segmenter
+    from edge.trust import opening
 
     folder = shutil.copytree(artifacts[name], tmp_path / "signed")
     sign(folder, keys[0])
@@ -223,7 +223,7 @@ def test_the_network_is_the_one_that_was_checked(artifacts, tmp_path, keys, monk
         (folder / json.loads((folder / "manifest.json").read_text())["model"]).write_bytes(b"another network")
         return content
 
-    monkeypatch.setattr(segmenter, "read_model", read)
+    monkeypatch.setattr(opening, "read_model", read)
     np.testing.assert_array_equal(edge.load(folder, trust=keys[1]).runner.run(patch), expected)
 
 
