@@ -14,6 +14,9 @@ import pytest
 from hostile_artifacts import ARTIFACTS
 from hostile_datasets import DATASETS, PLANS, SCORES, SITES
 from hostile_dicom import CONFIGS, DICOM
+from hostile_labels import LABELS, ON_SCAN, OVERLAPS, labelled
+from hostile_labels import LARGE as LARGE_LABELS
+from hostile_labels import ON_SERIES as LABELS_ON_SERIES
 from hostile_models import MODELS, PLACES
 from hostile_scans import NO_FILES, SCANS, nifti
 from hostile_strokes import STROKES
@@ -117,6 +120,31 @@ def test_dicom(server, place, name):
     suffix, content = DICOM[name]
     (place / f"scan{suffix}").write_bytes(content())
     ends_in_a_line(server, place, ["zoo-edge", "predict", artifact_for(suffix), f"scan{suffix}", "-o", "out.nii.gz"])
+
+
+@pytest.mark.parametrize("name", LABELS)
+def test_labels(server, place, name):
+    (place / "label.dcm").write_bytes(LABELS[name]())
+    ends_in_a_line(server, place, ["call", "imaging", "read_labels", "label.dcm"])
+    ends_in_a_line(server, place, ["zoo-edge", "predict", artifact_for(".dcm"), "label.dcm", "-o", "out.nii.gz"])
+
+
+@pytest.mark.parametrize("name", LABELS_ON_SERIES | OVERLAPS)
+def test_labels_on_a_series(server, place, name):
+    labelled((LABELS_ON_SERIES | OVERLAPS)[name])(place / "dataset")
+    ends_in_a_line(server, place, ["call", "imaging", "read_labels", f"dataset/{ON_SCAN}"])
+    if name not in OVERLAPS:
+        ends_in_a_line(server, place, ["zoo", "plan", "dataset", "-o", "out/plan.json"])
+
+
+@pytest.mark.parametrize("name", LARGE_LABELS)
+def test_large_labels_take_little(server, place, name):
+    labelled(LARGE_LABELS[name])(place / "dataset")
+    label = "label.dcm" if name.startswith("seg") else ON_SCAN
+    ended = server(["call", "imaging", "read_labels", f"dataset/{label}"], place)
+    assert ended["status"] == 0, ended["said"][-2000:]
+    assert ended["peak"] < PEAK_BYTES, f"{ended['peak'] / 2**20:.0f} MB"
+    assert ended["seconds"] < SECONDS, f"{ended['seconds']:.1f} s"
 
 
 @pytest.mark.parametrize("name", CONFIGS)

@@ -4,6 +4,9 @@ from collections import defaultdict
 
 import numpy as np
 
+_CROSSINGS = 2**18  # of edges and rows at a time
+_STEPS_A_ROW = 8  # a crossing takes about as long as so many pixels
+
 
 def outlines(mask: np.ndarray) -> list[np.ndarray]:
     """The outlines of a flat mask along the borders of its pixels.
@@ -40,15 +43,53 @@ def fill(polygon: np.ndarray, shape: tuple[int, int]) -> np.ndarray:
     Returns:
         bool (rows, columns).
     """
-    turns = np.zeros((shape[0], shape[1] + 1), np.int64)
-    for (x0, y0), (x1, y1) in zip(polygon, np.roll(polygon, -1, axis=0), strict=True):
-        low, high = sorted((y0, y1))
-        rows = np.arange(max(0, int(np.ceil(low))), min(shape[0], int(np.ceil(high))))
-        if not len(rows):
-            continue
-        crossing = x0 + (rows - y0) * (x1 - x0) / (y1 - y0)
-        turns[rows, np.clip(np.ceil(crossing), 0, shape[1]).astype(np.int64)] += 1
-    return (np.cumsum(turns, axis=1)[:, :-1] % 2).astype(bool)
+    (left, right), (first, last) = _reach(polygon, shape)
+    turns = np.zeros((last - first, right - left + 1), np.uint32)
+    for edges, rows in _crossed(*_rows_of(polygon, shape)):
+        x0, y0 = polygon[edges].T
+        x1, y1 = polygon[(edges + 1) % len(polygon)].T
+        columns = np.clip(np.ceil(x0 + (rows - y0) * (x1 - x0) / (y1 - y0)), left, right).astype(np.int64)
+        np.add.at(turns.ravel(), (rows - first) * turns.shape[1] + columns - left, 1)
+    filled = np.zeros(shape, bool)
+    filled[first:last, left:right] = np.bitwise_xor.accumulate((turns & 1).astype(bool), axis=1)[:, :-1]
+    return filled
+
+
+def filling_work(polygon: np.ndarray, shape: tuple[int, int]) -> int:
+    """About how many steps ``fill`` takes: pixels around the polygon, and rows that its edges cross.
+
+    Args:
+        polygon, shape: as for ``fill``.
+    """
+    (left, right), (first, last) = _reach(polygon, shape)
+    return (right - left) * (last - first) + _STEPS_A_ROW * int(_rows_of(polygon, shape)[1].sum())
+
+
+def _reach(polygon, shape):
+    """First and last column, and row, exclusive, of the pixels that a polygon may hold."""
+    low, high = np.ceil(polygon.min(axis=0)), np.ceil(polygon.max(axis=0))
+    ends = np.clip([low, high], 0, [shape[1], shape[0]]).astype(np.int64)
+    return ends[:, 0].tolist(), ends[:, 1].tolist()
+
+
+def _rows_of(polygon, shape):
+    """The first row whose centre each edge crosses, and how many it crosses."""
+    here, there = polygon[:, 1], np.roll(polygon[:, 1], -1)
+    ends = np.clip(np.ceil([np.minimum(here, there), np.maximum(here, there)]), 0, shape[0]).astype(np.int64)
+    return ends[0], ends[1] - ends[0]
+
+
+def _crossed(begins, counts):
+    """Edges and rows of all crossings, some hundred thousand at a time."""
+    ends = np.cumsum(counts)
+    start, total = 0, len(counts)
+    while start < total:
+        before = int(ends[start - 1]) if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + _CROSSINGS, "right")))
+        edges = np.repeat(np.arange(start, stop), counts[start:stop])
+        offsets = np.arange(len(edges)) - np.repeat(ends[start:stop] - counts[start:stop] - before, counts[start:stop])
+        yield edges, begins[edges] + offsets
+        start = stop
 
 
 def _loops(mask):

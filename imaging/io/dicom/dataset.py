@@ -27,6 +27,8 @@ _DEFLATED = b"1.2.840.10008.1.2.1.99"
 _META = b"\x02\x00"  # the group that precedes the data set, never deflated
 _LONG = (b"OB", b"OW", b"UN", b"UT", b"SQ")  # elements whose length takes four bytes
 _CHUNK = 2**20
+_ITEM = b"\xfe\xff\x00\xe0", b"\xff\xfe\xe0\x00"  # the tag that begins an item of a sequence, in either byte order
+_ITEM_BYTES = 2048  # that pydicom takes for each, however short it is in the file
 _MAX_RATIO = 100  # label maps shrink most, to about a fiftieth
 
 
@@ -119,6 +121,7 @@ def open_dataset(file: DicomFile, pixels: bool = True):
     if not looks_like_dicom(content[:HEAD]):
         raise InputError(f"{file.name}: is no DICOM file; give the images as the scanner or archive sent them")
     try:
+        _check_items(file, max(map(content.count, _ITEM)))
         _check_deflated(file, content)
         dataset = pydicom.dcmread(io.BytesIO(content), stop_before_pixels=not pixels, force=True)
         if "TransferSyntaxUID" not in dataset.file_meta:
@@ -179,6 +182,11 @@ def damaged(name, error) -> InputError:
     return InputError(f"{name}: cannot be read as DICOM, it is truncated or damaged ({type(error).__name__})")
 
 
+def _check_items(file, count):
+    """Refuse sequences of so many items that the data set would not fit into the memory; an empty one has 8 bytes."""
+    check_bytes(file.name, count * _ITEM_BYTES, f"{count} items of its sequences")
+
+
 def _check_deflated(file, content):
     """Refuse a deflated data set that unpacks to more than the limit, or far more than images shrink by.
 
@@ -191,10 +199,12 @@ def _check_deflated(file, content):
         long = content[start + 4 : start + 6] in _LONG
         at = start + (8 if long else 6)
         start = at + (4 if long else 2) + int.from_bytes(content[at : at + (4 if long else 2)], "little")
-    unpacker, packed, size = zlib.decompressobj(-zlib.MAX_WBITS), content[start:], 0
+    unpacker, packed, size, items = zlib.decompressobj(-zlib.MAX_WBITS), content[start:], 0, 0
     regular = max(max_bytes() // 8, _MAX_RATIO * len(packed))
     while packed and not unpacker.eof:
-        size += len(unpacker.decompress(packed, _CHUNK))
+        piece = unpacker.decompress(packed, _CHUNK)
+        size, items = size + len(piece), items + piece.count(_ITEM[0])
+        _check_items(file, items)
         check_bytes(file.name, size, "its data set")
         if size > regular:
             raise InputError(

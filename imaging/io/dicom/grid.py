@@ -38,24 +38,22 @@ class Grid:
         spacing = self.spacing or (1.0, 1.0)
         return Scan(voxels.transpose(1, 0, 2), np.diag([*spacing, 1.0, 1.0]), has_spacing=self.spacing is not None)
 
-    def place(self, mask: np.ndarray, affine: np.ndarray, name) -> np.ndarray:
-        """A mask on a grid of its own, put on this one.
+    def place(self, voxels: np.ndarray, affine: np.ndarray, name) -> np.ndarray:
+        """Voxels of a grid of its own, as voxels of this one.
 
         Args:
-            mask: bool (columns, rows, slices).
-            affine: of the mask, voxel to world, LPS.
-            name: what holds it, for messages.
+            voxels: (N, 3), columns, rows and slices.
+            affine: of their grid, voxel to world, LPS.
+            name: what holds them, for messages.
 
         Returns:
-            bool, of this grid's shape.
+            int64 (N, 3), in the same order.
 
         Raises:
-            InputError: if its voxels do not lie on this grid's.
+            InputError: if they do not lie on this grid's.
         """
-        placed = np.zeros(self.shape, bool)
-        voxels = np.argwhere(mask)
         if not len(voxels):
-            return placed
+            return np.empty((0, 3), np.int64)
         exact = np.linalg.solve(self.affine, affine @ np.column_stack([voxels, np.ones(len(voxels))]).T)[:3].T
         index = np.rint(exact).astype(np.int64)
         off = float(np.abs(exact - index).max())
@@ -69,8 +67,7 @@ class Grid:
             raise InputError(
                 f"{name}: {int(outside.sum())} of its voxels lie outside the series; is it of another one?"
             )
-        placed[tuple(index.T)] = True
-        return placed
+        return index
 
     def check_reference(self, uid: str, name) -> None:
         """Require labels to be of this grid's frame of reference, where both name one.

@@ -1,5 +1,6 @@
 """DICOM segmentations as labels: SEG and RTSTRUCT, on the grid of the series that they were drawn on."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from urllib.parse import parse_qsl, urlencode
@@ -14,8 +15,10 @@ from imaging.io.dicom.series import Series, choose, find_series
 from imaging.io.dicom.structures import roi_names, rois
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
+from medseg.limits import check_bytes
 
 SEG, RTSTRUCT = "SEG", "RTSTRUCT"
+_SERIES, _INSTANCE = 0x0020000E, 0x00081155  # tags of their unique identifiers
 _ON, _CLASS = "on", "class"
 _MEND = "a label map holds one value a voxel; give the parts by themselves"
 
@@ -51,12 +54,7 @@ def label_object(file: DicomFile) -> LabelObject | None:
         if kind not in (SEG, RTSTRUCT):
             return None
         names = segment_names(dataset) if kind == SEG else roi_names(dataset)
-        series, instances = set(), set()
-        for element in dataset.iterall():
-            if element.keyword == "SeriesInstanceUID":
-                series.add(str(element.value))
-            elif element.keyword == "ReferencedSOPInstanceUID":
-                instances.add(str(element.value))
+        series, instances = _references(dataset)
         series.discard(str(dataset.get("SeriesInstanceUID")))
     return LabelObject(file, kind, frozenset(series), frozenset(instances), names)
 
@@ -104,8 +102,7 @@ def read_dicom_labels(path, like: Series | None = None, values: Mapping[str, int
         raise UsageError(f"{place}: an RTSTRUCT has no grid of its own; give the series that it was drawn on")
     with decoding(file.name):
         grid = grid_of(like) if like is not None else own_grid(dataset, file)
-        parts = segments(dataset, file, grid) if kind == SEG else rois(dataset, file, grid)
-        return _painted(file.name, parts, grid, values)
+        return _painted(file.name, *_parts(dataset, file, grid), grid, values)
 
 
 def segment_masks(path, like: Series | None = None) -> dict[int, Scan]:
@@ -123,26 +120,56 @@ def segment_masks(path, like: Series | None = None) -> dict[int, Scan]:
     """
     file = DicomFile(path)
     dataset = open_dataset(file)
-    masks: dict = {}
     with decoding(file.name):
         grid = grid_of(like) if like is not None else own_grid(dataset, file)
-        parts = segments(dataset, file, grid) if dataset.get("Modality") == SEG else rois(dataset, file, grid)
-        for number, _, mask in parts:
-            masks[number] = masks[number] | mask if number in masks else mask
+        names, parts = _parts(dataset, file, grid)
+        check_bytes(file.name, len(names) * math.prod(grid.shape), f"a mask for each of {len(names)} segments")
+        masks = {number: np.zeros(grid.shape, bool) for number in names}
+        for numbers, voxels in parts:
+            for number in np.unique(numbers).tolist():
+                masks[number][tuple(voxels[numbers == number].T)] = True
     return {number: grid.scan(mask) for number, mask in masks.items()}
 
 
-def _painted(name, parts, grid: Grid, values) -> Scan:
+def _references(dataset) -> tuple[set[str], set[str]]:
+    """Series and instances that a data set names at whatever depth; no other value is decoded, as outlines are long."""
+    from pydicom.datadict import dictionary_has_tag, dictionary_VR
+
+    series, instances, waiting = set(), set(), [dataset]
+    while waiting:
+        here = waiting.pop()
+        for tag in list(here.keys()):
+            kind = here.get_item(tag).VR
+            if kind in (None, "UN") and dictionary_has_tag(tag):
+                kind = dictionary_VR(tag)
+            if kind == "SQ":
+                waiting += here[tag].value or ()
+            elif tag in (_SERIES, _INSTANCE):
+                (series if tag == _SERIES else instances).add(str(here[tag].value))
+    return series, instances
+
+
+def _parts(dataset, file, grid):
+    """Names by number, and numbers and voxels part by part, of a SEG or RTSTRUCT."""
+    if dataset.get("Modality") == SEG:
+        return segment_names(dataset), segments(dataset, file, grid)
+    return roi_names(dataset), rois(dataset, file, grid)
+
+
+def _painted(name, names, parts, grid: Grid, values) -> Scan:
     labels = np.zeros(grid.shape, np.int32)
-    for number, label, mask in parts:
-        value = number if values is None else values.get(label)
-        if value is None:
-            continue
-        taken = labels[mask]
-        clash = (taken != 0) & (taken != value)
+    value_of = {number: number if values is None else values.get(label, 0) for number, label in names.items()}
+    for numbers, voxels in parts:
+        unique, which = np.unique(numbers, return_inverse=True)
+        wanted = np.array([value_of[number] for number in unique.tolist()], np.int32)[which]
+        kept = wanted != 0  # a class that the dataset leaves out is background
+        numbers, wanted, place = numbers[kept], wanted[kept], tuple(voxels[kept].T)
+        clash = (labels[place] != 0) & (labels[place] != wanted)
+        labels[place] = wanted
+        clash |= labels[place] != wanted
         if clash.any():
-            raise InputError(f"{name}: segment {number} shares {int(clash.sum())} voxels with another; {_MEND}")
-        labels[mask] = value
+            count = int((clash & (numbers == numbers[clash][0])).sum())
+            raise InputError(f"{name}: segment {numbers[clash][0]} shares {count} voxels with another; {_MEND}")
     return grid.scan(labels)
 
 

@@ -1,7 +1,5 @@
 """DICOM Segmentation objects: BINARY, FRACTIONAL and LABELMAP."""
 
-from collections import defaultdict
-
 import numpy as np
 
 from imaging.io.dicom.dataset import DicomFile
@@ -15,6 +13,8 @@ from medseg.errors import InputError
 from medseg.limits import check_bytes
 
 BINARY, FRACTIONAL, LABELMAP = "BINARY", "FRACTIONAL", "LABELMAP"
+_MOST_SEGMENTS = 2**16  # their numbers are of 16 bits
+_PIXELS = 2**19  # of a frame that are placed at a time
 
 
 def segment_names(dataset) -> dict[int, str]:
@@ -29,13 +29,16 @@ def segment_names(dataset) -> dict[int, str]:
 def segments(dataset, file: DicomFile, grid: Grid):
     """The segments on a grid. In FRACTIONAL ones, voxels of at least half the maximum belong to the segment.
 
+    They come part by part, each no more than some rows of a frame, so that neither many segments nor large frames take
+    memory.
+
     Args:
         dataset: of a SEG, with pixels.
         file: where it lies.
         grid: that they are wanted on.
 
     Yields:
-        Number, name and mask, bool of the grid's shape.
+        Numbers, one for each voxel, and voxels, (N, 3) columns, rows and slices of the grid.
 
     Raises:
         InputError: if a segment does not lie on the grid.
@@ -44,12 +47,25 @@ def segments(dataset, file: DicomFile, grid: Grid):
     reference = str(dataset.get("FrameOfReferenceUID") or "")
     grid.check_reference(reference, file.name)
     kind = str(dataset.get("SegmentationType") or BINARY)
-    planes = _numbers(dataset, frames, kind)
-    for number, name in segment_names(dataset).items():
-        mask = np.zeros(grid.shape, bool)
-        for index in planes.get(number, ()):
-            mask |= _on_grid(_member(dataset, kind, pixels[index], number), frames[index], grid, file.name)
-        yield number, name, mask
+    known = np.zeros(_MOST_SEGMENTS, bool)
+    known[list(segment_names(dataset))] = True
+    half = int(dataset.get("MaximumFractionalValue") or 1)
+    numbers = None if kind == LABELMAP else _numbers(dataset, frames)
+    step = max(1, _PIXELS // max(1, pixels.shape[2]))
+    for index, frame in enumerate(frames):
+        for start in range(0, pixels.shape[1], step):
+            rows = pixels[index, start : start + step]
+            if kind == LABELMAP:
+                shown = known[rows]
+            elif numbers[index] is None or not known[numbers[index]]:
+                continue
+            else:
+                shown = rows * np.int64(2) >= half if kind == FRACTIONAL else rows > 0
+            places = np.argwhere(shown)
+            if len(places):
+                values = rows[shown] if kind == LABELMAP else np.full(len(places), numbers[index])
+                places[:, 0] += start
+                yield values.astype(np.int64), _on_grid(places[:, ::-1], pixels.shape[1:], frame, grid, file.name)
 
 
 def own_grid(dataset, file: DicomFile) -> Grid:
@@ -90,39 +106,33 @@ def _frames(dataset, file):
     return frames, pixels.reshape(len(frames), instance.rows, instance.columns)
 
 
-def _numbers(dataset, frames: tuple[Frame, ...], kind) -> dict[int, list[int]]:
-    """Segment number to the frames that show it."""
-    if kind == LABELMAP:
-        return {number: list(range(len(frames))) for number in segment_names(dataset)}
+def _numbers(dataset, frames: tuple[Frame, ...]) -> list[int | None]:
+    """The number of the segment that each frame shows."""
     shared = dataset.get("SharedFunctionalGroupsSequence")
     own = dataset.get("PerFrameFunctionalGroupsSequence") or ()
-    planes = defaultdict(list)
+    numbers: list[int | None] = []
     for index in range(len(frames)):
+        found = None
         for groups in (own[index] if index < len(own) else None, shared[0] if shared else None):
             identified = groups.get("SegmentIdentificationSequence") if groups is not None else None
             if identified:
-                planes[int(identified[0].ReferencedSegmentNumber)].append(index)
+                found = int(identified[0].ReferencedSegmentNumber)
                 break
-    return planes
+        numbers.append(found)
+    return numbers
 
 
-def _member(dataset, kind, plane, number):
-    if kind == LABELMAP:
-        return plane == number
-    if kind == FRACTIONAL:
-        return plane * 2 >= int(dataset.get("MaximumFractionalValue") or 1)
-    return plane > 0
-
-
-def _on_grid(plane, frame: Frame, grid: Grid, name):
+def _on_grid(pixels, size, frame: Frame, grid: Grid, name):
+    """Pixels of a frame, (N, 2) columns and rows, as voxels of the grid."""
+    pixels = np.column_stack([pixels, np.zeros(len(pixels), np.int64)])
     if grid.affine is None or not frame.placed:
-        if (plane.shape[1], plane.shape[0], 1) != grid.shape:
+        if (size[1], size[0], 1) != grid.shape:
             raise InputError(
                 f"{name}: does not say where its frames lie, expected {grid.shape[:2]} pixels as the image"
             )
-        return plane.T[..., None]
+        return pixels
     row, column = np.reshape(frame.orientation, (2, 3))
     affine = np.eye(4)
     affine[:3, 0], affine[:3, 1], affine[:3, 2] = row * frame.spacing[1], column * frame.spacing[0], normal(frame)
     affine[:3, 3] = frame.position
-    return grid.place(plane.T[..., None], affine, name)
+    return grid.place(pixels, affine, name)
