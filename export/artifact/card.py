@@ -95,10 +95,16 @@ def _training(source) -> list[str]:
     lines = [f"- Trained on: {source['dataset']}, {held}, seed {source['seed']}"]
     if "finetuned_for" in source:
         lines.append(
-            f"- Fine-tuned for int8 (quantization-aware, weights {source['finetuned_for']}); compared with the float "
-            "network that this started from"
+            f"- Fine-tuned for {_format_finetuned_for(source)} (quantization-aware, weights "
+            f"{source['finetuned_for']}); compared with the float network that this started from"
         )
     return lines
+
+
+def _format_finetuned_for(source) -> str:
+    if "finetuned_format" not in source:  # of artifacts of before
+        return "int8"
+    return f"{source['finetuned_format']} with weights of {source['finetuned_bits']} bits"
 
 
 def _calibration(manifest) -> list[str]:

@@ -122,7 +122,7 @@ def export_checked(run, options: ExportOptions, out, tell: Callable[[str], None]
         try:
             folders.append(attempt(make, options.calibration, *again, options.ship_anyway))
         except FidelityError as error:
-            tried = Tried(options.calibration, options.allow_float, options.weights)
+            tried = Tried(options.calibration, options.allow_float, options.weights, options.processor or "")
             raise FidelityError(f"{error}; {advise(source, kind, tried)}") from None
         tell(f"{kind.name}: {folders[-1]} ({(folders[-1] / kind.file).stat().st_size / 1e6:.2f} MB)")
     return folders

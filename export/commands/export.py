@@ -147,6 +147,7 @@ def run_export(args) -> int:
     from export.commands.folds import exported_runs
     from export.device.quickest import expand, export_quickest
     from export.options import export_options
+    from export.source.fine_tuned import rounding_warning
     from export.source.source import int8_warning
     from export.verify.fine_tuning import check_finetune, export_finetuned
     from imaging.adopted import adopted_by
@@ -207,10 +208,13 @@ def run_export(args) -> int:
     if args.verify_on is not None:
         sources = [(_verified_on(args, source), out) for source, out in sources]
     for source, _ in sources:
-        check_finetune(source, args.format, args.finetune)
-    declared = int8_warning(sources[0][0], args.format)
-    if declared:
-        print(declared, file=sys.stderr, flush=True)
+        check_finetune(source, args.format, args.finetune, args.processor)
+    for warning in (
+        int8_warning(sources[0][0], args.format),
+        rounding_warning(sources[0][0].provenance, args.format, args.processor),
+    ):
+        if warning:
+            print(warning, file=sys.stderr, flush=True)
 
     from edge.manifest import load_manifest
     from export.artifact.folder import export_checked

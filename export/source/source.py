@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from export.source.fine_tuned import finetuning
 from imaging.adopted import adopted_postprocessing
 from imaging.cleaning import Postprocessing
 from imaging.configurations import load_configurations
@@ -105,7 +106,7 @@ def open_source(run) -> Source:
                 "fold": origin.get("fold"),
                 "seed": plan["training"]["seed"],
                 "versions": origin.get("versions", {}),
-                **({"finetuned_for": quantize} if (quantize := plan["training"].get("quantize")) else {}),
+                **finetuning(plan["training"]),
             },
             ignore=plan.get("ignore"),
             regions=record.from_dict(tuple[Region, ...], plan.get("regions", []), "regions"),

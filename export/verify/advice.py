@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from export.formats import FORMATS, Format
+from export.source.fine_tuned import other_rounding, weight_bits
 from export.source.source import Source, run_folder
 
 FLOAT_LAYERS = 8
@@ -16,11 +17,13 @@ class Tried:
         method: calibration method that was asked for.
         float_layers: that were allowed.
         weights: scales of the weights.
+        processor: that it was made for; "" for none in particular.
     """
 
     method: str = "auto"
     float_layers: int = 0
     weights: str = "per-channel"
+    processor: str = ""
 
 
 def advise(source: Source, kind: Format, tried: Tried) -> str:
@@ -31,7 +34,7 @@ def advise(source: Source, kind: Format, tried: Tried) -> str:
         kind: the format that lost too much.
         tried: how it was made.
     """
-    ways = [*_int8_ways(source, tried)] if kind.activations == "int8" else []
+    ways = [*_int8_ways(source, kind, tried)] if kind.activations == "int8" else []
     if kind.quantized:
         ways.append("calibrate with more cases" if run_folder(source) is None else "train on more cases")
         ways.append(f"export {' or '.join(_finer(kind))}: float32 is exact")
@@ -48,7 +51,7 @@ def _finer(kind):
     return [name for name in (f"{kind.runtime}-float16", f"{kind.runtime}-float32") if name in FORMATS]
 
 
-def _int8_ways(source, tried):
+def _int8_ways(source, kind, tried):
     if tried.method != "auto":
         yield "leave --calibration to auto"
     if tried.weights != "per-channel":
@@ -60,8 +63,12 @@ def _int8_ways(source, tried):
     folder = run_folder(source)
     if folder is None:
         return
-    if source.reference is not None:
+    other = other_rounding(source.provenance, kind.name, tried.processor)
+    if source.reference is not None and other is None:
         yield "fine-tune longer: zoo finetune with more --epochs"
         return
-    scales = "" if tried.weights == "per-channel" else f" --weights {tried.weights}"
-    yield f"fine-tune for int8: zoo finetune {folder} --out {folder}-int8{scales}"
+    words = "" if kind.name == "tflite-int8" else f" --format {kind.name}"
+    words += "" if tried.weights == "per-channel" else f" --weights {tried.weights}"
+    words += f" --weight-bits {bits}" if (bits := weight_bits(kind.name, tried.processor)) else ""
+    why = "" if other is None else f", as this one was for {other}"
+    yield f"fine-tune for {kind.name}{why}: zoo finetune {folder} --out {folder}-int8{words}"

@@ -1,43 +1,63 @@
 """Where int8 loses too much: quantization-aware fine-tuning of the run, in a process of its own, and another export."""
 
 import dataclasses
-import json
 import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from export.errors import FidelityError
 from export.formats import find_format
+from export.source.fine_tuned import target_of, weight_bits
 from export.source.source import Source, open_source, run_folder
 from medseg.atomic import check_writable
 from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
 from medseg.quiet import visible_stderr
+from medseg.untrusted import read_json
+from zoo.quantization.targets import target
 from zoo.user_code import was_run
 
 
-def check_finetune(run, formats: Sequence[str], finetune) -> None:
+def check_finetune(run, formats: Sequence[str], finetune, processor: str | None = None) -> None:
     """Require that a fine-tuning can be of use before any work is done.
 
     Args:
         run: run folder or ``Source``.
         formats: names from ``export.FORMATS``.
         finetune: the run folder that it would write, or None.
+        processor: that int8 files are made for, or None.
 
     Raises:
-        UsageError: nothing is int8, what is exported is no run, or the folder holds another run.
+        UsageError: nothing is int8, the formats round in different ways, what is exported is no run, or the folder
+            holds another run or one that was fine-tuned for another rounding.
         InputError: it cannot be written.
     """
     if finetune is None:
         return
-    if not any(find_format(name).activations == "int8" for name in formats):
+    int8 = [name for name in formats if find_format(name).activations == "int8"]
+    if not int8:
         raise UsageError(f"finetune: holds for int8 formats, not for {', '.join(formats)}; leave it out")
     folder = run_folder(run)
     if folder is None:
         raise UsageError("finetune: goes on with the training of a run; a saved model has none, leave it out")
     check_writable(finetune, f"--finetune {finetune}")
-    if (Path(finetune) / "plan.json").is_file() and _started_from(finetune) != folder.resolve():
+    wanted = {target(name, weight_bits(name, processor)): name for name in int8}
+    if len(wanted) > 1:
+        raise UsageError(
+            f"finetune {finetune}: {' and '.join(wanted.values())} round in different ways, and a run is fine-tuned "
+            "for one; export them one by one, each with a folder of its own"
+        )
+    if not (Path(finetune) / "plan.json").is_file():
+        return
+    training = read_json(Path(finetune) / "plan.json", "plan").get("training", {})
+    if not training.get("quantize") or Path(training.get("start") or ".").resolve() != folder.resolve():
         raise UsageError(f"finetune {finetune}: holds a run that was not started from {folder}; give another folder")
+    held, bits = target_of(training)
+    if target(held, bits) not in wanted:
+        raise UsageError(
+            f"finetune {finetune}: holds a run that was fine-tuned for {held} with weights of {bits} bits, expected "
+            f"{', '.join(int8)}; give another folder"
+        )
 
 
 def export_finetuned(export: Callable, run, options, out, finetune=None, tell: Callable[[str], None] = print) -> list:
@@ -59,7 +79,7 @@ def export_finetuned(export: Callable, run, options, out, finetune=None, tell: C
         UsageError: ``finetune`` is given where it can be of no use.
         InputError: as ``export_run``, or the fine-tuning failed.
     """
-    check_finetune(run, options.formats, finetune)
+    check_finetune(run, options.formats, finetune, options.processor)
     if finetune is None:
         return export(run, options, out, tell)
     folders = []
@@ -73,7 +93,7 @@ def export_finetuned(export: Callable, run, options, out, finetune=None, tell: C
             tell(f"{error}")
             tell(f"{name}: fine-tuning for int8, as allowed, into {finetune}")
             origin = run if isinstance(run, Source) else open_source(run)
-            tuned = _finetuned(run_folder(run), Path(finetune), options.weights)
+            tuned = _finetuned(run_folder(run), Path(finetune), name, options)
             folders += export(_decided_as(origin, tuned), asked, out, tell)
     return folders
 
@@ -89,22 +109,19 @@ def _decided_as(run: Source, tuned: Source) -> Source:
     )
 
 
-def _finetuned(run: Path, folder: Path, weights: str) -> Source:
+def _finetuned(run: Path, folder: Path, name: str, options) -> Source:
     """The run fine-tuned, in a process of its own: training and export know each other by run folders only."""
     if not (folder / "model.keras").is_file():
-        command = module_command("train", "finetune", run, "--out", folder, "--weights", weights)
+        words = ["--format", name, "--weights", options.weights]
+        words += ["--weight-bits", str(bits)] if (bits := weight_bits(name, options.processor)) else []
+        command = module_command("train", "finetune", run, "--out", folder, *words)
         command += ["--code"] if was_run(run) else []
         command += ["--resume"] if (folder / "plan.json").is_file() else []
         if subprocess.run(
             command, env=environment(), stdout=visible_stderr(), stderr=visible_stderr(), check=False
         ).returncode:
             raise InputError(
-                f"{folder}: the fine-tuning failed, as told above; zoo finetune {run} --out {folder} --weights "
-                f"{weights} tries it alone"
+                f"{folder}: the fine-tuning failed, as told above; zoo finetune {run} --out {folder} "
+                f"{' '.join(words)} tries it alone"
             )
     return open_source(folder)
-
-
-def _started_from(folder) -> Path | None:
-    settings = json.loads((Path(folder) / "plan.json").read_text(encoding="utf-8")).get("training", {})
-    return Path(settings["start"]).resolve() if settings.get("quantize") and settings.get("start") else None

@@ -20,6 +20,20 @@ def add_finetune(subparsers) -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
     parser.add_argument("--out", type=Path, required=True, help="run folder to write")
     parser.add_argument(
+        "--format",
+        default="tflite-int8",
+        help="int8 format that will be exported: tflite-int8, onnx-int8 or openvino-int8 (default: tflite-int8); each "
+        "runtime rounds at its own places",
+    )
+    parser.add_argument(
+        "--weight-bits",
+        type=int,
+        default=0,
+        metavar="BITS",
+        help="8 for ONNX and OpenVINO files of zoo export --processor amx (default: the format's own, 7 in these, 8 in "
+        "TFLite)",
+    )
+    parser.add_argument(
         "--weights",
         default="per-channel",
         metavar="SCALES",
@@ -51,7 +65,7 @@ def run_finetune(args) -> int:
             run,
             dataset,
             args.out,
-            weights=args.weights,
+            target=_target(args),
             epochs=EPOCHS if args.epochs is None else args.epochs,
             learning_rate=args.learning_rate,
             resume=args.resume,
@@ -62,8 +76,17 @@ def run_finetune(args) -> int:
         raise
     print(f"{made.folder}: {made.model_file.name} is the fine-tuned network, as float")
     weights = "" if args.weights == "per-channel" else f" --weights {args.weights}"
-    next_command(f"zoo export {made.folder} --format tflite-int8{weights} --out artifacts/{made.folder.name}")
+    processor = " --processor amx" if args.format != "tflite-int8" and args.weight_bits == 8 else ""
+    next_command(
+        f"zoo export {made.folder} --format {args.format}{weights}{processor} --out artifacts/{made.folder.name}"
+    )
     return 0
+
+
+def _target(args):
+    from train.fitting.finetuning import Target
+
+    return Target(args.format, args.weights, args.weight_bits)
 
 
 def check_request(args, run) -> None:
@@ -79,7 +102,7 @@ def check_request(args, run) -> None:
     from train.fitting.finetuning import EPOCHS, finetuning_plan
 
     run.check_finished()
-    check(finetuning_plan(run, args.weights, EPOCHS if args.epochs is None else args.epochs, args.learning_rate))
+    check(finetuning_plan(run, _target(args), EPOCHS if args.epochs is None else args.epochs, args.learning_rate))
     check_run_folder(args.out, args.resume)
     if args.cache is not None:
         check_writable(args.cache, f"--cache {args.cache}")

@@ -3,6 +3,7 @@
 import dataclasses
 
 from train.fitting.fit import fit
+from train.fitting.quantization_aware import FORMAT_OF_BEFORE
 from train.fitting.run import Run
 from train.planning.plan import Plan
 
@@ -10,12 +11,31 @@ EPOCHS = 6
 SLOWER = 0.1  # of the learning rate that the network was trained with
 
 
+@dataclasses.dataclass(frozen=True)
+class Target:
+    """The int8 artifact that a network is fine-tuned for.
+
+    Attributes:
+        format: of ``zoo export``: "tflite-int8", "onnx-int8" or "openvino-int8".
+        weights: scales of the int8 weights: "per-channel" or "per-tensor".
+        bits: of the weights; 0 for the format's own, 8 in TFLite and 7 in ONNX and OpenVINO files. 8 for those that
+            are exported with ``--processor amx``.
+    """
+
+    format: str = FORMAT_OF_BEFORE
+    weights: str = "per-channel"
+    bits: int = 0
+
+
+TFLITE = Target()
+
+
 def finetune(
     run: Run,
     dataset,
     out,
     *,
-    weights: str = "per-channel",
+    target: Target = TFLITE,
     epochs: int = EPOCHS,
     learning_rate: float | None = None,
     **options,
@@ -26,7 +46,7 @@ def finetune(
         run: the finished run.
         dataset: an open ``Dataset`` with its cases.
         out: the run folder to write.
-        weights: scales of the int8 weights: "per-channel" or "per-tensor".
+        target: the int8 artifact that it is fine-tuned for.
         epochs: of the plan's ``steps_per_epoch`` steps.
         learning_rate: highest; a tenth of the run's by default.
         options: resume, cache and verbose of ``train.fitting.fit.fit``.
@@ -37,14 +57,14 @@ def finetune(
 
     Raises:
         InputError: if the run is not finished, the data cannot be used or ``out`` cannot be written.
-        UsageError: for an unknown granularity of weights.
+        UsageError: for an unknown format or granularity of weights.
     """
     run.model()  # says so if there is none
-    plan = finetuning_plan(run, weights, epochs, learning_rate)
+    plan = finetuning_plan(run, target, epochs, learning_rate)
     return fit(plan, dataset, out, run.fold, **options)
 
 
-def finetuning_plan(run: Run, weights: str, epochs: int = EPOCHS, learning_rate: float | None = None) -> Plan:
+def finetuning_plan(run: Run, target: Target, epochs: int = EPOCHS, learning_rate: float | None = None) -> Plan:
     """The run's plan, changed for quantization-aware fine-tuning that starts from it."""
     settings = dataclasses.replace(
         run.plan.training,
@@ -56,6 +76,8 @@ def finetuning_plan(run: Run, weights: str, epochs: int = EPOCHS, learning_rate:
         patience=0,
         start=str(run.folder.absolute()),  # it is asked later, too, what was adopted there
         freeze=(),
-        quantize=weights,
+        quantize=target.weights,
+        quantize_format=target.format,
+        quantize_bits=target.bits,
     )
     return dataclasses.replace(run.plan, training=settings)

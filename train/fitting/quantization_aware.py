@@ -9,11 +9,13 @@ from medseg.atomic import moved_into_place
 from medseg.errors import UsageError
 from train.fitting.run import Run
 from train.planning.plan import Plan
+from zoo.errors import ZooError
 
 REFERENCE = "reference.keras"
 """In the run folder: the float network that the fine-tuning started from, which artifacts are compared with."""
 
 CALIBRATION_BATCHES = 6
+FORMAT_OF_BEFORE = "tflite-int8"  # of plans that name none
 
 
 def check(plan: Plan) -> None:
@@ -27,6 +29,21 @@ def check(plan: Plan) -> None:
         raise UsageError("training.quantize: starts from a trained network; name its run in training.start")
     if settings.quantize and settings.deep_supervision:
         raise UsageError("training.quantize: trains the finest output only; set training.deep_supervision false")
+    try:
+        runtime_and_bits(plan)
+    except ZooError as error:
+        raise UsageError(f"training.quantize_format, training.quantize_bits: {error}") from None
+
+
+def runtime_and_bits(plan: Plan) -> tuple[str, int]:
+    """What the format that a plan trains for asks of ``zoo.quantization.prepare``.
+
+    Raises:
+        ZooError: if there is no such format, or its weights have other bits.
+    """
+    from zoo.quantization import target
+
+    return target(plan.training.quantize_format or FORMAT_OF_BEFORE, plan.training.quantize_bits)
 
 
 def calibration(cases, plan: Plan) -> list:
@@ -43,7 +60,8 @@ def prepared(model, plan: Plan, patches):
 
     fast = keras.backend.backend() == "tensorflow"
     quantizer = FusedFakeQuantize if fast else quantization.FakeQuantize
-    network = quantization.prepare(model, plan.training.quantize, quantizer=quantizer)
+    runtime, bits = runtime_and_bits(plan)
+    network = quantization.prepare(model, plan.training.quantize, runtime, quantizer, bits)
     quantization.calibrate(network, patches)
     return network
 

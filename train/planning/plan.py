@@ -134,6 +134,9 @@ class Training:
         freeze: wildcards on the names of layers that are not trained, such as "encoder".
         quantize: train with fake quantization for int8, its weights with "per-channel" or "per-tensor" scales; none
             for a float training.
+        quantize_format: the int8 format of ``zoo export`` that ``quantize`` trains for: "tflite-int8", "onnx-int8" or
+            "openvino-int8". Empty where nothing is quantized, and in runs of before, which trained for tflite-int8.
+        quantize_bits: of the weights in it; 0 for the format's own, 8 in TFLite and 7 in ONNX and OpenVINO files.
         patience: epochs without a lower validation loss (with ``validate_every``: a higher Dice) after which the
             training ends; 0 for never.
         validate_every: epochs after which held-back cases are segmented whole and scored; 0 for never.
@@ -164,6 +167,8 @@ class Training:
     start: str = ""
     freeze: tuple[str, ...] = ()
     quantize: str = ""
+    quantize_format: str = ""
+    quantize_bits: int = 0
     validate_every: int = 0
     validate_cases: int = 0
 

@@ -9,6 +9,7 @@
 from zoo.quantization.fake import fake_quantize, fake_quantize_kernel
 from zoo.quantization.layers import FakeQuantize, FakeQuantizedNormalization, FakeQuantizedProduct
 from zoo.quantization.network import calibrate, prepare, release
+from zoo.quantization.targets import target
 
 __all__ = [
     "FakeQuantize",
@@ -19,4 +20,5 @@ __all__ = [
     "fake_quantize_kernel",
     "prepare",
     "release",
+    "target",
 ]

@@ -6,8 +6,11 @@ Jacob et al., CVPR 2018, arXiv:1712.05877; straight-through gradients: Bengio et
 from keras import ops
 
 LEVELS = 256
-LARGEST = {"tflite": 127, "onnx": 64}
-"""Largest magnitude of a weight by runtime: symmetric, of 8 bits or of the 7 that saturate on no processor."""
+LARGEST = {8: 127, 7: 64}
+"""Largest magnitude of a symmetric weight by its bits."""
+
+BITS = {"tflite": (8,), "onnx": (7, 8)}
+"""Bits that a runtime's weights may have, its own first: 7 saturate on no processor, 8 on those without VNNI."""
 
 
 def fake_quantize(x, low, high, levels: int = LEVELS):
@@ -33,7 +36,7 @@ def fake_quantize(x, low, high, levels: int = LEVELS):
     return ops.where(known, held, x)
 
 
-def fake_quantize_kernel(kernel, largest, levels: int = LARGEST["tflite"]):
+def fake_quantize_kernel(kernel, largest, levels: int = LARGEST[8]):
     """Weights as int8 would hold them: symmetric, no zero point.
 
     Args:

@@ -63,7 +63,7 @@ class FakeQuantizedProduct(layers.Layer):
     Call: as the layer's.
     """
 
-    def __init__(self, layer, norm=None, weights: str = "per-channel", levels: int = LARGEST["tflite"], **kwargs):
+    def __init__(self, layer, norm=None, weights: str = "per-channel", levels: int = LARGEST[8], **kwargs):
         super().__init__(**kwargs)
         check_granularity(weights)
         self.layer = layer

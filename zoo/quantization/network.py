@@ -6,7 +6,7 @@ import keras
 
 from zoo.errors import ZooError, unknown
 from zoo.internals.keras import flat_layers, input_name
-from zoo.quantization.fake import LARGEST
+from zoo.quantization.fake import BITS, LARGEST
 from zoo.quantization.layers import FakeQuantize, FakeQuantizedNormalization, FakeQuantizedProduct
 from zoo.quantization.quantized_tensors import Step, common_scales, fuses, joins, moves, steps
 from zoo.quantization.scales import PRODUCTS, check_granularity
@@ -14,7 +14,9 @@ from zoo.quantization.scales import PRODUCTS, check_granularity
 RUNTIMES = ("tflite", "onnx")
 
 
-def prepare(model, weights: str = "per-channel", runtime: str = "tflite", quantizer=FakeQuantize):
+def prepare(
+    model, weights: str = "per-channel", runtime: str = "tflite", quantizer=FakeQuantize, bits: int | None = None
+):
     """A copy of a network that computes in float what its int8 artifact computes in integers.
 
     Weights are symmetric, of as many bits as the runtime's, after the batch normalisation is folded in. Activations
@@ -26,8 +28,10 @@ def prepare(model, weights: str = "per-channel", runtime: str = "tflite", quanti
         model: functional Keras model, float; it is not changed.
         weights: "per-channel" (of the output) or "per-tensor" scales.
         runtime: "tflite", whose converter gives tensors that are joined one common scale, or "onnx", where each has
-            its own and is quantized anew as it is joined; weights have 8 bits in the first and 7 in the second.
+            its own and is quantized anew as it is joined; weights have 8 bits in the first and 7 in the second, where
+            ``bits`` says nothing else.
         quantizer: layer class for activations: ``FakeQuantize``, or one derived from it that is quicker on a backend.
+        bits: of the weights, one of ``fake.BITS`` of the runtime; None for its own.
 
     Returns:
         A ``keras.Model`` of the same inputs and outputs in float32, with weights of its own; batch normalisations use
@@ -39,11 +43,14 @@ def prepare(model, weights: str = "per-channel", runtime: str = "tflite", quanti
     check_granularity(weights)
     if runtime not in RUNTIMES:
         raise unknown("runtime", runtime, RUNTIMES)
+    if bits not in (None, *BITS[runtime]):
+        raise ZooError(f"bits {bits}: expected one of {BITS[runtime]} for {runtime}")
+    levels = LARGEST[bits or BITS[runtime][0]]
     order = steps(model)
     inputs = [
         keras.Input(batch_shape=tensor.shape, name=input_name(tensor), dtype="float32") for tensor in model.inputs
     ]
-    emit = _Emission(weights, runtime, common_scales(order, runtime), quantizer)
+    emit = _Emission(weights, runtime, common_scales(order, runtime), quantizer, levels)
     tensors = {id(t): emit.quantized(value, t, value.name) for t, value in zip(model.inputs, inputs, strict=True)}
     for step in order:
         given = [tensors[id(tensor)] for tensor in step.passed]
@@ -62,9 +69,11 @@ class _Emission:
         runtime: as for ``prepare``.
         scales: from ``common_scales``.
         quantizer: as for ``prepare``.
+        levels: largest integer that a weight becomes.
     """
 
-    def __init__(self, weights, runtime, scales, quantizer):
+    def __init__(self, weights, runtime, scales, quantizer, levels):
+        self.levels = levels
         self.quantizer = quantizer
         self.weights = weights
         self.runtime = runtime
@@ -100,7 +109,7 @@ class _Emission:
                     _cloned(layer, activation=None),
                     norm,
                     self.weights,
-                    LARGEST[self.runtime],
+                    self.levels,
                     name=name,
                     dtype="float32",
                 )

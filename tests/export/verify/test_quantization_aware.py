@@ -21,6 +21,7 @@ from export.conversion.convert import convert
 from export.errors import FidelityError, FormatError
 from export.options import export_options
 from export.rewrite.blocks import choice
+from export.source.fine_tuned import rounding_warning, target_of, weight_bits
 from export.source.source import open_source
 from export.verify import fine_tuning as finetuning
 from export.verify.fine_tuning import check_finetune, export_finetuned
@@ -121,19 +122,27 @@ def images():
 
 @pytest.mark.parametrize("weights", ["per-channel", "per-tensor"])
 @pytest.mark.parametrize(
-    ("runtime", "processor", "share"),
-    # ONNX made slice by slice is modelled less closely than with several slices at once.
-    [("tflite", "any", 0.25), ("tflite", "amx", 0.25), ("onnx", "x86", 0.25), ("onnx", "any", 0.5)],
+    ("name", "processor", "share"),
+    # ONNX made slice by slice is modelled less closely than with several slices at once, as is native 3D in OpenVINO.
+    [
+        ("tflite-int8", "any", 0.25),
+        ("tflite-int8", "amx", 0.25),
+        ("onnx-int8", "x86", 0.25),
+        ("onnx-int8", "any", 0.5),
+        ("onnx-int8", "amx", 0.25),
+        ("openvino-int8", "any", 0.5),
+    ],
 )
 def test_network_computes_what_its_artifact_does(
-    network, images, tmp_path, monkeypatch, runtime, processor, share, weights
+    network, images, tmp_path, monkeypatch, name, processor, share, weights
 ):
-    for name, value in {"MACS_PER_GAIN": 0, "GAIN_PER_WEIGHT": 1000}.items():  # or it would be made slice by slice
-        monkeypatch.setattr(choice, name, value)
-    prepared = quantization.prepare(network, weights, runtime)
+    for limit, value in {"MACS_PER_GAIN": 0, "GAIN_PER_WEIGHT": 1000}.items():  # or it would be made slice by slice
+        monkeypatch.setattr(choice, limit, value)
+    runtime, bits = quantization.target(name, weight_bits(name, processor))
+    prepared = quantization.prepare(network, weights, runtime, bits=bits)
     quantization.calibrate(prepared, [images])
     options = {"method": "minmax", "weights": weights, "processor": processor}
-    converted = convert(network, f"{runtime}-int8", (8, 8, 8), list(images), **options)
+    converted = convert(network, name, (8, 8, 8), list(images), **options)
     assert converted.weights == weights
     logits = prepared.get_layer("logits_quantized")
     step = (float(logits.high) - float(logits.low)) / 255
@@ -218,9 +227,10 @@ def test_fine_tuned_run_is_compared_with_what_it_started_from(tuned, tmp_path):
     )
     source = edge.load_manifest(folder).source
     assert (source["weights"], source["finetuned_for"]) == ("per-tensor", "per-tensor")
+    assert (source["finetuned_format"], source["finetuned_bits"]) == ("tflite-int8", 8)
     card = (folder / "CARD.md").read_text()
     assert "One scale for all weights of a tensor" in card
-    assert "Fine-tuned for int8 (quantization-aware, weights per-tensor)" in card
+    assert "Fine-tuned for tflite-int8 with weights of 8 bits (quantization-aware, weights per-tensor)" in card
 
 
 def failing(run, monkeypatch):
@@ -258,7 +268,8 @@ def test_export_that_loses_too_much_is_fine_tuned(tmp_path, monkeypatch):
         export()
     (folder,) = export(tmp_path / "run-int8")
     assert commands[0][1:5] == ["-P", "-m", "train", "finetune"]
-    assert commands[0][5:] == [str(run), "--out", str(tmp_path / "run-int8"), "--weights", "per-channel"]
+    words = ["--format", "tflite-int8", "--weights", "per-channel"]
+    assert commands[0][5:] == [str(run), "--out", str(tmp_path / "run-int8"), *words]
     assert edge.load_manifest(folder).fidelity
     assert any("fine-tuning for int8, as allowed" in line for line in said)
     ended = SimpleNamespace(run=lambda *a, **k: SimpleNamespace(returncode=1))
@@ -301,6 +312,49 @@ def test_fine_tuning_is_refused_where_it_cannot_help(tuned, tmp_path):
         check_finetune(run, ["onnx-float32"], tmp_path / "x")
     with pytest.raises(UsageError, match="a saved model has none"):
         check_finetune(tmp_path, ["onnx-int8"], tmp_path / "x")
-    check_finetune(run, ["onnx-int8"], tuned)
+    check_finetune(run, ["tflite-int8"], tuned)
     with pytest.raises(UsageError, match="was not started from"):
-        check_finetune(tuned, ["onnx-int8"], tuned)
+        check_finetune(tuned, ["tflite-int8"], tuned)
+    with pytest.raises(UsageError, match="fine-tuned for tflite-int8 with weights of 8 bits, expected onnx-int8"):
+        check_finetune(run, ["onnx-int8"], tuned)
+    with pytest.raises(UsageError, match="tflite-int8 and onnx-int8 round in different ways"):
+        check_finetune(run, ["tflite-int8", "onnx-int8", "onnx-float32"], tmp_path / "x")
+    check_finetune(run, ["openvino-int8", "onnx-int8"], tmp_path / "x")
+
+
+def test_fine_tuning_is_for_the_format_that_failed(tmp_path, monkeypatch):
+    run = write_run(tmp_path / "balls")
+    commands = []
+
+    def train(command, **options):
+        commands.append(command)
+        return SimpleNamespace(returncode=1)
+
+    def export(*_):
+        raise FidelityError("verdict fail")
+
+    monkeypatch.setattr(finetuning, "subprocess", SimpleNamespace(run=train))
+    for processor, words in ((None, []), ("amx", ["--weight-bits", "8"])):
+        options = export_options(["openvino-int8"], processor=processor)
+        with pytest.raises(InputError, match=" ".join(["--format openvino-int8 --weights per-channel", *words])):
+            export_finetuned(export, run, options, tmp_path / "out", tmp_path / "tuned", lambda line: None)
+        assert commands.pop()[8:] == ["--format", "openvino-int8", "--weights", "per-channel", *words]
+
+
+@pytest.mark.parametrize(
+    ("training", "kept", "processor", "silent"),
+    [
+        ({}, ("tflite-int8", 8), None, "tflite-int8"),
+        ({"quantize_format": "onnx-int8"}, ("onnx-int8", 7), "any", "openvino-int8"),
+        ({"quantize_format": "openvino-int8", "quantize_bits": 8}, ("openvino-int8", 8), "amx", "onnx-int8"),
+    ],
+)
+def test_network_that_rounds_otherwise_than_the_format_is_told(training, kept, processor, silent):
+    name, bits = target_of(training)
+    assert (name, bits) == kept
+    source = {"finetuned_for": "per-channel", "finetuned_format": name, "finetuned_bits": bits}
+    assert rounding_warning(source, [silent, "onnx-float32", "tflite-int16"], processor) is None
+    other = "onnx-int8" if name == "tflite-int8" else "tflite-int8"
+    expected = f"{other}: the run was fine-tuned for {name} with weights of {bits} bits"
+    assert rounding_warning(source, [silent, other], processor).startswith(expected)
+    assert rounding_warning({}, [other], processor) is None

@@ -197,3 +197,24 @@ def test_entries_of_the_zoo_can_be_prepared_and_released():
         a, b = prepared(image).numpy(), network(image, training=False).numpy()
         assert 10 * np.log10(np.sum(b**2) / np.sum((a - b) ** 2)) > 15  # dB
         quantization.release(prepared, network)
+
+
+def test_formats_and_their_bits():
+    assert [quantization.target(name) for name in ("tflite-int8", "onnx-int8", "openvino-int8")] == [
+        ("tflite", 8),
+        ("onnx", 7),
+        ("onnx", 7),
+    ]
+    assert quantization.target("onnx-int8", 8) == ("onnx", 8)
+    with pytest.raises(ZooError, match="int8 format 'tflite-int16'"):
+        quantization.target("tflite-int16")
+    with pytest.raises(ZooError, match="weights of 6 bits: onnx-int8 has 7 or 8; 0 stands for 7"):
+        quantization.target("onnx-int8", 6)
+
+
+def test_bits_decide_the_steps_of_the_weights(model):
+    with pytest.raises(ZooError, match="bits 7: expected one of"):
+        quantization.prepare(model, bits=7)
+    for bits, steps in ((None, 64), (7, 64), (8, 127)):
+        prepared = quantization.prepare(model, runtime="onnx", bits=bits)
+        assert prepared.get_layer("one").levels == steps
