@@ -17,7 +17,7 @@ AT_ONCE_BYTES = 2**28
 
 def restore_slabs(
     slabs: Iterable[tuple[int, np.ndarray]], prepared: Scan, source: Scan, slab: int = 16
-) -> Iterator[tuple[tuple[slice, ...], np.ndarray]]:
+) -> Iterator[tuple[tuple[slice | np.ndarray, ...], np.ndarray]]:
     """Restore scores in the order in which they come along the first axis of a prepared scan.
 
     Exact where preparing only flipped, permuted and cropped; linear interpolation where it resampled. The values are
@@ -32,8 +32,9 @@ def restore_slabs(
         slab: slices of the source that are restored at once.
 
     Yields:
-        Place in the source and the values there, float32 (*sizes, K). Places do not overlap. What no place covers lies
-        outside the prepared grid: it was cropped away and is background.
+        Place in the source and the values there: slices and float32 (*sizes, K) or, of a grid that is turned or warped,
+        indices (n,) along each axis and float32 (n, K). Places do not overlap. What no place covers lies outside the
+        prepared grid: the network never saw it, and it is background.
     """
     aligned = axis_map(*index_map(prepared.affine, source.affine, source.rank), source.shape)
     if aligned is None or prepared.warp is not None:  # a registered scan
@@ -69,13 +70,14 @@ def onto_source(scores: np.ndarray, prepared: Scan, source: Scan, fill) -> np.nd
 def _turned(slabs, prepared, source, slab):
     """Of a grid that is turned by any angle, or warped, any slice may be needed next: all are held."""
     scores = np.concatenate([np.asarray(scores, np.float32) for _, scores in slabs])
-    # The background has the smallest index of equal classes, and no region has a score below 0.
-    fill = min(float(scores.min()), -1.0)
     for start in range(0, source.shape[0], slab):
         stop = min(start + slab, source.shape[0])
         part = Scan(source.voxels[start:stop], moved(source.affine, [start] + [0] * (source.rank - 1)))
-        place = (slice(start, stop), *(slice(0, n) for n in source.shape[1:]))
-        yield place, onto_source(scores, prepared, part, fill)
+        # No score is that small in every channel, so these are the voxels that lie in none of the grid.
+        values = onto_source(scores, prepared, part, -np.inf)
+        within = np.nonzero(~np.isneginf(values).all(axis=-1))
+        if len(within[0]):
+            yield (within[0] + start, *within[1:]), values[within]
 
 
 def _exact(slabs, aligned, sizes):

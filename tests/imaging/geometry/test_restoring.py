@@ -124,4 +124,26 @@ def test_a_turned_grid_is_interpolated():
     for place, part in restore_slabs([(0, scores[:4]), (4, scores[4:])], Scan(scores, turned), scan, slab=4):
         values[place] = part
     np.testing.assert_allclose(values[4, 4], [[4 + 2 + 9, 2.0]] * 9, atol=1e-4)
-    assert values[8, 0, 0].tolist() == [-1.0, -1.0]  # beyond the scores: background
+    assert np.isnan(values[8, 0, 0]).all()  # beyond the scores: no place
+
+
+def test_what_a_turned_grid_does_not_reach_is_in_no_place():
+    """Whatever the scores are: of logits, of probabilities, of a variance beside them."""
+    angle = np.deg2rad(20)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    source = Scan(np.zeros((20, 22, 5, 1), np.float32), np.eye(4))
+    turn[:3, 3] = [6, 4, 0]
+    prepared = Scan(np.zeros((9, 8, 5, 1), np.float32), turn)
+    scores = np.random.default_rng(0).uniform(-9, -5, (9, 8, 5, 3)).astype(np.float32)
+    reached = np.zeros(source.shape, int)
+    back = np.linalg.inv(turn)
+    for place, values in restore_slabs([(0, scores[:4]), (4, scores[4:])], prepared, source, slab=3):
+        reached[place] += 1
+        assert values.shape == (*reached[place].shape, 3)
+        assert values.min() >= -9
+        assert values.max() <= -5
+    index = np.moveaxis(np.indices(source.shape), 0, -1) @ back[:3, :3].T + back[:3, 3]
+    expected = ((index >= -0.501) & (index <= np.array(prepared.shape) - 1 + 0.501)).all(-1)
+    np.testing.assert_array_equal(reached, expected)
+    assert 0 < expected.mean() < 0.5
