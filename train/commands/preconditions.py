@@ -98,13 +98,16 @@ def check_run_folder(out, resume: bool = False) -> None:
     """Require that a new run can be written to ``out``, or with ``resume`` that one can be continued there.
 
     Raises:
-        InputError: if it holds a run already, is a file, or cannot be written.
+        InputError: if it holds a run already, or files that a run would replace, is a file, or cannot be written.
     """
+    from train.fitting.run import check_free
+
     out = Path(out)
     if (out / "plan.json").exists() and not resume:
         raise InputError(f"{out}: holds a run already; continue it with --resume or give another --out")
     if (out / FILE).exists() and not resume:
         raise InputError(f"{out}: holds configurations already; continue with --resume or give another --out")
+    check_free(out)
     check_writable(out, out)
 
 

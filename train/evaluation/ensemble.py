@@ -1,7 +1,6 @@
 """Several networks as one: the mean of their probabilities."""
 
 from collections.abc import Callable, Sequence
-from pathlib import Path
 
 import numpy as np
 from scipy.special import expit
@@ -9,13 +8,13 @@ from scipy.special import expit
 import imaging
 from imaging.cleaning import Postprocessing, apply
 from imaging.geometry.restoring import restore_slabs
-from imaging.io.cases import Cases
 from imaging.regions import classes_of
 from imaging.tiling import predict_tiled
 from medseg import record
 from medseg.errors import InputError
 from medseg.progress import in_turn
 from train.evaluation.evaluate import patch_predictor, score_cases, segmenter, softmax
+from train.evaluation.trained_cases import trained_cases
 from train.fitting.run import Run
 from train.planning.filter_learning import forgotten
 
@@ -120,15 +119,10 @@ def evaluate_ensemble(
 
 
 def unseen_cases(runs: Sequence[Run], dataset) -> tuple:
-    """The labelled cases of a dataset that trained none of the runs, recognised by their files."""
-    trained = set()
-    for run in runs:
-        trained |= {image for case in record.load(run.folder / "cases.json", Cases).training for image in case.images}
-    return tuple(
-        case
-        for case in dataset.cases
-        if case.label is not None and not trained & {str(Path(image).resolve()) for image in case.images}
-    )
+    """The labelled cases of a dataset that trained none of the runs, recognised by place and content of their files."""
+    labelled = [case for case in dataset.cases if case.label is not None]
+    trained = trained_cases([run.folder / "cases.json" for run in runs], labelled)
+    return tuple(case for case in labelled if case.name not in trained)
 
 
 def _tiled_alike(runs) -> list[list[Run]]:

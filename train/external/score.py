@@ -1,13 +1,11 @@
 """A network or an artifact scored on a labelled folder from elsewhere, with intervals, by site or scanner."""
 
 import dataclasses
-import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from imaging.cleaning import Postprocessing, apply
-from imaging.io.cases import Cases
 from imaging.labels import Label, Region
 from imaging.measure.intervals import DRAWS, LEVEL, Interval, bootstrap_mean
 from imaging.recipe import Recipe
@@ -15,6 +13,7 @@ from medseg import record
 from medseg.errors import InputError
 from train.data.dataset import Dataset
 from train.evaluation.evaluate import columns_of, means, score_cases
+from train.evaluation.trained_cases import trained_cases
 from train.external.same_task import as_trained
 from train.external.sites import Sites
 from train.planning.fingerprint import fingerprint
@@ -70,7 +69,7 @@ def prepare(candidate: Candidate, dataset: Dataset) -> Dataset:
         raise InputError(
             f"{dataset.folder}: none of its {len(dataset.cases)} cases has a label; expected some to score"
         )
-    seen = _trained_cases(candidate.trained_on, labelled)
+    seen = trained_cases(candidate.trained_on, labelled)
     unseen = tuple(case for case in labelled if case.name not in seen)
     if not unseen:
         raise InputError(
@@ -175,30 +174,3 @@ def _inspected(candidate, dataset, progress):
         more = f" (and {len(fatal) - 1} more: zoo plan {dataset.folder} --check lists all)" if len(fatal) > 1 else ""
         raise InputError(f"{dataset.folder}: {fatal[0]}{more}")
     return inspection
-
-
-def _trained_cases(listings: Sequence[Path], cases) -> set[str]:
-    """Names of the cases that trained a run, by the place of their images or by the content of their files."""
-    places: set[str] = set()
-    for listing in listings:
-        places |= {image for case in record.load(listing, Cases).training for image in case.images}
-    by_size: dict[int, list[Path]] = {}
-    for place in map(Path, sorted(places)):
-        if place.is_file():
-            by_size.setdefault(place.stat().st_size, []).append(place)
-    digests: dict[Path, bytes] = {}
-
-    def digest(path):
-        if path not in digests:
-            with open(path, "rb") as file:
-                digests[path] = hashlib.file_digest(file, "sha256").digest()
-        return digests[path]
-
-    def trained(image):
-        path = Path(image).resolve()
-        if str(path) in places:
-            return True
-        alike = by_size.get(path.stat().st_size, ()) if path.is_file() else ()
-        return any(digest(path) == digest(place) for place in alike)
-
-    return {case.name for case in cases if any(trained(image) for image in case.images)}

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from imaging.configurations import FILE
 from medseg.errors import InputError, UsageError
-from train.fitting.run import Run, open_run
+from train.fitting.run import Run, check_free, open_run
 from train.hardware.precision import with_precision
 from train.planning.filter_learning import forgotten
 from train.planning.plan import Plan
@@ -89,6 +89,8 @@ def check_folds(out, folds: Sequence[int], resume: bool = False) -> None:
     begun = [fold for fold in folds if (fold_folder(out, fold) / "plan.json").exists()]
     if begun and not resume:
         raise InputError(f"{fold_folder(out, begun[0])}: holds a run already; continue with --resume")
+    for folder in (out, *(fold_folder(out, fold) for fold in folds)):
+        check_free(folder)
 
 
 def fit_folds(

@@ -13,6 +13,12 @@ from medseg.errors import InputError
 from train.planning.plan import Plan, load_plan
 from zoo.user_code import FOLDER, files_of
 
+# What a training leaves beside plan.json, without what is written before that: a killed process may have left those.
+WRITTEN = (
+    "model.keras", "history.csv", "progress.png", "metrics.json", "summary.json", "report.html", "checkpoints",
+    "tensorboard", "predictions",
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Origin:
@@ -116,8 +122,28 @@ def open_run(folder) -> Run:
                 place = folder / several.planned[0] / f"fold_{several.folds[0]}"
                 raise InputError(f"{folder}: holds configurations; give a run of one of them, such as {place}")
             raise InputError(f"{folder}: not a run folder, {name} is missing; give the --out of a zoo train")
+    plan = load_plan(folder / "plan.json")  # first: it has the schema, and one that is newer says so
     origin = record.load(folder / "run.json", Origin)
-    return Run(folder, load_plan(folder / "plan.json"), origin.fold, origin.dataset, origin.devices)
+    return Run(folder, plan, origin.fold, origin.dataset, origin.devices)
+
+
+def check_free(folder) -> None:
+    """Require that what a training writes into a new folder takes the place of nothing that lies there.
+
+    Args:
+        folder: of a run, or of several folds or configurations.
+
+    Raises:
+        InputError: naming what lies there.
+    """
+    folder = Path(folder)
+    begun = any(any(folder.glob(place)) for place in ("plan.json", "fold_*/plan.json", "*/fold_*/plan.json"))
+    taken = [] if begun else [name for name in WRITTEN if (folder / name).exists()]
+    if taken:
+        raise InputError(
+            f"{folder}: holds {', '.join(taken)}, which no training wrote and this one would replace; move that away, "
+            "or give another --out"
+        )
 
 
 def create_run(
@@ -143,11 +169,12 @@ def create_run(
         step_ms: of a step in each precision, where they were timed.
 
     Raises:
-        InputError: if it holds a run already or cannot be written.
+        InputError: if it holds a run already, or files that a run would replace, or cannot be written.
     """
     folder = Path(folder)
     if (folder / "plan.json").exists():
         raise InputError(f"{folder}: holds a run already; continue it with --resume or give another --out")
+    check_free(folder)
     code = files_of(plan.network.name, plan.training.loss)
     for name, file in code.items():
         write_bytes(folder / FOLDER / name, file.text)

@@ -140,7 +140,10 @@ def test_evaluate_from_the_command_line(out, capsys):
 
 
 def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(out, tmp_path, capsys):
-    elsewhere = write_dataset(tmp_path / "data", cases=2)  # cases of the same names, other files
+    copies = write_dataset(tmp_path / "copies", cases=2)  # the same images at another place
+    assert main(["evaluate", str(out), str(copies.folder), "--ensemble"]) == 1
+    assert "each of its labelled cases trained one of the folds" in capsys.readouterr().err
+    elsewhere = write_dataset(tmp_path / "data", cases=2, shape=(14, 18, 14))  # cases of the same names, other images
     assert main(["evaluate", str(out), str(elsewhere.folder), "--ensemble", "--fold", "0,1"]) == 0
     assert "mean over 2 cases by the ensemble of folds 0, 1" in capsys.readouterr().out
     runs = open_folds(out, (0, 1))

@@ -113,3 +113,35 @@ def test_scores_of_another_fold_and_of_flips_have_files_of_their_own(run, monkey
         metrics = json.loads((run.folder / name).read_text())
         assert metrics["mirror"] == ("--mirror" in words)
         assert metrics["fold"] == (2 if "2" in words else 1)
+
+
+@pytest.mark.parametrize("words", [["--fold", "0"], ["--fold", "0,1"]])
+@pytest.mark.parametrize("name", ["history.csv", "model.keras", "checkpoints/notes.txt"])
+def test_a_training_replaces_nothing_of_the_users(dataset, tmp_path, capsys, name, words):
+    record.save(tmp_path / "plan.json", make_plan(dataset))
+    out = tmp_path / "project"
+    place = out / "fold_0" / name if "," in words[1] else out / name
+    place.parent.mkdir(parents=True)
+    place.write_text("the user's")
+    before = sorted(tmp_path.rglob("*"))
+    command = ["train", str(dataset.folder), "--plan", str(tmp_path / "plan.json"), "--out", str(out), *words]
+    for resume in ([], ["--resume"]):
+        assert main([*command, *resume]) == 1
+        assert f"holds {name.split('/')[0]}, which no training wrote" in capsys.readouterr().err
+    assert place.read_text() == "the user's"
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_what_a_killed_process_left_of_a_new_run_is_no_hindrance(dataset, tmp_path):
+    (tmp_path / "run").mkdir()
+    for name in ("run.json", "cases.json"):
+        (tmp_path / "run" / name).write_text("{}")
+    assert create_run(tmp_path / "run", make_plan(dataset), 1, str(dataset.folder), (), ()).fold == 1
+
+
+def test_a_run_of_a_newer_version_says_so_though_run_json_has_new_fields(run):
+    for name, new in (("plan.json", {"schema": 99, "needs": "9.9"}), ("run.json", {"field": 1})):
+        path = run.folder / name
+        path.write_text(json.dumps(json.loads(path.read_text()) | new))
+    with pytest.raises(InputError, match=r"plan schema 99, .* it needs medseg-zoo 9.9 or newer"):
+        open_run(run.folder)
