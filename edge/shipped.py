@@ -6,7 +6,8 @@ it is installed; only the files are read, ``zoo`` is not imported.
 
 from pathlib import Path
 
-from medseg.errors import UsageError
+from medseg.errors import InputError, UsageError
+from medseg.untrusted import shown
 
 MANIFEST = "manifest.json"
 FOLDER = Path(__file__).resolve().parents[1] / "zoo" / "weights"
@@ -28,11 +29,15 @@ def locate(artifact) -> Path:
         The folder; of a name that is none of these, the path as given.
 
     Raises:
+        InputError: if it is no name of a file at all.
         UsageError: if several networks have an artifact of this name; the message lists them.
     """
     path = Path(artifact)
-    if path.exists():
-        return path
+    try:
+        if path.exists():
+            return path
+    except OSError as error:  # a name that is too long
+        raise InputError(f"{shown(str(artifact))}: cannot be read ({error.strerror})") from None
     fitting = [name for name in names() if str(artifact) in (name, _short(name))]
     if str(artifact) in fitting:
         fitting = [str(artifact)]

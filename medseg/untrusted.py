@@ -16,6 +16,7 @@ from medseg.errors import InputError
 # the bytes of JSON for numbers and 72 bytes for each list or object, however short it is written.
 MAX_JSON_BYTES = 16 * 2**20
 MAX_JSON_CONTAINERS = 10**6
+_MAX_TOKEN_BYTES = 4096
 # What begins a formula in Excel and Calc, full-width as well, or is skipped before one.
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n", "\uff1d", "\uff0b", "\uff0d", "\uff20")
 _NO_ADDRESS = SplitResult("", "", "", "", "")
@@ -90,6 +91,29 @@ def read_limited(path, limit: int, content: str = "file") -> bytes:
             "is it the right file?"
         )
     return data
+
+
+def read_token(path, shortest: int = 1) -> str:
+    """The token in a file, by which clients show who they are.
+
+    Args:
+        path: of the file.
+        shortest: the fewest letters that it may have.
+
+    Raises:
+        InputError: if it is shorter, no plain text of one word, or the file is no regular one or too large.
+        OSError: as ``open`` does.
+    """
+    try:
+        text = read_limited(path, _MAX_TOKEN_BYTES, "a token").decode("ascii").strip()
+    except UnicodeDecodeError:
+        text = ""
+    if len(text) < shortest or not text.isprintable() or " " in text:
+        raise InputError(
+            f"{path}: expected a token of at least {shortest} letters and digits, without spaces; "
+            "openssl rand -hex 32 makes one"
+        )
+    return text
 
 
 def read_json(path, name: str, checksum: str | None = None):

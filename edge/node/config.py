@@ -1,6 +1,7 @@
 """The configuration of a node: one TOML file, read into frozen dataclasses; its mistakes are told all at once."""
 
 import dataclasses
+import re
 import tomllib
 import typing
 from dataclasses import dataclass, field
@@ -13,6 +14,10 @@ from medseg.record import from_dict
 from medseg.untrusted import read_limited, shown
 
 MAX_BYTES = 2**17
+MOST_LINES = 40  # of mistakes that are told
+_LONGEST_PATH = 4096
+_MOST_DOTS = 100  # in one line outside of strings; Python takes the square of their number in steps
+_QUOTED = re.compile(rb"""\"(?:\\.|[^"\\\n])*"|'[^'\n]*'|#.*""")
 
 
 @dataclass(frozen=True)
@@ -219,12 +224,21 @@ def read_config(path) -> Config:
 def mistakes_error(path, mistakes: list[str]) -> InputError:
     """The error that tells all mistakes of a file."""
     count = "1 mistake" if len(mistakes) == 1 else f"{len(mistakes)} mistakes"
-    return InputError(f"{path}: {count}\n" + "\n".join(f"  {mistake}" for mistake in mistakes))
+    return InputError(f"{path}: {count}\n  " + "\n  ".join(first_lines(mistakes)))
+
+
+def first_lines(lines: list[str]) -> list[str]:
+    """The first lines of a list, and how many more there are."""
+    left = len(lines) - MOST_LINES
+    return lines[:MOST_LINES] + ([f"and {left} more"] if left > 0 else [])
 
 
 def _parsed(path):
     try:
-        return tomllib.loads(read_limited(path, MAX_BYTES, "configuration").decode("utf-8-sig"))
+        content = read_limited(path, MAX_BYTES, "configuration")
+        if max(line.count(b".") for line in _QUOTED.sub(b"", content).split(b"\n")) > _MOST_DOTS:
+            raise InputError(f"{path}: has a line of more than {_MOST_DOTS} dots; is it the right file?")
+        return tomllib.loads(content.decode("utf-8-sig"))
     except FileNotFoundError:
         raise InputError(f"{path}: no such file, expected the TOML file of a node") from None
     except OSError as error:
@@ -244,8 +258,8 @@ def _record(kind, data, where, folder, mistakes):
         return None
     hints, fields = typing.get_type_hints(kind), {each.name: each for each in dataclasses.fields(kind)}
     dot = f"{where}." if where else ""
-    for name in data.keys() - fields.keys():
-        near = get_close_matches(name, fields, 1)
+    for number, name in enumerate(sorted(data.keys() - fields.keys())):
+        near = get_close_matches(name, fields, 1) if number < MOST_LINES else []
         mend = f"; is {near[0]} meant?" if near else f"; expected some of {', '.join(fields)}"
         mistakes.append(f"{dot}{shown(name)[1:-1]}: no such key{mend}")
     before, values = len(mistakes), {}
@@ -268,8 +282,14 @@ def _value(hint, value, where, folder, mistakes):
         return tuple(_record(inner[0], each, f"{where}[{n}]", folder, mistakes) for n, each in enumerate(value, 1))
     try:
         if hint is Path or Path in inner:
-            return folder / from_dict(str, value, where)
+            return folder / _path(from_dict(str, value, where), where)
         return from_dict(hint, value, where)
     except InputError as error:
         mistakes.append(str(error).replace("\n", " "))
         return None
+
+
+def _path(text, where) -> str:
+    if "\0" in text or len(text) > _LONGEST_PATH:
+        raise InputError(f"{where}: expected a path of at most {_LONGEST_PATH} letters, got {shown(text)}")
+    return text

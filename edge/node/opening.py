@@ -3,13 +3,15 @@
 import importlib.util
 import os
 
-from edge.node.config import Config
+from edge.node.config import Config, first_lines
 from edge.runtime.segmenter import Segmenter, load
 from medseg.errors import InputError
+from medseg.untrusted import read_limited, read_token, shown
 
 _DICOM = ("pydicom", "highdicom", "pynetdicom")
 _HTTP = ("fastapi", "uvicorn", "python_multipart", "prometheus_client")
 _SHORTEST_TOKEN = 16
+_MAX_PEM = 2**20
 
 
 def open_segmenters(config: Config) -> dict[str, Segmenter]:
@@ -32,7 +34,9 @@ def open_segmenters(config: Config) -> dict[str, Segmenter]:
         except InputError as error:
             faults.append(f"rule[{number}]: {str(error).partition(chr(10))[0]}")
     if faults:
-        raise InputError("\n  ".join([f"{len(faults)} of what the configuration names cannot be used", *faults]))
+        raise InputError(
+            "\n  ".join([f"{len(faults)} of what the configuration names cannot be used", *first_lines(faults)])
+        )
     return segmenters
 
 
@@ -47,11 +51,18 @@ def _surroundings(config):
             server_context(config.dicom)
         except OSError as error:
             yield f"dicom.certificate: cannot be used with dicom.key ({error.strerror or type(error).__name__})"
-    above = config.node.folder
-    while not above.exists() and above != above.parent:
-        above = above.parent
-    if not above.is_dir() or not os.access(above, os.W_OK | os.X_OK):
-        yield f"node.folder: {config.node.folder} cannot be written"
+    if not _writable(config.node.folder):
+        yield f"node.folder: {shown(str(config.node.folder))} cannot be written"
+
+
+def _writable(folder) -> bool:
+    above = folder
+    try:
+        while not above.exists() and above != above.parent:
+            above = above.parent
+    except OSError:  # a name that is too long
+        return False
+    return above.is_dir() and os.access(above, os.W_OK | os.X_OK)
 
 
 def _packages(config):
@@ -71,9 +82,14 @@ def _files(config):
     for number, each in enumerate(config.destination, 1):
         files |= {f"destination[{number}].{name}": getattr(each, name) for name in ("token_file", "authorities")}
     for where, path in files.items():
-        if path is not None and not os.access(path, os.R_OK):
-            yield f"{where}: {path} is missing or cannot be read"
-        elif path is not None and where == "http.token_file":
-            token = path.read_text(encoding="utf-8", errors="replace").strip()
-            if len(token) < _SHORTEST_TOKEN:
-                yield f"{where}: {path} holds {len(token)} letters, expected {_SHORTEST_TOKEN} or more"
+        if path is None:
+            continue
+        try:
+            if where.endswith("token_file"):
+                read_token(path, _SHORTEST_TOKEN if where.startswith("http.") else 1)
+            else:
+                read_limited(path, _MAX_PEM, "PEM")
+        except OSError as error:
+            yield f"{where}: {shown(str(path))} is missing or cannot be read ({error.strerror})"
+        except InputError as error:
+            yield f"{where}: {error}"

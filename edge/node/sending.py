@@ -8,6 +8,7 @@ from pathlib import Path
 from edge.node.config import Destination
 from edge.node.deliveries import Delivery
 from medseg.errors import InputError
+from medseg.untrusted import read_token
 
 SECONDS = 60
 # PS3.4 table B.2-1: stored with coercion, elements discarded, data set does not match; all are stored.
@@ -95,7 +96,7 @@ def _stow(destination, folder, deliveries):
 
     headers = {"Accept": "application/dicom+json"}
     if destination.token_file:
-        headers["Authorization"] = f"Bearer {destination.token_file.read_text(encoding='utf-8').strip()}"
+        headers["Authorization"] = f"Bearer {read_token(destination.token_file)}"
     verify = str(destination.authorities) if destination.authorities else True
     for each in deliveries:
         boundary = secrets.token_hex(16)

@@ -1,11 +1,13 @@
 """Which values of a node's configuration cannot be meant; told from the file alone."""
 
 import ipaddress
+from collections import Counter
 from fnmatch import fnmatchcase
 
 from edge.dicom.kinds import KINDS
 from medseg.untrusted import shown, split_address
 
+_NAMED = 8  # names of destinations that a message lists
 _LONGEST_TITLE = 16  # of the value representation AE
 LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
@@ -95,7 +97,9 @@ def _rules(config):
     if not config.rule:
         yield "rule: nothing would be segmented; add a [[rule]]"
     yield from _twice("rule", "name", [each.name for each in config.rule])
-    names = [each.name for each in config.destination]
+    names = dict.fromkeys(each.name for each in config.destination)
+    known = ", ".join(shown(name)[1:-1] for name in list(names)[:_NAMED]) or "none"
+    known += ", ..." if len(names) > _NAMED else ""
     for number, rule in enumerate(config.rule, 1):
         where = f"rule[{number}]"
         if not rule.name:
@@ -107,7 +111,6 @@ def _rules(config):
                 yield f"{where}.write: expected some of {', '.join(KINDS)}, got {shown(kind)}"
         for name in rule.destinations:
             if name not in names:
-                known = ", ".join(names) or "none"
                 yield f"{where}.destinations: expected names of [[destination]]s ({known}), got {shown(name)}"
 
 
@@ -135,5 +138,5 @@ def _address(where, host):
 
 
 def _twice(table, key, values):
-    for value in sorted({value for value in values if values.count(value) > 1}):
+    for value in sorted(value for value, count in Counter(values).items() if count > 1):
         yield f"{table}: two have the {key} {shown(value)}; rename one"

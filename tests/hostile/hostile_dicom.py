@@ -1,4 +1,4 @@
-"""DICOM files and configurations of nodes that are none: bombs, claims, cuts, nests, and zips of them."""
+"""DICOM files that are none: bombs, claims, cuts, nests, and zips of them."""
 
 import io
 import os
@@ -72,7 +72,6 @@ def _claims(**tags) -> bytes:
 
 
 _ELSEWHERE = struct.pack("<16I", 15, *[2**31] * 15)
-_KINDS = b"node = 1\ndicom = []\nhttp = 'a'\nretry = 1.0\ncaller = {}\nrule = [1]\ndestination = 2"
 DICOM = {
     "dicom empty": (".dcm", lambda: b""),
     "dicom mark alone": (".dcm", lambda: bytes(128) + b"DICM"),
@@ -103,14 +102,4 @@ DICOM = {
     "dicom zip out of its folder": (".zip", lambda: _zip({"../beside": b"x", "/etc/passwd": b"y"})),
     "dicom zip of a cut file": (".zip", lambda: _zip({"a.dcm": dicom()[:700]})),
     "dicom zip of nothing": (".zip", lambda: _zip({})),
-}  # fmt: skip
-CONFIGS = {
-    "empty": lambda: b"",
-    "no text": lambda: bytes(range(256)),
-    "nested": lambda: b"a = " + b"[" * 100_000,
-    "nested tables": lambda: b"[" + b".".join([b"a"] * 20_000) + b"]",
-    "too large": lambda: b"#" * (2 * 2**20),
-    "all of another kind": lambda: _KINDS,
-    "control characters": lambda: b'[node]\nfolder = "\\u001b[31m\\u0007"\n["\\u001b"]\n',
-    "endless numbers": lambda: b"[node]\nfolder = 'a'\nworkers = " + b"9" * 10_000,
 }  # fmt: skip

@@ -13,11 +13,12 @@ from pathlib import Path
 import pytest
 from hostile_artifacts import ARTIFACTS
 from hostile_datasets import DATASETS, PLANS, SCORES, SITES
-from hostile_dicom import CONFIGS, DICOM
+from hostile_dicom import DICOM
 from hostile_labels import LABELS, ON_SCAN, OVERLAPS, labelled
 from hostile_labels import LARGE as LARGE_LABELS
 from hostile_labels import ON_SERIES as LABELS_ON_SERIES
 from hostile_models import MODELS, PLACES
+from hostile_nodes import CONFIGS, NAMED
 from hostile_scans import NO_FILES, SCANS, nifti
 from hostile_strokes import STROKES
 from hostile_volumes import VOLUMES
@@ -147,15 +148,28 @@ def test_large_labels_take_little(server, place, name):
     assert ended["seconds"] < SECONDS, f"{ended['seconds']:.1f} s"
 
 
+def check_configuration(server, place):
+    before = listed(place)
+    ended = server(["zoo-edge", "serve", "node.toml", "--check"], place)
+    # The mistakes are told together, below the line of the error.
+    head, *lines = ended["said"].splitlines()
+    assert all(line.startswith("  ") and line.isprintable() and len(line) < 1000 for line in lines)
+    assert len(lines) < 50
+    check(ended | {"said": head}, place, before)
+
+
 @pytest.mark.parametrize("name", CONFIGS)
 def test_configurations_of_nodes(server, place, name):
     (place / "node.toml").write_bytes(CONFIGS[name]())
-    before = listed(place)
-    ended = server(["zoo-edge", "serve", "node.toml", "--check"], place)
-    # All mistakes are told at once, below the line of the error.
-    head, *lines = ended["said"].splitlines()
-    assert all(line.startswith("  ") and line.isprintable() for line in lines)
-    check(ended | {"said": head}, place, before)
+    check_configuration(server, place)
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_files_that_configurations_name(server, place, name):
+    make, trap = NAMED[name]
+    (place / "node.toml").write_bytes(make("named"))
+    trap(place / "named")
+    check_configuration(server, place)
 
 
 @pytest.mark.parametrize("suffix", [".nii", ".nii.gz", ".nrrd", ".mha", ".hdr", *FLAT])

@@ -5,7 +5,7 @@ import hmac
 from edge.node.config import HttpSettings
 from edge.node.storage import MEGABYTE
 from edge.node.values import LOOPBACK
-from medseg.untrusted import host_name, is_same_host
+from medseg.untrusted import host_name, is_same_host, read_token
 
 OPEN = ("/health", "/ready")
 _MULTIPART = MEGABYTE  # for the headers around a scan
@@ -22,7 +22,7 @@ class Guard:
     def __init__(self, app, settings: HttpSettings):
         self.app, self.settings = app, settings
         token = settings.token_file
-        self.token = token.read_text(encoding="utf-8").strip().encode() if token else None
+        self.token = read_token(token).encode() if token else None
 
     async def __call__(self, scope, receive, send):
         """Answer a request."""
