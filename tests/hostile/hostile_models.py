@@ -126,10 +126,12 @@ def _function(name, module):
 _INPUT = layer("InputLayer", batch_input_shape=[None, 8, 8, 1], dtype="float32")
 _INPUT3 = layer("InputLayer", batch_shape=[None, 8, 8, 1], module="keras.layers", dtype="float32")
 _VOCABULARY = {"vocabulary": "/etc/passwd"}
+_INTEGERS = "{'descr': '|i1', 'fortran_order': False, 'shape': (%s)}"
 _NUMBERS = "{'descr': '<f4', 'fortran_order': False, 'shape': (%s)}"
 _GET_FILE = _function("get_file", "keras.utils")
 
 # Name to (suffix, content).
+_MISFITS = {"a:int8": "40000, 1", "a:scale": "1, 40000"}
 MODELS = {
     "h5 TFSMLayer": (".h5", lambda: hdf5(network(_INPUT, layer("TFSMLayer", "evil", filepath="/tmp")))),
     "h5 StringLookup": (".h5", lambda: hdf5(network(_INPUT, layer("StringLookup", "evil", **_VOCABULARY)))),
@@ -194,6 +196,10 @@ MODELS = {
     "npz header deep": (".npz", lambda: arrays(a=npy("(" * 5000))),
     "npz bomb": (".npz", lambda: bomb("a.npy", 3 * GIGABYTE)),
     "npz cut": (".npz", lambda: arrays(a=npy(_NUMBERS % "9,", bytes(36)))[:-30]),
+    "npz scales of another shape": (
+        ".npz", lambda: arrays(**{name: npy(_INTEGERS % shape, bytes(40000)) for name, shape in _MISFITS.items()}),
+    ),
+    "npz without scales": (".npz", lambda: arrays(**{"a:int8": npy(_INTEGERS % "9, 1", bytes(9))})),
     "npz a pickle": (".npz", lambda: pickle.dumps([1])),
     "npz empty": (".npz", lambda: b""),
 }  # fmt: skip

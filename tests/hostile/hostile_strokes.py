@@ -44,5 +44,9 @@ STROKES = {
     "a negative label": strokes({"point": [1, 1, 1], "label": -1}),
     "true as label": strokes({"point": [1, 1, 1], "label": True}),
     "points of two lengths": strokes({"scribble": [[1, 1, 1], [2, 2]], "label": 1}),
+    "many strokes of one label": lambda: json.dumps({"strokes": [POINT] * 300_000}).encode(),
+    "many boxes": lambda: json.dumps(
+        {"space": "world", "strokes": [{"box": [[0, 0, 0], [9, 9, 9]], "label": 1}] * 200_000}
+    ).encode(),
     "many strokes": lambda: json.dumps({"strokes": [{**POINT, "label": k % 70000} for k in range(50_000)]}).encode(),
 }

@@ -20,6 +20,7 @@ from hostile_labels import ON_SERIES as LABELS_ON_SERIES
 from hostile_models import MODELS, PLACES
 from hostile_nodes import CONFIGS, NAMED
 from hostile_scans import NO_FILES, SCANS, nifti
+from hostile_sets import CARDS
 from hostile_strokes import STROKES
 from hostile_volumes import VOLUMES
 
@@ -209,6 +210,15 @@ def test_models_that_are_no_files(server, place, suffix, kind, trap):
     trap(place / f"model{suffix}")
     (place / "recipe.json").write_text('{"rank": 2}')
     ends_in_a_line(server, place, load_words(suffix))
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_cards_of_weights(server, place, name):
+    CARDS[name](place / "set")
+    (place / "other").mkdir()
+    ends_in_a_line(server, place, ["zoo", "weights", "show", "set"])
+    ends_in_a_line(server, place, ["zoo", "weights", "fingerprint", "set", "."])
+    ends_in_a_line(server, place, ["call", "zoo.weights", "artifact", "unet3d", "set"])
 
 
 @pytest.mark.parametrize("name", DATASETS)

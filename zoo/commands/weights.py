@@ -11,6 +11,7 @@ from pathlib import Path
 from medseg import command
 from medseg.atomic import check_writable
 from medseg.errors import UsageError
+from medseg.untrusted import inside
 
 
 def build_parser(prog: str = "zoo") -> argparse.ArgumentParser:
@@ -148,8 +149,9 @@ def list_sets(pattern: str = "*", as_json: bool = False, tags=()) -> int:
 def run_show(args) -> int:
     """Handle ``zoo weights show``."""
     from zoo.weights import card_by_name
-    from zoo.weights.card import FILE, read_card
+    from zoo.weights.card import FILE
     from zoo.weights.card_text import card_text
+    from zoo.weights.reading import read_card
 
     lying_there = (Path(args.set) / FILE).is_file()
     card = read_card(Path(args.set) / FILE) if lying_there else card_by_name(args.set)
@@ -201,13 +203,14 @@ def run_fingerprint(args) -> int:
     from train.data.dataset import read_dataset
     from train.data.dataset_json import Choices
     from zoo.weights import write_card
-    from zoo.weights.card import FILE, read_card
+    from zoo.weights.card import FILE
+    from zoo.weights.reading import read_card
 
     folder = args.folder
     card = read_card(folder / FILE) if (folder / FILE).is_file() else None
     if card is not None and not card.artifact:
         raise UsageError(f"{folder}: is a set without an artifact; give the folder of an artifact")
-    artifact = folder if card is None else folder / card.artifact["format"]
+    artifact = folder if card is None else inside(folder, card.artifact["format"])
     check_writable(artifact, str(artifact))
     manifest = load_manifest(artifact)
     dataset = read_dataset(args.dataset, Choices(labels=None if manifest.instances else manifest.labels))

@@ -7,10 +7,12 @@ A set is a folder ``<entry>-<set>``: ``weights.npz`` (see ``zoo.weights.storage`
 import warnings
 from pathlib import Path
 
+from medseg import record
 from medseg.atomic import replace_folder, temporary_folder
 from zoo.errors import ZooError, unknown
-from zoo.weights.card import FILE, Card, card_json, read_card
+from zoo.weights.card import FILE, Card, card_json
 from zoo.weights.card_text import card_text
+from zoo.weights.reading import read_card
 from zoo.weights.storage import KINDS, read_arrays, write_arrays
 
 __all__ = [
@@ -80,8 +82,8 @@ def write_set(folder, model, card: Card, kind: str = "float16") -> None:
 
 def write_card(folder, card: Card) -> None:
     """Write ``card.json`` and ``CARD.md`` into a set's folder."""
-    (Path(folder) / FILE).write_text(card_json(card), encoding="utf-8")
-    (Path(folder) / "CARD.md").write_text(card_text(card), encoding="utf-8")
+    record.write_text(Path(folder) / FILE, card_json(card))
+    record.write_text(Path(folder) / "CARD.md", card_text(card))
 
 
 def put_in_place(temporary, target) -> None:

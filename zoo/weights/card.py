@@ -1,11 +1,7 @@
 """The card of a set of weights: what it was made from, how well it does, what it is for."""
 
 import json
-from dataclasses import asdict, dataclass, field, fields
-
-from medseg.errors import InputError
-from medseg.untrusted import read_json
-from zoo.errors import ZooError
+from dataclasses import asdict, dataclass, field
 
 FILE = "card.json"
 
@@ -77,22 +73,3 @@ class Card:
 def card_json(card: Card) -> str:
     """The card as ``card.json`` holds it."""
     return json.dumps(asdict(card), indent=1) + "\n"
-
-
-def read_card(path) -> Card:
-    """Read a ``card.json``.
-
-    Raises:
-        ZooError: if it cannot be read or has other fields.
-    """
-    try:
-        data = read_json(path, "card of weights")
-    except InputError as error:
-        raise ZooError(str(error)) from None
-    known = {f.name for f in fields(Card)}
-    wrong = sorted(set(data) - known) if isinstance(data, dict) else ["no object"]
-    wrong += sorted({"entry", "name", "classes", "channels"} - set(data)) if isinstance(data, dict) else []
-    if wrong:
-        raise ZooError(f"{path}: not a card of weights (field {wrong[0]}); give a set that zoo weights pack wrote")
-    listed = ("classes", "channels", "commands")
-    return Card(**{key: tuple(value) if key in listed else value for key, value in data.items()})

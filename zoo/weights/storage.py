@@ -83,7 +83,10 @@ def _multiplied_out(stored) -> dict:
     for name, values in stored.items():
         path, _, part = name.partition(":")
         if part == "int8":
-            products[path] = values * stored[f"{path}:scale"]
+            scale = stored[f"{path}:scale"]
+            if scale.shape != values.shape[-1:]:  # NumPy would make a table of the two, however large
+                raise ValueError(f"{path}: has scales of shape {scale.shape}, expected {values.shape[-1:]}")
+            products[path] = values * scale
         elif not part:
             products[path] = values
     return products

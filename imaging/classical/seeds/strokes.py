@@ -14,6 +14,7 @@ from medseg.untrusted import read_json, shown
 KINDS = ("point", "box", "scribble")
 SPACES = ("voxel", "world")
 MOST_LABEL = 65535
+MOST_STROKES = 10_000  # of a file
 MOST_POINTS = 1_000_000  # of a file, and of the voxels along its scribbles
 MOST_WIDENED = 1_000_000_000  # voxels of the boxes around strokes that have a radius
 _LARGEST = 1e9  # coordinate, in voxels or mm
@@ -67,6 +68,8 @@ def strokes_from(data) -> tuple[Stroke, ...]:
     entries = data.get("strokes")
     if not isinstance(entries, list) or not entries:
         raise InputError(f"strokes {shown(entries)}: expected a list with at least one stroke")
+    if len(entries) > MOST_STROKES:
+        raise InputError(f"strokes: {len(entries)}, expected at most {MOST_STROKES}; draw fewer")
     strokes = tuple(_stroke(entry, f"strokes[{i}]", space) for i, entry in enumerate(entries))
     if sum(len(stroke.points) for stroke in strokes) > MOST_POINTS:
         raise InputError(f"strokes: more than {MOST_POINTS} points; draw fewer")

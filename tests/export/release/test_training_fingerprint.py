@@ -18,8 +18,8 @@ from imaging.io.cases import CaseFiles
 from medseg import record
 from medseg.errors import InputError
 from zoo.commands.weights import main
-from zoo.weights.card import read_card
 from zoo.weights.card_text import card_text
+from zoo.weights.reading import read_card
 
 
 def picture(seed):

@@ -15,8 +15,8 @@ import pytest
 import edge
 import zoo
 from zoo import weights
-from zoo.weights.card import read_card
 from zoo.weights.card_text import card_text
+from zoo.weights.reading import read_card
 
 FOLDER = Path(weights.__file__).parent
 CARDS = weights.list_weights()

@@ -146,8 +146,8 @@ def test_weights_too_large_for_half_precision(model, tmp_path):
     [
         ("nothing", "not readable as JSON"),
         ("[]", "not a card of weights"),
-        ('{"entry": "unet3d"}', "field channels"),
-        ('{"entry": "unet3d", "name": "toy", "classes": [], "channels": [], "colour": 1}', "field colour"),
+        ('{"entry": "unet3d"}', "field name, classes, channels is missing"),
+        ('{"entry": "unet3d", "name": "toy", "classes": [], "channels": [], "colour": 1}', "unknown field colour"),
     ],
 )
 def test_damaged_card(shipped, text, message):
