@@ -35,6 +35,7 @@ from medseg.process import environment, module_command
 from medseg.quiet import native_logs_hidden
 
 ROWS, COLUMNS = 64, 64
+MOST_REFUSALS = 20
 
 
 def main() -> int:
@@ -94,7 +95,7 @@ def phantom(folder, number, slices) -> list[Path]:
     for index, plane in enumerate(voxels):
         meta = FileMetaDataset()
         meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID = MRImageStorage, ExplicitVRLittleEndian
-        meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=["load", str(number), str(index)])
+        meta.MediaStorageSOPInstanceUID = generate_uid(entropy_srcs=[f"load {number} {index}"])
         dataset = FileDataset(None, {}, file_meta=meta, preamble=bytes(128))
         for keyword, value in {
             "SOPClassUID": MRImageStorage, "SOPInstanceUID": meta.MediaStorageSOPInstanceUID, "Modality": "MR",
@@ -140,9 +141,14 @@ def identity(dataset) -> tuple[str, str]:
 
 
 def send(files, port) -> None:
-    """Send a series as a scanner does: again from the start until all of it is acknowledged and released."""
+    """Send a series as a scanner does: again from the start until all of it is acknowledged and released.
+
+    Raises:
+        RuntimeError: if the node refuses it again and again.
+    """
     entity = AE("SCANNER")
     entity.add_requested_context(MRImageStorage)
+    refusals = 0
     while True:
         link = entity.associate("127.0.0.1", port, ae_title="MEDSEG")
         if link.is_established:
@@ -154,6 +160,9 @@ def send(files, port) -> None:
             link.release()
             if statuses == [0] * len(files) and link.is_released:
                 return
+            refusals += statuses[-1] not in (0, None)  # None: the node was killed meanwhile
+            if refusals == MOST_REFUSALS:
+                raise RuntimeError(f"{files[0].parent}: refused with status 0x{statuses[-1]:04X} {refusals} times")
         time.sleep(0.2)
 
 

@@ -268,7 +268,8 @@ def _scanner(image, seed, settings, grid):
     image = maybe(s.attenuation_chance, seeds[2], image, lambda x, k: scanner.attenuation(x, k, s.attenuation))
     image = maybe(s.gain_chance, seeds[3], image, lambda x, k: scanner.gain(x, k, s.gain))
     image = maybe(s.sharpen_chance, seeds[4], image, lambda x, k: scanner.sharpen(x, k, s.sharpen, grid.relative))
-    return maybe(s.window_chance, seeds[5], image, lambda x, k: scanner.window(x, k, s.window))
+    image = maybe(s.window_chance, seeds[5], image, lambda x, k: scanner.window(x, k, s.window))
+    return maybe(s.offset_chance, tf.random.fold_in(seed, 8), image, lambda x, k: intensity.offset(x, k, s.offset))
 
 
 def _tones(image, seed, settings, grid):

@@ -13,6 +13,7 @@ from train.planning.plan import Augmentation
 PRESETS: dict[str, dict] = {
     "mr": {
         "bias_field_chance": 0.3,
+        "offset_chance": 0.3,
         "contrast_chance": 0.3,
         "contrast": (0.65, 1.5),
         "gamma_chance": 0.4,
@@ -59,6 +60,7 @@ PRESETS: dict[str, dict] = {
     },
     "robust": {
         "bias_field_chance": 0.2,
+        "offset_chance": 0.3,
         "noise_chance": 0.3,
         "noise": 0.4,
         "blur_chance": 0.3,

@@ -35,6 +35,11 @@ def brightness(image, seed, limits):
     return image * _draw(seed, limits, (image.shape[-1],))
 
 
+def offset(image, seed, largest: float):
+    """Each channel plus a value of its own, uniform from ``-largest`` to ``largest``."""
+    return image + _draw(seed, (-largest, largest), (image.shape[-1],))
+
+
 def contrast(image, seed, limits):
     """Each channel stretched about its mean by a factor of its own, kept within its range."""
     axes = _spatial_axes(image)

@@ -153,6 +153,7 @@ def _augmentation(training):
         ("gain", settings.gain, "from 0 to 1", 0 <= settings.gain <= 1),
         ("attenuation", settings.attenuation, "from 0 to 10", 0 <= settings.attenuation <= 10),
         ("tint", settings.tint, "from 0 to 1", 0 <= settings.tint <= 1),
+        ("offset", settings.offset, "0 or more", settings.offset >= 0),
         ("preset", settings.preset or "''", f"none, or {', '.join(PRESETS)}", settings.preset in ("", *PRESETS)),
     ):
         if not good:

@@ -9,6 +9,7 @@ from tiny import make_plan
 
 from medseg.errors import UsageError
 from train.input import augmentation as augment
+from train.input import intensity_augmentation as intensity
 from train.input import scanner_augmentation as scanner
 from train.input.anisotropy import Grid
 from train.input.augmentation_chances import NAMES, augmented
@@ -45,6 +46,20 @@ def test_level_and_spread_stay_and_the_seed_decides(shape, change):
     assert np.abs(changed - image).max() > 1e-3
     np.testing.assert_array_equal(changed, change(tf.constant(image), SEED).numpy())
     assert not np.array_equal(changed, change(tf.constant(image), SEED + 1).numpy())
+
+
+@pytest.mark.parametrize("shape", SHAPES)
+def test_an_offset_moves_the_level_of_each_channel_and_nothing_else(shape):
+    image = image_of(shape)
+    moves = []
+    for number in range(200):
+        moved = intensity.offset(tf.constant(image), tf.constant([number, 5]), 0.7).numpy() - image
+        np.testing.assert_allclose(moved, np.broadcast_to(moved.mean(spatial(shape)), shape), atol=1e-5)
+        moves.append(moved.mean(spatial(shape)))
+    assert np.abs(moves).max() <= 0.7 + 1e-5
+    np.testing.assert_allclose(np.std(moves, 0), 0.7 / np.sqrt(3), rtol=0.15)
+    np.testing.assert_allclose(np.mean(moves, 0), 0, atol=0.12)  # 4 standard errors
+    assert abs(np.corrcoef(np.transpose(moves))[0, 1]) < 0.3, "channels move by themselves"
 
 
 def test_rician_noise_brightens_air_as_rayleigh_and_leaves_tissue_gaussian():
