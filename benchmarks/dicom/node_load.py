@@ -1,6 +1,7 @@
 """The node under load: series from several associations at once, killed at random moments if asked.
 
     python benchmarks/dicom/node_load.py --series 200 --slices 40 --associations 8
+    python benchmarks/dicom/node_load.py --series 40 --slices 40 --associations 8 --size 192
     python benchmarks/dicom/node_load.py --series 20 --slices 20 --kills 5
 
 Makes phantom series, segments them with the bare runtime (read, predict, SEG and report to disk), then sends them to a
@@ -34,7 +35,6 @@ from imaging.io.dicom import choose, find_series, read_series
 from medseg.process import environment, module_command
 from medseg.quiet import native_logs_hidden
 
-ROWS, COLUMNS = 64, 64
 MOST_REFUSALS = 20
 
 
@@ -44,6 +44,9 @@ def main() -> int:
     parser.add_argument("--artifact", default="unet3d-hippocampus")
     parser.add_argument("--series", type=int, default=200)
     parser.add_argument("--slices", type=int, default=40)
+    parser.add_argument(
+        "--size", type=int, default=64, help="rows and columns of a slice, a multiple of 8 (default: 64)"
+    )
     parser.add_argument("--associations", type=int, default=8)
     parser.add_argument("--workers", type=int, default=1)
     parser.add_argument("--threads", type=int, default=2)
@@ -56,7 +59,7 @@ def main() -> int:
 
 def run(args, folder) -> int:
     """Make the series, measure the bare runtime, then the node."""
-    series = [phantom(folder / "scans" / f"{n:04d}", n, args.slices) for n in range(args.series)]
+    series = [phantom(folder / "scans" / f"{n:04d}", n, args.slices, args.size) for n in range(args.series)]
     expected, bare = bare_runtime(args, series, folder / "bare")
     sink = Sink()
     node = Node(args, folder, sink.port)
@@ -72,7 +75,8 @@ def run(args, folder) -> int:
     node.stop()
     lost = set(expected) - set(sink.held)
     wrong = set(sink.held) - set(expected)
-    print(f"{args.series} series of {args.slices} slices, {args.associations} associations, {node.killed} SIGKILLs")
+    slices = f"{args.slices} slices of {args.size}x{args.size}"
+    print(f"{args.series} series of {slices}, {args.associations} associations, {node.killed} SIGKILLs")
     print(f"results lost {len(lost)}, not those of the bare runtime {len(wrong)}")
     again = sum(sink.held.values()) - len(sink.held)
     print(f"results sent again {again} (a SIGKILL between sending and recording does that)")
@@ -85,12 +89,12 @@ def run(args, folder) -> int:
     return 1 if lost or wrong or (again and not node.killed) else 0
 
 
-def phantom(folder, number, slices) -> list[Path]:
-    """A series of blobs, a file a slice."""
+def phantom(folder, number, slices, size) -> list[Path]:
+    """A series of blobs, a file a slice of ``size`` x ``size`` pixels of 1 mm."""
     folder.mkdir(parents=True)
     random_numbers = np.random.default_rng(number)
-    coarse = random_numbers.integers(0, 900, (slices // 4 + 1, ROWS // 8, COLUMNS // 8))
-    voxels = coarse.repeat(4, 0).repeat(8, 1).repeat(8, 2)[:slices].astype(np.uint16)
+    coarse = random_numbers.integers(0, 900, (slices // 4 + 1, 8, 8))
+    voxels = coarse.repeat(4, 0).repeat(size // 8, 1).repeat(size // 8, 2)[:slices].astype(np.uint16)
     files = []
     for index, plane in enumerate(voxels):
         meta = FileMetaDataset()
@@ -105,7 +109,7 @@ def phantom(folder, number, slices) -> list[Path]:
             "PatientName": "Load", "PatientBirthDate": "", "PatientSex": "", "StudyDate": "20240101",
             "StudyTime": "120000", "StudyID": "1", "AccessionNumber": "", "ReferringPhysicianName": "",
             "SeriesNumber": 1, "InstanceNumber": index + 1, "ImageType": ["ORIGINAL", "PRIMARY", "OTHER"],
-            "PositionReferenceIndicator": "", "Rows": ROWS, "Columns": COLUMNS, "SamplesPerPixel": 1,
+            "PositionReferenceIndicator": "", "Rows": size, "Columns": size, "SamplesPerPixel": 1,
             "PhotometricInterpretation": "MONOCHROME2", "BitsAllocated": 16, "BitsStored": 16, "HighBit": 15,
             "PixelRepresentation": 0, "PixelSpacing": [1, 1], "SliceThickness": 1,
             "ImagePositionPatient": [0, 0, index], "ImageOrientationPatient": [1, 0, 0, 0, 1, 0],
