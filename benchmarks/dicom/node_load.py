@@ -6,12 +6,13 @@
 
 Makes phantom series, segments them with the bare runtime (read, predict, SEG and report to disk), then sends them to a
 ``zoo-edge serve`` whose results go to a receiver in this process. Prints what was lost or came twice, the throughput of
-both and the node's memory. Status 1 if anything was lost, twice or wrong.
+both and the node's memory. Status 1 if anything was lost, twice or wrong. The scanner is dcmtk's storescu.
 """
 
 import argparse
 import hashlib
 import random
+import shutil
 import signal
 import socket
 import subprocess
@@ -23,7 +24,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import pydicom
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE, evt
@@ -35,7 +35,7 @@ from imaging.io.dicom import choose, find_series, read_series
 from medseg.process import environment, module_command
 from medseg.quiet import native_logs_hidden
 
-MOST_REFUSALS = 20
+MOST_ATTEMPTS = 20  # to send a series, and as many more for each SIGKILL
 
 
 def main() -> int:
@@ -53,6 +53,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=0, help="SIGKILLs of the node, at random moments")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
+    if not shutil.which("storescu"):
+        parser.error("expected storescu, which Debian's package dcmtk brings")
     with tempfile.TemporaryDirectory(prefix="medseg-load-") as folder:
         return run(args, Path(folder))
 
@@ -67,7 +69,7 @@ def run(args, folder) -> int:
     threading.Thread(target=kill_at_random, args=(args, node), daemon=True).start()
     began = time.perf_counter()
     with ThreadPoolExecutor(args.associations) as pool:
-        list(pool.map(lambda files: send(files, node.port), series))
+        list(pool.map(lambda files: send(files, node.port, MOST_ATTEMPTS + 20 * args.kills), series))
     sent = time.perf_counter() - began
     node.keep_alive_until(lambda: len(sink.held) >= 2 * args.series, 60 + 20 * bare)
     spent = time.perf_counter() - began
@@ -144,30 +146,19 @@ def identity(dataset) -> tuple[str, str]:
     return str(dataset.SOPInstanceUID), hashlib.sha256(dataset.get("PixelData") or b"").hexdigest()
 
 
-def send(files, port) -> None:
-    """Send a series as a scanner does: again from the start until all of it is acknowledged and released.
+def send(files, port, attempts) -> None:
+    """Send a series with dcmtk's storescu as a scanner does: again from the start until all of it is acknowledged.
 
     Raises:
-        RuntimeError: if the node refuses it again and again.
+        RuntimeError: if the node refuses it ``attempts`` times.
     """
-    entity = AE("SCANNER")
-    entity.add_requested_context(MRImageStorage)
-    refusals = 0
-    while True:
-        link = entity.associate("127.0.0.1", port, ae_title="MEDSEG")
-        if link.is_established:
-            statuses = []
-            for file in files:
-                statuses.append(link.send_c_store(pydicom.dcmread(file)).get("Status"))
-                if statuses[-1] != 0:
-                    break
-            link.release()
-            if statuses == [0] * len(files) and link.is_released:
-                return
-            refusals += statuses[-1] not in (0, None)  # None: the node was killed meanwhile
-            if refusals == MOST_REFUSALS:
-                raise RuntimeError(f"{files[0].parent}: refused with status 0x{statuses[-1]:04X} {refusals} times")
+    command = ["storescu", "-aet", "SCANNER", "-aec", "MEDSEG", "+sd", "127.0.0.1", str(port), str(files[0].parent)]
+    for _ in range(attempts):
+        ended = subprocess.run(command, capture_output=True, text=True, check=False)
+        if ended.returncode == 0:
+            return
         time.sleep(0.2)
+    raise RuntimeError(f"{files[0].parent}: not accepted {attempts} times; storescu said {ended.stderr[-500:]!r}")
 
 
 class Sink:
