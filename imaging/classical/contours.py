@@ -15,7 +15,6 @@ from medseg.errors import InputError
 def chan_vese(work: Work) -> np.ndarray:
     """Morphological Chan-Vese, from the seeds' surroundings or from Otsu's threshold."""
     from skimage.filters import threshold_otsu
-    from skimage.segmentation import morphological_chan_vese
 
     settings = work.parameters
     coarse = _even(coarsened(work.scan, settings["max_voxels"]))
@@ -26,7 +25,7 @@ def chan_vese(work: Work) -> np.ndarray:
     else:
         markers, value = _one_structure(coarse, work)
         start = _around(markers == 1, coarse.spacing, 3 * max(coarse.spacing))
-    mask = morphological_chan_vese(
+    mask = _begun_anew("morphological_chan_vese")(
         image.squeeze(axes),
         settings["iterations"],
         init_level_set=start.astype(np.int8).squeeze(axes),
@@ -40,8 +39,6 @@ def chan_vese(work: Work) -> np.ndarray:
 
 def geodesic(work: Work) -> np.ndarray:
     """Morphological geodesic active contours from balls around the seeds."""
-    from skimage.segmentation import morphological_geodesic_active_contour
-
     settings = work.parameters
     coarse = _even(coarsened(work.scan, settings["max_voxels"]))
     axes = _flat_axes(coarse, "geodesic-contours")
@@ -51,7 +48,7 @@ def geodesic(work: Work) -> np.ndarray:
     edges = 1 / np.sqrt(1 + 10 * (slope / max(float(np.percentile(slope, 99.5)) / 2, np.finfo(np.float32).tiny)) ** 2)
     edges[markers == 0] = 0  # the contour does not pass seeds of the background
     start = _around(markers == 1, coarse.spacing, settings["start_mm"]) & (markers != 0)
-    mask = morphological_geodesic_active_contour(
+    mask = _begun_anew("morphological_geodesic_active_contour")(
         edges.squeeze(axes),
         settings["iterations"],
         init_level_set=start.astype(np.int8).squeeze(axes),
@@ -60,6 +57,22 @@ def geodesic(work: Work) -> np.ndarray:
         iter_callback=_counter(work, settings["iterations"]),
     ).reshape(edges.shape)
     return _back(mask, coarse, work, value)
+
+
+def _begun_anew(name: str):
+    """A function of scikit-image's contours that remembers no call before.
+
+    Its smoothing takes two operators in turn, and which comes next is a variable of its module: after an odd number of
+    rounds, or while another thread runs one, a contour would begin with the other. A copy of the module has its own.
+    """
+    import importlib.util
+
+    import skimage.segmentation
+
+    module = importlib.util.find_spec(getattr(skimage.segmentation, name).__module__)
+    copy = importlib.util.module_from_spec(module)
+    module.loader.exec_module(copy)
+    return getattr(copy, name)
 
 
 def _flat_axes(scan: Scan, method: str) -> tuple[int, ...]:

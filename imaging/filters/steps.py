@@ -10,6 +10,7 @@ import numpy as np
 
 from imaging.filters.entry import Filter
 from imaging.filters.registry import get
+from imaging.geometry.orientation import canonical
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError, naming
 
@@ -101,9 +102,12 @@ def apply_steps(scan: Scan, steps: Sequence[FilterStep], progress: Callable[[int
                 _tell(progress, done, total)
             else:
                 voxels = np.empty(scan.voxels.shape, np.float32)
+                # Not every library gives a flipped image the flipped result: how a scan is stored must not count.
+                turned, turn = canonical(scan)
                 for channel in range(scan.channels):
-                    source = np.ascontiguousarray(scan.voxels[..., channel], np.float32)
-                    voxels[..., channel] = source if _constant(source) else run(source, scan.spacing, **values)
+                    source = np.ascontiguousarray(turned.voxels[..., channel], np.float32)
+                    filtered = source if _constant(source) else run(source, turned.spacing, **values)
+                    voxels[..., channel] = turn.back(filtered)
                     done += 1
                     _tell(progress, done, total)
                 scan = replace(scan, voxels=voxels)

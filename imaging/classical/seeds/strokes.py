@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.geometry.orientation import Turn
+from imaging.geometry.orientation import Turn, canonical
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import read_json, shown
@@ -18,6 +18,7 @@ MOST_STROKES = 10_000  # of a file
 MOST_POINTS = 1_000_000  # of a file, and of the voxels along its scribbles
 MOST_WIDENED = 1_000_000_000  # voxels of the boxes around strokes that have a radius
 _LARGEST = 1e9  # coordinate, in voxels or mm
+_TIE = 1e-6  # voxels, that rounding moves a place between two voxels by
 
 
 @dataclass(frozen=True)
@@ -156,7 +157,7 @@ def seeds_on(scan: Scan, strokes: Sequence[Stroke]) -> Seeds:
         if stroke.kind != "box":
             points = _indices(stroke, scan, i)
             spent = _affordable(stroke, points, scan, spent)
-            _draw(labels, stroke, points, scan.spacing, f"strokes[{i}]")
+            _draw(labels, stroke, points, scan, f"strokes[{i}]")
     box, box_label = _box(boxes, scan) if boxes else (None, 0)
     if box is not None:
         outside = np.ones(scan.shape, bool)
@@ -228,7 +229,7 @@ def _box(boxes, scan):
         every = np.stack(np.meshgrid(*zip(low, high, strict=True), indexing="ij"), -1).reshape(-1, len(low))
         whole = Stroke("box", stroke.label, tuple(map(tuple, every.tolist())), "world")
         corners.append(_indices(whole, scan, i))
-    corners = np.rint(np.concatenate(corners)).astype(int)
+    corners = _nearest(np.concatenate(corners), scan)
     low, high = corners.min(axis=0), corners.max(axis=0)
     limit = np.array(scan.shape) - 1
     return tuple(
@@ -252,12 +253,23 @@ def _affordable(stroke, points, scan, spent):
     return along, widened
 
 
-def _draw(labels, stroke, points, spacing, where):
+def _nearest(points, scan):
+    """The voxels (N, rank) that points lie in; of two that they lie between, the further one along the world's axes.
+
+    That way the order and direction in which a scan stores its axes does not move a seed.
+    """
+    _, turn = canonical(scan)
+    against = np.zeros(scan.rank, bool)
+    against[list(turn.order)] = turn.flipped
+    return np.where(against, np.ceil(points - 0.5 - _TIE), np.floor(points + 0.5 + _TIE)).astype(int)
+
+
+def _draw(labels, stroke, points, scan, where):
     if stroke.kind == "scribble":
         points = _line(points)
-    centres = np.unique(np.clip(np.rint(points).astype(int), 0, np.array(labels.shape) - 1), axis=0)
+    centres = np.unique(np.clip(_nearest(points, scan), 0, np.array(labels.shape) - 1), axis=0)
     if stroke.radius_mm:
-        centres = _widened(centres, labels.shape, spacing, stroke.radius_mm)
+        centres = _widened(centres, labels.shape, scan.spacing, stroke.radius_mm)
     place = tuple(centres.T)
     clash = (labels[place] >= 0) & (labels[place] != stroke.label)
     if clash.any():

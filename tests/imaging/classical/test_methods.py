@@ -6,12 +6,12 @@ import re
 import numpy as np
 import pytest
 from harness_methods import LEAST_DICE, ball, dice, run, strokes
+from turned_scans import turned, turned_back, turns
 
 import imaging
 from imaging import InputError, UsageError
 from imaging.classical import METHODS, get, names, segment
-from imaging.classical.seeds.strokes import Stroke
-from imaging.geometry.orientation import reorient
+from imaging.classical.seeds.strokes import Stroke, seeds_on
 from imaging.scan import Scan
 
 RANKED = [(method.name, rank) for method in METHODS for rank in method.ranks]
@@ -30,17 +30,48 @@ def test_finds_a_ball(name, rank):
     assert dice(labels.voxels[..., 0] == 1, mask) > LEAST_DICE.get(name, 0.85)
 
 
-@pytest.mark.parametrize("name", [method.name for method in METHODS if 3 in method.ranks and not method.atlases])
-def test_orientation_does_not_matter(name):
-    """The same scan, stored along other axes, has the same structure; seeds between two voxels aside."""
+@pytest.mark.parametrize(("name", "rank"), RANKED)
+def test_how_a_scan_is_stored_does_not_matter(name, rank):
+    """The same scan along other axes has the same labels, voxel for voxel; seeds lie between two voxels here."""
+    scan, _ = ball(rank)
+    expected = run(name, scan).voxels
+    ways = turns(rank)
+    chosen = np.random.default_rng(len(name)).choice(len(ways) - 1, size=2, replace=False) + 1
+    for order, flips in (ways[int(number)] for number in chosen):
+        stored = turned(scan, order, flips)
+        segmented = run(name, stored)
+        np.testing.assert_array_equal(segmented.affine, stored.affine)
+        np.testing.assert_array_equal(turned_back(segmented.voxels, order, flips), expected)
+
+
+@pytest.mark.parametrize("radius", [0.0, 3.0])
+@pytest.mark.parametrize("kind", ["point", "scribble", "box"])
+def test_seeds_between_two_voxels_are_one_place_of_the_world(kind, radius):
     scan, _ = ball(3)
-    expected = run(name, scan)
-    turned = reorient(scan, "PIL")
-    turned = Scan(np.ascontiguousarray(turned.voxels), turned.affine)
-    segmented = run(name, turned)
-    np.testing.assert_array_equal(segmented.affine, turned.affine)
-    back = reorient(Scan(segmented.voxels, segmented.affine), "RAS").voxels
-    assert dice(back[..., 0] == 1, expected.voxels[..., 0] == 1) > 0.95
+    ends = ((6.0, -4.0, 2.0), (-3.0, 5.0, -4.0))
+    strokes_ = [Stroke(kind, 1, ends[:1] if kind == "point" else ends, "world", 0.0 if kind == "box" else radius)]
+
+    def marks(seeds):
+        box = np.zeros(seeds.labels.shape, np.int32)
+        if seeds.box is not None:
+            box[seeds.box] = 1
+        return np.stack([seeds.labels, box], -1)
+
+    expected = marks(seeds_on(scan, strokes_))
+    for order, flips in turns(3):
+        stored = marks(seeds_on(turned(scan, order, flips), strokes_))
+        np.testing.assert_array_equal(turned_back(stored, order, flips), expected)
+
+
+@pytest.mark.parametrize("rank", [2, 3])
+@pytest.mark.parametrize("name", ["chan-vese", "geodesic-contours"])
+def test_contours_do_not_depend_on_those_before(name, rank):
+    """An odd number of rounds of smoothing left scikit-image with the other of its two operators."""
+    scan, _ = ball(rank, noise=25.0)
+    first = run(name, scan, iterations=3).voxels
+    for before in (1, 2, 3):
+        run(name, scan, iterations=before)
+        np.testing.assert_array_equal(run(name, scan, iterations=3).voxels, first)
 
 
 @pytest.mark.parametrize("name", [method.name for method in METHODS if 3 in method.ranks and not method.atlases])
