@@ -46,6 +46,11 @@ def expected(name, labels, guess, classes):
     return [reference.accuracy_score(truth, predicted) for truth, predicted in per_class]
 
 
+def rounding(name):
+    """The relative error that float32 makes; one minus a share loses the digits that both have in common."""
+    return 2e-6 if name in LOWER_IS_BETTER else 1e-6
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_stream_equals_scikit_learn(name):
     mean, each = metrics.get(name, 4), metrics.get(name, 4, per_class=True, include_background=True)
@@ -56,10 +61,10 @@ def test_stream_equals_scikit_learn(name):
     labels = np.concatenate([labels.ravel() for labels, _ in seen])
     guess = np.concatenate([logits.argmax(-1).ravel() for _, logits in seen])
     by_hand = expected(name, labels, guess, 4)
-    assert float(mean.result()) == pytest.approx(np.mean(by_hand[1:]), rel=2e-6)
+    assert float(mean.result()) == pytest.approx(np.mean(by_hand[1:]), rel=rounding(name))
     results = each.result()
-    np.testing.assert_allclose([float(results[f"{name}_{c}"]) for c in range(4)], by_hand, rtol=2e-6)
-    assert float(results[name]) == pytest.approx(np.mean(by_hand), rel=2e-6)
+    np.testing.assert_allclose([float(results[f"{name}_{c}"]) for c in range(4)], by_hand, rtol=rounding(name))
+    assert float(results[name]) == pytest.approx(np.mean(by_hand), rel=rounding(name))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -75,11 +80,11 @@ def test_one_hot_ignore_weights_and_reset(name):
     ignoring = metrics.get(name, 4, ignore_class=3, per_class=True)
     ignoring.update_state(labels, logits)
     by_hand = expected(name, labels[~hidden], logits.argmax(-1)[~hidden], 4)
-    np.testing.assert_allclose([float(ignoring.result()[f"{name}_{c}"]) for c in range(3)], by_hand[:3], rtol=2e-6)
+    np.testing.assert_allclose([float(ignoring.result()[f"{name}_{c}"]) for c in range(3)], by_hand[:3], rtol=rounding(name))
     metric.reset_state()
     metric.update_state(labels, logits, sample_weight=np.array([1.0, 0.0]))
     only = expected(name, labels[0].ravel(), logits[0].argmax(-1).ravel(), 4)
-    assert float(metric.result()) == pytest.approx(np.mean(only[1:]), rel=2e-6)
+    assert float(metric.result()) == pytest.approx(np.mean(only[1:]), rel=rounding(name))
 
 
 def test_nothing_there_and_nothing_found_is_one():

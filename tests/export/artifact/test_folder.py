@@ -135,8 +135,13 @@ def test_an_artifact_survives_the_failure_of_its_replacement(run, tmp_path):
 
 def test_an_artifact_is_replaced_whole(run, tmp_path):
     (folder,) = export_run(run, ["tflite-float32"], tmp_path, tell=quietly)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    (folder / "stale.txt").write_text("of the old one")
+    (folder / "manifest.json").write_text(json.dumps(manifest | {"files": [*manifest["files"], "stale.txt"]}))
     export_run(run, ["tflite-float32"], tmp_path, patch=[8, 8, 4], verify=False, tell=quietly)
     assert edge.load_manifest(folder).patch == (8, 8, 4)
+    assert sorted(os.listdir(folder)) == sorted(["manifest.json", *edge.load_manifest(folder).files])
+    assert not (folder / "stale.txt").exists()
     assert os.listdir(tmp_path) == ["tflite-float32"]
 
 
