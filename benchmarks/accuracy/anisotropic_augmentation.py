@@ -87,7 +87,8 @@ def train(args):
 def report(args, folds):
     """Score the runs and print the table."""
     from train.data.dataset import open_dataset
-    from train.evaluation.evaluate import evaluate, mean_scores
+    from train.evaluation.averages import mean_scores
+    from train.evaluation.evaluate import evaluate
     from train.fitting.run import open_run
 
     dataset = open_dataset(args.data)

@@ -16,7 +16,8 @@ from export.artifact import bill_of_materials as bom
 from export.artifact.card import card
 from export.artifact.place import check_place, check_writable
 from export.artifact.report import write_report
-from export.conversion.convert import Converted, convert_checked
+from export.conversion.convert import convert_checked
+from export.conversion.converted import Converted
 from export.conversion.operators import count, integer_share
 from export.device import arena, ethos, memory_advice
 from export.device.latency import Latency, by_threads

@@ -9,7 +9,7 @@ from pathlib import Path
 from edge.manifest import Manifest
 from export.artifact import overlay
 from export.artifact.report_sections import sections
-from export.conversion.convert import Converted
+from export.conversion.converted import Converted
 from export.conversion.operators import Operator
 from export.device.latency import Latency, machine
 from export.verify.fidelity import TOLERANCE_MM, Fidelity

@@ -8,7 +8,8 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from export.conversion.convert import Converted, convert
+from export.conversion.convert import convert
+from export.conversion.converted import Converted
 from export.device import arena
 from export.device.arena import ArenaError
 from medseg.byte_sizes import spell_size

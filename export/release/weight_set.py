@@ -1,20 +1,19 @@
 """A finished run to a set of pretrained weights: weights, card, and the int8 artifact for the device."""
 
 import dataclasses
-import gzip
 import json
 import re
 import shlex
-import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from edge.manifest import Manifest, sha256
+from edge.manifest import Manifest
 from edge.runtime.segmenter import Segmenter
-from edge.trust import vector
 from edge.trust.opening import read_artifact
 from export.release.cross_validated_scores import cross_validated, cross_validated_artifacts, epochs, training_settings
+from export.release.set_artifact import copy_artifact, described
+from export.release.set_checks import check_artifact, check_network, check_places
 from export.source.source import Source, load_network, open_source
 from export.verify.comparison import compare
 from export.verify.fidelity import Fidelity
@@ -22,10 +21,6 @@ from imaging.slices import stacked_names
 from medseg import record
 from medseg.atomic import temporary_folder
 from medseg.errors import InputError
-
-# A rooted path, a home folder or a Windows drive, at the beginning of a word.
-_PLACE = re.compile(r"""(?:^|[\s'"=(,`])(?:~?/|[A-Za-z]:\\)\w""")
-
 
 # What a card tells of the plan.
 PLANNED = ("recipe", "patch", "overlap", "labels", "training", "regions", "instances")
@@ -113,7 +108,7 @@ def pack(
     entry = source.provenance["network"]
     if entry not in zoo.list_models():
         raise InputError(f"{run}: trained {entry}, which is no entry of the registry; zoo models lists them")
-    _check_artifact(artifact, manifest, source)
+    check_artifact(artifact, manifest, source)
     scored = cross_validated(source, scores, training_settings(run))
     on_device = {}
     if options.device_scores:
@@ -130,15 +125,15 @@ def pack(
         split=_split(source, plan, scored),
         scores=scored,
         int8_scores=on_device,
-        artifact=_artifact(artifact, manifest),
+        artifact=described(artifact, manifest),
         seed=source.provenance["seed"],
         epochs=epochs(run),
         plan={key: plan[key] for key in PLANNED if key in plan},
         versions=source.provenance["versions"],
         commands=(*options.commands, own),
     )
-    _check_places(record.to_dict(card), "card")
-    _check_places(record.to_dict(manifest), f"{artifact}/manifest.json")
+    check_places(record.to_dict(card), "card")
+    check_places(record.to_dict(manifest), f"{artifact}/manifest.json")
     tell(f"{card.folder}: {entry} of {run}")
 
     out = Path(out)
@@ -148,7 +143,7 @@ def pack(
         stored = zoo.get(entry, weights=temporary)
         tell(f"{card.folder}: {options.kind} compared with float32 on {len(_labelled(source))} cases")
         fidelity = _compare(trained, stored, manifest, source)
-        _check_network(artifact, manifest, fidelity)
+        check_network(artifact, manifest, fidelity)
         if fidelity.drop > options.max_drop:
             raise InputError(
                 f"{run}: stored as {options.kind} its mean Dice drops by {fidelity.drop:.4f}, "
@@ -160,53 +155,14 @@ def pack(
             parameters=trained.count_params(),
             bytes=(temporary / weights.WEIGHTS).stat().st_size,
         )
-        packed = _copy_artifact(Path(artifact), manifest, temporary / manifest.format)
-        card = dataclasses.replace(card, artifact=_artifact(temporary / manifest.format, packed))
+        packed = copy_artifact(Path(artifact), manifest, temporary / manifest.format)
+        card = dataclasses.replace(card, artifact=described(temporary / manifest.format, packed))
         weights.write_card(temporary, card)
         weights.put_in_place(temporary, out / card.folder)
     return out / card.folder
 
 
-def _copy_artifact(artifact, manifest, target) -> Manifest:
-    """What a device needs of an artifact, the model compressed; reports with pictures stay behind, and so does the
-    card's word on them.
-
-    Returns:
-        The manifest of the copy.
-    """
-    target.mkdir()
-    model = target / f"{manifest.model}.gz"
-    plain = (artifact / manifest.model).read_bytes()
-    model.write_bytes(gzip.compress(plain, 9, mtime=0))
-    files = ["CARD.md", model.name]
-    if vector.NAME in manifest.files:
-        shutil.copyfile(artifact / vector.NAME, target / vector.NAME)
-        files.append(vector.NAME)
-    packed = dataclasses.replace(manifest, model=model.name, sha256=sha256(model), files=tuple(files))
-    record.save(target / "manifest.json", packed)
-    text = (artifact / "CARD.md").read_text(encoding="utf-8")
-    text = re.sub(r"(?m)^.*`report\.html`.*\n\n?", "", text)
-    text = re.sub(
-        r"(?m)^- Model file: ",
-        f"- Model file: `{packed.model}`, {model.stat().st_size / 1e6:.2f} MB, sha256 `{packed.sha256}`; uncompressed ",
-        text,
-    )
-    (target / "CARD.md").write_text(text, encoding="utf-8")
-    return packed
-
-
-def _artifact(folder, manifest) -> dict:
-    """What a card says of the artifact in ``folder``."""
-    return {
-        "format": manifest.format,
-        "file": manifest.model,
-        "bytes": (Path(folder) / manifest.model).stat().st_size,
-        "sha256": manifest.sha256,
-        "patch": manifest.patch,
-    }
-
-
-def _labelled(source):
+def _labelled(source: Source):
     return tuple(case for case in source.validation if case.label is not None)
 
 
@@ -253,54 +209,6 @@ def _split(source, plan, scored):
         f"trained on {trained} cases, {held}; scored by cross-validation on {scored['cases']} cases of "
         f"fold{'s' * (len(scored['folds']) > 1)} {folds} of {len(plan['folds'])}" + (f" ({rule})" if rule else "")
     )
-
-
-def _check_artifact(folder, manifest, source):
-    of_run = {
-        "labels": source.labels,
-        "regions": source.regions,
-        "instances": source.instances,
-        "recipe": source.recipe,
-        "channels": source.channels,
-    }
-    for attribute, value in of_run.items():
-        if getattr(manifest, attribute) != value:
-            raise InputError(
-                f"{folder}: its {attribute} differs from the run's; give the artifact that was exported of it"
-            )
-    for attribute in ("network", "options", "fold", "seed"):
-        stated, value = manifest.source.get(attribute), source.provenance.get(attribute)
-        if stated != value:
-            raise InputError(
-                f"{folder}: made of {attribute} {stated}, the run has {value}; give the artifact of the run"
-            )
-    if not manifest.fidelity:
-        raise InputError(f"{folder}: was not verified; export it without --no-verify")
-
-
-def _check_network(folder, manifest, fidelity):
-    """The float network that the artifact was verified against must be this one: the same Dice on the same cases."""
-    for label, fidelity_of_label in fidelity.labels.items():
-        then = manifest.fidelity["labels"].get(label, {}).get("dice_network")
-        same_cases = list(manifest.fidelity["cases"]) == list(fidelity.cases)
-        if then is None or not same_cases or abs(then - fidelity_of_label.dice_network) > 1e-4:
-            raise InputError(
-                f"{folder}: was verified against a network of Dice {then} on {label}, the run's has "
-                f"{fidelity_of_label.dice_network:.4f}; export the run again and give that artifact"
-            )
-
-
-def _check_places(data, where):
-    """Require that no text names a folder of the machine that made the set."""
-    if isinstance(data, dict):
-        for key, value in data.items():
-            _check_places(key, where)
-            _check_places(value, f"{where}: {key}")
-    elif isinstance(data, list | tuple):
-        for value in data:
-            _check_places(value, where)
-    elif isinstance(data, str) and _PLACE.search(data):
-        raise InputError(f"{where}: {data!r} names a place on this machine; expected relative paths")
 
 
 def _pack_command(run, name, artifact, scores, device_scores, kind):

@@ -12,7 +12,8 @@ from edge.cli import main as edge_main
 from export.artifact.folder import export_run
 from imaging.measure.detection import score_objects
 from train.data.dataset import open_dataset
-from train.evaluation.evaluate import evaluate, table
+from train.evaluation.averages import table
+from train.evaluation.evaluate import evaluate
 from train.fitting.fit import fit
 from train.planning.plan import Augmentation, Network
 from train.planning.planner import make_plan

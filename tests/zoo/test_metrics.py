@@ -80,7 +80,9 @@ def test_one_hot_ignore_weights_and_reset(name):
     ignoring = metrics.get(name, 4, ignore_class=3, per_class=True)
     ignoring.update_state(labels, logits)
     by_hand = expected(name, labels[~hidden], logits.argmax(-1)[~hidden], 4)
-    np.testing.assert_allclose([float(ignoring.result()[f"{name}_{c}"]) for c in range(3)], by_hand[:3], rtol=rounding(name))
+    np.testing.assert_allclose(
+        [float(ignoring.result()[f"{name}_{c}"]) for c in range(3)], by_hand[:3], rtol=rounding(name)
+    )
     metric.reset_state()
     metric.update_state(labels, logits, sample_weight=np.array([1.0, 0.0]))
     only = expected(name, labels[0].ravel(), logits[0].argmax(-1).ravel(), 4)

@@ -65,7 +65,8 @@ def run_evaluate(args) -> int:
         raise UsageError(f"--trust {args.trust}: of a signed artifact; {args.run} is none: zoo export --sign KEY")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar
     from medseg.atomic import check_writable
-    from train.evaluation.evaluate import evaluate, table
+    from train.evaluation.averages import table
+    from train.evaluation.evaluate import evaluate
     from train.fitting.folds import fold_numbers, is_several
     from train.fitting.run import open_run
 
@@ -186,9 +187,9 @@ def _tell_choice(args, chosen):
 
 def _ensemble(args, runs, dataset):
     from medseg.record import write_text
+    from train.evaluation.averages import table
     from train.evaluation.cross_validation import load_decision
     from train.evaluation.ensemble import evaluate_ensemble
-    from train.evaluation.evaluate import table
 
     decision = load_decision(args.run, args.mirror)
     metrics = evaluate_ensemble(

@@ -45,8 +45,8 @@ def run_method(args) -> int:
         raise UsageError(f"--clicks {args.clicks}: expected 1 to 1000")
     from train.commands.folder_options import choices_of
     from train.data.dataset import read_dataset
+    from train.evaluation.averages import table
     from train.evaluation.classical import Conditions, evaluate_method
-    from train.evaluation.evaluate import table
 
     dataset = read_dataset(args.run, choices_of(args, folder=args.run))
     conditions = Conditions(fold=int(args.fold or 0), label=args.label, clicks=args.clicks)

@@ -8,7 +8,7 @@ from imaging.measure.scoring import HIGHER_IS_BETTER
 from medseg.errors import InputError, UsageError
 from train.comparison.results import Scores
 from train.data.grouping import group_names
-from train.evaluation.evaluate import OBJECT_COLUMNS
+from train.evaluation.averages import OBJECT_COLUMNS
 
 HIGHER = HIGHER_IS_BETTER | dict.fromkeys(OBJECT_COLUMNS, True)
 """What a larger value of each metric means, those of objects included."""

@@ -10,9 +10,9 @@ from imaging.configurations import FILE, Configurations, Scored, joined
 from medseg import record
 from train.configurations.pairs import cross_validate_pair, score_pairs
 from train.configurations.report import write_choice_report
+from train.evaluation.averages import OBJECT_COLUMNS
 from train.evaluation.cross_report import write_cross_report
 from train.evaluation.cross_validation import cross_validate
-from train.evaluation.evaluate import OBJECT_COLUMNS
 from train.fitting.curves import load_history
 from train.fitting.run import Run
 

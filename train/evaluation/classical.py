@@ -16,7 +16,7 @@ from imaging.measure.overlap import dice
 from medseg.errors import InputError, UsageError, naming
 from medseg.progress import track
 from train.data.dataset import Dataset, open_dataset
-from train.evaluation.evaluate import means
+from train.evaluation.averages import means
 from train.evaluation.reference import read_case
 from train.planning.split import given_folds, split
 

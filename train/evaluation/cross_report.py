@@ -9,7 +9,7 @@ from imaging.measure.scoring import DISTANCES
 from medseg import page
 from medseg.record import from_dict, to_dict, write_text
 from train.evaluation import figures
-from train.evaluation.evaluate import columns_of, present_row
+from train.evaluation.averages import columns_of, present_row
 from train.evaluation.postprocess import GAIN, Decision
 from train.evaluation.predictions import load_prediction
 from train.evaluation.reference import read_case

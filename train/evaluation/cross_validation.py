@@ -12,7 +12,8 @@ from imaging.cleaning import apply
 from imaging.measure.scoring import DISTANCES
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
-from train.evaluation.evaluate import columns_of, evaluate, means, present_row
+from train.evaluation.averages import columns_of, means, present_row
+from train.evaluation.evaluate import evaluate
 from train.evaluation.postprocess import Decision, choose, decision_text
 from train.evaluation.predictions import predicted_cases, prediction_file
 from train.evaluation.reliability import joined
@@ -42,7 +43,7 @@ def cross_validate(
 
     Returns:
         {"folds": [numbers], "mirror": bool, "fold_of": {case: fold}, "cases": {case: {label: {metric: value}}},
-        "mean": {label: {metric: value}}, "mean_present": see ``train.evaluation.evaluate.means``, "std": as "mean",
+        "mean": {label: {metric: value}}, "mean_present": see ``train.evaluation.averages.means``, "std": as "mean",
         "mean_of_fold": {fold: as "mean"},
         "postprocessing": a ``train.evaluation.postprocess.Decision`` as a dictionary, "postprocessed": cases, means and
         std with what was chosen, or None if that is nothing, "calibration": see ``train.evaluation.reliability``}.

@@ -1,8 +1,6 @@
 """Evaluation: whole scans through a sliding window, scored in their own geometry."""
 
-import itertools
 import json
-import math
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -10,20 +8,17 @@ import numpy as np
 
 import imaging
 from imaging.labels import Label, Region
-from imaging.measure.scoring import DISTANCES
-from imaging.tiling import predict_tiled
 from medseg.errors import InputError, naming
 from medseg.progress import track
 from medseg.record import write_text
+from train.evaluation.averages import means
 from train.evaluation.predictions import save_prediction
 from train.evaluation.reference import read_case, read_case_objects
 from train.evaluation.reliability import Reliability
+from train.evaluation.sliding_window import patch_predictor, segmenter
 from train.fitting.run import Run
 from train.input.pipeline import fold_cases
 from train.planning.plan import Plan
-
-COLUMNS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
-OBJECT_COLUMNS = ("ap", "ap50", "ap75", "pq", "f1", "lesion_dice")
 
 
 def evaluate(
@@ -50,8 +45,8 @@ def evaluate(
     Returns:
         What is written as ``metrics.json``, by another name for another fold or with flips (see ``Run.result_file``):
         {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
-        {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``means``, "calibration":
-        see ``train.evaluation.reliability``}.
+        {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``train.evaluation.averages.means``,
+        "calibration": see ``train.evaluation.reliability``}.
 
     Raises:
         InputError: if no case was held back and no fold is given, or a case cannot be read.
@@ -108,62 +103,6 @@ def score_held_back(
     return {**scores, "calibration": reliability.result()}
 
 
-def patch_predictor(model, mirror: Sequence[int] = (), regions: bool = False) -> Callable[[np.ndarray], np.ndarray]:
-    """A function from a patch (*patch, C) float32 to its scores (*patch, K).
-
-    Args:
-        model: Keras model, batch in, logits out; or several, whose probabilities are averaged.
-        mirror: average the probabilities over all flips along these axes too.
-        regions: the channels are regions, whose logits are averaged instead, as in nnU-Net.
-
-    Returns:
-        The function; its scores are the logits for one model without mirroring or for regions, else probabilities.
-    """
-    models = list(model) if isinstance(model, list | tuple) else [model]
-    flips = [axes for n in range(len(mirror) + 1) for axes in itertools.combinations(mirror, n)]
-
-    def run(model, patch):
-        return np.asarray(model.predict_on_batch(patch[None])[0], np.float32)
-
-    if len(models) * len(flips) == 1:
-        return lambda patch: run(models[0], patch)
-
-    def averaged(patch):
-        total = 0.0
-        for axes in flips:
-            flipped = np.ascontiguousarray(np.flip(patch, axes))
-            scores = (run(model, flipped) for model in models)
-            total = total + np.flip(sum(scores if regions else map(softmax, scores)), axes)
-        return total / (len(models) * len(flips))
-
-    return averaged
-
-
-def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
-    """A function from a scan as read to its class indices (*scan.shape), by the plan's recipe, patch and overlap.
-
-    Of a plan of instances it gives numbers of objects instead, see ``imaging.restore_objects``.
-
-    It takes ``progress`` too, see ``imaging.tiling.predict_tiled``.
-
-    Args:
-        predict: from a patch to its scores.
-        plan: what the network was trained by.
-        then: called with each prepared scan and its scores.
-    """
-
-    def segment(scan, progress=None):
-        prepared = imaging.prepare(scan, plan.recipe)
-        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress, plan.recipe.slices)
-        if then is not None:
-            then(prepared, scores)
-        if plan.instances is not None:
-            return imaging.restore_objects(scores, prepared, scan, plan.instances)
-        return imaging.restore_classes(scores, prepared, scan, written=plan.written_classes)
-
-    return segment
-
-
 def score_cases(
     segment: Callable,
     cases: Sequence,
@@ -187,8 +126,9 @@ def score_cases(
         regions: structures of several classes, which are scored instead of the classes.
 
     Returns:
-        {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``means``}, by
-        region where there are such. Cases of instances have the metrics of ``imaging.score_objects`` as well.
+        {"cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see
+        ``train.evaluation.averages.means``}, by region where there are such. Cases of instances have the metrics of
+        ``imaging.score_objects`` as well.
 
     Raises:
         imaging.InputError: if image and label of a case differ in geometry.
@@ -219,87 +159,3 @@ def _scored(segment, case, labels, regions, settings):
     of_class = imaging.score_case(*masks, labels, scan.spacing, regions=regions)
     of_objects = imaging.score_objects(segmentation, objects)
     return scan, segmentation, {name: row | of_objects for name, row in of_class.items()}
-
-
-def means(cases: dict) -> dict:
-    """The means over all cases, and of labels that not every reference holds also those over the cases that do.
-
-    Args:
-        cases: {case: {label: {metric: value}}}.
-
-    Returns:
-        {"mean": {label: {metric: value}}, "mean_present": the same with "cases", for some of the labels}.
-    """
-    present = {}
-    for label, row in mean_scores(cases, ignore_empty=True).items():
-        count = sum(bool(_reference_size(case[label])) for case in cases.values())
-        if 0 < count < len(cases):
-            present[label] = {"cases": count, **row}
-    return {"mean": mean_scores(cases), "mean_present": present}
-
-
-def mean_scores(cases: dict, ignore_empty: bool = False) -> dict:
-    """The mean of each metric of each label over the cases; a case without a surface makes a distance infinite.
-
-    Args:
-        cases: {case: {label: {metric: value}}}.
-        ignore_empty: leave out the cases in whose reference a label is not; NaN if that is all of them.
-    """
-    first = next(iter(cases.values()))
-    means = {}
-    for label in first:
-        rows = [case[label] for case in cases.values()]
-        if ignore_empty:
-            rows = [row for row in rows if _reference_size(row)]
-        means[label] = {m: float(np.mean([row[m] for row in rows])) if rows else math.nan for m in first[label]}
-    return means
-
-
-def present_row(means: dict) -> str:
-    """The heading of a line of ``mean_present`` in tables."""
-    return f"  where present ({means['cases']})"
-
-
-def _reference_size(row) -> float:
-    return row.get("reference_ml", row.get("reference_mm2", 0.0))
-
-
-def table(metrics: dict) -> str:
-    """``metrics`` as text: a line per label with the means, then how many cases there were.
-
-    A label that some references do not hold has a line more, of the cases whose references do.
-    """
-    rows = []
-    for name, row in metrics["mean"].items():
-        rows.append((name, row))
-        present = metrics.get("mean_present", {}).get(name)
-        if present:
-            rows.append((present_row(present), present))
-    width = max(len(name) for name, _ in (*rows, ("label", {})))
-    columns = columns_of(metrics["mean"])
-    lines = [f"{'label':{width}}" + "".join(f"{c:>{_wide(c)}}" for c in columns)]
-    lines += [f"{name:{width}}" + "".join(f"{row[c]:{_wide(c)}.4f}" for c in columns) for name, row in rows]
-    if "folds" in metrics:
-        whose = f"by the ensemble of folds {', '.join(map(str, metrics['folds']))}"
-    else:
-        whose = f"of fold {metrics['fold']}" + (", which the network was trained on" if metrics.get("seen") else "")
-    return "\n".join([*lines, f"mean over {len(metrics['cases'])} cases {whose}; {DISTANCES}"])
-
-
-def _wide(column) -> int:
-    return max(11, len(column) + 2)
-
-
-def columns_of(mean: dict) -> tuple[str, ...]:
-    """The metrics that tables show: those of objects first where there are such.
-
-    Args:
-        mean: {label: {metric: value}}.
-    """
-    row = next(iter(mean.values()))
-    return tuple(column for column in (*OBJECT_COLUMNS, *COLUMNS) if column in row)
-
-
-def softmax(logits):
-    shifted = np.exp(logits - logits.max(-1, keepdims=True))
-    return shifted / shifted.sum(-1, keepdims=True)

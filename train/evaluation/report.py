@@ -8,10 +8,11 @@ import numpy as np
 from medseg import page, record
 from medseg.record import to_dict, write_text
 from train.evaluation import figures
-from train.evaluation.evaluate import columns_of, patch_predictor, segmenter
-from train.evaluation.evaluate import table as means_table
+from train.evaluation.averages import columns_of
+from train.evaluation.averages import table as means_table
 from train.evaluation.reference import read_case
 from train.evaluation.reliability import errors
+from train.evaluation.sliding_window import patch_predictor, segmenter
 from train.fitting.curves import load_history
 from train.fitting.outlook import outlook
 from train.fitting.run import Origin, Run, versions

@@ -7,7 +7,7 @@ from imaging.measure.scoring import DISTANCES
 from medseg import page
 from medseg.record import write_text
 from train.evaluation import figures
-from train.evaluation.evaluate import columns_of, present_row
+from train.evaluation.averages import columns_of, present_row
 from train.external.score import interval_of, method_text
 
 

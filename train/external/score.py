@@ -12,7 +12,8 @@ from imaging.recipe import Recipe
 from medseg import record
 from medseg.errors import InputError
 from train.data.dataset import Dataset
-from train.evaluation.evaluate import columns_of, means, score_cases
+from train.evaluation.averages import columns_of, means
+from train.evaluation.evaluate import score_cases
 from train.evaluation.trained_cases import trained_cases
 from train.external.same_task import as_trained
 from train.external.sites import Sites
@@ -91,7 +92,7 @@ def score(candidate: Candidate, dataset: Dataset, sites: Sites | None = None, pr
     Returns:
         {"name", "kind", "dataset": folder, "patients": {case: patient}, "grouping": the rule of these,
         "postprocessing", "cases": {case: {label: {metric: value}}}, "mean", "mean_present" as
-        ``train.evaluation.evaluate.means`` gives them,
+        ``train.evaluation.averages.means`` gives them,
         "interval": {label: {metric: [low, high]}}, "by": {column: {value: {"cases": number, "patients": number,
         "mean", "interval"}}}, "fingerprint": of these scans, "trained": of the training's, "notes": lines}.
 

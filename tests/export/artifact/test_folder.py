@@ -14,7 +14,8 @@ import edge
 import imaging
 from edge.trust.verification import check_artifact
 from export.artifact.folder import check_writable, export_run
-from export.conversion import convert as conversion
+from export.conversion import runtimes
+from export.conversion.convert import convert
 from export.errors import FidelityError, FormatError, PrecisionError
 from export.formats import FORMATS
 from export.source.source import load_network, open_source
@@ -252,8 +253,8 @@ def test_a_scan_that_is_gone_or_broken(run, tmp_path):
 
 
 def test_a_quantization_that_stays_float_is_refused(run, tmp_path, monkeypatch):
-    converted = conversion.convert(load_network(run / "model.keras"), "tflite-float32", (8, 8, 8))
-    monkeypatch.setattr(conversion, "_to_tflite", lambda *arguments: converted)
+    converted = convert(load_network(run / "model.keras"), "tflite-float32", (8, 8, 8))
+    monkeypatch.setitem(runtimes.BY_RUNTIME, "tflite", lambda *arguments: converted)
     with pytest.raises(PrecisionError, match=r"expected int8, got .*mean.* \(CONV_2D, float32\)"):
         export_run(run, ["tflite-int8"], tmp_path, tell=quietly)
     assert os.listdir(tmp_path) == []

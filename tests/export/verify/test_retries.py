@@ -6,7 +6,7 @@ from export_runs import write_run
 import edge
 from export.artifact.folder import export_run
 from export.commands.export import add_export
-from export.conversion.convert import Converted
+from export.conversion.converted import Converted
 from export.conversion.layer_errors import spell
 from export.errors import FidelityError, FormatError
 from export.formats import find_format

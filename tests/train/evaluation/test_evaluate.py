@@ -13,18 +13,10 @@ from imaging.recipe import Normalise
 from medseg.errors import InputError
 from train.cli import main
 from train.evaluation import figures
-from train.evaluation.evaluate import (
-    COLUMNS,
-    evaluate,
-    mean_scores,
-    means,
-    patch_predictor,
-    score_cases,
-    segmenter,
-    table,
-)
+from train.evaluation.evaluate import evaluate, score_cases
 from train.evaluation.reliability import errors, joined
-from train.evaluation.report import case_table, ranked, write_report
+from train.evaluation.report import case_table, write_report
+from train.evaluation.sliding_window import patch_predictor, segmenter
 from train.fitting.run import create_run
 
 
@@ -109,18 +101,6 @@ def test_label_of_another_shape_is_an_error(dataset, plan, tmp_path):
     wrong = dataclasses.replace(case, label=tmp_path / "label.nii.gz")
     with pytest.raises(InputError, match=r"label.nii.gz: shape \(13, 18, 13\), but .*case_00.nii.gz has shape \(14"):
         score_cases(segmenter(None, plan), [wrong], plan.labels)
-
-
-def test_means_and_table():
-    row = dict.fromkeys(("dice", "iou", "precision", "recall", "hd95", "assd", "nsd"), 0.5)
-    cases = {"a": {"x": row}, "b": {"x": row | {"dice": 1.0, "hd95": np.inf}}}
-    mean = mean_scores(cases)
-    assert mean["x"]["dice"] == 0.75
-    assert mean["x"]["hd95"] == np.inf
-    lines = table({"fold": 2, "cases": cases, "mean": mean}).splitlines()
-    assert lines[1].split()[:2] == ["x", "0.7500"]
-    assert lines[-1].startswith("mean over 2 cases of fold 2")
-    assert ranked(cases) == ("b", "a", "a")
 
 
 def test_the_report_holds_everything_itself(dataset, plan, tmp_path, monkeypatch):
@@ -223,26 +203,3 @@ def test_a_label_in_another_order_of_axes_scores_the_same(dataset, plan, tmp_pat
         return ((scan.voxels[..., 0] > 120) & (scan.voxels[..., 0] < 160)).astype(int)
 
     assert score_cases(segment, [turned], plan.labels) == score_cases(segment, [case], plan.labels)
-
-
-def test_means_of_the_cases_that_hold_a_label():
-    def row(dice, size):
-        return dict.fromkeys(COLUMNS, dice) | {"reference_ml": size}
-
-    cases = {
-        "a": {"organ": row(0.8, 5.0), "lesion": row(0.6, 1.0)},
-        "b": {"organ": row(0.9, 4.0), "lesion": row(1.0, 0.0)},
-        "c": {"organ": row(1.0, 4.0), "lesion": row(0.2, 2.0)},
-    }
-    result = means(cases)
-    assert result["mean"]["lesion"]["dice"] == pytest.approx(0.6)
-    assert list(result["mean_present"]) == ["lesion"]
-    assert result["mean_present"]["lesion"]["dice"] == pytest.approx(0.4)
-    assert result["mean_present"]["lesion"]["cases"] == 2
-    assert result["mean"] == mean_scores(cases)
-    lines = table({"fold": 0, "cases": cases, **result}).splitlines()
-    assert lines[3].startswith("  where present (2)")
-    assert "0.4000" in lines[3]
-    assert len(lines) == 5
-    nowhere = mean_scores({"b": cases["b"]}, ignore_empty=True)
-    assert np.isnan(nowhere["lesion"]["dice"])

@@ -13,11 +13,12 @@ from imaging.cleaning import ClassCleaning, Postprocessing
 from medseg import record
 from medseg.errors import InputError, UsageError
 from train.cli import main
+from train.evaluation.averages import COLUMNS
 from train.evaluation.cross_report import mean_table, postprocessing
 from train.evaluation.cross_validation import cross_validate, deviations, load_decision, summary_table
 from train.evaluation.ensemble import ensemble_segmenter, evaluate_ensemble, unseen_cases
-from train.evaluation.evaluate import COLUMNS, patch_predictor
 from train.evaluation.postprocess import Decision
+from train.evaluation.sliding_window import patch_predictor
 from train.fitting.folds import fit_folds, fold_numbers, open_folds
 from train.fitting.run import create_run
 
