@@ -6,9 +6,8 @@
 Names are loaded when first used, so that ``import edge`` costs next to nothing.
 """
 
-import importlib
-
-from medseg.shadowing import guard
+from medseg.packages.lazy import lazy_names
+from medseg.packages.shadowing import guard
 
 guard("edge", "imaging")
 
@@ -39,16 +38,4 @@ _NAMES = {
 }
 _MODULES = ("annotate", "cases", "manifest", "measure", "runtime", "shipped")
 
-__all__ = sorted([*_NAMES, *_MODULES])
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"edge.{_NAMES[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"edge.{name}")
-    raise AttributeError(f"module 'edge' has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES, _MODULES)

@@ -1,8 +1,7 @@
 """Export: a trained Keras segmentation network to verified TFLite and ONNX artifacts."""
 
-import importlib
-
-from medseg.shadowing import guard
+from medseg.packages.lazy import lazy_names
+from medseg.packages.shadowing import guard
 
 guard("export", "zoo", "imaging", "edge")
 
@@ -19,14 +18,4 @@ _NAMES = {
     "write_artifact": "artifact.folder",
 }
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"export.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'export' has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

@@ -3,9 +3,8 @@
 Names are loaded when first used, so that ``import imaging`` costs next to nothing.
 """
 
-import importlib
-
-from medseg.shadowing import guard
+from medseg.packages.lazy import lazy_names
+from medseg.packages.shadowing import guard
 
 guard("imaging")
 
@@ -49,17 +48,4 @@ _MODULES = (
     "tiling",
 )
 
-__all__ = sorted([*_NAMES, *_MODULES])
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        module = _NAMES[name] if _NAMES[name].startswith("medseg.") else f"imaging.{_NAMES[name]}"
-        return getattr(importlib.import_module(module), name)
-    if name in _MODULES:
-        return importlib.import_module(f"imaging.{name}")
-    raise AttributeError(f"module 'imaging' has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES, _MODULES)

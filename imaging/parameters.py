@@ -1,9 +1,11 @@
 """A parameter of a filter or a method, as data: what it takes, checked alike from Python, a plan and a command line."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
-from medseg.errors import UsageError
+from medseg.errors import UsageError, expected_one_of
 from medseg.untrusted import shown
 
 
@@ -95,3 +97,22 @@ class Parameter:
         if not number or not self.low <= value <= self.high or (self.whole and value != int(value)):
             raise UsageError(f"{where}: {self.name} {shown(value)}, expected {self.range()}")
         return int(value) if self.whole else float(value)
+
+
+_Entry = TypeVar("_Entry")
+
+
+def find_entry(kind: str, name: str, entries: Mapping[str, _Entry]) -> _Entry:
+    """The filter or method called ``name``.
+
+    Args:
+        kind: "filter" or "method", for messages.
+        name: it may come from a stranger's file and be no text.
+        entries: all there are, by name.
+
+    Raises:
+        UsageError: for an unknown name, with the nearest and all that there are.
+    """
+    if not isinstance(name, str) or name not in entries:
+        raise UsageError(f"{kind} {shown(name)}: unknown; {expected_one_of(str(name), entries)}")
+    return entries[name]

@@ -4,7 +4,7 @@ import os
 import site
 import sys
 
-from medseg.shadowing import ROOT
+from medseg.packages.shadowing import ROOT
 
 
 def module_command(module: str, *words) -> list[str]:

@@ -5,9 +5,8 @@
 Names are loaded when first used, so that ``import review`` costs next to nothing.
 """
 
-import importlib
-
-from medseg.shadowing import guard
+from medseg.packages.lazy import lazy_names
+from medseg.packages.shadowing import guard
 
 guard("review", "imaging", "edge")
 
@@ -19,14 +18,4 @@ _NAMES = {
     "open_service": "service",
 }
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name not in _NAMES:
-        raise AttributeError(f"module 'review' has no attribute {name!r}")
-    return getattr(importlib.import_module(f"review.{_NAMES[name]}"), name)
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

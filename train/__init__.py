@@ -1,8 +1,7 @@
 """Dataset folder to plan to ``tf.data`` to ``keras.fit`` to run folder to evaluation; names load when first used."""
 
-import importlib
-
-from medseg.shadowing import guard
+from medseg.packages.lazy import lazy_names
+from medseg.packages.shadowing import guard
 
 guard("train", "zoo", "imaging")
 
@@ -20,14 +19,4 @@ _NAMES = {
     "split": "planning.split",
 }
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"train.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'train' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

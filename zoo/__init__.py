@@ -1,12 +1,11 @@
 """Segmentation networks, losses, metrics and weights for Keras 3; nothing heavy is imported before it is used."""
 
-import importlib
-
-from medseg.shadowing import guard
+from medseg.packages.lazy import lazy_names
+from medseg.packages.shadowing import guard
 
 guard("zoo")
 
-_PLACES = {
+_NAMES = {
     "Entry": "entry",
     "Info": "information",
     "get": "building",
@@ -21,16 +20,4 @@ _MODULES = (
     "weights",
 )  # fmt: skip
 
-__all__ = [*_PLACES, *_MODULES]
-
-
-def __getattr__(name):
-    if name in _PLACES:
-        return getattr(importlib.import_module(f"zoo.{_PLACES[name]}"), name)
-    if name in _MODULES:
-        return importlib.import_module(f"zoo.{name}")
-    raise AttributeError(f"module 'zoo' has no attribute {name!r}; it has {', '.join(__all__)}")
-
-
-def __dir__():
-    return sorted(__all__)
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES, _MODULES)

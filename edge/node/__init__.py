@@ -8,18 +8,8 @@ Every received instance is on disk before the sender is told so; all work is row
 process. Names are loaded when first used.
 """
 
-import importlib
+from medseg.packages.lazy import lazy_names
 
 _NAMES = {"Config": "config", "Node": "service", "read_config": "config"}
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

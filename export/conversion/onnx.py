@@ -40,24 +40,22 @@ def to_onnx(model, opset: int = OPSET, dynamic: bool = False):
 
 def _erfc(context, node, name, arguments):
     """TensorFlow's GELU is made of erfc, which ONNX lacks: 1 - erf(x)."""
-    shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
-    context.remove_node(node.name)
-    error = context.make_node("Erf", [node.input[0]], shapes=[shape], dtypes=[dtype])
-    unity = context.make_const(f"{name}_one", np.ones((), np.float32))
-    context.make_node(
-        "Sub", [unity.output[0], error.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype]
-    )
+    _replace_by_difference(context, node, name, "Erf", from_one=True)
 
 
 def _expm1(context, node, name, arguments):
     """TensorFlow's ELU variants are made of exp(x) - 1 in one, which ONNX lacks."""
+    _replace_by_difference(context, node, name, "Exp", from_one=False)
+
+
+def _replace_by_difference(context, node, name, operator, from_one):
+    """Replace a node by 1 - operator(x), or by operator(x) - 1."""
     shape, dtype = context.get_shape(node.output[0]), context.get_dtype(node.output[0])
     context.remove_node(node.name)
-    power = context.make_node("Exp", [node.input[0]], shapes=[shape], dtypes=[dtype])
+    value = context.make_node(operator, [node.input[0]], shapes=[shape], dtypes=[dtype])
     unity = context.make_const(f"{name}_one", np.ones((), np.float32))
-    context.make_node(
-        "Sub", [power.output[0], unity.output[0]], outputs=[node.output[0]], shapes=[shape], dtypes=[dtype]
-    )
+    terms = [unity.output[0], value.output[0]] if from_one else [value.output[0], unity.output[0]]
+    context.make_node("Sub", terms, outputs=[node.output[0]], shapes=[shape], dtypes=[dtype])
 
 
 def _depth_to_space(context, node, name, arguments):

@@ -3,7 +3,7 @@
 Names are loaded when first used: what a layout may be called is checked without Keras.
 """
 
-import importlib
+from medseg.packages.lazy import lazy_names
 
 _NAMES = {
     "Layout": "emission",
@@ -14,14 +14,4 @@ _NAMES = {
     "rule": "registry",
 }
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"export.rewrite.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'export.rewrite' has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

@@ -4,7 +4,7 @@ Functions without state, quick enough to answer while a person draws: a page or 
 all strokes so far. Names are loaded when first used.
 """
 
-import importlib
+from medseg.packages.lazy import lazy_names
 
 _NAMES = {
     "Annotation": "annotation",
@@ -15,14 +15,4 @@ _NAMES = {
     "simulated_clicks": "clicks",
 }
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"imaging.annotate.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'imaging.annotate' has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

@@ -5,7 +5,7 @@
 Names are loaded when first used; the libraries behind a method when it runs.
 """
 
-import importlib
+from medseg.packages.lazy import lazy_names
 
 _NAMES = {
     "METHODS": "registry",
@@ -21,14 +21,4 @@ _NAMES = {
     "strokes_from": "seeds.strokes",
 }
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name in _NAMES:
-        return getattr(importlib.import_module(f"imaging.classical.{_NAMES[name]}"), name)
-    raise AttributeError(f"module 'imaging.classical' has no attribute {name!r}")
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

@@ -5,8 +5,7 @@ from imaging.classical.entries.deformable import DEFORMABLE
 from imaging.classical.entries.seeded import SEEDED
 from imaging.classical.entries.thresholds import THRESHOLDS
 from imaging.classical.entry import Method
-from medseg.errors import UsageError, expected_one_of
-from medseg.untrusted import shown
+from imaging.parameters import find_entry
 
 METHODS = (*THRESHOLDS, *SEEDED, *CLUSTERS, *DEFORMABLE)
 
@@ -24,6 +23,4 @@ def get(name: str) -> Method:
     Raises:
         UsageError: for an unknown name, with one that is near.
     """
-    if not isinstance(name, str) or name not in _BY_NAME:
-        raise UsageError(f"method {shown(name)}: unknown; {expected_one_of(str(name), _BY_NAME)}")
-    return _BY_NAME[name]
+    return find_entry("method", name, _BY_NAME)

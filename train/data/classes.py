@@ -3,7 +3,6 @@
 import itertools
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +12,7 @@ from imaging.instances import whole_objects
 from imaging.labels import Label, Region
 from medseg.errors import InputError
 from medseg.untrusted import shown
-from train.data.dataset_json import Choices, Entry, whole
+from train.data.dataset_json import Choices, Classes, Entry, whole
 
 IGNORE = "ignore"  # nnU-Net v2's name for voxels that nobody has labelled
 BACKGROUND = "background"
@@ -22,23 +21,6 @@ OBJECT = "object"  # what objects are called that nobody has named
 FEWEST_OBJECTS = 8  # in the fullest file, below which numbers may as well be classes
 WHOLE = 0.9  # share of the numbers of objects that lie in one piece
 MAX_CLASSES = 64  # more distinct values than this is a lossy or grey-scale mask, not a label file
-
-
-@dataclass(frozen=True)
-class Classes:
-    """What the values in label files mean.
-
-    Attributes:
-        labels: classes in order of class index, background first. With regions, the values that they are made of.
-        ignore: value of voxels that nobody has labelled, or None.
-        regions: overlapping structures in the order of ``regions_class_order``, or none.
-        instances: label files number objects of the one class.
-    """
-
-    labels: tuple[Label, ...]
-    ignore: int | None = None
-    regions: tuple[Region, ...] = ()
-    instances: bool = False
 
 
 def classes_of(description: dict, path: Path) -> Classes:

@@ -144,22 +144,22 @@ def from_listing(listing: Listing, groups: str | None = None) -> Dataset:
     if groups is None:
         grouping = _by_patient(grouping, [entry.patient for entry in entries])
     cases = tuple(
-        Case(entry.name, entry.images, entry.label, group, entry.fold, listing.instances)
+        Case(entry.name, entry.images, entry.label, group, entry.fold, listing.classes.instances)
         for entry, group in zip(entries, grouping.groups, strict=True)
     )
     return Dataset(
         name=listing.name,
         folder=listing.folder,
         cases=cases,
-        labels=listing.labels,
+        labels=listing.classes.labels,
         channels=listing.channels,
         images_folder=listing.images_folder,
         labels_folder=listing.labels_folder,
         grouping=grouping.rule,
         notes=listing.notes,
-        ignore=listing.ignore,
-        regions=listing.regions,
-        instances=listing.instances,
+        ignore=listing.classes.ignore,
+        regions=listing.classes.regions,
+        instances=listing.classes.instances,
         grouped_by_user=groups is not None,
     )
 

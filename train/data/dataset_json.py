@@ -43,6 +43,23 @@ class Entry:
 
 
 @dataclass(frozen=True)
+class Classes:
+    """What the values in label files mean.
+
+    Attributes:
+        labels: classes in order of class index, background first. With regions, the values that they are made of.
+        ignore: value of voxels that nobody has labelled, or None.
+        regions: overlapping structures in the order of ``regions_class_order``, or none.
+        instances: label files number objects of the one class.
+    """
+
+    labels: tuple[Label, ...]
+    ignore: int | None = None
+    regions: tuple[Region, ...] = ()
+    instances: bool = False
+
+
+@dataclass(frozen=True)
 class Listing:
     """What a dataset folder lists, and every problem found on the way."""
 
@@ -50,15 +67,12 @@ class Listing:
     folder: Path
     layout: str
     entries: tuple[Entry, ...]
-    labels: tuple[Label, ...]
+    classes: Classes
     channels: tuple[str, ...]
     images_folder: str = "images"
     labels_folder: str = "labels"
     notes: tuple[str, ...] = ()
     problems: tuple[str, ...] = ()
-    ignore: int | None = None
-    regions: tuple[Region, ...] = ()
-    instances: bool = False
 
 
 def description_of(folder: Path) -> dict:

@@ -10,8 +10,8 @@ from imaging.io.dicom.series import Series, find_series
 from imaging.io.dicom.sources import files_of
 from imaging.labels import Label
 from medseg.errors import InputError
-from train.data.classes import BACKGROUND, Classes, classes_of
-from train.data.dataset_json import Choices, Entry, Listing, channels_of, dataset_name, description_file
+from train.data.classes import BACKGROUND, classes_of
+from train.data.dataset_json import Choices, Classes, Entry, Listing, channels_of, dataset_name, description_file
 
 LAYOUT = "DICOM"
 
@@ -64,11 +64,10 @@ def read_dicom_dataset(folder: Path, description: dict, choices: Choices) -> Lis
         folder=folder,
         layout=LAYOUT,
         entries=tuple(entries),
-        labels=classes.labels,
+        classes=classes,
         channels=channels_of(description, description_file(folder)) or (series[0].modality or "image",),
         notes=tuple(notes),
         problems=tuple(problems),
-        ignore=classes.ignore,
     )
 
 

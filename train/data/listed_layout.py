@@ -86,13 +86,10 @@ def read_listed(folder: Path, description: dict, choices: Choices) -> Listing:
         folder=folder,
         layout="MSD",
         entries=entries,
-        labels=classes.labels,
+        classes=classes,
         channels=channels,
         notes=tuple(notes),
         problems=tuple(problems),
-        ignore=classes.ignore,
-        regions=classes.regions,
-        instances=classes.instances,
     )
 
 

@@ -44,13 +44,10 @@ def read_nnunet(folder: Path, description: dict, choices: Choices) -> Listing:
         folder=folder,
         layout="nnU-Net",
         entries=tuple(entries),
-        labels=classes.labels,
+        classes=classes,
         channels=channels,
         notes=tuple(notes),
         problems=tuple(problems),
-        ignore=classes.ignore,
-        regions=classes.regions,
-        instances=classes.instances,
     )
 
 

@@ -5,8 +5,17 @@ from pathlib import Path
 
 from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, owner, scans_in
 from medseg.errors import InputError, UsageError
-from train.data.classes import Classes, channels_in_files, classes_in_files, given_classes, structure_name
-from train.data.dataset_json import Choices, Entry, Listing, channels_of, dataset_name, description_file, listed_path
+from train.data.classes import channels_in_files, classes_in_files, given_classes, structure_name
+from train.data.dataset_json import (
+    Choices,
+    Classes,
+    Entry,
+    Listing,
+    channels_of,
+    dataset_name,
+    description_file,
+    listed_path,
+)
 
 # Pairs of names that people use, the first that are there are taken; capitals do not count.
 IMAGE_NAMES = ("images", "imgs", "image", "img", "imagestr")
@@ -58,15 +67,12 @@ def read_plain(folder: Path, description: dict, choices: Choices) -> Listing:
         folder=folder,
         layout="plain",
         entries=entries,
-        labels=classes.labels,
+        classes=classes,
         channels=channels,
         images_folder=images_folder,
         labels_folder=labels_folder,
         notes=tuple(notes),
         problems=tuple(problems),
-        ignore=classes.ignore,
-        regions=classes.regions,
-        instances=classes.instances,
     )
 
 

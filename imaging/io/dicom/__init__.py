@@ -9,7 +9,7 @@ position. No name or other data of a patient is in any message.
 Names are loaded when first used.
 """
 
-import importlib
+from medseg.packages.lazy import lazy_names
 
 _NAMES = {
     "Series": "series",
@@ -24,14 +24,4 @@ _NAMES = {
     "segment_masks": "label",
 }
 
-__all__ = sorted(_NAMES)
-
-
-def __getattr__(name):
-    if name not in _NAMES:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    return getattr(importlib.import_module(f"{__name__}.{_NAMES[name]}"), name)
-
-
-def __dir__():
-    return __all__
+__getattr__, __dir__, __all__ = lazy_names(__name__, _NAMES)

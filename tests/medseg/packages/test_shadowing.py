@@ -9,7 +9,7 @@ import pytest
 
 from medseg import process
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 
 
 def write(folder, **files):

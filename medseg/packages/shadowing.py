@@ -10,7 +10,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 NAMES = ("imaging", "edge", "zoo", "train", "export", "review")
 COMMANDS = ("zoo", "zoo-edge")
 OFFERED = ("train", "export", "edge", "imaging")  # what a script imports beside zoo

@@ -1,0 +1,1 @@
+"""The filters as data, by what they are for."""
