@@ -107,76 +107,88 @@ def run_evaluate(args) -> int:
 
 
 def _several(args):
-    from medseg.atomic import check_writable
+    """Score the folds of one configuration."""
     from train.evaluation.cross_validation import cross_validate, summary_table
-    from train.fitting.folds import fold_numbers, open_folds
+    from train.fitting.folds import open_folds
 
     runs = every = open_folds(args.run)
-    if args.fold not in (None, "all"):
-        runs = open_folds(args.run, fold_numbers(args.fold, runs[0].plan))
+    folds = _asked_folds(args, runs[0].plan)
+    if folds is not None:
+        runs = open_folds(args.run, folds)
     for run in runs:
         run.check_finished()
-    if is_external(args, runs[0]):
-        return score_runs(args, runs)
-    check_no_external_options(args)
-    check_writable(args.run, args.run)
-    dataset = _dataset(args, runs[0])
-    if args.ensemble:
-        return _ensemble(args, runs, dataset)
-    out = args.run if len(runs) == len(every) else None  # some folds do not replace the summary of all
-    summary = cross_validate(runs, dataset, out, mirror=args.mirror, progress=not args.json)
-    following = f"zoo export {runs[0].folder} --format tflite-int8 --out artifacts/{args.run.name}"
-    if not args.no_report:
-        from train.evaluation.cross_report import write_cross_report
-        from train.evaluation.report import write_report
 
-        for run in runs:
-            metrics = json.loads(run.result_file("metrics.json", mirror=args.mirror).read_text(encoding="utf-8"))
-            write_report(run, dataset, metrics, run.result_file("report.html", mirror=args.mirror).name)
-        if out is not None:
-            path = write_cross_report(out, summary, runs, dataset, following)
-    if args.json:
-        emit_json(summary)
+    def score(dataset):
+        out = args.run if len(runs) == len(every) else None  # some folds do not replace the summary of all
+        summary = cross_validate(runs, dataset, out, mirror=args.mirror, progress=not args.json)
+        following = f"zoo export {runs[0].folder} --format tflite-int8 --out artifacts/{args.run.name}"
+        if not args.no_report:
+            from train.evaluation.cross_report import write_cross_report
+            from train.evaluation.report import write_report
+
+            for run in runs:
+                metrics = json.loads(run.result_file("metrics.json", mirror=args.mirror).read_text(encoding="utf-8"))
+                write_report(run, dataset, metrics, run.result_file("report.html", mirror=args.mirror).name)
+            if out is not None:
+                path = write_cross_report(out, summary, runs, dataset, following)
+        if args.json:
+            emit_json(summary)
+            return 0
+        print(summary_table(summary))
+        if out is not None and not args.no_report:
+            print(f"report: {path}")
+        next_command(following)
         return 0
-    print(summary_table(summary))
-    if out is not None and not args.no_report:
-        print(f"report: {path}")
-    next_command(following)
-    return 0
+
+    return _score_together(args, runs, score)
 
 
 def _pair(args, chosen):
     """Score the two configurations that were chosen together."""
-    from medseg.atomic import check_writable
     from train.configurations.pairs import cross_validate_pair
     from train.configurations.plans import finished
     from train.evaluation.cross_validation import summary_table
-    from train.fitting.folds import fold_numbers, open_folds
+    from train.fitting.folds import open_folds
 
     folder, names = args.run, [each.name for each in chosen]
-    plan = open_folds(chosen[0])[0].plan
-    folds = None if args.fold in (None, "all") else fold_numbers(args.fold, plan)
+    folds = _asked_folds(args, open_folds(chosen[0])[0].plan)
     every = finished(folder, names)
     members = every if folds is None else finished(folder, names, folds)
     runs = [run for each in members.values() for run in each]
     _tell_choice(args, chosen)
     args.run = scores_folder(folder)
+
+    def score(dataset):
+        whole = len(runs) == sum(map(len, every.values()))  # some folds do not replace the summary of all
+        how = {"mirror": args.mirror, "write": whole, "progress": not args.json}
+        summary = cross_validate_pair(members, dataset, args.run, **how)
+        if args.json:
+            emit_json(summary)
+            return 0
+        print(summary_table(summary))
+        next_command(f"zoo export {folder} --format tflite-int8 --out artifacts/{folder.name}")
+        return 0
+
+    return _score_together(args, runs, score)
+
+
+def _asked_folds(args, plan):
+    """The numbers of the folds that ``--fold`` names; None for all."""
+    from train.fitting.folds import fold_numbers
+
+    return None if args.fold in (None, "all") else fold_numbers(args.fold, plan)
+
+
+def _score_together(args, runs, score):
+    """Score several runs: on other scans, as an ensemble, or by ``score``, which takes the dataset; the exit status."""
+    from medseg.atomic import check_writable
+
     if is_external(args, runs[0]):
         return score_runs(args, runs)
     check_no_external_options(args)
     check_writable(args.run, args.run)
     dataset = _dataset(args, runs[0])
-    if args.ensemble:
-        return _ensemble(args, runs, dataset)
-    whole = len(runs) == sum(map(len, every.values()))  # some folds do not replace the summary of all
-    how = {"mirror": args.mirror, "write": whole, "progress": not args.json}
-    summary = cross_validate_pair(members, dataset, args.run, **how)
-    if args.json:
-        emit_json(summary)
-        return 0
-    print(summary_table(summary))
-    next_command(f"zoo export {folder} --format tflite-int8 --out artifacts/{folder.name}")
-    return 0
+    return _ensemble(args, runs, dataset) if args.ensemble else score(dataset)
 
 
 def _tell_choice(args, chosen):

@@ -39,9 +39,7 @@ PLACES = (
                 choices=("rigid", "affine", "deformable"),
                 help="turned and moved, also stretched, or warped by a smooth field after that",
             ),
-            millimetres(
-                "smooth_mm", 3.0, "standard deviation that a deformable one smooths its displacements by"
-            ),
+            millimetres("smooth_mm", 3.0, "standard deviation that a deformable one smooths its displacements by"),
             Parameter("iterations", 100, 1, 10000, help="of each of three resolutions, and of the demons"),
             Parameter("reference", None, learnt=True, help="file of the reference scan; planning takes it in"),
         ),
