@@ -1,8 +1,17 @@
 import pytest
-from edge_artifacts import build_all
+from edge_artifacts import build_all, graded_scan
+from edge_scans import save
 
 
 @pytest.fixture(scope="session")
 def artifacts(tmp_path_factory):
     """Name to artifact folder; tests must not change them."""
     return build_all(tmp_path_factory.mktemp("artifacts"))
+
+
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A folder to work in, with one good scan."""
+    monkeypatch.chdir(tmp_path)
+    save("scan.nii.gz", graded_scan((11, 18, 12)))
+    return tmp_path

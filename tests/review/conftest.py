@@ -1,8 +1,9 @@
 """A review of three oblique phantoms by a network whose answer is known in closed form."""
 
 import pytest
-from page_browser import chromium
-from review_phantoms import build_artifact, write_scans
+from page_browser import Person, Server, chromium
+from page_cases import counts, save_case
+from review_phantoms import build_artifact, wait_for, write_scans
 from servers import program
 from starlette.testclient import TestClient
 
@@ -49,3 +50,25 @@ def browser():
     """Debian's Chromium; tests are skipped without it."""
     with chromium(program("chromium")) as started:
         yield started
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, artifact, request):
+    """``zoo review`` on the segmented ``CASES`` of the test file."""
+    folder = tmp_path_factory.mktemp("page") / "scans"
+    folder.mkdir()
+    for case in request.module.CASES:
+        save_case(folder, case)
+    started = Server(folder, artifact)
+    wait_for(lambda: counts(started).get("segmented", 0) == len(request.module.CASES), 60)
+    yield started
+    started.stop()
+
+
+@pytest.fixture(scope="module")
+def anna(browser, server):
+    """Somebody on its page, in one window for all tests of the file."""
+    person = Person(browser, server.address)
+    yield person
+    person.context.close()
+    assert person.faults == []

@@ -5,6 +5,7 @@ import gzip
 import nibabel
 import numpy as np
 import requests
+from page_browser import phantom
 from review_phantoms import read_nifti
 
 SHAPE = (48, 56, 24)
@@ -13,6 +14,15 @@ SHAPE = (48, 56, 24)
 AXES = np.array([[0.0, -1.2, 0.0], [-1.0, 0.0, 0.0], [0.0, 0.0, -2.0]])
 OBLIQUE = nibabel.affines.from_matvec(nibabel.eulerangles.euler2mat(0.35, 0.2, 0.0) @ AXES, [12.0, 31.0, -8.0])
 VALUES = np.array([0, 7, 300])
+
+
+def save_case(folder, name):
+    """Write a scan: "case_a", "case_b" and so on are volumes of one shape, "flat" is a volume of one slice."""
+    if name == "flat":
+        image = nibabel.Nifti1Image(phantom((40, 48, 1), 9), np.diag([-1, -1, 3, 1]))
+    else:
+        image = nibabel.Nifti1Image(phantom(SHAPE, ord(name[-1]) - ord("a")), OBLIQUE)
+    nibabel.save(image, folder / f"{name}.nii.gz")
 
 
 def counts(server):

@@ -15,6 +15,8 @@ from pathlib import Path
 import numpy as np
 from dicom_files import uid, write_series
 from edge_artifacts import ROOT, VOLUME, Tensor, build_onnx, graded_scan, write_artifact
+from pynetdicom import AE
+from pynetdicom.sop_class import MRImageStorage
 from servers import program
 
 SHAPE = (10, 18, 16)  # slices, rows, columns
@@ -174,3 +176,25 @@ class Orthanc:
 
     def __exit__(self, *_):
         self.stop()
+
+
+@contextlib.contextmanager
+def association(config):
+    """An association from a scanner that speaks pynetdicom."""
+    entity = AE("SCANNER")
+    entity.add_requested_context(MRImageStorage)
+    link = entity.associate("127.0.0.1", config.dicom.port, ae_title="MEDSEG")
+    assert link.is_established
+    try:
+        yield link
+    finally:
+        if link.is_established:
+            link.release()
+
+
+def files_of(folder):
+    return sorted(folder.glob("*.dcm"))
+
+
+def states(node, table="jobs"):
+    return [row["state"] for row in node.database.rows(f"select state from {table}")]
