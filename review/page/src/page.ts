@@ -2,10 +2,11 @@
 import * as api from "./api";
 import type { SaveStatus } from "./autosave";
 import type { ScanCanvas } from "./canvas";
-import { Comparison, versionText } from "./compare";
+import { describe, readout, showChoices } from "./case_view";
+import { Comparison } from "./compare";
 import { Decisions } from "./decisions";
 import { ask, isDialogOpen, quiet, say } from "./dialogs";
-import { byId, make } from "./dom";
+import { byId } from "./dom";
 import { Editor } from "./editor";
 import { hook } from "./hook";
 import { keyTable } from "./key_table";
@@ -113,7 +114,8 @@ export class Page {
       if (ticket !== this.opening) return;
       this.editor.session = session;
       location.hash = encodeURIComponent(id);
-      this.describe(session);
+      describe(session.detail);
+      this.edited();
       this.worklist.choose(id);
       this.panel.open(detail.window, session.grid.spacing, session.grid.dims.includes(1), detail.volumes_ml);
       this.comparison.open(session);
@@ -145,28 +147,9 @@ export class Page {
     }
   }
 
-  private describe(session: Session): void {
-    const { detail } = session;
-    const size = `${detail.shape.join(" × ")} voxels of ${detail.spacing.map((mm) => mm.toFixed(2)).join(" × ")} mm`;
-    byId("case-title").textContent = [detail.id, detail.state, detail.modality, size].filter(Boolean).join(" · ");
-    const { quality } = detail;
-    byId("quality").textContent = quality ? `Predicted Dice ${quality.dice.toFixed(2)} (${quality.low.toFixed(2)} to ${quality.high.toFixed(2)})` : "";
-    byId("flags").replaceChildren(...detail.flags.map((flag) => make("li", {}, `⚑ ${flag}`)));
-    byId("versions").replaceChildren(...[...detail.versions].reverse().map((version) => make("li", {}, [versionText(version), version.created.slice(0, 16).replace("T", " ")].join(", "))));
-    this.edited();
-  }
-
   private edited(): void {
     const { session } = this.editor;
-    const decided = ["accepted", "corrected", "rejected"].includes(session?.detail.state ?? "");
-    const { read_only: readOnly } = this.info;
-    byId("reopen").hidden = !decided || readOnly;
-    byId("discard").hidden = !session?.isChanged;
-    byId<HTMLButtonElement>("accept").disabled = !session?.detail.version || readOnly;
-    byId<HTMLButtonElement>("reject").disabled = !session?.detail.version || readOnly;
-    byId<HTMLButtonElement>("correct").disabled = !session?.isChanged || readOnly;
-    byId<HTMLButtonElement>("undo").disabled = !session?.history.canUndo;
-    byId<HTMLButtonElement>("redo").disabled = !session?.history.canRedo;
+    showChoices(session, this.info.read_only);
     session?.seen();
     this.comparison.describe();
   }
@@ -272,12 +255,7 @@ export class Page {
   }
 
   private readout(): void {
-    const { session } = this.editor;
-    if (!session) return;
-    const voxel = this.canvas.position();
-    const number = this.canvas.bitmap[voxel[0] + session.grid.dims[0] * (voxel[1] + session.grid.dims[1] * voxel[2])] ?? 0;
-    const label = number > 0 ? ` · ${this.info.labels[number]?.name ?? number}` : "";
-    byId("readout").textContent = `voxel ${voxel.join(", ")} · value ${Number(this.canvas.valueAt(voxel).toPrecision(5))}${label}`;
+    if (this.editor.session) readout(this.canvas, this.editor.session, this.info.labels);
   }
 
   private undo(): void {
