@@ -111,6 +111,44 @@ def test_python_runs(page, tmp_path, monkeypatch):
         exec(compile(text, page, "exec"), namespace)
 
 
+ROOMS = "medseg|imaging|edge|zoo|train|export|review|tests|benchmarks|docs|examples|deploy"
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_paths_in_sentences_exist(page):
+    """``imaging/tiling.py`` and its kin; a file that was moved is told here."""
+    prose = FENCE.sub("", PAGES[page].read_text(encoding="utf-8"))
+    paths = re.findall(rf"`((?:{ROOMS})/[\w./-]*)`", prose)
+    generated = {f"docs/{name}" for name in HOOKS.pages()}
+    assert [path for path in paths if not (ROOT / path).exists() and path not in generated] == []
+
+
+# What a newcomer looks for, and what stands in the file that CONTRIBUTING.md names.
+LOOKED_FOR = {
+    "Gaussian weights of tiles": "def gaussian_weights(",
+    "HD95": "hd95",
+    "the rule for `Conv3DTranspose`": "Conv3DTranspose",
+    "the choice of calibration": "def check_method(",
+    "the patch size": "def plan_patch(",
+    "the resume of a killed run": "def restore_checkpoint(",
+    "the text of `CARD.md`": "def card(",
+    "the verdict on an artifact": "verdict",
+    "how a case is named by its file": "def case_name(",
+    "how whole scans are segmented while scoring": "def segmenter(",
+    "means over cases, tables of scores": "def means(",
+    "which layers a model file may name": "custom_objects",
+}
+
+
+def test_contributing_says_where_each_thing_is():
+    page = PAGES["CONTRIBUTING.md"].read_text(encoding="utf-8")
+    rows = dict(re.findall(r"^\| (.+?) \| (.+) \|$", page.split("## Where is it")[1].split("\n## ")[0], re.MULTILINE))
+    assert set(LOOKED_FOR) <= set(rows)
+    for thing, words in LOOKED_FOR.items():
+        files = [ROOT / path for path in re.findall(r"`([\w/]+\.py)`", rows[thing])]
+        assert any(words in file.read_text(encoding="utf-8") for file in files), thing
+
+
 def test_readme_is_short():
     assert len((ROOT / "README.md").read_text(encoding="utf-8").splitlines()) <= 150
 
