@@ -77,6 +77,15 @@ def test_quick_imports(statement):
     assert not _modules_after(statement) & (HEAVY | {"scipy", "cv2", "nibabel"})
 
 
+@pytest.mark.parametrize("package", ["imaging", "edge", "train", "export", "review"])
+def test_importing_a_package_loads_next_to_nothing(package):
+    """Its names load when first used; what sees to it that it is ours loads little more than itself."""
+    count = f"import sys; before = set(sys.modules); import {package}; print(*set(sys.modules) - before)"
+    ended = subprocess.run([sys.executable, "-c", count], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert package in ended.stdout.split()
+    assert len(ended.stdout.split()) <= 12, ended.stdout
+
+
 def test_arrow_test_can_fail(tmp_path):
     bad = tmp_path / "bad.py"
     bad.write_text("def f():\n    from train.planning.plan import Plan\n    return Plan\n", encoding="utf-8")

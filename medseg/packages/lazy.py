@@ -2,12 +2,11 @@
 
 import importlib
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any
 
 
 def lazy_names(
     package: str, places: Mapping[str, str], modules: Sequence[str] = ()
-) -> tuple[Callable[[str], Any], Callable[[], list[str]], list[str]]:
+) -> tuple[Callable, Callable[[], list[str]], list[str]]:
     """The functions that Python asks a package for its names (PEP 562), and the list of these.
 
     Args:

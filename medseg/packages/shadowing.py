@@ -6,7 +6,6 @@ Python looks for modules beside the running script first. Each of our packages c
 import importlib.util
 import sys
 import warnings
-from importlib.abc import MetaPathFinder
 from importlib.machinery import PathFinder
 from pathlib import Path
 
@@ -53,8 +52,11 @@ def guard(package: str, *needed: str) -> None:
         _pass_over(passed_over)
 
 
-class _OurPackages(MetaPathFinder):
-    """Finds our packages before anything beside the script is looked at."""
+class _OurPackages:
+    """Finds our packages before anything beside the script is looked at.
+
+    A meta path finder in all but name: its base class in ``importlib.abc`` would load thirty modules more.
+    """
 
     def __init__(self):
         self.names = set()
