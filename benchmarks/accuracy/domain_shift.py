@@ -99,7 +99,7 @@ SHIFTS = {"contrast": contrast, "gamma": gamma, "bias field": bias_field, "noise
 def opened(place):
     """A network: from a scan and a recipe to class indices; and its own recipe."""
     if (Path(place) / "model.keras").is_file():
-        from train.evaluation.sliding_window import patch_predictor, segmenter
+        from train.evaluation.segmenting import patch_predictor, segmenter
         from train.fitting.run import open_run
 
         run = open_run(Path(place))

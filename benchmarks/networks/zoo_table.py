@@ -91,7 +91,7 @@ def train_entry(name, args) -> None:
     from medseg.errors import UsageError
     from train.data.dataset import open_dataset
     from train.evaluation.evaluate import score_cases
-    from train.evaluation.sliding_window import patch_predictor, segmenter
+    from train.evaluation.segmenting import patch_predictor, segmenter
     from train.fitting.fit import fit
     from train.input.pipeline import fold_cases
     from train.planning.plan import Network

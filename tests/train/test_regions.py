@@ -22,7 +22,7 @@ from train.data.dataset import open_dataset
 from train.evaluation.cross_validation import cross_validate, summary_table
 from train.evaluation.ensemble import ensemble_segmenter
 from train.evaluation.evaluate import evaluate
-from train.evaluation.sliding_window import patch_predictor
+from train.evaluation.segmenting import patch_predictor
 from train.fitting.compiling import objective
 from train.fitting.fit import fit, network
 from train.input.augmentation_chances import with_chances

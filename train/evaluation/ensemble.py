@@ -14,7 +14,7 @@ from medseg import record
 from medseg.errors import InputError
 from medseg.progress import in_turn
 from train.evaluation.evaluate import score_cases
-from train.evaluation.sliding_window import patch_predictor, segmenter, softmax
+from train.evaluation.segmenting import patch_predictor, segmenter, softmax
 from train.evaluation.trained_cases import trained_cases
 from train.fitting.run import Run
 from train.planning.filter_learning import forgotten

@@ -15,7 +15,7 @@ from train.evaluation.averages import means
 from train.evaluation.predictions import save_prediction
 from train.evaluation.reference import read_case, read_case_objects
 from train.evaluation.reliability import Reliability
-from train.evaluation.sliding_window import patch_predictor, segmenter
+from train.evaluation.segmenting import patch_predictor, segmenter
 from train.fitting.run import Run
 from train.input.pipeline import fold_cases
 from train.planning.plan import Plan

@@ -12,7 +12,7 @@ from train.evaluation.averages import columns_of
 from train.evaluation.averages import table as means_table
 from train.evaluation.reference import read_case
 from train.evaluation.reliability import errors
-from train.evaluation.sliding_window import patch_predictor, segmenter
+from train.evaluation.segmenting import patch_predictor, segmenter
 from train.fitting.curves import load_history
 from train.fitting.outlook import outlook
 from train.fitting.run import Origin, Run, versions

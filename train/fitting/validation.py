@@ -11,7 +11,7 @@ from imaging.measure.overlap import dice
 from imaging.regions import classes_of, mask_of, structures
 from imaging.tiling import predict_tiled
 from medseg.progress import track
-from train.evaluation.sliding_window import patch_predictor
+from train.evaluation.segmenting import patch_predictor
 from train.fitting.curves import DICE
 
 

@@ -16,7 +16,7 @@ from train.evaluation import figures
 from train.evaluation.evaluate import evaluate, score_cases
 from train.evaluation.reliability import errors, joined
 from train.evaluation.report import case_table, write_report
-from train.evaluation.sliding_window import patch_predictor, segmenter
+from train.evaluation.segmenting import patch_predictor, segmenter
 from train.fitting.run import create_run
 
 

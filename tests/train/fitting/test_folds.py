@@ -18,7 +18,7 @@ from train.evaluation.cross_report import mean_table, postprocessing
 from train.evaluation.cross_validation import cross_validate, deviations, load_decision, summary_table
 from train.evaluation.ensemble import ensemble_segmenter, evaluate_ensemble, unseen_cases
 from train.evaluation.postprocess import Decision
-from train.evaluation.sliding_window import patch_predictor
+from train.evaluation.segmenting import patch_predictor
 from train.fitting.folds import fit_folds, fold_numbers, open_folds
 from train.fitting.run import create_run
 
