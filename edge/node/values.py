@@ -1,8 +1,7 @@
-"""Which values of a node's configuration cannot be meant; told from the file alone."""
+"""Values of a node's configuration that cannot work; found before anything is started."""
 
 import ipaddress
 from collections import Counter
-from fnmatch import fnmatchcase
 
 from edge.dicom.kinds import KINDS
 from medseg.untrusted import shown, split_address
@@ -13,7 +12,7 @@ LOOPBACK = ("127.0.0.1", "::1", "localhost")
 
 
 def value_mistakes(config) -> list[str]:
-    """A line for every value that cannot be meant.
+    """A line for every value that cannot work.
 
     Args:
         config: ``edge.node.config.Config``.
@@ -38,7 +37,7 @@ def _dicom(config):
     yield from _between("dicom.associations", dicom.associations, 1, 1000)
     yield from _address("dicom.host", dicom.host)
     if dicom.count and not (dicom.count.isascii() and dicom.count.isalnum()):
-        yield f"dicom.count: expected the keyword of an attribute, got {shown(dicom.count)}"
+        yield f"dicom.count: expected the keyword of a DICOM attribute, got {shown(dicom.count)}"
     if bool(dicom.certificate) != bool(dicom.key):
         given, lacking = ("certificate", "key") if dicom.certificate else ("key", "certificate")
         yield f"dicom.{lacking}: is missing; TLS needs it beside dicom.{given}"
@@ -88,7 +87,7 @@ def _destinations(config):
         elif each.kind == "stow":
             parts = split_address(each.url)
             if parts.scheme not in ("http", "https") or not parts.netloc:
-                yield f"{where}.url: expected one such as https://archive/dicom-web, got {shown(each.url)}"
+                yield f"{where}.url: expected a URL such as https://archive/dicom-web, got {shown(each.url)}"
         else:
             yield f"{where}.kind: expected dicom or stow, got {shown(each.kind)}"
 
@@ -133,7 +132,7 @@ def _title(where, title):
 
 
 def _address(where, host):
-    if not host or not host.isprintable() or any(fnmatchcase(host, pattern) for pattern in ("*/*", "* *")):
+    if not host or not host.isprintable() or "/" in host or " " in host:
         yield f"{where}: expected an address or a host's name, got {shown(host)}"
 
 

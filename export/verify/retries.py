@@ -41,8 +41,8 @@ def attempt(
     """Convert and verify: all in int8; equalised; then with 1, 2, 4, ... and at last ``allow_float`` layers in float.
 
     Args:
-        make: from a calibration method, a number of float layers and whether to equalise to the converted model and a
-            function that verifies and writes it, and with ``anyway=True`` writes what is refused too.
+        make: function of a calibration method, a number of float layers and whether to equalise. It returns the
+            converted model, and a function that verifies and writes it, with ``anyway=True`` also what is refused.
         method: calibration method.
         allow_float: number of float layers that is not exceeded; 0 does without.
         tell: takes a line of progress.
@@ -61,16 +61,16 @@ def attempt(
     tries += [(floats, None) for floats in _counts(allow_float)]
     kept, failed, write = None, None, None
     for place, (floats, equalised) in enumerate(tries, 1):
-        how = (kept.method, floats, kept.equalised) if floats else (method, 0, equalised)
-        converted, candidate = make(*how)
+        arguments = (kept.method, floats, kept.equalised) if floats else (method, 0, equalised)
+        converted, candidate = make(*arguments)
         format_name = converted.format.name
         if not floats:
             if equalised:
                 tell(f"{format_name}: {_equalised(converted)}")
-            made = _Made(converted.method or method, equalised, max(converted.agreement.values(), default=0.0))
+            made = _Int8Attempt(converted.method or method, equalised, max(converted.agreement.values(), default=0.0))
             if kept is not None and made.agreement <= kept.agreement:
                 tell(
-                    f"{format_name}: {made.agreement:.4%} of calibration voxels keep their class so, "
+                    f"{format_name}: {made.agreement:.4%} of calibration voxels keep their class with it, "
                     "no more than without"
                 )
                 continue
@@ -91,15 +91,15 @@ def attempt(
         except FidelityError as error:
             failed = error
             if place < len(tries):
-                then = "layers in float, as allowed" if tries[place][0] else "channels equalised"
-                tell(f"{error}; trying with {then}")
+                next_try = "layers in float, as allowed" if tries[place][0] else "channels equalised"
+                tell(f"{error}; trying with {next_try}")
     if ship_anyway:
         return write(anyway=True)
     raise failed
 
 
 @dataclass(frozen=True)
-class _Made:
+class _Int8Attempt:
     """What came of an attempt all in int8."""
 
     method: str

@@ -10,8 +10,8 @@ from imaging.classical.seeds.prior import logits, windowed
 from imaging.classical.segmentation import Work, grey
 from medseg.errors import InputError
 
-_UNIT = 1000  # integer capacities are in thousandths
-_FIRM = 10**8  # of a link to a seed: more than any cut costs, and their sum fits in 32 bits
+_CAPACITY = 1000  # of a cost of 1: capacities are integers
+_SEED_CAPACITY = 10**8  # of an edge to a seed: more than any cut costs, and their sum fits in 32 bits
 
 
 def graph_cut(work: Work) -> np.ndarray:
@@ -60,11 +60,11 @@ def cut(
 
     nodes = len(logit)
     source, sink = nodes, nodes + 1
-    units = np.rint(np.abs(logit) * _UNIT).astype(np.int64)
-    to_source = np.where(inside, _FIRM, np.where(~outside & (logit > 0), units, 0))
-    to_sink = np.where(outside, _FIRM, np.where(~inside & (logit <= 0), units, 0))
+    units = np.rint(np.abs(logit) * _CAPACITY).astype(np.int64)
+    to_source = np.where(inside, _SEED_CAPACITY, np.where(~outside & (logit > 0), units, 0))
+    to_sink = np.where(outside, _SEED_CAPACITY, np.where(~inside & (logit <= 0), units, 0))
     every = np.arange(nodes)
-    costs = np.rint(weights * _UNIT).astype(np.int64)
+    costs = np.rint(weights * _CAPACITY).astype(np.int64)
     rows = np.concatenate([np.full(nodes, source), every, pairs[:, 0], pairs[:, 1]])
     columns = np.concatenate([every, np.full(nodes, sink), pairs[:, 1], pairs[:, 0]])
     capacity = np.concatenate([to_source, to_sink, costs, costs])
@@ -80,10 +80,10 @@ def cut(
 
 
 def _split_by_seeds(regions, markers):
-    """Superpixels numbered from 0; one that holds seeds of several classes is parted among them."""
+    """Superpixels numbered from 0; one that holds seeds of several classes is split between them."""
     key = regions.astype(np.int64) * (int(markers.max()) + 2)
-    mixed = np.zeros(int(regions.max()) + 1, bool)
-    low, high = np.full(len(mixed), 2**30), np.full(len(mixed), -1)
+    count = int(regions.max()) + 1
+    low, high = np.full(count, 2**30), np.full(count, -1)  # smallest and largest class of the seeds in each
     marked = markers >= 0
     np.minimum.at(low, regions[marked], markers[marked])
     np.maximum.at(high, regions[marked], markers[marked])

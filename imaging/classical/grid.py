@@ -27,7 +27,7 @@ def coarsened(scan: Scan, max_voxels: int) -> Scan:
 
 
 def coarse_spacing(shape, spacing, max_voxels: int) -> tuple[float, ...]:
-    """The voxel size in mm at which ``shape`` has ``max_voxels`` voxels: one size for all axes, or what they have."""
+    """The voxel size in mm at which a scan has ``max_voxels`` voxels: one size; coarser axes keep their own."""
     spacing = np.asarray(spacing, float)
     extent = np.asarray(shape) * spacing
 

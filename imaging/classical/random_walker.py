@@ -72,15 +72,15 @@ def walk(image: np.ndarray, spacing, markers: np.ndarray, prior: np.ndarray, bet
     inner = system[free]
     square, coupling = inner[:, free], inner[:, ~free]
     inverse = sparse.diags(1 / square.diagonal())
-    out = np.empty((len(flat), count), np.float32)
+    walked = np.empty((len(flat), count), np.float32)
     known = (flat[~free, None] == np.arange(count)).astype(float)
     starts = prior.reshape(-1, count)[free].astype(float)
     for k in range(count - 1):  # the last is what remains
-        right = weight * starts[:, k] - coupling @ known[:, k]
-        out[free, k] = cg(square, right, x0=starts[:, k], rtol=_TOLERANCE, maxiter=_STEPS, M=inverse)[0]
-    out[~free] = known
-    out[free, count - 1] = 1 - out[free, : count - 1].sum(axis=-1)
-    return np.clip(out, 0, 1).reshape(prior.shape)
+        right_side = weight * starts[:, k] - coupling @ known[:, k]
+        walked[free, k] = cg(square, right_side, x0=starts[:, k], rtol=_TOLERANCE, maxiter=_STEPS, M=inverse)[0]
+    walked[~free] = known
+    walked[free, count - 1] = 1 - walked[free, : count - 1].sum(axis=-1)
+    return np.clip(walked, 0, 1).reshape(prior.shape)
 
 
 def classes_of(walked: np.ndarray, coarse: Scan, values, scan: Scan, seeds: Seeds) -> np.ndarray:
@@ -116,7 +116,7 @@ def _edges(image, spacing, beta):
 
     numbers = np.arange(image.size).reshape(image.shape)
     image = gaussian_filter(image.astype(float), [_SMOOTH * min(spacing) / size for size in spacing])
-    # The median is that of noise, whatever edges there are, so that one beta fits scans of much and of little noise.
+    # The median of the differences is noise, not edges, so that one beta fits noisy and clean scans.
     medians = [np.median(np.diff(image, axis=axis) ** 2) for axis in range(image.ndim) if image.shape[axis] > 1]
     noise = max(float(np.mean(medians)), _LEAST_NOISE)
     first, second, weights = [], [], []

@@ -205,7 +205,7 @@ class Improver:
         cases = [*selection.test, *selection.recent]
         result = compare(service, cases, (champion.version, version), self._log.append, self._stop)
         result |= {"test": len(selection.test), "recent": len(selection.recent)}
-        artifacts.judged(service.database, version, result)
+        artifacts.record_comparison(service.database, version, result)
         state = WAITING if result["not_worse"] else REFUSED
         self._note(state=state, text=result["text"], comparison=result)
 

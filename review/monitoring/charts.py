@@ -55,11 +55,11 @@ def share_chart(name: str, points: Sequence[Point]) -> Chart:
     if len(before) < FEWEST or not count:
         return Chart(name, "", tuple(points), None, None, None, False)
     center = sum(point.value * point.n for point in before) / count
-    # Where nothing ever went wrong, the half case of a rate that cannot be 0 for certain.
-    safe = min(max(center, 0.5 / count), 1 - 0.5 / count)
-    room = SIGMAS * math.sqrt(safe * (1 - safe) / last[0].n)
-    high = min(1.0, center + room)
-    return Chart(name, "", tuple(points), center, max(0.0, center - room), high, last[0].value > high)
+    # Where nothing went wrong yet, half a case did: a rate of 0 would have limits without width.
+    rate = min(max(center, 0.5 / count), 1 - 0.5 / count)
+    margin = SIGMAS * math.sqrt(rate * (1 - rate) / last[0].n)
+    high = min(1.0, center + margin)
+    return Chart(name, "", tuple(points), center, max(0.0, center - margin), high, last[0].value > high)
 
 
 def mean_chart(name: str, unit: str, points: Sequence[Point], bad: str = "low") -> Chart:
@@ -77,7 +77,7 @@ def mean_chart(name: str, unit: str, points: Sequence[Point], bad: str = "low") 
     center = sum(point.value * point.n for point in before) / count
     within = sum(point.n * point.spread**2 for point in before) / count
     between = sum(point.n * (point.value - center) ** 2 for point in before) / count
-    room = SIGMAS * math.sqrt((within + between) / last[0].n)
-    low, high = center - room, center + room
+    margin = SIGMAS * math.sqrt((within + between) / last[0].n)
+    low, high = center - margin, center + margin
     beyond = last[0].value < low if bad == "low" else last[0].value > high
-    return Chart(name, unit, tuple(points), center, low, high, beyond and room > 0)
+    return Chart(name, unit, tuple(points), center, low, high, beyond and margin > 0)

@@ -44,7 +44,7 @@ class ArtifactVersion:
 
 
 def register(database: Database, folder, manifest: Manifest, **facts) -> int:
-    """The version of an artifact, a new one where it is not known.
+    """The number of an artifact's version; an artifact that is not known becomes a new version.
 
     Args:
         database: of the review.
@@ -79,10 +79,12 @@ def register(database: Database, folder, manifest: Manifest, **facts) -> int:
 
 
 def manifest_checksum(database: Database, version: int, folder) -> str:
-    """SHA-256 of the manifest that a version was registered with; of one of medseg-zoo before 0.2, as it is now.
+    """SHA-256 of the manifest that a version was registered with.
+
+    A version that medseg-zoo registered before 0.2 has none: then the manifest of today counts from now on.
 
     Raises:
-        UnavailableError: if it was never taken, and the manifest cannot be read.
+        UnavailableError: if there is none yet and the manifest cannot be read.
     """
     name = f"{_CHECKSUM}{version}"
     row = database.row("SELECT value FROM facts WHERE name = ?", name)
@@ -96,13 +98,13 @@ def manifest_checksum(database: Database, version: int, folder) -> str:
 
 def artifacts(database: Database) -> list[ArtifactVersion]:
     """All versions, oldest first."""
-    return [_of(row) for row in database.rows("SELECT * FROM artifacts ORDER BY version")]
+    return [_version_of(row) for row in database.rows("SELECT * FROM artifacts ORDER BY version")]
 
 
 def active(database: Database) -> ArtifactVersion | None:
     """The version that segments, or None."""
     row = database.row("SELECT * FROM artifacts WHERE state = ?", ACTIVE)
-    return None if row is None else _of(row)
+    return None if row is None else _version_of(row)
 
 
 def artifact(database: Database, version: int) -> ArtifactVersion:
@@ -114,7 +116,7 @@ def artifact(database: Database, version: int) -> ArtifactVersion:
     row = database.row("SELECT * FROM artifacts WHERE version = ?", version)
     if row is None:
         raise UnknownError(f"artifact version {version}: there is none")
-    return _of(row)
+    return _version_of(row)
 
 
 def activate(database: Database, version: int, user: str, action: str) -> None:
@@ -141,8 +143,8 @@ def activate(database: Database, version: int, user: str, action: str) -> None:
         record(connection, action, user, artifact=version)
 
 
-def judged(database: Database, version: int, comparison: dict) -> None:
-    """Note what a version was compared to be: it waits for a person, or is refused.
+def record_comparison(database: Database, version: int, comparison: dict) -> None:
+    """Record how a version compares with the active one: it then waits for a person, or is refused.
 
     Args:
         database: of the review.
@@ -171,7 +173,7 @@ def refuse(database: Database, version: int, user: str, reason: str = "") -> Non
         record(connection, "refuse", user, artifact=version, reason=reason)
 
 
-def _of(row):
+def _version_of(row):
     facts = {
         key: row[key] for key in ("version", "folder", "name", "format", "state", "created", "parent", "run", "cases")
     }

@@ -29,8 +29,8 @@ from review.worklist import ORDERS, ordered
 
 router = APIRouter(prefix="/api")
 MOST = 5000
-_COMING: set[str] = set()
-_GUARD = threading.Lock()
+_ARRIVING: set[str] = set()  # names of cases whose scan is being sent
+_ARRIVING_LOCK = threading.Lock()
 
 
 @router.get("/cases", responses=UNCHANGED)
@@ -46,22 +46,22 @@ def worklist(request: Request, review: Review, sort: str = "need", state: str = 
     drafts, previous = drafts_of(review.database), previous_studies(cases)
     chosen = ordered([case for case in cases if state in ("", case.state)], sort)
     counts = Counter(case.state for case in cases)
-    open_ones = counts["waiting"] + counts["segmenting"]
+    unsegmented = counts["waiting"] + counts["segmenting"]
     content = {
         "total": len(chosen),
         "counts": dict(counts),
         "segmenting": {
-            "done": len(cases) - open_ones, "total": len(cases), "current": review.segmenting.current,
+            "done": len(cases) - unsegmented, "total": len(cases), "current": review.segmenting.current,
         },
         "cases": [
             case_json(review, case, drafts.get(case.id, []), previous.get(case.id))
             for case in chosen[offset : offset + limit]
         ],
     }  # fmt: skip
-    mark = '"' + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16] + '"'
-    if request.headers.get("if-none-match") == mark:
-        return Response(status_code=304, headers={"ETag": mark})
-    return JSONResponse(content, headers={"ETag": mark})
+    etag = '"' + hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()[:16] + '"'
+    if request.headers.get("if-none-match") == etag:
+        return Response(status_code=304, headers={"ETag": etag})
+    return JSONResponse(content, headers={"ETag": etag})
 
 
 @router.post("/cases", status_code=201, openapi_extra=file_body())
@@ -94,16 +94,16 @@ def add_upload(review, name: str, content: bytes, user: str, case: str = "") -> 
         ConflictError: if there is a case of that name.
         NoRoomError: if clients sent as much as they may, or the disk is nearly full.
     """
-    last = name.replace("\\", "/").rsplit("/", 1)[-1]
-    if not is_scan(last):
-        raise WrongRequestError(f"name {shown(last)}: expected a scan, .nii.gz for example")
-    case = case or case_name(last)
+    file_name = name.replace("\\", "/").rsplit("/", 1)[-1]
+    if not is_scan(file_name):
+        raise WrongRequestError(f"name {shown(file_name)}: expected a scan, .nii.gz for example")
+    case = case or case_name(file_name)
     check_case_name(case, "name")
-    with _alone(case):
+    with _only_upload_of(case):
         if review.database.row("SELECT 1 FROM cases WHERE id = ?", case) is not None:
             raise ConflictError(f"case {case}: is there already; give the scan another name")
         with review.upload_room.taken(len(content)):
-            _take(review, case, last, content)
+            _keep_scan(review, case, file_name, content)
     with review.database.change() as connection:
         record(connection, "upload scan", user, case)
     review.segmenting.wake()
@@ -111,34 +111,34 @@ def add_upload(review, name: str, content: bytes, user: str, case: str = "") -> 
 
 
 @contextlib.contextmanager
-def _alone(case):
+def _only_upload_of(case):
     """Of two scans that come at one moment under one name, the second must not take the place of the first."""
     key = case.casefold()
-    with _GUARD:
-        if key in _COMING:
+    with _ARRIVING_LOCK:
+        if key in _ARRIVING:
             raise ConflictError(f"case {case}: is just being sent; give the scan another name")
-        _COMING.add(key)
+        _ARRIVING.add(key)
     try:
         yield
     finally:
-        with _GUARD:
-            _COMING.discard(key)
+        with _ARRIVING_LOCK:
+            _ARRIVING.discard(key)
 
 
-def _take(review, case, last, content):
+def _keep_scan(review, case, file_name, content):
     """Keep a scan that can be read, and nothing of one that cannot, whatever the reason."""
-    place = review.workspace.uploads / f"{case}{scan_suffix(last).lower()}"
+    place = review.workspace.uploads / f"{case}{scan_suffix(file_name).lower()}"
     write_durably(place, content)
     try:
         scan = read(place, review.manifest.recipe.channels, review.manifest.recipe.nan)
         if scan.rank != review.manifest.recipe.rank:
-            raise InputError(f"{last}: has {scan.rank} axes, expected {review.manifest.recipe.rank}")
+            raise InputError(f"{file_name}: has {scan.rank} axes, expected {review.manifest.recipe.rank}")
         source = Source(case, (str(place),), None, {"upload": True})
         add_sources(review.database, (source,), complete=False)
     except BaseException as error:
         place.unlink(missing_ok=True)
         if isinstance(error, InputError):
-            raise type(error)(str(error).replace(str(place), last)) from None
+            raise type(error)(str(error).replace(str(place), file_name)) from None
         raise
 
 
