@@ -8,8 +8,11 @@ import shlex
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
-from dataset_folders import write_msd
+from cryptography.hazmat.primitives.asymmetric import ed25519
+from cryptography.hazmat.primitives.serialization import Encoding, NoEncryption, PrivateFormat, PublicFormat
+from dataset_folders import scan_3d, write_msd
 
 import imaging
 from edge.cli import main as edge_main
@@ -196,23 +199,47 @@ def test_every_environment_variable_is_documented():
 # A short training of a small network, which the gate would refuse.
 SHORTENED = {
     "train": ("--epochs", "1", "--steps-per-epoch", "5", "--batch", "2", "--learning-rate", "0.01"),
-    "export": ("--ship-anyway",),
+    "export": ("--ship-anyway", "--sign", "hospital.key"),
 }
+# They serve until they are stopped; tests/review/page_browser.py and tests/edge/node/node_parts.py start them.
+SERVERS = ("review", "serve")
+
+
+def _write_keys(folder):
+    """A hospital's pair of keys."""
+    private = ed25519.Ed25519PrivateKey.generate()
+    public = private.public_key()
+    (folder / "hospital.key").write_bytes(private.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    (folder / "hospital.pem").write_bytes(public.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
 
 
 def test_commands_of_the_readme_run(tmp_path, monkeypatch):
-    """The five commands for one's own data, word for word, on a small dataset and with a small network."""
+    """All but the servers, word for word and in turn, on a small dataset and with a small network."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("MEDSEG_CACHE", str(tmp_path / "cache"))
     write_msd(tmp_path / "DATASET", cases=5)
-    shutil.copy(sorted((tmp_path / "DATASET" / "imagesTr").iterdir())[0], "scan.nii.gz")
-    lines = list(_command_lines(PAGES["README.md"]))[:5]
-    assert [words[1] for words in lines] == ["plan", "train", "evaluate", "export", "predict"]
+    write_msd(tmp_path / "OTHER_HOSPITAL", cases=2, make=lambda seed: scan_3d(50 + seed))
+    _write_keys(tmp_path)
+    images = sorted((tmp_path / "DATASET" / "imagesTr").iterdir())
+    shutil.copy(images[0], "scan.nii.gz")
+    shutil.copytree(images[0].parent, "scans", ignore=lambda _, names: sorted(names)[2:])
+    labels = imaging.read_labels(tmp_path / "DATASET" / "labelsTr" / images[0].name).voxels[..., 0]
+    points = [{"point": np.argwhere(labels == value)[0].tolist(), "label": value} for value in (0, 1)]
+    Path("strokes.json").write_text(json.dumps({"strokes": points}), encoding="utf-8")
+    lines = list(_command_lines(PAGES["README.md"]))
+    names = [words[1] for words in lines]
+    assert names[:5] == ["plan", "train", "evaluate", "export", "predict"]
+    assert set(names) >= {"info", "verify", "segment", "annotate", *SERVERS}
     for program, command, *words in lines:
+        if command in SERVERS:
+            continue
         main = zoo_main if program == "zoo" else edge_main
-        assert main([command, *words, *SHORTENED.get(command, ())]) == 0
-        if command == "plan":
+        words = ["scan.nii.gz" if word == "SCAN" else word for word in words]
+        assert main([command, *words, *SHORTENED.get(command, ())]) == 0, command
+        if command == "plan" and not Path("runs").exists():
             content = json.loads(Path("plan.json").read_text(encoding="utf-8"))
             content["network"]["options"] |= {"width": 2}
             Path("plan.json").write_text(json.dumps(content), encoding="utf-8")
     assert imaging.read_labels("segmentation.nii.gz").shape == imaging.read("scan.nii.gz").shape
+    assert len(list(Path("segmentations").glob("*.nii.gz"))) == 2
+    assert json.loads(Path("plan.json").read_text(encoding="utf-8"))["recipe"]["filters"][0]["name"] == "n4"
