@@ -39,8 +39,8 @@ def keep_request(database: Database, title: str, information) -> bool:
         raise InputError(f"request for storage commitment: is damaged ({type(error).__name__})") from None
     if not asked:
         return False
-    with database.change() as link:
-        link.execute(
+    with database.change() as connection:
+        connection.execute(
             "insert or ignore into commitments (title, transaction_uid, instances, due) values (?, ?, ?, ?)",
             (title.strip(), transaction, json.dumps(asked), time.time()),
         )
@@ -67,9 +67,9 @@ def answer_due(database: Database, config: Config) -> int:
         if problem:
             _set_aside(database, row, problem, config.retry)
             continue
-        with database.change() as link:
-            link.execute("update commitments set state = 'done', reason = '' where id = ?", (row["id"],))
-            count(link, "commitments_done")
+        with database.change() as connection:
+            connection.execute("update commitments set state = 'done', reason = '' where id = ?", (row["id"],))
+            count(connection, "commitments_done")
         done += 1
     return done
 
@@ -88,8 +88,8 @@ def _report(config, caller, transaction, kept: Sequence, lacking: Sequence) -> s
     entity.acse_timeout = entity.connection_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
     entity.add_requested_context(_SOP_CLASS)
     role = build_role(_SOP_CLASS, scp_role=True)
-    link = entity.associate(caller.host, caller.port, ae_title=caller.title, ext_neg=[role])
-    if not link.is_established:
+    association = entity.associate(caller.host, caller.port, ae_title=caller.title, ext_neg=[role])
+    if not association.is_established:
         return "the caller cannot be reached, or rejects the association"
     try:
         report = Dataset()
@@ -98,13 +98,13 @@ def _report(config, caller, transaction, kept: Sequence, lacking: Sequence) -> s
         if lacking:
             report.FailedSOPSequence = [_item(pair, _NO_SUCH_INSTANCE) for pair in lacking]
         kind = _SOME_NOT if lacking else _ALL_KEPT
-        status, _ = link.send_n_event_report(report, kind, _SOP_CLASS, _SOP_INSTANCE)
+        status, _ = association.send_n_event_report(report, kind, _SOP_CLASS, _SOP_INSTANCE)
         return "" if status.get("Status") == 0 else "the caller did not take the answer"
     except (ValueError, RuntimeError) as error:
         return f"the caller takes no answers of storage commitment ({type(error).__name__})"
     finally:
-        if link.is_established:
-            link.release()
+        if association.is_established:
+            association.release()
 
 
 def _item(pair, reason: int | None = None):
@@ -120,8 +120,8 @@ def _item(pair, reason: int | None = None):
 def _set_aside(database, row, reason, retry: Retry | None):
     attempts = row["attempts"] + 1
     ends = retry is None or attempts >= retry.attempts
-    with database.change() as link:
-        link.execute(
+    with database.change() as connection:
+        connection.execute(
             "update commitments set state = ?, attempts = ?, reason = ?, due = ? where id = ?",
             ("parked" if ends else "waiting", attempts, reason, time.time() + (0 if ends else retry.wait(attempts)),
              row["id"]),

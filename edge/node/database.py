@@ -51,15 +51,15 @@ class Database:
         self.path = Path(folder) / NAME
         self._lock = threading.RLock()
         try:
-            self._link = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
-            self._link.row_factory = sqlite3.Row
-            self._link.execute("pragma journal_mode = wal")
-            self._link.execute("pragma synchronous = full")
-            version = self._link.execute("pragma user_version").fetchone()[0]
+            self._connection = sqlite3.connect(self.path, timeout=10, isolation_level=None, check_same_thread=False)
+            self._connection.row_factory = sqlite3.Row
+            self._connection.execute("pragma journal_mode = wal")
+            self._connection.execute("pragma synchronous = full")
+            version = self._connection.execute("pragma user_version").fetchone()[0]
             if version > VERSION:
                 raise InputError(f"{self.path}: is of version {version}, expected {VERSION}; update medseg-zoo")
             if version == 0:
-                self._link.executescript(f"begin immediate; {_TABLES} pragma user_version = {VERSION}; commit")
+                self._connection.executescript(f"begin immediate; {_TABLES} pragma user_version = {VERSION}; commit")
         except sqlite3.Error as error:
             raise InputError(f"{self.path}: cannot be opened ({error}); does another program hold it?") from None
 
@@ -67,39 +67,39 @@ class Database:
     def change(self) -> Iterator[sqlite3.Connection]:
         """A transaction that writes; it is on disk when the block ends, and undone where the block raises."""
         with self._lock:
-            self._link.execute("begin immediate")
+            self._connection.execute("begin immediate")
             try:
-                yield self._link
-                self._link.execute("commit")
+                yield self._connection
+                self._connection.execute("commit")
             except BaseException:
-                if self._link.in_transaction:  # a full disk ends it by itself
-                    self._link.execute("rollback")
+                if self._connection.in_transaction:  # a full disk ends it by itself
+                    self._connection.execute("rollback")
                 raise
 
     def rows(self, query: str, *values) -> list[sqlite3.Row]:
         """The rows of a query."""
         with self._lock:
-            return self._link.execute(query, values).fetchall()
+            return self._connection.execute(query, values).fetchall()
 
     def row(self, query: str, *values) -> sqlite3.Row | None:
         """The first row of a query, or None."""
         with self._lock:
-            return self._link.execute(query, values).fetchone()
+            return self._connection.execute(query, values).fetchone()
 
     def add(self, name: str, amount: float = 1) -> None:
         """Add to a lasting count."""
-        with self.change() as link:
-            count(link, name, amount)
+        with self.change() as connection:
+            count(connection, name, amount)
 
     def close(self) -> None:
         """Close it."""
         with self._lock:
-            self._link.close()
+            self._connection.close()
 
 
-def count(link: sqlite3.Connection, name: str, amount: float = 1) -> None:
+def count(connection: sqlite3.Connection, name: str, amount: float = 1) -> None:
     """Add to a lasting count, within a transaction."""
-    link.execute(
+    connection.execute(
         "insert into counts values (?, ?) on conflict (name) do update set value = value + excluded.value",
         (name, amount),
     )

@@ -44,11 +44,11 @@ def due(database: Database, destination: str) -> list[Delivery]:
 
 def delivered(database: Database, delivery: Delivery) -> None:
     """The destination has it."""
-    with database.change() as link:
-        link.execute(
+    with database.change() as connection:
+        connection.execute(
             "update deliveries set state = 'done', reason = '', ended = ? where id = ?", (time.time(), delivery.id)
         )
-        count(link, "deliveries_done")
+        count(connection, "deliveries_done")
 
 
 def failed(database: Database, deliveries: Sequence[Delivery], reason: str, retry: Retry | None) -> int:
@@ -64,14 +64,14 @@ def failed(database: Database, deliveries: Sequence[Delivery], reason: str, retr
         How many are parked.
     """
     parked, now = 0, time.time()
-    with database.change() as link:
+    with database.change() as connection:
         for each in deliveries:
             attempts = each.attempts + 1
             ends = retry is None or attempts >= retry.attempts
             values = ("parked" if ends else "waiting", attempts, reason, now + (0 if ends else retry.wait(attempts)))
-            link.execute(
+            connection.execute(
                 "update deliveries set state = ?, attempts = ?, reason = ?, due = ? where id = ?", (*values, each.id)
             )
             parked += ends
-            count(link, "deliveries_parked" if ends else "deliveries_failed")
+            count(connection, "deliveries_parked" if ends else "deliveries_failed")
     return parked

@@ -121,43 +121,43 @@ def keep(database: Database, folder: Path, instance: Instance) -> bool:
     if known is None:
         write_durably(folder / name, instance.content)
     now = time.time()
-    with database.change() as link:
+    with database.change() as connection:
         if known is None:
             # Two associations may have sent the same instance at once; the second changes nothing.
-            added = link.execute(
+            added = connection.execute(
                 "insert or ignore into instances values (?, ?, ?, ?, ?, ?)",
                 (instance.uid, instance.sop_class, instance.series, name, len(instance.content), now),
             ).rowcount
         else:
             added = 0
-        link.execute(
+        connection.execute(
             "insert into series (uid, folder, last, expected) values (?, ?, ?, ?) on conflict (uid) do update set "
             "last = excluded.last, released = 0, interrupted = 0, reason = '', state = 'open', "
             "expected = coalesce(excluded.expected, expected) where state != 'complete' or ?",
             (instance.series, f"{RECEIVED}/{hashed(instance.series)}", now, instance.expected, added),
         )
-        count(link, "instances_received" if added else "instances_repeated")
+        count(connection, "instances_received" if added else "instances_repeated")
     return bool(added)
 
 
 def released(database: Database, series: set[str]) -> None:
     """An association that brought instances of these series ended as it should."""
-    with database.change() as link:
-        link.executemany("update series set released = 1 where uid = ?", [(uid,) for uid in series])
+    with database.change() as connection:
+        connection.executemany("update series set released = 1 where uid = ?", [(uid,) for uid in series])
 
 
 def interrupted(database: Database, series: set[str]) -> None:
     """An association that brought instances of these series broke off, so some may be missing."""
-    with database.change() as link:
-        link.executemany(
+    with database.change() as connection:
+        connection.executemany(
             "update series set interrupted = 1 where uid = ? and state = 'open'", [(uid,) for uid in series]
         )
 
 
 def recover(database: Database) -> None:
     """After a start: transfers that a killed node had not seen the end of were broken off."""
-    with database.change() as link:
-        link.execute("update series set interrupted = 1 where state = 'open' and released = 0")
+    with database.change() as connection:
+        connection.execute("update series set interrupted = 1 where state = 'open' and released = 0")
 
 
 def completed(database: Database, folder: Path, quiet_seconds: float, coming: Collection[str] = ()) -> list[Complete]:
@@ -193,8 +193,10 @@ def completed(database: Database, folder: Path, quiet_seconds: float, coming: Co
 
 def park_series(database: Database, uid: str, reason: str) -> None:
     """Set a series aside until more of it comes."""
-    with database.change() as link:
-        link.execute("update series set state = 'parked', reason = ? where uid = ? and state = 'open'", (reason, uid))
+    with database.change() as connection:
+        connection.execute(
+            "update series set state = 'parked', reason = ? where uid = ? and state = 'open'", (reason, uid)
+        )
 
 
 def present(database: Database, folder: Path, uid: str) -> tuple[tuple[Path, ...], str]:

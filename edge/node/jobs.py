@@ -76,19 +76,19 @@ def add_jobs(database: Database, series: Complete, rules: Sequence[Rule]) -> int
         How many are new.
     """
     new, now = 0, time.time()
-    with database.change() as link:
-        still = link.execute(
+    with database.change() as connection:
+        still = connection.execute(
             "update series set state = 'complete' where uid = ? and state = 'open' and last = ?",
             (series.uid, series.last),
         )
         if not still.rowcount:  # more came meanwhile
             return 0
         for rule in rules:
-            new += link.execute(
+            new += connection.execute(
                 "insert or ignore into jobs (series, rule, digest, source, due, created) values (?, ?, ?, '', ?, ?)",
                 (series.uid, rule.name, series.digest, now, now),
             ).rowcount
-        count(link, "series_received")
+        count(connection, "series_received")
     return new
 
 
@@ -105,8 +105,8 @@ def add_upload(database: Database, name: str, rule: str, source: Path) -> int:
         The job's number.
     """
     now = time.time()
-    with database.change() as link:
-        return link.execute(
+    with database.change() as connection:
+        return connection.execute(
             "insert into jobs (series, rule, digest, source, due, created) values (?, ?, '', ?, ?, ?)",
             (f"{UPLOAD}:{name}", rule, source.as_posix(), now, now),
         ).lastrowid
@@ -114,36 +114,36 @@ def add_upload(database: Database, name: str, rule: str, source: Path) -> int:
 
 def claim(database: Database) -> Job | None:
     """Take the next job that is due; that it was begun is known even if it brings the process down."""
-    with database.change() as link:
-        row = link.execute(
+    with database.change() as connection:
+        row = connection.execute(
             "select * from jobs where state = 'waiting' and due <= ? order by due, id limit 1", (time.time(),)
         ).fetchone()
         if row is None:
             return None
-        link.execute("update jobs set state = 'running', attempts = attempts + 1 where id = ?", (row["id"],))
+        connection.execute("update jobs set state = 'running', attempts = attempts + 1 where id = ?", (row["id"],))
     return Job(row["id"], row["series"], row["rule"], row["digest"], row["source"], row["attempts"] + 1)
 
 
 def finish(database: Database, job: Job, finding: Finding, destinations: Sequence[str]) -> None:
     """Keep what was found, and what is to be delivered, in one step."""
     now = time.time()
-    with database.change() as link:
+    with database.change() as connection:
         for name in destinations:
             for each in finding.objects:
-                link.execute(
+                connection.execute(
                     "insert or ignore into deliveries (job, destination, kind, file, sop_class, uid, due) "
                     "values (?, ?, ?, ?, ?, ?, ?)",
                     (job.id, name, each.kind, each.file, each.sop_class, each.uid, now),
                 )
         values = (list(finding.flags), dict(finding.volumes), dict(finding.features))
-        link.execute(
+        connection.execute(
             "update jobs set state = 'done', reason = '', ended = ?, seconds = ?, flags = ?, volumes = ?, features = ? "
             "where id = ?",
             (now, finding.seconds, *map(json.dumps, values), job.id),
         )
-        count(link, "jobs_done")
-        count(link, "seconds", finding.seconds)
-        count(link, "flags", len(finding.flags))
+        count(connection, "jobs_done")
+        count(connection, "seconds", finding.seconds)
+        count(connection, "flags", len(finding.flags))
 
 
 def fail(database: Database, job: Job, reason: str, retry: Retry | None) -> bool:
@@ -160,36 +160,36 @@ def fail(database: Database, job: Job, reason: str, retry: Retry | None) -> bool
     """
     parked = retry is None or job.attempts >= retry.attempts
     due = time.time() if parked else time.time() + retry.wait(job.attempts)
-    with database.change() as link:
-        link.execute(
+    with database.change() as connection:
+        connection.execute(
             "update jobs set state = ?, reason = ?, due = ? where id = ?",
             ("parked" if parked else "waiting", reason, due, job.id),
         )
-        count(link, "jobs_parked" if parked else "jobs_failed")
+        count(connection, "jobs_parked" if parked else "jobs_failed")
     return parked
 
 
 def put_back(database: Database, job: Job) -> None:
     """Give a job back that was stopped half-way, as if it had not been begun."""
-    with database.change() as link:
-        link.execute("update jobs set state = 'waiting', attempts = attempts - 1 where id = ?", (job.id,))
+    with database.change() as connection:
+        connection.execute("update jobs set state = 'waiting', attempts = attempts - 1 where id = ?", (job.id,))
 
 
 def supersede(database: Database, job: Job) -> None:
     """End a job whose series has got more instances; those make a job of their own."""
-    with database.change() as link:
-        link.execute("update jobs set state = 'superseded', ended = ? where id = ?", (time.time(), job.id))
+    with database.change() as connection:
+        connection.execute("update jobs set state = 'superseded', ended = ? where id = ?", (time.time(), job.id))
 
 
 def recover(database: Database, retry: Retry) -> None:
     """After a start: what was running is waiting again; what brought the node down too often is parked."""
-    with database.change() as link:
-        link.execute(
+    with database.change() as connection:
+        connection.execute(
             "update jobs set state = 'parked', reason = 'the node ended ' || attempts || ' times while working on it' "
             "where state = 'running' and attempts >= ?",
             (retry.attempts,),
         )
-        link.execute("update jobs set state = 'waiting' where state = 'running'")
+        connection.execute("update jobs set state = 'waiting' where state = 'running'")
 
 
 def try_again(database: Database, number: int) -> bool:
@@ -199,11 +199,11 @@ def try_again(database: Database, number: int) -> bool:
         Whether there was something to take up.
     """
     now = time.time()
-    with database.change() as link:
-        jobs = link.execute(
+    with database.change() as connection:
+        jobs = connection.execute(
             "update jobs set state = 'waiting', attempts = 0, due = ? where id = ? and state = 'parked'", (now, number)
         )
-        sent = link.execute(
+        sent = connection.execute(
             "update deliveries set state = 'waiting', attempts = 0, due = ? where job = ? and state = 'parked'",
             (now, number),
         )

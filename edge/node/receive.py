@@ -91,13 +91,13 @@ class Receiver:
 
     def _requested(self, event):
         """Reject an association of a caller that is not on the list."""
-        link = event.assoc
-        title, address = link.requestor.primitive.calling_ae_title.strip(), link.requestor.address
+        association = event.assoc
+        title, address = association.requestor.primitive.calling_ae_title.strip(), association.requestor.address
         if not self._allowed(title, address):
             log.warning("association of a caller that is not allowed is rejected (%s)", address)
             self.database.add("associations_rejected")
-            link.acse.send_reject(_REJECTED, _BY_USER, _CALLER_UNKNOWN)
-            link.kill()
+            association.acse.send_reject(_REJECTED, _BY_USER, _CALLER_UNKNOWN)
+            association.kill()
 
     def _allowed(self, title, address):
         if self.config.dicom.any_caller:
@@ -164,18 +164,22 @@ class Receiver:
         Before it has seen a request, the thread of an association waits for one for the whole time-out, on a connection
         that may be closed already; so many port scans would take all places.
         """
-        for link in self._server.ae.active_associations:
-            if link.is_acceptor and link.dul.ident is not None and not link.dul.is_alive():
-                link.dul.to_user_queue.put(None)
+        for association in self._server.ae.active_associations:
+            if association.is_acceptor and association.dul.ident is not None and not association.dul.is_alive():
+                association.dul.to_user_queue.put(None)
         with self._lock:
-            ended = [link for link in self._touched if not (link.is_alive() and link.dul.is_alive())]
-        for link in ended:
-            self._end(link, instances.interrupted)
+            ended = [
+                association
+                for association in self._touched
+                if not (association.is_alive() and association.dul.is_alive())
+            ]
+        for association in ended:
+            self._end(association, instances.interrupted)
 
-    def _end(self, link, record):
+    def _end(self, association, record):
         with self._lock:
-            series = self._touched.pop(link, None)
-            self._at.pop(link, None)
+            series = self._touched.pop(association, None)
+            self._at.pop(association, None)
         if series:
             try:
                 record(self.database, series)

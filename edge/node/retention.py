@@ -37,12 +37,12 @@ def tidy(database: Database, folder: Path, keep_hours: float) -> int:
     never = time.time() + HOUR
     for row in database.rows(_SERIES, before, never):
         # Rows first: an instance without its file would be lost, a file without a row is only waste.
-        with database.change() as link:
-            gone = link.execute(
+        with database.change() as connection:
+            gone = connection.execute(
                 "update series set removed = ? where uid = ? and state = 'complete'", (row["n"], row["uid"])
             ).rowcount
             if gone:
-                link.execute("delete from instances where series = ?", (row["uid"],))
+                connection.execute("delete from instances where series = ?", (row["uid"],))
         if gone:
             remove_tree(folder / row["folder"])
             removed += 1
@@ -50,7 +50,7 @@ def tidy(database: Database, folder: Path, keep_hours: float) -> int:
         remove_tree(folder / RESULTS / str(row["id"]))
         if row["source"]:
             (folder / row["source"]).unlink(missing_ok=True)
-        with database.change() as link:
-            link.execute("update jobs set removed = 1 where id = ?", (row["id"],))
+        with database.change() as connection:
+            connection.execute("update jobs set removed = 1 where id = ?", (row["id"],))
         removed += 1
     return removed

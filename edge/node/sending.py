@@ -65,23 +65,23 @@ def _c_store(destination, title, folder, deliveries):
     for sop_class in dict.fromkeys(each.sop_class for each in deliveries):
         entity.add_requested_context(sop_class, [ExplicitVRLittleEndian, ImplicitVRLittleEndian])
     tls = (client_context(destination.authorities), destination.host) if destination.authorities else None
-    link = entity.associate(destination.host, destination.port, ae_title=destination.title, tls_args=tls)
-    if not link.is_established:
-        rejected = "rejects associations; are both AE titles right?" if link.is_rejected else "cannot be reached"
+    association = entity.associate(destination.host, destination.port, ae_title=destination.title, tls_args=tls)
+    if not association.is_established:
+        rejected = "rejects associations; are both AE titles right?" if association.is_rejected else "cannot be reached"
         raise UnreachableError(f"{destination.name}: {rejected}")
     try:
-        accepted = {context.abstract_syntax for context in link.accepted_contexts}
+        accepted = {context.abstract_syntax for context in association.accepted_contexts}
         for each in deliveries:
             if each.sop_class not in accepted:
                 yield each, RefusedError(f"{destination.name}: takes no objects of SOP class {each.sop_class}")
                 continue
-            status = link.send_c_store(dcmread(folder / each.file))
+            status = association.send_c_store(dcmread(folder / each.file))
             if "Status" not in status:
                 raise UnreachableError(f"{destination.name}: the association broke off")
             yield each, _problem(destination, int(status.Status))
     finally:
-        if link.is_established:
-            link.release()
+        if association.is_established:
+            association.release()
 
 
 def _problem(destination, status):

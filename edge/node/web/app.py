@@ -122,8 +122,8 @@ def make_app(node):
     @app.get("/jobs/{number}/files/{name}", response_class=FileResponse)
     def file(number: int, name: str):
         path = _file(row_of(number), folder, name)
-        with database.change() as link:
-            link.execute("update jobs set fetched = ? where id = ?", (time.time(), number))
+        with database.change() as connection:
+            connection.execute("update jobs set fetched = ? where id = ?", (time.time(), number))
         return FileResponse(path)
 
     return Guard(app, config.http)
@@ -158,7 +158,7 @@ def _problems(node):
     if not has_room(node.config.node.folder, 0, node.config.node.free_mb):
         yield "the disk is full"
     try:
-        with node.database.change() as link:
-            link.execute("update counts set value = value where 0")
+        with node.database.change() as connection:
+            connection.execute("update counts set value = value where 0")
     except sqlite3.Error as error:
         yield f"the database cannot be written ({type(error).__name__})"
