@@ -168,11 +168,7 @@ class Receiver:
             if association.is_acceptor and association.dul.ident is not None and not association.dul.is_alive():
                 association.dul.to_user_queue.put(None)
         with self._lock:
-            ended = [
-                association
-                for association in self._touched
-                if not (association.is_alive() and association.dul.is_alive())
-            ]
+            ended = [each for each in self._touched if not (each.is_alive() and each.dul.is_alive())]
         for association in ended:
             self._end(association, instances.interrupted)
 
