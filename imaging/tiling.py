@@ -47,19 +47,16 @@ def starts(shape, patch, overlap: float) -> list[list[int]]:
     return positions
 
 
-def gaussian_weights(patch) -> np.ndarray:
-    """How much each voxel of a patch counts: a Gaussian, 1 at the centre, an eighth of the patch its deviation.
+def gaussian_weights(length: int) -> np.ndarray:
+    """How much a voxel of a patch counts by its place along one axis; its weight is the product over the axes.
 
     Args:
-        patch: spatial shape.
+        length: of the patch along the axis, voxels.
 
     Returns:
-        float32 (*patch), positive everywhere.
+        float64 (length,): a Gaussian, 1 at the centre, an eighth of the length its deviation.
     """
-    weights = np.ones((), np.float32)
-    for p in patch:
-        weights = weights[..., None] * _gaussian(p).astype(np.float32)
-    return weights
+    return np.exp(-0.5 * ((np.arange(length) - (length - 1) / 2) / (SIGMA * length)) ** 2)
 
 
 def pad_to(voxels: np.ndarray, patch) -> tuple[np.ndarray, tuple[slice, ...]]:
@@ -185,10 +182,6 @@ def _shift(window, by):
         window[place] = window[place + by] if place + by < len(window) else 0
 
 
-def _gaussian(p):
-    return np.exp(-0.5 * ((np.arange(p) - (p - 1) / 2) / (SIGMA * p)) ** 2)
-
-
 def _shares(n, p, first):
     """Along one axis: (start, float32 (p,) weight) of each tile, weights summing to 1 at every index.
 
@@ -196,8 +189,8 @@ def _shares(n, p, first):
     """
     total = np.zeros(n)
     for start in first:
-        total[start : start + p] += _gaussian(p)
-    return [(start, (_gaussian(p) / total[start : start + p]).astype(np.float32)) for start in first]
+        total[start : start + p] += gaussian_weights(p)
+    return [(start, (gaussian_weights(p) / total[start : start + p]).astype(np.float32)) for start in first]
 
 
 def _run(predict, block, patch):

@@ -194,10 +194,6 @@ class Config:
     destination: tuple[Destination, ...] = ()
     rule: tuple[Rule, ...] = ()
 
-    def destination_named(self, name: str) -> Destination | None:
-        """The destination of a name; None where the file has it no more."""
-        return next((each for each in self.destination if each.name == name), None)
-
     def rule_named(self, name: str) -> Rule | None:
         """The rule of a name; None where the file has it no more."""
         return next((each for each in self.rule if each.name == name), None)

@@ -138,16 +138,11 @@ def _tightest_gap(buffer, placed, buffers, alignment):
     return -(-end // alignment) * alignment if best is None else best
 
 
-def lifetimes(data: bytes) -> list[Buffer]:
-    """Every tensor of a TFLite file that needs memory, and from which operator to which.
+def _subgraphs(data) -> list[tuple[list[Buffer], list[str]]]:
+    """For each subgraph its buffers, every tensor that needs memory and how long, and its operators in words.
 
     Reshapes share their input's memory, and additions and their kin overwrite an input that nobody reads after them.
     """
-    return [buffer for buffers, _ in _subgraphs(data) for buffer in buffers]
-
-
-def _subgraphs(data) -> list[tuple[list[Buffer], list[str]]]:
-    """For each subgraph its buffers and its operators in words."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(bytearray(data), 0))

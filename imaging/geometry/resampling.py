@@ -147,12 +147,6 @@ def onto(
     return out
 
 
-def maps_exactly(affine: np.ndarray, like: Scan) -> bool:
-    """Whether ``onto`` needs index operations only: the grids differ by flips, permutations and whole voxels."""
-    aligned = axis_map(*index_map(affine, like.affine, like.rank), like.shape)
-    return aligned is not None and aligned.exact
-
-
 def interpolated(array: np.ndarray, aligned: AxisMap, shape, antialias: bool = False) -> np.ndarray:
     """Linear interpolation of (*spatial, K) at an axis-aligned grid of spatial ``shape``, float32."""
     array = array.transpose(*aligned.axes, array.ndim - 1)

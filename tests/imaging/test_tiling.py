@@ -1,5 +1,7 @@
 """Tiles: coverage, weights, identity."""
 
+import functools
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -49,11 +51,15 @@ def test_scan_smaller_than_the_patch_is_refused_by_tiles():
         tiles((8, 3), (4, 4), 0.5)
 
 
+def of_patch(patch):
+    """The weights of all voxels of a patch."""
+    return functools.reduce(np.multiply.outer, map(gaussian_weights, patch))
+
+
 @pytest.mark.parametrize("patch", [(5,), (8, 9), (7, 16, 48)])
 def test_gaussian(patch):
-    weights = gaussian_weights(patch)
+    weights = of_patch(patch)
     assert weights.shape == patch
-    assert weights.dtype == np.float32
     assert weights.min() > 0
     for axis in range(len(patch)):
         np.testing.assert_allclose(weights, np.flip(weights, axis), rtol=1e-5)
@@ -90,8 +96,8 @@ def test_blend_is_the_weighted_mean_of_tiles():
     merged = predict_tiled(voxels, patch, 0.5, network)
     total, weight = np.zeros((11, 13, 9, 3)), np.zeros((11, 13, 9, 1))
     for tile, answer in zip(tiles((11, 13, 9), patch, 0.5), given_answers, strict=True):
-        total[tile] += answer * gaussian_weights(patch)[..., None].astype(np.float64)
-        weight[tile] += gaussian_weights(patch)[..., None]
+        total[tile] += answer * of_patch(patch)[..., None]
+        weight[tile] += of_patch(patch)[..., None]
     np.testing.assert_allclose(merged, total / weight, atol=1e-5)
 
 

@@ -71,6 +71,11 @@ def test_a_plan_overlaps_nothing_that_is_alive_together(rows, alignment):
             assert apart or not together or 0 in (later.size, earlier.size)
 
 
+def buffers_of(data):
+    """Those of all subgraphs of a TFLite file."""
+    return [buffer for buffers, _ in arena._subgraphs(data) for buffer in buffers]
+
+
 def test_lifetimes_and_the_operator_that_needs_most():
     data = build(
         {"in": (1, 100), "a": (1, 100), "wide": (1, 200), "out": (1, 200)},
@@ -78,7 +83,7 @@ def test_lifetimes_and_the_operator_that_needs_most():
         ["in"],
         ["out"],
     )
-    lifetimes = {b.name: (b.size, b.first, b.last) for b in arena.lifetimes(data)}
+    lifetimes = {b.name: (b.size, b.first, b.last) for b in buffers_of(data)}
     assert lifetimes == {"in": (400, 0, math.inf), "a": (400, 0, 1), "wide": (800, 1, 2), "out": (800, 2, math.inf)}
     measured = arena.measure(data)
     assert (measured.alive, measured.operator) == (2000, "ABS out")
@@ -104,7 +109,7 @@ def test_a_network_s_plan_is_litert_s(converted):
 def test_quantized_transposed_convolutions_keep_accumulators(network):
     noise = np.random.default_rng(0).normal(size=(*PATCH, 1)).astype(np.float32)
     data = convert(network, "tflite-int8", PATCH, [noise], npu=True).data
-    buffers = arena.lifetimes(data)
+    buffers = buffers_of(data)
     scratch = [b for b in buffers if b.name.startswith("scratch")]
     assert {(b.size, b.first == b.last) for b in scratch} == {(4 * 8 * 16 * 8 * 8, True)}
     activations = [b for b in buffers if b not in scratch]

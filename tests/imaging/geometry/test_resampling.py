@@ -9,8 +9,14 @@ from hypothesis import strategies as st
 from scipy import ndimage
 
 from imaging import Scan, UsageError, onto, reorient, resample
-from imaging.geometry.affine import moved
-from imaging.geometry.resampling import maps_exactly, thick_axis
+from imaging.geometry.affine import axis_map, index_map, moved
+from imaging.geometry.resampling import thick_axis
+
+
+def maps_exactly(affine, like):
+    """Whether index operations are enough: the grids differ by flips, permutations and whole voxels."""
+    aligned = axis_map(*index_map(affine, like.affine, like.rank), like.shape)
+    return aligned is not None and aligned.exact
 
 
 def oblique(rng):

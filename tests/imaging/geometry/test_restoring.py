@@ -1,5 +1,6 @@
 """Scores restored slab by slab are those of the whole scan restored at once, bit for bit."""
 
+import functools
 import itertools
 import tracemalloc
 
@@ -49,7 +50,7 @@ def reference(voxels, patch, overlap, network):
     padded, inner = pad_to(voxels, patch)
     total, weight = np.zeros((*padded.shape[:-1], 2)), np.zeros((*padded.shape[:-1], 1))
     for tile in tiles(padded.shape[:-1], patch, overlap):
-        scale = gaussian_weights(patch)[..., None].astype(np.float64)
+        scale = functools.reduce(np.multiply.outer, map(gaussian_weights, patch))[..., None]
         total[tile] += network(padded[tile]) * scale
         weight[tile] += scale
     return total[inner], weight[inner]
