@@ -73,7 +73,7 @@ destinations = ["archiv"]
         "caller[1].addresses: expected addresses such as 10.0.0.5 or 10.0.0.0/24, got '10.0.0.256'",
         "http.token_file: is missing; beyond this machine ('0.0.0.0') requests need a token",
         "destination[1].kind: expected dicom or stow, got 'ftp'",
-        "destination[2].url: expected one such as https://archive/dicom-web, got 'http://['",
+        "destination[2].url: expected a URL such as https://archive/dicom-web, got 'http://['",
         "rule[1].write: expected some of seg, sr, rtstruct, capture, got 'dose'",
         "rule[1].destinations: expected names of [[destination]]s (archive, web), got 'archiv'",
     ):
