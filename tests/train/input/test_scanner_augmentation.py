@@ -54,8 +54,9 @@ def test_an_offset_moves_the_level_of_each_channel_and_nothing_else(shape):
     moves = []
     for number in range(200):
         moved = intensity.offset(tf.constant(image), tf.constant([number, 5]), 0.7).numpy() - image
-        np.testing.assert_allclose(moved, np.broadcast_to(moved.mean(spatial(shape), dtype=np.float64), shape), atol=1e-5)
-        moves.append(moved.mean(spatial(shape), dtype=np.float64))
+        mean = moved.mean(spatial(shape), dtype=np.float64)
+        np.testing.assert_allclose(moved, np.broadcast_to(mean, shape), atol=1e-5)
+        moves.append(mean)
     assert np.abs(moves).max() <= 0.7 + 1e-5
     np.testing.assert_allclose(np.std(moves, 0), 0.7 / np.sqrt(3), rtol=0.15)
     np.testing.assert_allclose(np.mean(moves, 0), 0, atol=0.12)  # 4 standard errors
