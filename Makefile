@@ -33,7 +33,7 @@ page:
 screenshots: $(VENV)/.test servers
 	MEDSEG_SCREENSHOTS=1 $(BIN)/python -m pytest tests/review/test_page.py
 
-# The tests that compute, once for each of several processors that this one can pass for: hours.
+# The tests that compute, once for each of several processors that this one can pass for: some minutes each.
 test-machines: $(VENV)/.test
 	$(BIN)/python benchmarks/robustness/machines.py
 
