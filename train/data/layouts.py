@@ -40,7 +40,9 @@ def read(folder: Path, choices: Choices | None = None) -> Listing:
         ("images", choices.images_folder, listing.images_folder),
         ("labels", choices.labels_folder, listing.labels_folder),
     ):
-        if asked not in (None, used):
+        if (
+            asked not in (None, used) and listing.layout != "plain"
+        ):  # which takes the folder of an absolute path as well
             raise UsageError(
                 f"{option} folder {asked!r}: {folder} has the {listing.layout} layout, which has no choice"
             )

@@ -1,5 +1,6 @@
 """The plain layout: a folder of images and a folder of labels with matching names."""
 
+import contextlib
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -32,12 +33,16 @@ def read_plain(folder: Path, description: dict, choices: Choices) -> Listing:
     """List a folder of images beside one of labels (see ``train.data.dataset.open_dataset``).
 
     Raises:
-        InputError: if there is no folder of labels.
+        InputError: if there is no folder of labels, or no file in it.
         UsageError: if a folder that the user names does not exist or must be chosen.
     """
     images_folder = _images_folder(folder, choices)
     labels_folder = _labels_folder(folder, images_folder, choices)
+    if (folder / images_folder).resolve() == (folder / labels_folder).resolve():
+        raise UsageError(f"images and labels folder {labels_folder!r}: are one; name the folder of each")
     masks = scans_in(folder / labels_folder)
+    if not masks:
+        raise InputError(f"{folder / labels_folder}: holds no label file; name the folder that does with --labels")
     problems, notes = [], []
     images_of = _images(scans_in(folder / images_folder), [case_name(mask) for mask in masks], problems)
     label_of = {}
@@ -138,6 +143,8 @@ def _is_labels(name):
 
 
 def _named_folder(folder, option, name, follow, available) -> str:
+    with contextlib.suppress(ValueError):  # of another place; that is told below
+        name = str(Path(name).relative_to(folder.absolute())) if Path(name).is_absolute() else name
     try:
         path = listed_path(folder, name, follow)
     except InputError as error:

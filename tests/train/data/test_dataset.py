@@ -197,3 +197,25 @@ def test_msd_has_no_choice_of_labels(tmp_path):
     with pytest.raises(UsageError, match="has the MSD layout, which has no choice"):
         open_dataset(tmp_path, "labels_other")
     assert open_dataset(tmp_path, "labels").labels_folder == "labels"
+
+
+def test_folders_by_name_are_of_images_and_of_labels(tmp_path):
+    """Also by an absolute path inside the dataset; one folder for both, or one without a file, is told."""
+    write_dataset(tmp_path / "msd", cases=2)
+    (tmp_path / "data" / "masks by A").mkdir(parents=True)
+    (tmp_path / "data" / "none").mkdir()
+    (tmp_path / "msd" / "imagesTr").rename(tmp_path / "data" / "t1")
+    (tmp_path / "msd" / "labelsTr").rename(tmp_path / "data" / "masks by A" / "final")
+    folder = tmp_path / "data"
+    images, labels = "t1", "masks by A/final"
+    for given in ((images, labels), (str(folder / images), str(folder / labels))):
+        dataset = open_dataset(folder, given[1], images_folder=given[0])
+        assert len(dataset.cases) == 2
+        assert (dataset.images_folder, dataset.labels_folder) == (images, labels)
+    with pytest.raises(UsageError, match="images and labels folder 't1': are one"):
+        open_dataset(folder, "t1", images_folder="t1")
+    for empty in ("none", "masks by A"):
+        with pytest.raises(InputError, match=f"{empty}: holds no label file"):
+            open_dataset(folder, empty, images_folder="t1")
+    with pytest.raises(UsageError, match="leads out of the dataset's folder"):
+        open_dataset(folder, str(tmp_path / "msd"), images_folder="t1")
