@@ -40,9 +40,8 @@ def read(folder: Path, choices: Choices | None = None) -> Listing:
         ("images", choices.images_folder, listing.images_folder),
         ("labels", choices.labels_folder, listing.labels_folder),
     ):
-        if (
-            asked not in (None, used) and listing.layout != "plain"
-        ):  # which takes the folder of an absolute path as well
+        # A plain folder has what was asked for, perhaps by another path.
+        if asked not in (None, used) and listing.layout != "plain":
             raise UsageError(
                 f"{option} folder {asked!r}: {folder} has the {listing.layout} layout, which has no choice"
             )

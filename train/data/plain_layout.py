@@ -40,11 +40,11 @@ def read_plain(folder: Path, description: dict, choices: Choices) -> Listing:
     labels_folder = _labels_folder(folder, images_folder, choices)
     if (folder / images_folder).resolve() == (folder / labels_folder).resolve():
         raise UsageError(f"images and labels folder {labels_folder!r}: are one; name the folder of each")
-    masks = scans_in(folder / labels_folder)
-    if not masks:
+    masks, scans = (scans_in(folder / name) for name in (labels_folder, images_folder))
+    if scans and not masks:
         raise InputError(f"{folder / labels_folder}: holds no label file; name the folder that does with --labels")
     problems, notes = [], []
-    images_of = _images(scans_in(folder / images_folder), [case_name(mask) for mask in masks], problems)
+    images_of = _images(scans, [case_name(mask) for mask in masks], problems)
     label_of = {}
     for mask in masks:
         name = owner(case_name(mask), images_of)

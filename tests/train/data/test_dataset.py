@@ -201,7 +201,7 @@ def test_msd_has_no_choice_of_labels(tmp_path):
 
 def test_folders_by_name_are_of_images_and_of_labels(tmp_path):
     """Also by an absolute path inside the dataset; one folder for both, or one without a file, is told."""
-    write_dataset(tmp_path / "msd", cases=2)
+    write_msd(tmp_path / "msd", cases=2)
     (tmp_path / "data" / "masks by A").mkdir(parents=True)
     (tmp_path / "data" / "none").mkdir()
     (tmp_path / "msd" / "imagesTr").rename(tmp_path / "data" / "t1")
