@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.cascade import First, check_first
 from edge.shipped import locate, names
 from edge.trust.fingerprint import Fingerprint
 from edge.trust.layout import check_layout
@@ -23,8 +24,8 @@ from medseg.limits import check_bytes, max_bytes
 from medseg.untrusted import check_content, inside, open_regular, read_limited, shown
 
 # 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan". 5: "instances".
-# 6: the recipe's "slices". 7: the training's "layout", the "peak" of instances.
-SCHEMA = schemas.Schema("manifest", ("0.1.0", *["0.2.0"] * 6), "export it again")
+# 6: the recipe's "slices". 7: the training's "layout", the "peak" of instances. 8: "first" and the recipe's "prior".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", *["0.2.0"] * 7), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
@@ -89,6 +90,8 @@ class Manifest:
             known.
         instances: how the output, the channels of ``imaging.instances``, is cut into objects, of which the
             segmentation holds the numbers; the one region is where an object is. None for classes and regions.
+        first: of a cascade, the network of low resolution whose segmentation the network of this manifest takes beside
+            the scan (``edge.cascade``); its channels are ``recipe.prior``. None where the scan alone is taken.
         schema: number of the format, see ``medseg.schema``.
         needs: the oldest version of medseg-zoo that reads the file.
     """
@@ -115,6 +118,7 @@ class Manifest:
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
     training: Fingerprint | None = None
     instances: Decoding | None = None
+    first: First | None = None
     schema: int = SCHEMA.newest
     needs: str = SCHEMA.needs
 
@@ -222,6 +226,7 @@ def _check_fields(manifest):
         check_instances(manifest.instances)
         if len(manifest.regions) != 1 or len(manifest.labels) != 2:
             raise InputError("instances: expected one region and two labels, the background and the objects")
+    check_first(manifest)
     if manifest.training is not None and manifest.training.layout is not None:
         check_layout(manifest.training.layout, manifest.recipe.rank)
     outputs = len(CHANNELS) if manifest.instances else len(manifest.regions) or len(manifest.labels)

@@ -22,6 +22,7 @@ def summary(manifest: Manifest, size: int) -> str:
         **({"objects": _decoding(manifest.instances)} if manifest.instances else {}),
         "scan": _scan(manifest.recipe),
         "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
+        **({"cascade": _cascade(manifest)} if manifest.first else {}),
         "source network": str(manifest.source.get("network", "")),
         "dataset": str(manifest.source.get("dataset", "")),
         "cost": _cost(manifest.source),
@@ -46,6 +47,11 @@ def _scan(recipe):
         network = "3D, slice by slice" + (f", each with {recipe.slices - 1} neighbours" if recipe.slices > 1 else "")
     own = "its own slices" if recipe.slices and recipe.orientation is None else recipe.orientation
     return ", ".join(filter(None, [network, own, grid, recipe.normalise.kind]))
+
+
+def _cascade(manifest):
+    first = f"{manifest.first.folder}/ ({manifest.first.sha256[:16]}...)"
+    return f"takes what the network of low resolution in {first} finds, as {manifest.recipe.prior} channels more"
 
 
 def _cost(source):

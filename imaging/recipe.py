@@ -19,6 +19,7 @@ from medseg.untrusted import shown
 # From a nanometre, below every microscope, to a metre, above every scanner; sizes that no scan outgrows.
 LIMITS = {"spacing": (1e-6, 1e3, "mm"), "size": (1, 65536, "voxels")}
 MAX_CHANNELS = 1024
+MAX_CLASSES = 256  # class indices are held in bytes
 MAX_SLICES = 31  # that a 2D network takes at once; no published one takes as many
 
 
@@ -76,6 +77,9 @@ class Recipe:
         slices: of a volume whose network is a 2D one, how many slices this takes: 1 takes them one by one, 3 each with
             its neighbours as further channels (``imaging.slices``). Slices lie along the first axis, which keeps its
             spacing: the first number of ``spacing`` only says what is usual. 0 for a network of the scan's own axes.
+        prior: channels that the network takes after those of the scan: one for each class but the background, 1 where
+            the first network of a cascade found it and 0 elsewhere (``imaging.prior``); 0 where there is no such
+            network.
     """
 
     rank: int
@@ -90,6 +94,7 @@ class Recipe:
     filters: tuple[FilterStep, ...] = ()
     nan: float | None = None
     slices: int = 0
+    prior: int = 0
 
     @property
     def patch_rank(self) -> int:
@@ -98,8 +103,8 @@ class Recipe:
 
     @property
     def patch_channels(self) -> int:
-        """Channels of the network: those of the scan, of each slice that it takes."""
-        return self.channels * max(1, self.slices)
+        """Channels of the network: those of the scan, of each slice that it takes, and of the classes found before."""
+        return self.channels * max(1, self.slices) + self.prior
 
     def patch_spacing(self) -> tuple[float, ...] | None:
         """Size of the network's voxels in mm along its own axes; None where it is the scan's."""
@@ -243,6 +248,10 @@ def check(recipe: Recipe, learnt: bool = True) -> None:
     if recipe.orientation is not None and recipe.rank != 3:
         raise UsageError(f"recipe orientation {recipe.orientation!r}: expected for rank 3 only, use None")
     check_slices(recipe)
+    if not 0 <= recipe.prior < MAX_CLASSES or (recipe.prior and recipe.slices):
+        raise UsageError(
+            f"recipe prior {shown(recipe.prior)}: expected 0 to {MAX_CLASSES - 1} classes, and 0 where there are slices"
+        )
     if recipe.interpolation not in INTERPOLATIONS:
         raise UsageError(f"recipe interpolation {recipe.interpolation!r}: expected {' or '.join(INTERPOLATIONS)}")
     try:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from imaging.prior import Prior, one_hot
 from imaging.slices import images
 from medseg.errors import InputError
 
@@ -79,7 +80,9 @@ def pad_to(voxels: np.ndarray, patch) -> tuple[np.ndarray, tuple[slice, ...]]:
     return padded, inner
 
 
-def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=None, slices: int = 0) -> np.ndarray:
+def predict_tiled(
+    voxels: np.ndarray, patch, overlap: float, predict, progress=None, slices: int = 0, prior: Prior | None = None
+) -> np.ndarray:
     """Run ``predict`` over overlapping patches and blend what it returns.
 
     Weights are Gaussian and sum to 1 at every voxel. A scan smaller than the patch is padded with zeros on both sides
@@ -93,6 +96,7 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
         progress: called after each tile with the number of tiles done and of all; None for no calls.
         slices: of the recipe; where it is not 0, ``voxels`` are a volume and ``patch`` and ``predict`` are of a 2D
             network that takes so many slices as channels (``imaging.slices``).
+        prior: what an earlier network found at the same voxels, which follows the channels of each patch; or None.
 
     Returns:
         float32 (*spatial, K).
@@ -101,7 +105,7 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
         InputError: if the patch does not fit the scan's axes or ``predict`` returns another spatial shape.
     """
     total = None
-    for start, scores in predict_slabs(voxels, patch, overlap, predict, progress, slices):
+    for start, scores in predict_slabs(voxels, patch, overlap, predict, progress, slices, prior):
         if len(scores) == len(voxels):
             return scores
         if total is None:
@@ -111,14 +115,14 @@ def predict_tiled(voxels: np.ndarray, patch, overlap: float, predict, progress=N
 
 
 def predict_slabs(
-    voxels: np.ndarray, patch, overlap: float, predict, progress=None, slices: int = 0
+    voxels: np.ndarray, patch, overlap: float, predict, progress=None, slices: int = 0, prior: Prior | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
     """``predict_tiled`` slab by slab along the first axis, holding the scores of no more slices than a patch has.
 
     Tiles run with the first axis slowest, so that slices before the next tiles' start are complete.
 
     Args:
-        voxels, patch, overlap, predict, progress, slices: as for ``predict_tiled``.
+        voxels, patch, overlap, predict, progress, slices, prior: as for ``predict_tiled``.
 
     Yields:
         Index of the first slice, and float32 (slices, *rest, K), which the next step overwrites. The slabs follow each
@@ -135,11 +139,17 @@ def predict_slabs(
         yield from _predict_slices(voxels, patch, overlap, predict, progress, slices)
         return
     padded, inner = pad_to(voxels, patch)
+    found = None if prior is None else pad_to(prior.classes[..., None], patch)[0][..., 0]
+
+    def block(place):
+        here = padded[place]
+        return here if found is None else np.concatenate([here, one_hot(found[place], prior.channels)], axis=-1)
+
     shape = padded.shape[:-1]
     shares = [_shares(n, p, first) for n, p, first in zip(shape, patch, starts(shape, patch, overlap), strict=True)]
     count = math.prod(len(axis) for axis in shares)
     if count == 1:
-        scores = _run(predict, padded, patch)
+        scores = _run(predict, block(...), patch)
         if progress is not None:
             progress(1, 1)
         yield 0, scores[inner]
@@ -150,7 +160,7 @@ def predict_slabs(
     for (start, share), stop in zip(first, following, strict=True):
         for tile in itertools.product(*others):
             place = tuple(slice(s, s + p) for (s, _), p in zip(tile, patch[1:], strict=True))
-            scores = _run(predict, padded[(slice(start, start + patch[0]), *place)], patch)
+            scores = _run(predict, block((slice(start, start + patch[0]), *place)), patch)
             weight = share
             for _, along in tile:
                 weight = weight[..., None] * along

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.first_pass import ask
 from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
@@ -119,12 +120,14 @@ class Ensemble:
         manifest, grid = self.manifest, grid_of(scan)
         box = options.region.find(scan, cancel) if options.region else None
         mean = _Mean(grid, manifest, options.outputs.variance)
-        answers, ended = [], []
+        answers, ended, asked = [], [], 0.0
         for member, how, part in zip(self.members, flipped, in_turn(progress, len(flipped)), strict=True):
+            found, own_part = ask(member.first, scan, part, cancel)
+            asked += 0.0 if found is None else found.seconds
             prepared = prepare(scan, member.manifest.recipe)
             ended.append(time.perf_counter())
             how = replace(how, outputs=mean.needed(bool(how.mirror or member.others)))
-            answer = member.answer(prepared, as_read(scan, member.manifest), box, how, part, cancel)
+            answer = member.answer(prepared, as_read(scan, member.manifest), box, how, own_part, cancel, found)
             mean.add(answer.restored, 1 + len(member.others))
             answers.append((answer.features, member.manifest.training, answer.seconds))
             ended.append(time.perf_counter())
@@ -135,7 +138,7 @@ class Ensemble:
         estimates = [estimate(features, training) for features, training, _ in answers]
         known = sorted((each for each in estimates if each is not None), key=lambda each: each.dice)
         network = sum(seconds for _, _, seconds in answers)
-        preparing = ended[0] - began + sum(b - a for a, b in zip(ended[1::2], ended[2::2], strict=False))
+        preparing = ended[0] - began - asked + sum(b - a for a, b in zip(ended[1::2], ended[2::2], strict=False))
         volumes, areas = sizes(labels, manifest)
         seconds = time.perf_counter() - began
         stages = {"prepare": preparing, "network": network, "restore": seconds - preparing - network}
@@ -256,4 +259,6 @@ def _check_same(first, manifest, folder, of) -> None:
 
 
 def _tiles_alike(first, manifest) -> bool:
+    if first.first is not None or manifest.first is not None:  # each is told something else of the scan
+        return False
     return all(getattr(first, name) == getattr(manifest, name) for name in SAME_PATCHES)

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.cascade import check_joined
+from edge.first_pass import Found, ask
 from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
@@ -21,12 +23,14 @@ from edge.trust.fingerprint import Estimate, estimate, flags_of
 from edge.trust.observation import Answer, AsRead, as_read, scan_features
 from edge.trust.opening import read_artifact
 from imaging.io.files import read
+from imaging.prior import Prior, prior_of
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
 from imaging.slices import slice_box
 from imaging.tiling import predict_slabs, predict_tiled
 from medseg.errors import InputError, naming
 from medseg.progress import Cancel, check_cancelled
+from medseg.untrusted import inside
 
 Progress = Callable[[int, int], None] | None
 
@@ -70,11 +74,13 @@ class Segmenter:
         manifest: what is known of it.
         runner: its network, patch by patch.
         others: further networks of the same recipe, patch and classes, whose probabilities are averaged with its own.
+        first: of a cascade, the network of low resolution whose answer is given to this one (``edge.cascade``).
     """
 
     manifest: Manifest
     runner: Runner
     others: tuple[Runner, ...] = ()
+    first: "Segmenter | None" = None
 
     def __repr__(self):
         manifest = self.manifest
@@ -82,20 +88,20 @@ class Segmenter:
         labels = ", ".join(label.name for label in manifest.labels[1:])
         return f"<Segmenter {manifest.name}: {manifest.format}, patch {patch}, {labels}>"
 
-    def logits(self, voxels: np.ndarray, progress: Callable[[int, int], None] | None = None) -> np.ndarray:
+    def logits(self, voxels: np.ndarray, progress: Progress = None, prior: Prior | None = None) -> np.ndarray:
         """Run the network over a prepared scan, tile by tile.
 
         Args:
             voxels: float32 (*spatial, C), as ``imaging.prepare`` makes them; may be smaller than the patch.
             progress: called after each tile with the number of tiles done and of all.
+            prior: of a cascade, what its first network found there (``prior_of``).
 
         Returns:
             float32 (*spatial, K).
         """
         manifest = self.manifest
-        return predict_tiled(
-            voxels, manifest.patch, manifest.overlap, self.runner.run, progress, manifest.recipe.slices
-        )
+        slices = manifest.recipe.slices
+        return predict_tiled(voxels, manifest.patch, manifest.overlap, self.runner.run, progress, slices, prior)
 
     def predict(
         self,
@@ -134,8 +140,9 @@ class Segmenter:
         options = self._checked(options)
         scan = as_scan(scan, self.manifest.recipe.rank, spacing)
         box = options.region.find(scan, cancel) if options.region else None
+        found, progress = ask(self.first, scan, progress, cancel)
         prepared, source = prepare(scan, self.manifest.recipe), as_read(scan, self.manifest)
-        return self._segment(prepared, source, box, options, progress, cancel, began)
+        return self._segment(prepared, source, (box, found), options, progress, cancel, began)
 
     def predict_file(
         self, paths, progress: Progress = None, options: Options | None = None, cancel: Cancel = None
@@ -161,9 +168,10 @@ class Segmenter:
                     f"a {recipe.rank}D scan"
                 )
             box = options.region.find(scans[0], cancel) if options.region else None
+            found, progress = ask(self.first, scans[0], progress, cancel)
             source = as_read(scans[0], self.manifest)
             # Popped, so that nobody holds the voxels read once ``prepare`` has its own copy.
-            return self._segment(prepare(scans.pop(), recipe), source, box, options, progress, cancel, began)
+            return self._segment(prepare(scans.pop(), recipe), source, (box, found), options, progress, cancel, began)
 
     def predict_many(
         self, scans: Iterable, workers: int = 2, options: Options | None = None, cancel: Cancel = None
@@ -209,7 +217,14 @@ class Segmenter:
         return stream(plain, frames, options or StreamOptions(), cancel)
 
     def answer(
-        self, prepared: Scan, source: AsRead, box, options: Options, progress: Progress = None, cancel: Cancel = None
+        self,
+        prepared: Scan,
+        source: AsRead,
+        box,
+        options: Options,
+        progress: Progress = None,
+        cancel: Cancel = None,
+        found: Found | None = None,
     ) -> Answered:
         """Tiles, network and the way back, of a prepared scan.
 
@@ -218,6 +233,7 @@ class Segmenter:
             source: the scan as read.
             box: the part of it that is looked at, slices per axis; None for all.
             options, progress, cancel: as for ``predict``.
+            found: of a cascade, what its first network found (``edge.first_pass``).
         """
         manifest, grid = self.manifest, source.grid
         slices = manifest.recipe.slices
@@ -225,7 +241,8 @@ class Segmenter:
         predict = patch_scores(
             (self.runner, *self.others), options.mirror, bool(manifest.regions), options.outputs.variance
         )
-        spent = {"network": 0.0}
+        prior = None if found is None else prior_of(found.classes, grid, looked_at, manifest.recipe)
+        spent = {"network": 0.0 if found is None else found.seconds}
 
         def timed(patch):
             check_cancelled(cancel, manifest.name)
@@ -235,7 +252,7 @@ class Segmenter:
             return scores
 
         patch_run = reuse_constant(timed)
-        slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress, slices)
+        slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress, slices, prior)
         averaged = bool(options.mirror or self.others)
         watching = None if manifest.training is None else Answer(manifest, averaged)
         if watching is not None:
@@ -252,17 +269,20 @@ class Segmenter:
         check_options(options, 1 + len(self.others), self.manifest.recipe.patch_rank)
         return options
 
-    def _segment(self, prepared, source, box, options, progress, cancel, began):
-        """The segmentation of a prepared scan."""
+    def _segment(self, prepared, source, known, options, progress, cancel, began):
+        """The segmentation of a prepared scan; ``known`` are the box to look at and what the first network found."""
+        box, found = known
         ready = time.perf_counter()
-        answered = self.answer(prepared, source, box, options, progress, cancel)
+        answered = self.answer(prepared, source, box, options, progress, cancel, found)
         labels = labels_of(answered.restored.classes, self.manifest, source.grid)
         empty = not (labels.voxels != self.manifest.labels[0].value).any()
         training, features = self.manifest.training, answered.features
         flags, quality = flags_of(features, training, empty), estimate(features, training)
         volumes, areas = sizes(labels, self.manifest)
         ended = time.perf_counter()
-        stages = {"prepare": ready - began, "network": answered.seconds, "restore": ended - ready - answered.seconds}
+        second = answered.seconds - (0.0 if found is None else found.seconds)
+        preparing, restoring = ready - began - (answered.seconds - second), ended - ready - second
+        stages = {"prepare": preparing, "network": answered.seconds, "restore": restoring}
         maps = answered.restored.probabilities, answered.restored.uncertainty
         return Segmentation(labels, volumes, ended - began, stages, areas, *maps, flags, quality, features)
 
@@ -293,4 +313,11 @@ def load(folder, threads: int = 2, runtime: str = "auto", trust=None, checksum: 
     """
     folder = locate(folder)
     manifest, content = read_artifact(folder, trust, checksum)
-    return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime, content))
+    runner = open_runner(folder / manifest.model, manifest, threads, runtime, content)
+    if manifest.first is None:
+        return Segmenter(manifest, runner)
+    place = inside(folder, manifest.first.folder)
+    first = load(place, threads, runtime, checksum=manifest.first.sha256)
+    check_joined(manifest, first.manifest, place)
+    # No flag is raised by the first network's answer, which nobody sees.
+    return Segmenter(manifest, runner, first=replace(first, manifest=replace(first.manifest, training=None)))

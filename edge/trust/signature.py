@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.manifest import sha256
+from imaging.prior import FOLDER
 from medseg.atomic import write_bytes
 from medseg.errors import InputError
 from medseg.untrusted import read_json, read_limited, shown
@@ -51,7 +52,8 @@ def sign(folder, key) -> str:
         The key's fingerprint.
 
     Raises:
-        InputError: if the key cannot be read or the folder holds anything but files.
+        InputError: if the key cannot be read or the folder holds anything but files, of a cascade also the folder of
+            its first network.
     """
     private = read_private_key(key)
     files = _checksums(Path(folder))
@@ -217,9 +219,20 @@ def _message(files) -> bytes:
 
 
 def _checksums(folder) -> dict[str, str]:
-    """SHA-256 of every file of the folder but the signature; links and folders are none of an artifact's."""
+    """SHA-256 of every file of the folder but the signature; links and folders are none of an artifact's.
+
+    But for the folder of a cascade's first network, whose files are named with it: "first/manifest.json".
+    """
+    first = folder / FOLDER
+    inner = {} if first.is_symlink() or not first.is_dir() else _checksums_of_files(first)
+    return _checksums_of_files(folder, {FOLDER} if inner else ()) | {
+        f"{FOLDER}/{name}": checksum for name, checksum in inner.items()
+    }
+
+
+def _checksums_of_files(folder, but=()) -> dict[str, str]:
     try:
-        names = sorted(os.listdir(folder))
+        names = sorted(set(os.listdir(folder)) - set(but))
     except OSError as error:
         raise InputError(f"{folder}: cannot be read ({error.strerror}); expected an artifact folder") from None
     if len(names) > _MAX_FILES:

@@ -11,8 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
+from edge.first_pass import ask
 from edge.manifest import Manifest
 from imaging.geometry.orientation import reorient
+from imaging.prior import prior_of
 from imaging.recipe import prepare
 from imaging.scan import Scan
 from imaging.slices import ORIENTATIONS
@@ -156,7 +158,9 @@ def run(segmenter, scan: Scan, step: int | None = None) -> Vector:
         step: of the logits that are kept; None for as many as fit.
     """
     prepared = prepare(scan, segmenter.manifest.recipe)
-    logits = segmenter.logits(prepared.voxels)
+    found, _ = ask(segmenter.first, scan)
+    prior = None if found is None else prior_of(found.classes, scan, prepared, segmenter.manifest.recipe)
+    logits = segmenter.logits(prepared.voxels, prior=prior)
     step = step or _step(logits)
     kept = np.ascontiguousarray(logits[(slice(None, None, step),) * prepared.rank])
     labels = segmenter.predict(scan).labels.voxels

@@ -27,6 +27,8 @@ def main(artifact: Path, folder: Path) -> None:
     slices = manifest["recipe"].get("slices", 0)
     if slices > 1:
         sys.exit(f"{artifact}: expected slices one by one, its network takes {slices} at once")
+    if manifest.get("first"):
+        sys.exit(f"{artifact}: expected one network, this is a cascade of two")
     facts = {
         "model": [str((artifact / manifest["model"]).resolve())],
         # A 2D network on a volume: its patch is one slice thick.

@@ -23,6 +23,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"{source.get('macs', 0) / 1e9:.2f} GMAC a patch, {source.get('int8_share', 0.0):.1%} of them int8",
         f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
         *_slices(manifest.recipe),
+        *_cascade(manifest),
         *_form(manifest),
         *_memory(source),
         f"- Input: {_tensor(manifest.input)}",
@@ -165,6 +166,16 @@ def _slices(recipe) -> list[str]:
         return []
     neighbours = f", each with {recipe.slices - 1} neighbours as channels" if recipe.slices > 1 else ""
     return [f"- Scan: a volume, slice by slice{neighbours}"]
+
+
+def _cascade(manifest) -> list[str]:
+    if manifest.first is None:
+        return []
+    return [
+        f"- Cascade: the network of low resolution in `{manifest.first.folder}/` is asked first; its segmentation, on "
+        f"the grid of the prepared scan, makes the last {manifest.recipe.prior} channels of the input, one for each "
+        "class but the background. Scores below are of both together, size, cost and latency of the second alone"
+    ]
 
 
 def _form(manifest) -> list[str]:

@@ -4,13 +4,16 @@ import contextlib
 import dataclasses
 import functools
 import os
+import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 
 import edge
-from edge.manifest import Manifest
+from edge.cascade import First
+from edge.manifest import MANIFEST, Manifest
 from edge.trust import vector
 from export.artifact import bill_of_materials as bom
 from export.artifact.card import card
@@ -31,6 +34,7 @@ from export.source.source import Source, network_of, open_source
 from export.verify.advice import Tried, advise
 from export.verify.retries import attempt, describe
 from export.verify.verification import Checked, Rules, Verifier
+from imaging.prior import FOLDER
 from medseg import record
 from medseg.atomic import replace_folder, temporary_folder
 from medseg.errors import InputError
@@ -38,15 +42,17 @@ from medseg.errors import InputError
 
 @dataclass(frozen=True)
 class Extras:
-    """What an artifact folder holds for one kind of device beside the model file.
+    """What an artifact folder holds beside the model file.
 
     Attributes:
         facts: entries of the manifest's ``source``.
-        files: contents by file name.
+        files: contents by file name, for one kind of device.
+        first: of a cascade, the artifact folder of its first network, which is copied; or None.
     """
 
     facts: dict = field(default_factory=dict)
     files: dict[str, bytes] = field(default_factory=dict)
+    first: Path | None = None
 
 
 def export_run(run, formats: Sequence[str], out, *, tell: Callable[[str], None] = print, **options) -> list[Path]:
@@ -84,10 +90,35 @@ def export_checked(run, options: ExportOptions, out, tell: Callable[[str], None]
     if options.patch is not None:
         source = dataclasses.replace(source, patch=options.patch)
     check_patch(options, source.patch)
-    chosen = [find_format(name) for name in options.formats]
     check_writable(out)
-    for kind in chosen:
-        check_place(Path(out) / kind.name)
+    for name in options.formats:
+        check_place(Path(out) / find_format(name).name)
+    if source.first is None:
+        return _export(source, options, out, tell)
+    with tempfile.TemporaryDirectory() as place:
+        tell("first network of the cascade, as it is alone; what counts is the verdict on both together")
+        _export_first(source.first, options, Path(place), tell)
+        tell("second network of the cascade, and both together")
+        return _export(source, options, out, tell, Path(place))
+
+
+def _export_first(source, options, place, tell) -> None:
+    """The artifact folders of a cascade's first network, also of one that its own verification refuses."""
+    options = dataclasses.replace(options, patch=None, ship_anyway=True)
+    check_patch(options, source.patch)
+    # Its flags would be raised for nobody, and where its folders lie is of no interest.
+    _export(source, options, place, lambda line: None if str(place) in line else tell(line), flags=False)
+
+
+def _export(source, options, out, tell, first: Path | None = None, flags: bool = True) -> list[Path]:
+    """The artifact folders of a network.
+
+    Args:
+        source, options, out, tell: as for ``export_checked``.
+        first: folder of the artifact folders of a cascade's first network, one a format.
+        flags: learn from the training's scans which others are unlike them.
+    """
+    chosen = [find_format(name) for name in options.formats]
     model = network_of(source)
     check_weights(model)
     model = memory_advice.resized(model, source.patch, memory_advice.built_from(source.provenance))
@@ -96,7 +127,7 @@ def export_checked(run, options: ExportOptions, out, tell: Callable[[str], None]
     cases = calibrate.choose(source.training) if any(f.quantized for f in chosen) else ()
     patches = calibrate.patches(source, cases) if cases else []
     calibrated = {"calibration_sha256": calibrate.fingerprint(cases, patches)} if cases else {}
-    checker = Verifier(model, source, Rules(options.verify, options.max_drop, options.threads), tell)
+    checker = Verifier(model, source, Rules(options.verify, options.max_drop, options.threads, flags), tell)
     folders = []
     for kind in chosen:
         tell(f"{kind.name}: converting" + (f", calibrated with {len(cases)} training cases" if kind.quantized else ""))
@@ -110,6 +141,7 @@ def export_checked(run, options: ExportOptions, out, tell: Callable[[str], None]
             conversion = dataclasses.replace(conversion, layout=layout, overlapping=bool(source.regions))
             converted = convert_checked(model, kind, source.patch, given, conversion)
             extras = _device(model, converted, source, options, tell)
+            extras = dataclasses.replace(extras, first=None if first is None else first / kind.name)
             extras.facts.update(calibrated if kind.quantized else {})
             names, folder = [case.name for case in used], Path(out) / kind.name
 
@@ -186,6 +218,10 @@ def write_artifact(
             for name, data in extras.files.items():
                 (temporary / name).write_bytes(data)
             manifest = _manifest(converted, source, calibration, edge.manifest.sha256(model_file), extras.facts)
+            if extras.first is not None:
+                shutil.copytree(extras.first, temporary / FOLDER)
+                checksum = edge.manifest.sha256(temporary / FOLDER / MANIFEST)
+                manifest = dataclasses.replace(manifest, first=First(FOLDER, checksum))
             record.save(temporary / edge.manifest.MANIFEST, manifest)
             checked = Checked() if verify is None else verify(temporary)
             fidelity = checked.fidelity

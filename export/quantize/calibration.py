@@ -6,9 +6,11 @@ import heapq
 import numpy as np
 
 import imaging
+from export.source.first import open_first
 from export.source.source import Source
 from imaging import tiling
 from imaging.io.cases import CaseFiles
+from imaging.prior import one_hot, prior_of
 from imaging.slices import images
 from medseg.errors import InputError, naming
 
@@ -41,21 +43,27 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
         most: number of patches that is not exceeded.
     """
     each = max(1, most // len(cases))
+    first = open_first(source)
     drawn = []
     for case in cases:
         scan = imaging.read(list(case.images), len(source.channels), source.recipe.nan)
         with naming(case.images[0]):
-            prepared = imaging.prepare(scan, source.recipe).voxels
-        tiles = heapq.nlargest(each, _tiles(prepared, source), key=lambda tile: float(np.var(tile)))
+            prepared = imaging.prepare(scan, source.recipe)
+            prior = None if first is None else prior_of(first(scan), scan, prepared, source.recipe)
+        tiles = heapq.nlargest(each, _tiles(prepared.voxels, source, prior), key=lambda tile: float(np.var(tile)))
         drawn.extend(np.ascontiguousarray(tile, np.float32) for tile in tiles)
     return drawn
 
 
-def _tiles(prepared, source):
+def _tiles(prepared, source, prior):
+    found = None if prior is None else tiling.pad_to(prior.classes[..., None], source.patch)[0][..., 0]
     for image in images(prepared, source.recipe.slices):
         padded, _ = tiling.pad_to(image, source.patch)
         for place in tiling.tiles(padded.shape[:-1], source.patch, source.overlap):
-            yield padded[place]
+            tile = padded[place]
+            if prior is not None:
+                tile = np.concatenate([tile, one_hot(found[place], prior.channels)], axis=-1)
+            yield tile
 
 
 def fingerprint(cases: tuple[CaseFiles, ...], prepared: list[np.ndarray]) -> str:

@@ -105,6 +105,8 @@ def pack(
         raise InputError(f"name {name!r}: expected lower-case letters, digits and _")
     manifest, _ = read_artifact(artifact, options.trust)
     source, plan = open_source(run), json.loads((Path(run) / "plan.json").read_text(encoding="utf-8"))
+    if source.first is not None:
+        raise InputError(f"{run}: is a cascade of two networks; expected a run of one, which a set of weights holds")
     entry = source.provenance["network"]
     if entry not in zoo.list_models():
         raise InputError(f"{run}: trained {entry}, which is no entry of the registry; zoo models lists them")

@@ -51,6 +51,11 @@ def open_model(
     """
     model_file = Path(model_file)
     recipe_read = _read_recipe(Path(recipe))
+    if recipe_read.prior:
+        raise InputError(
+            f"{recipe}: prior {recipe_read.prior} is of the second network of a cascade; give the run folder, which "
+            "holds both networks, or a recipe without it"
+        )
     if labels is not None and scans is None:
         raise UsageError("labels: are those of the calibration scans; give --calibration-folder too")
     cases = () if scans is None else _cases(Path(scans), labels, recipe_read.channels)

@@ -1,6 +1,6 @@
 """What an artifact is made from: a trained network with its recipe, classes and cases."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from export.source.fine_tuned import finetuning
@@ -10,6 +10,7 @@ from imaging.configurations import load_configurations
 from imaging.instances import Decoding
 from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
+from imaging.prior import FOLDER
 from imaging.recipe import Recipe
 from medseg import record, schema
 from medseg.errors import InputError
@@ -39,6 +40,7 @@ class Source:
         postprocessing: how segmentations are cleaned up, which cross-validation adopted.
         adapts: the network was not trained here, and is first brought into the form that is exported
             (``export.rewrite.heads``).
+        first: of a cascade, the network of low resolution that is asked first (``edge.cascade``), or None.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Source:
     instances: Decoding | None = None
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
     adapts: bool = False
+    first: "Source | None" = None
 
 
 def run_folder(run) -> Path | None:
@@ -113,6 +116,8 @@ def open_source(run) -> Source:
             instances=record.from_dict(Decoding | None, plan.get("instances"), "instances"),
             postprocessing=adopted_postprocessing(run),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
+            # What the second network was trained on was not cleaned up.
+            first=replace(open_source(run / FOLDER), postprocessing=Postprocessing()) if plan.get("first") else None,
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None

@@ -61,7 +61,7 @@ def _int8_ways(source, kind, tried):
     else:
         yield f"leave more layers in float with --allow-float {max(2 * tried.float_layers, FLOAT_LAYERS)}"
     folder = run_folder(source)
-    if folder is None:
+    if folder is None or source.first is not None:
         return
     other = other_rounding(source.provenance, kind.name, tried.processor)
     if source.reference is not None and other is None:

@@ -9,6 +9,7 @@ from export.errors import FidelityError
 from export.formats import find_format
 from export.source.fine_tuned import target_of, weight_bits
 from export.source.source import Source, open_source, run_folder
+from imaging.prior import FOLDER
 from medseg.atomic import check_writable
 from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
@@ -40,6 +41,8 @@ def check_finetune(run, formats: Sequence[str], finetune, processor: str | None 
     folder = run_folder(run)
     if folder is None:
         raise UsageError("finetune: goes on with the training of a run; a saved model has none, leave it out")
+    if (folder / FOLDER / "plan.json").is_file():
+        raise UsageError(f"finetune: {folder} is a cascade, whose networks are not fine-tuned; leave it out")
     check_writable(finetune, f"--finetune {finetune}")
     wanted = {target(name, weight_bits(name, processor)): name for name in int8}
     if len(wanted) > 1:

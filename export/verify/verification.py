@@ -13,7 +13,7 @@ from edge.trust.fingerprint import Fingerprint
 from export.device import memory_advice as fitting
 from export.errors import FidelityError, UnjudgedError
 from export.quantize import calibration as calibrate
-from export.source.source import Source, load_network
+from export.source.source import Source, load_network, network_of
 from export.verify import sanity
 from export.verify.comparison import compare
 from export.verify.fidelity import Fidelity
@@ -62,12 +62,15 @@ class Rules:
     Attributes:
         cases: compare it with the network on the source's validation cases; else on patches only.
         max_drop: the largest drop in mean Dice of any class, instead of the verdict's bounds; see
-        ``export.verify.gate``. threads: processor threads for the artifact.
+            ``export.verify.gate``.
+        threads: processor threads for the artifact.
+        flags: take the fingerprint of the training's scans as well.
     """
 
     cases: bool = True
     max_drop: float | None = None
     threads: int = 2
+    flags: bool = True
 
 
 @dataclass(frozen=True)
@@ -122,7 +125,8 @@ class Verifier:
         if patches or not self.rules.cases:
             facts["sanity"] = self._on_patches(artifact, patches, anyway).to_dict()
         fidelity = self._on_cases(artifact, anyway) if self.rules.cases else None
-        return Checked(fidelity, facts, fingerprint(artifact, self.source, self.rules.cases))
+        training = fingerprint(artifact, self.source, self.rules.cases) if self.rules.flags else None
+        return Checked(fidelity, facts, training)
 
     def _on_patches(self, artifact, patches, anyway) -> sanity.Sanity:
         patches, scans = self._scans_or_noise(patches)
@@ -163,7 +167,13 @@ class Verifier:
 
     def _on_cases(self, artifact, anyway) -> Fidelity:
         labelled = tuple(case for case in self.source.validation if case.label is not None)
-        network = Segmenter(artifact.manifest, NetworkRunner(self.reference))
+        first = artifact.first
+        if first is not None:
+            model = fitting.resized(
+                network_of(self.source.first), first.manifest.patch, fitting.built_from(self.source.first.provenance)
+            )
+            first = dataclasses.replace(first, runner=NetworkRunner(model))
+        network = Segmenter(artifact.manifest, NetworkRunner(self.reference), first=first)
         name = artifact.manifest.format
         self.tell(f"{name}: verifying on {len(labelled)} validation cases")
         fidelity = compare(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 from imaging.configurations import FILE
 from imaging.labels import Label
+from imaging.prior import FOLDER
 from imaging.recipe import Recipe
 from medseg.atomic import check_writable
 from medseg.errors import InputError, UsageError
@@ -235,5 +236,17 @@ def overridden(plan: Plan, args) -> Plan:
         changes["augmentation"] = augmented(plan.training.augmentation, args.augment)
     network = plan.network
     if args.model is not None and args.model != network.name:
+        if plan.first is not None:
+            raise UsageError(f"--model {args.model}: the plan is of a cascade; plan again with this model")
         network = Network(args.model)
-    return dataclasses.replace(plan, network=network, training=dataclasses.replace(plan.training, **changes))
+    first = plan.first
+    if first is not None:
+        first = dataclasses.replace(first, training=dataclasses.replace(first.training, **_of_first(changes)))
+    training = dataclasses.replace(plan.training, **changes)
+    return dataclasses.replace(plan, network=network, training=training, first=first)
+
+
+def _of_first(changes):
+    """What the command line said, for the first network of a cascade: it starts from the first one of a cascade."""
+    place = Path(changes.get("start") or "") / FOLDER
+    return changes | {"start": str(place)} if changes.get("start") and (place / "plan.json").is_file() else changes

@@ -36,8 +36,8 @@ def add_train(subparsers) -> None:
         "--configuration",
         choices=(*CONFIGURATIONS, ALL),
         help="of the plan that is made: 2d takes volumes slice by slice, 2.5d each slice with its neighbours, 3d "
-        "whole, 3d-low at a coarser spacing (default: by zoo plan's rule); all trains each that applies and takes the "
-        "best on the held-back cases, or the best two together",
+        "whole, 3d-low at a coarser spacing, cascade both in turn (default: by zoo plan's rule); all trains each that "
+        "applies and takes the best on the held-back cases, or the best two together",
     )
     parser.add_argument(
         "--fold",

@@ -29,7 +29,7 @@ def is_of_configurations(args) -> bool:
         if getattr(args, name) is not None:
             raise UsageError(
                 f"{option} {getattr(args, name)}: is of one configuration; leave it out, or give --configuration 2d, "
-                "2.5d, 3d or 3d-low"
+                "2.5d, 3d, 3d-low or cascade"
             )
     if args.fold == "none":
         raise UsageError("--fold none: no case would be held back to choose by; give --fold 0, or --folds N")
@@ -139,8 +139,11 @@ def announcement(state: Configurations, plans: dict[str, Plan], folds) -> str:
 
 
 def _train(args, plans, dataset, folds) -> None:
+    from train.configurations.plans import CASCADE, share_first
     from train.fitting.folds import fit_folds
 
     for number, (name, plan) in enumerate(plans.items(), 1):
         print(f"configuration {name}, {number} of {len(plans)}", flush=True)
+        if name == CASCADE:
+            share_first(args.out, plans, folds)
         fit_folds(plan, dataset, args.out / name, folds, args.resume, args.cache, devices=args.devices)

@@ -3,20 +3,27 @@
 ``OUT/configurations.json``, ``OUT/plans/2d.json``, ..., and a folder for each configuration as of a cross-validation.
 """
 
+import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from imaging.configurations import FILE, Configurations
+from imaging.prior import FOLDER
 from medseg import record
+from medseg.atomic import temporary_folder
 from medseg.errors import InputError, UsageError
-from train.fitting.folds import check_folds, open_folds
-from train.fitting.run import Run
+from train.fitting.folds import check_folds, fold_folder, open_folds
+from train.fitting.resuming import require_same_plan
+from train.fitting.run import Run, open_run
 from train.planning.configuration import CONFIGURATIONS
 from train.planning.inspection import inspect
 from train.planning.plan import Plan, load_plan
 from train.planning.planner import make_plan
 
 PLANS = "plans"
+LOW, CASCADE = "3d-low", "cascade"
+OF_A_RUN = ("plan.json", "run.json", "cases.json", "model.keras", "history.csv", "progress.png")
 
 
 def plan_all(dataset, folds: int, progress: bool = False) -> tuple[dict[str, Plan], dict[str, str]]:
@@ -75,6 +82,29 @@ def check_place(out, plans: Sequence[str], folds: Sequence[int], resume: bool) -
         raise InputError(f"{out}: holds configurations already; continue with --resume or give another --out")
     for name in plans:
         check_folds(out / name, folds, resume)
+
+
+def share_first(out, plans: Mapping[str, Plan], folds: Sequence[int]) -> None:
+    """Give each fold of the cascade the network of "3d-low" that was trained as its first one will be.
+
+    Args:
+        out: the folder.
+        plans: by configuration.
+        folds: that are to be trained.
+    """
+    if not {LOW, CASCADE} <= set(plans):
+        return
+    for fold in folds:
+        low, place = fold_folder(Path(out) / LOW, fold), fold_folder(Path(out) / CASCADE, fold) / FOLDER
+        if place.exists() or not (low / "model.keras").is_file():
+            continue
+        require_same_plan(open_run(low), plans[CASCADE].first_plan())
+        place.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder(place) as temporary:
+            for name in OF_A_RUN:
+                if (low / name).is_file():
+                    shutil.copy(low / name, temporary)
+            os.replace(temporary, place)
 
 
 def finished(out, names: Sequence[str], folds: Sequence[int] | None = None) -> dict[str, tuple[Run, ...]]:

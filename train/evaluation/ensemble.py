@@ -14,7 +14,7 @@ from medseg import record
 from medseg.errors import InputError
 from medseg.progress import in_turn
 from train.evaluation.evaluate import score_cases
-from train.evaluation.segmenting import patch_predictor, segmenter, softmax
+from train.evaluation.segmenting import first_segmenter, patch_predictor, prior_in, segmenter, softmax
 from train.evaluation.trained_cases import trained_cases
 from train.fitting.run import Run
 from train.planning.filter_learning import forgotten
@@ -35,7 +35,7 @@ def ensemble_segmenter(runs: Sequence[Run], mirror: bool = False, then: Callable
     groups = _tiled_alike(runs)
     plan = runs[0].plan
     if len(groups) == 1 and then is None:
-        return segmenter(_predictor(groups[0], mirror), plan)
+        return segmenter(_predictor(groups[0], mirror), plan, first=first_segmenter(runs[0], plan))
     members = [(probability_maps(group, mirror), len(group)) for group in groups]
     written = plan.written_classes
 
@@ -60,11 +60,13 @@ def probability_maps(runs: Sequence[Run], mirror: bool = False) -> Callable:
         mirror: average over all flips along the plan's mirror axes as well.
     """
     plan, predict = runs[0].plan, _predictor(runs, mirror)
+    first = first_segmenter(runs[0], plan)
     logits = bool(plan.regions) or (len(runs) == 1 and not (mirror and plan.training.mirror))
 
     def maps(scan, progress=None):
         prepared = imaging.prepare(scan, plan.recipe)
-        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress, plan.recipe.slices)
+        prior = prior_in(scan, prepared, plan, first)
+        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress, plan.recipe.slices, prior)
         chances = np.zeros((*scan.shape, scores.shape[-1]), np.float32)
         if not plan.regions:
             chances[..., 0] = 1
@@ -127,10 +129,10 @@ def unseen_cases(runs: Sequence[Run], dataset) -> tuple:
 
 
 def _tiled_alike(runs) -> list[list[Run]]:
-    """The runs in groups of the same recipe, patch and overlap."""
+    """The runs in groups of the same recipe, patch and overlap; a cascade alone, whose first network is its own."""
     groups: list[list[Run]] = []
     for run in runs:
-        alike = [group for group in groups if _tiling(group[0].plan) == _tiling(run.plan)]
+        alike = [group for group in groups if run.plan.first is None and _tiling(group[0].plan) == _tiling(run.plan)]
         if alike:
             alike[0].append(run)
         else:

@@ -15,7 +15,7 @@ from train.evaluation.averages import means
 from train.evaluation.predictions import save_prediction
 from train.evaluation.reference import read_case, read_case_objects
 from train.evaluation.reliability import Reliability
-from train.evaluation.segmenting import patch_predictor, segmenter
+from train.evaluation.segmenting import first_segmenter, patch_predictor, segmenter
 from train.fitting.run import Run
 from train.input.pipeline import fold_cases
 from train.planning.plan import Plan
@@ -67,7 +67,8 @@ def evaluate(
     cases = fold_cases(dataset, plan, fold)[1]
     axes = plan.training.mirror if mirror else ()
     reliability = Reliability(plan, logits=not axes or bool(plan.regions))
-    segment = segmenter(patch_predictor(model, axes, bool(plan.regions)), plan, reliability.keep)
+    first = first_segmenter(run, plan)
+    segment = segmenter(patch_predictor(model, axes, bool(plan.regions)), plan, reliability.keep, first)
     scores = score_held_back(segment, reliability, cases, plan, run if keep else None, mirror, progress)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
     if run:

@@ -12,7 +12,7 @@ from train.evaluation.averages import columns_of
 from train.evaluation.averages import table as means_table
 from train.evaluation.reference import read_case
 from train.evaluation.reliability import errors
-from train.evaluation.segmenting import patch_predictor, segmenter
+from train.evaluation.segmenting import first_segmenter, patch_predictor, segmenter
 from train.fitting.curves import load_history
 from train.fitting.outlook import outlook
 from train.fitting.run import Origin, Run, versions
@@ -33,7 +33,7 @@ def write_report(run: Run, dataset, metrics: dict, name: str = "report.html") ->
     plan = run.plan
     title = f"{plan.dataset}: {plan.network.name}, fold {metrics['fold']}"
     best, median, worst = ranked(metrics["cases"])
-    segment = segmenter(patch_predictor(run.model()), plan)
+    segment = segmenter(patch_predictor(run.model()), plan, first=first_segmenter(run, plan))
     overlays = {case: _overlay(plan, segment, dataset.case(case)) for case in dict.fromkeys((best, median, worst))}
     pictures = [
         (f"{which} case by mean Dice: {case} ({mean_dice(metrics['cases'][case]):.3f})", overlays[case])

@@ -6,7 +6,10 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import imaging
+from imaging.prior import FOLDER, Prior, prior_of
 from imaging.tiling import predict_tiled
+from medseg.errors import UsageError
+from train.fitting.run import Run, open_run
 from train.planning.plan import Plan
 
 
@@ -41,7 +44,31 @@ def patch_predictor(model, mirror: Sequence[int] = (), regions: bool = False) ->
     return averaged
 
 
-def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
+def first_segmenter(run: Run | None, plan: Plan) -> Callable | None:
+    """A function from a scan as read to the class indices (*scan.shape) that the first network of a cascade finds.
+
+    Args:
+        run: of the cascade.
+        plan: of it; of a network that takes the scan alone None is returned.
+
+    Raises:
+        InputError: if the first network is not there.
+        UsageError: for a plan of a cascade without its run.
+    """
+    if plan.first is None:
+        return None
+    if run is None:
+        raise UsageError("plan: is of a cascade, whose first network is in its run folder; give the run")
+    first = open_run(run.folder / FOLDER)
+    return segmenter(patch_predictor(first.model()), first.plan)
+
+
+def prior_in(scan: imaging.Scan, prepared: imaging.Scan, plan: Plan, first: Callable | None) -> Prior | None:
+    """What the first network of a cascade finds in a scan, on the grid of the prepared one; None without such."""
+    return None if first is None else prior_of(first(scan), scan, prepared, plan.recipe)
+
+
+def segmenter(predict, plan: Plan, then: Callable | None = None, first: Callable | None = None) -> Callable:
     """A function from a scan as read to its class indices (*scan.shape), by the plan's recipe, patch and overlap.
 
     Of a plan of instances it gives numbers of objects instead, see ``imaging.restore_objects``.
@@ -52,11 +79,13 @@ def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
         predict: from a patch to its scores.
         plan: what the network was trained by.
         then: called with each prepared scan and its scores.
+        first: of a cascade, ``first_segmenter``.
     """
 
     def segment(scan, progress=None):
         prepared = imaging.prepare(scan, plan.recipe)
-        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress, plan.recipe.slices)
+        prior = prior_in(scan, prepared, plan, first)
+        scores = predict_tiled(prepared.voxels, plan.patch, plan.overlap, predict, progress, plan.recipe.slices, prior)
         if then is not None:
             then(prepared, scores)
         if plan.instances is not None:
@@ -67,5 +96,6 @@ def segmenter(predict, plan: Plan, then: Callable | None = None) -> Callable:
 
 
 def softmax(logits):
+    """Probabilities of logits (..., K) of classes."""
     shifted = np.exp(logits - logits.max(-1, keepdims=True))
     return shifted / shifted.sum(-1, keepdims=True)

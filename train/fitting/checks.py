@@ -39,6 +39,9 @@ def check(plan: Plan, dataset=None) -> None:
     if settings.minutes is not None and not 0 < settings.minutes < math.inf:
         raise UsageError(f"training.minutes {settings.minutes!r}: expected more than 0")
     check_plan(plan, dataset)
+    first = plan.first_plan()
+    if first is not None:
+        check(first)
     quantization_aware.check(plan)
     if settings.deep_supervision and "deep_supervision" not in option_names(plan.network.name):
         raise UsageError(f"training.deep_supervision: network {plan.network.name!r} has one output only; set it false")

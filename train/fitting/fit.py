@@ -2,12 +2,16 @@
 
 import dataclasses
 import functools
+import hashlib
+import json
 from pathlib import Path
 from types import EllipsisType
 
+from imaging.prior import FOLDER
 from medseg import record
 from medseg.atomic import moved_into_place
 from medseg.errors import InputError, UsageError
+from train.evaluation.segmenting import first_segmenter
 from train.fitting.checkpoint import has_checkpoint
 from train.fitting.checks import check, check_fold
 from train.fitting.compiling import objective, optimizer
@@ -19,6 +23,7 @@ from train.hardware.devices import Engine, has_graphics_card, is_cluster, open_e
 from train.hardware.precision import choose, with_precision
 from train.input.cache import cache_cases
 from train.input.pipeline import batches, cases_of_step, fold_cases, validation_steps
+from train.input.prior_cache import with_priors
 from train.planning.filter_learning import learn_filters
 from train.planning.plan import Plan
 
@@ -98,8 +103,32 @@ def fit(
             f"{out}: was begun on {run.devices} devices, whose batches {engine.devices} would not repeat; resume with "
             f"--devices {run.devices}"
         )
-    cases = cache_cases((*training, *validation), plan.recipe, plan.labels, cache, verbose, plan.ignore)
+    everything = (*training, *validation)
+    first = None if plan.first is None else _fit_first(run, dataset, cache, verbose, engine)
+    cases = cache_cases(everything, plan.recipe, plan.labels, cache, verbose, plan.ignore)
+    if first is not None:
+        find = first_segmenter(run, plan)
+        cases = with_priors(everything, cases, find, _key(first), plan, cache, verbose and engine.chief)
     return _train(run, cases[: len(training)], cases[len(training) :], verbose and engine.chief, engine)
+
+
+def _fit_first(run: Run, dataset, cache, verbose, engine) -> Run:
+    """Train the first network of a cascade, or what is left of that, on the same cases."""
+    folder = run.folder / FOLDER
+    if verbose:
+        print(f"first network of the cascade, of low resolution: {folder}", flush=True)
+    begun = (folder / "plan.json").is_file()
+    first = fit(run.plan.first_plan(), dataset, folder, run.fold, begun, cache, verbose, engine)
+    if verbose:
+        print("second network of the cascade", flush=True)
+    return first
+
+
+def _key(first: Run) -> str:
+    """What names the first network of a cascade, and how it prepares and tiles a scan."""
+    plan = first.plan
+    settings = json.dumps([record.to_dict(plan.recipe), plan.patch, plan.overlap])
+    return hashlib.sha256(settings.encode() + first.model_file.read_bytes()).hexdigest()
 
 
 def network(plan: Plan, precision: str = "float32", deep_supervision: bool = False):

@@ -25,6 +25,8 @@ def check(plan: Plan) -> None:
         UsageError: naming the field.
     """
     settings = plan.training
+    if settings.quantize and plan.first is not None:
+        raise UsageError("training.quantize: a cascade's networks are not fine-tuned for int8; leave it out")
     if settings.quantize and not settings.start:
         raise UsageError("training.quantize: starts from a trained network; name its run in training.start")
     if settings.quantize and settings.deep_supervision:

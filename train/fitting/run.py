@@ -44,7 +44,8 @@ class Origin:
 @dataclass(frozen=True)
 class Run:
     """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``model.keras``, ``history.csv``, ``progress.png``,
-    ``metrics.json`` and its kin (see ``result_file``), ``checkpoints/`` and ``tensorboard/``.
+    ``metrics.json`` and its kin (see ``result_file``), ``checkpoints/`` and ``tensorboard/``; of a cascade ``first/``,
+    the run of its first network.
 
     Attributes:
         folder: where it lies.

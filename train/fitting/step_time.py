@@ -29,7 +29,7 @@ def open_step(build: Callable, plan: Plan, precision: str) -> Callable[[], float
         jit_compile=keras.backend.backend() == "jax",
     )
     random = np.random.default_rng(0)
-    image = random.standard_normal((settings.batch, *plan.patch, len(plan.channels)), np.float32)
+    image = random.standard_normal((settings.batch, *plan.patch, plan.recipe.patch_channels), np.float32)
     label = random.integers(0, len(plan.labels), (settings.batch, *plan.patch), np.int32)
     labels = label if len(model.outputs) == 1 else (label,) * len(model.outputs)
 

@@ -82,6 +82,8 @@ class Engine:
             UsageError: naming the field.
         """
         settings = plan.training
+        if self.processes > 1 and plan.first is not None:
+            raise UsageError(f"configuration cascade: its two networks train in 1 process, not {self.processes}")
         if self.processes > 1 and settings.minutes:
             raise UsageError(
                 f"training.minutes {settings.minutes:g}: the clocks of {self.processes} processes differ; give --epochs"

@@ -14,6 +14,7 @@ import numpy as np
 
 from imaging.instances import distance_levels
 from imaging.labels import Label
+from imaging.prior import Prior
 from imaging.recipe import Recipe
 from medseg.atomic import temporary_folder
 from medseg.byte_sizes import spell_size
@@ -36,11 +37,18 @@ class CachedCase:
             rank) int32 voxels of the foreground classes, sorted by class, ``offsets.npy`` (classes + 1) where each
             class begins in them and, if a value is ignored, ``labelled.npy`` (N, rank) int32 voxels that are not.
         shape: spatial shape.
+        prior: of a cascade, the folder of ``prior.npy`` (*spatial) uint16, what its first network finds there
+            (``train.input.prior_cache.numbered``); None where the scan alone is taken.
     """
 
     name: str
     folder: Path
     shape: tuple[int, ...]
+    prior: Path | None = None
+
+    def file(self, name: str) -> Path:
+        """The file of an array, such as "image" or "prior"."""
+        return (self.prior if name == "prior" and self.prior is not None else self.folder) / f"{name}.npy"
 
     def image(self) -> np.ndarray:
         """The image, memory-mapped: (*spatial, C) float32."""
@@ -53,6 +61,12 @@ class CachedCase:
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
         """Foreground voxels (N, rank), memory-mapped, and where each class begins in them (classes + 1)."""
         return np.load(self.folder / "positions.npy", mmap_mode="r"), np.load(self.folder / "offsets.npy")
+
+    def found(self, classes: int) -> Prior | None:
+        """What the first network of a cascade finds there, of so many classes; None without one."""
+        if self.prior is None:
+            return None
+        return Prior((np.load(self.file("prior")) % classes).astype(np.uint8), classes - 1)
 
     def labelled(self) -> np.ndarray | None:
         """Voxels (N, rank) that somebody has labelled, memory-mapped; None if the dataset ignores no value."""
@@ -70,7 +84,9 @@ def cache_folder() -> Path:
 def case_key(case, recipe: Recipe, labels: Sequence[Label], ignore: int | None = None) -> str:
     """What a preprocessed case is kept under: a hash of recipe, label values and the content of the case's files."""
     digest = hashlib.sha256()
-    settings = {"version": VERSION, "recipe": dataclasses.asdict(recipe), "values": [label.value for label in labels]}
+    of_scan = dataclasses.asdict(dataclasses.replace(recipe, prior=0))
+    del of_scan["prior"]  # which is no part of what is made here
+    settings = {"version": VERSION, "recipe": of_scan, "values": [label.value for label in labels]}
     if ignore is not None:
         settings["ignore"] = ignore
     if case.instances:
@@ -104,11 +120,12 @@ def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None, ignore: i
         os.utime(place)  # used now, so the last to be removed
         shape = np.load(place / "label.npy", mmap_mode="r").shape
     except OSError as error:
-        raise _unusable(root, error) from None
+        raise unusable(root, error) from None
     return CachedCase(case.name, place, tuple(shape))
 
 
-def _unusable(root, error):
+def unusable(root, error: OSError) -> InputError:
+    """What to tell where the cache ``root`` cannot be read or written."""
     reason = error.strerror or f"a file was not written whole, {error}"  # NumPy's own error has no number
     return InputError(
         f"{root}: the cache of preprocessed cases cannot be used ({reason}); "
@@ -153,7 +170,7 @@ def cache_cases(
         try:
             hold(root, {case.folder.name for case in results})
         except OSError as error:
-            raise _unusable(root, error) from None
+            raise unusable(root, error) from None
         tidy(root)
     return tuple(results)
 

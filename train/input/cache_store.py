@@ -26,7 +26,7 @@ except ImportError:  # a system without locks: nothing is removed unasked there
 LIMIT_VARIABLE, DEFAULT_LIMIT = "MEDSEG_CACHE_LIMIT", "50GB"
 TAG = "CACHEDIR.TAG"
 TAG_TEXT = "Signature: 8a477f597d28d172789f06886806bc55\n# Scans as medseg-zoo prepared them: zoo cache --help\n"
-FILES = {"image.npy", "label.npy", "positions.npy", "offsets.npy", "labelled.npy"}
+FILES = {"image.npy", "label.npy", "positions.npy", "offsets.npy", "labelled.npy", "prior.npy"}
 ABANDONED_S = 3600.0  # after which a case that is not finished is of a process that was killed
 _ENTRY = re.compile(r"[0-9a-f]{32}")
 _UNFINISHED = re.compile(r"\.[0-9a-f]{32}\..*\.tmp")

@@ -217,13 +217,31 @@ def _patch(seed, number, *, read, count, plan, training):
     index = case_indices(seed, number, count)
     # Two numbers name a sample; a third says what a draw is for.
     key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 1)
-    image, label = read(index, tf.random.stateless_uniform((3 + plan.recipe.rank,), key))
-    if not training:
-        return image, label
-    key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
-    settings, mirror = plan.training.augmentation, plan.training.mirror
-    indices = None if plan.instances else len(plan.labels) + (plan.ignore is not None)
-    return augmentation.augment(image, label, key, grid_of(plan), indices, settings, mirror)
+    image, label, *prior = read(index, tf.random.stateless_uniform((3 + plan.recipe.rank,), key))
+    indices = len(plan.labels) + (plan.ignore is not None)
+    if prior:  # moved with the label, as one number
+        label += indices * prior[0]
+    if training:
+        key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 2)
+        settings, mirror = plan.training.augmentation, plan.training.mirror
+        classes = None if prior or plan.instances else indices
+        image, label = augmentation.augment(image, label, key, grid_of(plan), classes, settings, mirror)
+    if prior:
+        key = tf.random.fold_in(tf.stack([tf.cast(seed, tf.int64), number]), 4)
+        image, label = _with_prior(image, label % indices, label // indices, key if training else None, plan)
+    return image, label
+
+
+def _with_prior(image, label, numbers, key, plan):
+    """A sample whose image has a channel more for each class that the first network of a cascade found."""
+    import tensorflow as tf
+
+    from train.input.prior_augmentation import corrupted
+
+    classes = len(plan.labels)
+    found = numbers % classes if key is None else corrupted(numbers, key, grid_of(plan), classes)
+    found = tf.ensure_shape(tf.one_hot(found - 1, classes - 1), (*plan.patch, classes - 1))
+    return tf.concat([image, found], -1), label
 
 
 def _mixed(images, labels, seeds, numbers, *, plan):

@@ -12,11 +12,13 @@ import tensorflow as tf
 
 from train.input.cache import CachedCase
 
-_KINDS = {"image": tf.float32, "positions": tf.int32, "labelled": tf.int32}
+_KINDS = {"image": tf.float32, "positions": tf.int32, "labelled": tf.int32, "prior": tf.uint16}
 
 
 def reader(cases: Sequence[CachedCase], region, patch, foreground: float, slices: int = 0) -> Callable:
     """A function (index, draws) -> image (*region, C) float32 and label (*region) int32 of a random region of a case.
+
+    Of cases with a prior it gives that too, (*region) int32.
 
     The patch in the region's middle is centred on a foreground voxel (class and voxel drawn uniformly) with chance
     ``foreground``, else it lies anywhere, or on a labelled voxel if the dataset ignores some, as in nnU-Net. Where the
@@ -47,6 +49,7 @@ def reader(cases: Sequence[CachedCase], region, patch, foreground: float, slices
     }
     labelled = np.array([len(h) for h in headers["labelled"]], np.int64) if "labelled" in headers else None
     files = _mapped_files(cases, {name: label_kind if name == "label" else _KINDS[name] for name in headers})
+    read_of_each = [("image", channels), ("label", 1), *([("prior", 1)] if "prior" in headers else [])]
     rank, patch, region = len(patch), np.array(patch, np.int64), tuple(region)
 
     def read(index, draws):
@@ -76,13 +79,13 @@ def reader(cases: Sequence[CachedCase], region, patch, foreground: float, slices
         start = tf.cond(forced, centred, lambda: before)
         inner = tf.clip_by_value(start, 0, tf.maximum(shape - patch, 0))
         start = tf.where(shape > patch, inner, -((patch - shape) // 2)) - (np.array(region) - patch) // 2
-        image, label = (
+        image, label, *prior = (
             _cut(values[name], tf.gather(begins[name], index), shape, start, region, depth, repeat=bool(slices))
-            for name, depth in (("image", channels), ("label", 1))
+            for name, depth in read_of_each
         )
         if slices:
             image, label = _stacked(image), label[slices // 2]
-        return image, tf.cast(label[..., 0], tf.int32)
+        return image, *(tf.cast(whole[..., 0], tf.int32) for whole in (label, *prior))
 
     return read
 
@@ -126,12 +129,13 @@ def _cut(values, begin, shape, start, region, channels, repeat=False):
 
 def _names(cases):
     names = ["image", "label", "positions"]
+    names += ["prior"] if cases[0].prior is not None else []
     return [*names, "labelled"] if cases[0].labelled() is not None else names
 
 
 def _headers(cases, name):
     """The memory maps of one file of each case, which know its shape, type and where its data begin."""
-    return [np.load(case.folder / f"{name}.npy", mmap_mode="r") for case in cases]
+    return [np.load(case.file(name), mmap_mode="r") for case in cases]
 
 
 def _mapped_files(cases, kinds):
@@ -179,7 +183,7 @@ def _mapped_files(cases, kinds):
     for case in cases:
         branch = chosen.attr["branches"].list.func.add(name=function)
         for name, kind in kinds.items():
-            path = Path(case.folder).resolve() / f"{name}.npy"
+            path = Path(case.file(name)).resolve()
             branch.attr[f"{name}_path"].s = str(path).encode()
             branch.attr[f"{name}_shape"].shape.dim.add(size=path.stat().st_size // kind.size)
     with tf.init_scope():  # makes the function known to whatever runs afterwards

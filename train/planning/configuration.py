@@ -8,12 +8,12 @@ from imaging.slices import ORIENTATIONS, across_axis
 from medseg.errors import UsageError
 from train.planning.inspection import CaseFacts
 
-CONFIGURATIONS = ("2d", "2.5d", "3d", "3d-low")
+CONFIGURATIONS = ("2d", "2.5d", "3d", "3d-low", "cascade")
 THICK = 3.0  # nnU-Net: an axis this much coarser than the others, and this much shorter in voxels, is of slices
 FEWEST = 4  # slices below which an axis is not one that a 3D network could halve
 NEIGHBOURS = 3  # slices that 2.5D takes: each, the one before and the one after
 AXES = "RAS"  # what the axes of a fingerprint run towards
-_RANKS = {"2d": 2, "2.5d": 2, "3d": 3, "3d-low": 3}
+_RANKS = {"2d": 2, "2.5d": 2, "3d": 3, "3d-low": 3, "cascade": 3}
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ def whole_objects(asked: Asked) -> Asked:
     chosen = asked.configuration or _implied(asked)
     if chosen is not None and _RANKS.get(chosen) == 2:
         raise UsageError(f"configuration {chosen}: objects of volumes are cut in three dimensions; take 3d")
+    if chosen == "cascade":
+        raise UsageError("configuration cascade: joins networks of classes or regions, not of objects; take 3d")
     return asked if chosen else replace(asked, configuration="3d")
 
 
@@ -158,6 +160,8 @@ def plan_configuration(measured: dict, reasons: dict, asked: Asked = Asked(), ow
 
 def possible_configurations(recipe: Recipe) -> tuple[str, ...]:
     """The configurations that a recipe may be of, the usual one first: its spacing alone says low resolution."""
+    if recipe.prior:
+        return ("cascade",)
     if recipe.slices > 1:
         return ("2.5d",)
     return ("2d",) if recipe.patch_rank == 2 else ("3d", "3d-low")

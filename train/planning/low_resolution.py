@@ -12,7 +12,7 @@ STEP = 1.03
 APART = 2.0  # axes this much finer than the coarsest are made coarser first
 
 
-def low_resolution(recipe: Recipe, measured: dict, shape, reasons: dict) -> Recipe:
+def low_resolution(recipe: Recipe, measured: dict, shape, reasons: dict, configuration: str = "3d-low") -> Recipe:
     """Raise the target spacing until a patch of the budget holds a quarter of the median scan, as nnU-Net does.
 
     Axes that are more than twice as fine as the coarsest are raised first, by 3 % at a time, then all alike.
@@ -22,6 +22,7 @@ def low_resolution(recipe: Recipe, measured: dict, shape, reasons: dict) -> Reci
         measured: the fingerprint.
         shape: median spatial shape of the prepared scans.
         reasons: takes the reason.
+        configuration: that it is asked for, for the message.
 
     Returns:
         The recipe with a coarser spacing.
@@ -32,8 +33,8 @@ def low_resolution(recipe: Recipe, measured: dict, shape, reasons: dict) -> Reci
     most = PATCH_VOXELS[3] / COVERED
     if math.prod(shape) <= most:
         raise UsageError(
-            f"configuration '3d-low': the median scan {tuple(shape)} has {math.prod(shape)} voxels, expected more than "
-            f"{most:.0f}, four patches; take 3d"
+            f"configuration {configuration!r}: the median scan {tuple(shape)} has {math.prod(shape)} voxels, expected "
+            f"more than {most:.0f}, four patches; take 3d"
         )
     spacing = list(recipe.spacing or measured["spacing"]["median"])
     extent = [size * step for size, step in zip(shape, spacing, strict=True)]

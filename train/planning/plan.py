@@ -1,6 +1,6 @@
 """The plan: everything that training needs to know, decided once and kept as JSON."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields, replace
 
 from imaging.instances import CHANNELS, Decoding
 from imaging.labels import Label, Region
@@ -178,6 +178,23 @@ class Training:
 
 
 @dataclass(frozen=True)
+class First:
+    """The first network of a cascade, of low resolution; for all else the plan holds for both.
+
+    Attributes:
+        recipe: preprocessing of every scan.
+        network: the registry entry and its overrides.
+        patch: spatial size of what the network sees, voxels.
+        training: how it is fitted.
+    """
+
+    recipe: Recipe
+    network: Network
+    patch: tuple[int, ...]
+    training: Training
+
+
+@dataclass(frozen=True)
 class Plan:
     """What a dataset asks for.
 
@@ -205,7 +222,10 @@ class Plan:
         instances: how the network's answer is cut into objects, where label files hold a number for every object of
             the one class; the network then has the channels of ``imaging.instances``. None for classes.
         configuration: "2d" (flat images, or volumes slice by slice), "2.5d" (slices with their neighbours as channels),
-            "3d" or "3d-low" (at a coarser spacing), see ``train.planning.configuration``; empty in plans of before.
+            "3d", "3d-low" (at a coarser spacing) or "cascade" (the two in turn), see ``train.planning.configuration``;
+            empty in plans of before.
+        first: of a cascade, the network of low resolution whose segmentation this plan's network takes beside the
+            scan; its channels are ``recipe.prior``. None where the scan alone is taken.
     """
 
     dataset: str
@@ -228,6 +248,14 @@ class Plan:
     regions: tuple[Region, ...] = ()
     instances: Decoding | None = None
     configuration: str = ""
+    first: First | None = None
+
+    def first_plan(self) -> "Plan | None":
+        """The plan of the first network of a cascade, that of configuration "3d-low"; None of other plans."""
+        if self.first is None:
+            return None
+        first = {field.name: getattr(self.first, field.name) for field in fields(First)}
+        return replace(self, **first, configuration="3d-low", first=None, reasons={})
 
     @property
     def outputs(self) -> int:

@@ -36,7 +36,7 @@ def check_plan(plan: Plan, dataset=None) -> None:
     Raises:
         UsageError: listing every field that does not, in one message.
     """
-    problems = [*_fields(plan), *_augmentation(plan.training), *_patch(plan), *_folds(plan)]
+    problems = [*_fields(plan), *_augmentation(plan.training), *_patch(plan), *_folds(plan), *_first(plan)]
     if dataset is not None:
         problems += _against(plan, dataset)
     if problems:
@@ -97,6 +97,30 @@ def _fields(plan):
             f"{plan.recipe.rank} and recipe.slices is {plan.recipe.slices}"
         )
     return problems
+
+
+def _first(plan):
+    """What is wrong with the first network of a cascade, or lacks for one."""
+    expected = 0 if plan.first is None else len(plan.labels) - 1
+    problems = []
+    if plan.recipe.prior != expected:
+        problems.append(
+            f"recipe.prior is {plan.recipe.prior}, expected {expected}"
+            + (", the labels but the background, as first is there" if expected else ", as there is no first")
+        )
+    if plan.first is None:
+        return problems
+    first = plan.first_plan()
+    if plan.instances is not None:
+        problems.append("first: expected for classes and regions only, not for instances")
+    for name in ("rank", "channels", "nan"):
+        here, there = getattr(plan.recipe, name), getattr(first.recipe, name)
+        if here != there:
+            problems.append(f"first.recipe.{name} is {there}, expected {here} as in recipe")
+    if first.recipe.prior:
+        problems.append(f"first.recipe.prior is {first.recipe.prior}, expected 0")
+    found = [*_fields(first), *_augmentation(first.training), *_patch(first)]
+    return [*problems, *(f"first: {problem}" for problem in found if problem not in _fields(plan))]
 
 
 def _instances(plan):

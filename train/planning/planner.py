@@ -19,7 +19,7 @@ from train.planning.fingerprint import fingerprint
 from train.planning.inspection import Inspection, inspect
 from train.planning.low_resolution import low_resolution
 from train.planning.near_duplicates import with_duplicates_together
-from train.planning.plan import Augmentation, Network, Plan, Training
+from train.planning.plan import Augmentation, First, Network, Plan, Training
 from train.planning.plan_check import check_plan
 from train.planning.proposals import propose
 from train.planning.recipe_rules import plan_recipe, prepared_shape, resized_to
@@ -107,7 +107,7 @@ def make_plan(
         requested = whole_objects(requested)
     turned = along_own_slices(inspection.facts, requested)
     measured = fingerprint(dataset, turned or inspection.facts)
-    dataset = with_duplicates_together(dataset, inspection.facts, folds)
+    as_given, dataset = dataset, with_duplicates_together(dataset, inspection.facts, folds)
     given_parts = given_folds(dataset.cases, folds)
     made = f"{folds} folds by group, seed {seed}" if given_parts is None else "those of dataset.json"
     reasons = {"folds": f"{made}; group: {dataset.grouping}"}
@@ -127,6 +127,13 @@ def make_plan(
     if slicing.configuration == "3d-low":
         recipe = low_resolution(recipe, measured, whole, reasons)
         whole = prepared_shape(measured, recipe, moved, slicing)
+    first = None
+    if slicing.configuration == "cascade":
+        low_resolution(recipe, measured, whole, {}, "cascade")  # says so where the scans are no larger than that
+        like_this = {"measure": measure, **overrides, "configuration": "3d-low"}
+        first = make_plan(as_given, model, folds, seed, inspection, progress, **like_this)
+        recipe = replace(recipe, prior=len(dataset.labels) - 1)
+        reasons["recipe.prior"] = "a channel for each class but the background, which a network of low resolution finds"
     shape = whole[-recipe.patch_rank :]
     network, stride = plan_strides(network, recipe, shape, reasons, options=decided.pop("options", {}))
     patch = plan_patch(shape, stride, reasons, patch=given)
@@ -152,6 +159,8 @@ def make_plan(
         values["augmentation"] = OBJECTS
         reasons["augmentation"] = "objects: turned and magnified more, less noise"
     reasons |= dict.fromkeys(decided, "given by the user")
+    if first is not None:
+        reasons |= {f"first.{name}": why for name, why in first.reasons.items() if why != reasons.get(name)}
     plan = Plan(
         dataset=dataset.name,
         labels=dataset.labels,
@@ -171,6 +180,7 @@ def make_plan(
         regions=dataset.regions,
         instances=Decoding() if dataset.instances else None,
         configuration=slicing.configuration,
+        first=first and First(first.recipe, first.network, first.patch, first.training),
     )
     check_plan(plan)
     return plan

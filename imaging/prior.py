@@ -1,0 +1,58 @@
+"""The way from the first network of a cascade to the second: classes that were found, as channels of a patch.
+
+The first network, of low resolution, segments the scan as it does alone. Its segmentation, on the scan's own grid, is
+put onto the grid of the scan as the second network's recipe prepares it, as a label map is in training, and each class
+but the background becomes a channel of 0 and 1 behind those of the scan (nnU-Net's cascade, Isensee et al., Nature
+Methods 2021, arXiv:1904.08128).
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+
+from imaging.geometry.affine import moved
+from imaging.restoring import prepare_labels
+from imaging.scan import Scan
+
+SLAB_VOXELS = 2**24  # that a label map is interpolated at, at once: it takes some 16 bytes a voxel
+FOLDER = "first"  # of the first network, in the run folder and in the artifact folder of a cascade
+
+
+@dataclass(frozen=True)
+class Prior:
+    """What the first network found, on the grid of a prepared scan.
+
+    Attributes:
+        classes: class indices (*spatial), 0 the background.
+        channels: how many classes there are but the background.
+    """
+
+    classes: np.ndarray
+    channels: int
+
+
+def one_hot(classes: np.ndarray, channels: int) -> np.ndarray:
+    """Class indices (*spatial) as float32 (*spatial, channels): 1 where the class is 1, 2, ..., ``channels``."""
+    return (classes[..., None] == np.arange(1, channels + 1)).astype(np.float32)
+
+
+def prior_of(classes: np.ndarray, source: Scan, prepared: Scan, recipe) -> Prior:
+    """A segmentation of a scan, on the grid of the prepared scan or of a part of it.
+
+    Args:
+        classes: class indices (*spatial) on the scan's own grid.
+        source: the scan as read; its affine counts.
+        prepared: what ``prepare`` made of it.
+        recipe: the ``imaging.Recipe`` that it was made by.
+    """
+    found = Scan(classes[..., None], source.affine)
+    step = max(1, SLAB_VOXELS // math.prod(prepared.shape[1:]))
+    if prepared.warp is not None or step >= prepared.shape[0]:  # the field of a warp is of the whole scan
+        return Prior(prepare_labels(found, prepared, recipe).voxels[..., 0], recipe.prior)
+    on_grid = np.empty(prepared.shape, classes.dtype)
+    for start in range(0, prepared.shape[0], step):
+        slab = prepared.voxels[start : start + step]
+        part = Scan(slab, moved(prepared.affine, [start] + [0] * (prepared.rank - 1)))
+        on_grid[start : start + step] = prepare_labels(found, part, recipe).voxels[..., 0]
+    return Prior(on_grid, recipe.prior)

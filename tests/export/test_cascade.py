@@ -1,0 +1,308 @@
+"""A cascade from its run folder to one artifact, and through the device runtime."""
+
+import dataclasses
+import json
+import os
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from export_runs import LABELS, ball_network, write_run
+
+import edge
+import imaging
+from edge.cli import main as edge_main
+from edge.runtime.ensemble import Ensemble, load_ensemble
+from edge.runtime.options import Options, Outputs
+from edge.runtime.region import Threshold
+from edge.trust.signature import check_signature, sign
+from edge.trust.verification import check_artifact
+from export.artifact.folder import export_run
+from export.cli import main as export_main
+from export.errors import FidelityError
+from export.source.source import load_network, open_source
+from imaging.recipe import Recipe
+from imaging.tiling import predict_tiled
+from medseg import record
+from medseg.errors import InputError
+
+FORMATS = ("tflite-int8", "tflite-float32", "onnx-int8", "openvino-int8")
+EXACT = ("tflite-float32",)
+
+
+def joined_network(image: float = 0.6, prior: float = 0.6):
+    """Finds a ball where so much of the mean of 3³ voxels and so much of the prior are together above 0.5."""
+    model = ball_network(channels=2)
+    kernel = np.zeros((3, 3, 3, 2, 4), np.float32)
+    kernel[..., 0, :] = image / 27
+    kernel[1, 1, 1, 1] = prior
+    model.get_layer("mean").set_weights([kernel])
+    return model
+
+
+def write_cascade(folder) -> Path:
+    """A finished run of a cascade: half the resolution first, then a network that follows what was found there."""
+    run = write_run(folder, network=joined_network())
+    plan = json.loads((run / "plan.json").read_text())
+    low = plan | {"recipe": plan["recipe"] | {"spacing": [3.0, 2.0, 4.0]}}
+    shutil.copytree(run, run.parent / "first")
+    (run.parent / "first").rename(run / "first")
+    (run / "first" / "plan.json").write_text(json.dumps(low))
+    ball_network(threshold=0.3).save(run / "first" / "model.keras")
+    first = {name: low[name] for name in ("recipe", "network", "patch", "training")}
+    cascade = {"recipe": plan["recipe"] | {"prior": 1}, "first": first, "configuration": "cascade"}
+    (run / "plan.json").write_text(json.dumps(plan | cascade))
+    return run
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    return write_cascade(tmp_path_factory.mktemp("cascade"))
+
+
+@pytest.fixture(scope="module")
+def artifacts(run, tmp_path_factory):
+    out, lines = tmp_path_factory.mktemp("artifacts"), []
+    export_run(run, FORMATS, out, tell=lines.append)
+    return out, lines
+
+
+def by_hand(run, scan, prior=None):
+    """Class indices of a scan by both networks, step by step; ``prior`` instead of what the first one finds."""
+
+    def scores(folder, voxels, patch):
+        model = load_network(folder / "model.keras")
+        return predict_tiled(voxels, patch, 0.5, lambda patch: np.asarray(model(patch[None])[0]))
+
+    source = open_source(run)
+    coarse = imaging.prepare(scan, source.first.recipe)
+    assert coarse.spacing == pytest.approx((3, 2, 4))
+    found = imaging.restore_classes(scores(run / "first", coarse.voxels, source.first.patch), coarse, scan)
+    prepared = imaging.prepare(scan, source.recipe)
+    known = found if prior is None else prior
+    on_grid = imaging.prepare_labels(imaging.Scan(known[..., None], scan.affine), prepared, source.recipe)
+    both = np.concatenate([prepared.voxels, (on_grid.voxels == 1).astype(np.float32)], axis=-1)
+    return imaging.restore_classes(scores(run, both, source.patch), prepared, scan), found
+
+
+@pytest.fixture(scope="module")
+def expected(run):
+    """Each held-back case, its scan and class indices of it by both networks."""
+    results = []
+    for case in open_source(run).validation:
+        scan = imaging.read(case.images)
+        classes, found = by_hand(run, scan)
+        without, _ = by_hand(run, scan, np.zeros_like(found))
+        assert np.count_nonzero(classes != without) > 0.3 * np.count_nonzero(found)  # it goes by the first network
+        results.append((case, scan, classes))
+    return results
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_the_device_finds_what_the_two_networks_find(artifacts, expected, name):
+    segmenter = edge.load(artifacts[0] / name)
+    for case, scan, classes in expected:
+        for labels in (segmenter.predict(scan).labels, segmenter.predict_file(case.images[0]).labels):
+            differ = np.count_nonzero(labels.voxels[..., 0] != np.array([0, 3])[classes])
+            assert differ <= (0 if name in EXACT else 0.02 * np.count_nonzero(classes))
+            np.testing.assert_array_equal(labels.affine, scan.affine)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_one_folder_holds_both_and_says_how_they_join(artifacts, run, name):
+    folder = artifacts[0] / name
+    manifest, first = edge.load_manifest(folder), edge.load_manifest(folder / "first")
+    assert manifest.first == edge.cascade.First("first", edge.manifest.sha256(folder / "first" / "manifest.json"))
+    assert (manifest.recipe.prior, first.recipe.prior, first.first) == (1, 0, None)
+    assert (manifest.input.shape[-1], first.input.shape[-1]) == (2, 1)
+    assert manifest.format == first.format == name
+    assert set(manifest.files) == set(os.listdir(folder)) - {"manifest.json"}
+    assert manifest.fidelity["cases"] == [case.name for case in open_source(run).validation]
+    assert manifest.fidelity["verdict"] == first.fidelity["verdict"] == "99.9 %"
+    assert check_artifact(folder).vector.equal
+    assert first.training is None
+    assert "asked first" in (folder / "CARD.md").read_text(encoding="utf-8")
+    assert sorted(os.listdir(artifacts[0])) == sorted(FORMATS)
+
+
+def test_the_gate_verifies_both_networks_together(run, tmp_path, monkeypatch):
+    """A first network that is lost on the device is found out, whatever its own verification says."""
+
+    def exported(*arguments, **options):
+        folders = export_first(*arguments, **options)
+        if not options.get("flags", True):
+            shutil.copytree(lost / "tflite-float32", folders[0], dirs_exist_ok=True)
+        return folders
+
+    from export.artifact import folder as exporting
+
+    blind = write_run(tmp_path / "blind", network=ball_network(threshold=5.0))
+    plan = json.loads((run / "first" / "plan.json").read_text())
+    (blind / "plan.json").write_text(json.dumps(plan))
+    lost = tmp_path / "lost"
+    export_run(blind, ["tflite-float32"], lost, verify=False, ship_anyway=True, tell=lambda line: None)
+    export_first = exporting._export
+    monkeypatch.setattr(exporting, "_export", exported)
+    with pytest.raises(FidelityError, match=r"tflite-float32: verdict fail: mean Dice of ball falls"):
+        export_run(run, ["tflite-float32"], tmp_path / "out", tell=lambda line: None)
+    assert not (tmp_path / "out" / "tflite-float32").exists()
+
+
+def test_probabilities_flips_and_a_region_of_interest(artifacts, run):
+    segmenter = edge.load(artifacts[0] / "tflite-float32")
+    scan = imaging.read(open_source(run).validation[0].images)
+    plain = segmenter.predict(scan).labels.voxels
+    outputs = Outputs(probabilities=True, entropy=True)
+    answered = segmenter.predict(scan, options=Options(outputs=outputs))
+    np.testing.assert_array_equal(3 * answered.probabilities.voxels.argmax(-1), plain[..., 0])
+    assert answered.uncertainty["entropy"].voxels.shape == plain.shape
+    flipped = segmenter.predict(scan, options=Options(mirror=(0, 1, 2))).labels.voxels
+    assert np.mean(flipped == plain) > 0.95
+    looked_at = segmenter.predict(scan, options=Options(region=Threshold(0.5, 4.0))).labels.voxels
+    np.testing.assert_array_equal(looked_at, plain)
+
+
+def test_progress_is_of_both_networks(artifacts, run):
+    segmenter, calls = edge.load(artifacts[0] / "tflite-float32"), []
+    scan = imaging.read(open_source(run).validation[0].images)
+    segmentation = segmenter.predict(scan, progress=lambda done, total: calls.append((done, total)))
+    assert [done for done, _ in calls] == list(range(1, len(calls) + 1))
+    assert calls[-1][0] == calls[-1][1]
+    assert min(segmentation.stages.values()) >= 0
+    assert sum(segmentation.stages.values()) == pytest.approx(segmentation.seconds)
+
+
+def test_cascades_are_averaged_each_with_its_own_first_network(artifacts, run):
+    names = [artifacts[0] / name for name in ("tflite-float32", "onnx-int8")]
+    ensemble = load_ensemble(names)
+    assert isinstance(ensemble, Ensemble)
+    scan = imaging.read(open_source(run).validation[0].images)
+    wanted = Options(outputs=Outputs(probabilities=True))
+    each = [edge.load(name).predict(scan, options=wanted).probabilities.voxels for name in names]
+    together = ensemble.predict(scan, options=wanted)
+    np.testing.assert_allclose(together.probabilities.voxels, sum(each) / 2, atol=1e-6)
+    assert min(together.stages.values()) >= 0
+
+
+def test_the_command_line_predicts_and_verifies(artifacts, run, tmp_path, capsys):
+    folder, case = artifacts[0] / "tflite-int8", open_source(run).validation[0]
+    assert edge_main(["predict", str(folder), case.images[0], "-o", str(tmp_path / "found.nii.gz")]) == 0
+    labels = imaging.read_labels(tmp_path / "found.nii.gz").voxels
+    np.testing.assert_array_equal(labels, edge.load(folder).predict(imaging.read(case.images)).labels.voxels)
+    assert edge_main(["verify", str(folder)]) == 0
+    assert edge_main(["info", str(folder)]) == 0
+    assert "takes what the network of low resolution in first/ (" in capsys.readouterr().out
+
+
+def changed(folder, **fields):
+    data = json.loads((folder / "manifest.json").read_text()) | fields
+    (folder / "manifest.json").write_text(json.dumps(data))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"first": None}, "recipe.prior 1: expected 0, as first names no network"),
+        ({"first": {"folder": "../other", "sha256": ""}}, "first.folder '../other': expected 'first'"),
+        (
+            {"first": {"folder": "first", "sha256": "0" * 64}},
+            "first/manifest.json: altered since its checksum",
+        ),
+        ({"first": {"folder": "first"}}, "first: field sha256 is missing"),
+        ({"channels": ["other"]}, "first: channels differs from that of the artifact that it is in"),
+        ({"labels": [{"name": "background", "value": 0}, {"name": "ball", "value": 4}]}, "first: labels differs"),
+    ],
+)
+def test_a_manifest_that_does_not_fit_its_first_network(artifacts, tmp_path, fields, message):
+    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
+    changed(folder, **fields)
+    with pytest.raises(InputError, match=message) as caught:
+        edge.load(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_recipe_whose_prior_is_not_that_of_its_classes(artifacts, tmp_path):
+    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
+    recipe = record.to_dict(edge.load_manifest(folder).recipe)
+    for prior, message in ((2, "recipe.prior 2: expected 1, the labels but"), (-1, "prior -1: expected 0 to 255")):
+        changed(folder, recipe=recipe | {"prior": prior})
+        with pytest.raises(InputError, match=message):
+            edge.load_manifest(folder)
+
+
+def test_a_first_network_that_was_altered_or_left_out(artifacts, tmp_path):
+    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
+    model = folder / "first" / "model.tflite"
+    model.write_bytes(model.read_bytes()[:-1] + b"\0\1")
+    with pytest.raises(InputError, match=r"first/model\.tflite: altered"):
+        edge.load(folder)
+    changed(folder / "first", name="another")
+    with pytest.raises(InputError, match=r"first/manifest\.json"):
+        edge.load(folder)
+    shutil.rmtree(folder / "first")
+    with pytest.raises(InputError, match=r"first: no such folder"):
+        edge.load(folder)
+    os.symlink(artifacts[0] / "tflite-float32" / "first", folder / "first")
+    with pytest.raises(InputError, match="is a link out of its folder"):
+        edge.load(folder)
+
+
+def test_a_cascade_in_a_cascade_is_refused(artifacts, tmp_path):
+    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
+    shutil.rmtree(folder / "first")
+    shutil.copytree(artifacts[0] / "tflite-float32", folder / "first")
+    changed(folder, first={"folder": "first", "sha256": edge.manifest.sha256(folder / "first" / "manifest.json")})
+    with pytest.raises(InputError, match="first: is a cascade itself"):
+        edge.load(folder)
+
+
+def test_a_signature_covers_both_networks(artifacts, tmp_path):
+    from cryptography.hazmat.primitives import serialization
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+    private = Ed25519PrivateKey.generate()
+    secret, public = tmp_path / "key", tmp_path / "key.pem"
+    kinds = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    secret.write_bytes(private.private_bytes(*kinds))
+    kinds = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
+    public.write_bytes(private.public_key().public_bytes(*kinds))
+    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
+    sign(folder, secret)
+    assert check_signature(folder, public)
+    edge.load(folder, trust=public)
+    (folder / "first" / "CARD.md").write_text("Another card.\n")
+    with pytest.raises(InputError, match=r"first/CARD\.md: altered since it was signed"):
+        check_signature(folder, public)
+    (folder / "first" / "CARD.md").unlink()
+    with pytest.raises(InputError, match=r"first/CARD\.md: is missing"):
+        check_signature(folder, public)
+
+
+def test_an_export_again_takes_the_place_of_the_first(run, artifacts, tmp_path):
+    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "out" / "tflite-float32")
+    export_run(run, ["tflite-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
+    assert edge.load(folder).first is not None
+    assert edge.load_manifest(folder).fidelity == {}
+
+
+def test_what_is_of_one_network_is_refused(run, tmp_path, capsys):
+    words = ["export", str(run), "--format", "tflite-int8", "--out", str(tmp_path / "out")]
+    assert export_main([*words, "--finetune", str(tmp_path / "tuned")]) == 2
+    assert "is a cascade, whose networks are not fine-tuned; leave it out" in capsys.readouterr().err
+    record.save(tmp_path / "recipe.json", Recipe(3, prior=1))
+    words = ["export", str(run / "model.keras"), "--format", "tflite-float32", "--out", str(tmp_path / "out")]
+    assert export_main([*words, "--recipe", str(tmp_path / "recipe.json"), "--no-verify"]) == 1
+    assert "prior 1 is of the second network of a cascade; give the run folder" in capsys.readouterr().err
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run" / "first")
+    assert export_main(["export", str(tmp_path / "run"), *words[2:]]) == 1
+    assert "first: not a finished run folder" in capsys.readouterr().err
+
+
+def test_a_slice_by_slice_recipe_has_no_prior():
+    with pytest.raises(InputError, match="recipe prior 1: expected 0 to 255 classes, and 0 where there are slices"):
+        imaging.prepare(imaging.Scan(np.zeros((4, 4, 4, 1)), np.eye(4)), Recipe(3, slices=1, prior=1))
+    assert dataclasses.replace(Recipe(3, channels=2), prior=3).patch_channels == 5
+    assert len(LABELS) == 2
