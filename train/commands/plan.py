@@ -156,6 +156,7 @@ def summary(plan: Plan) -> str:
         ("classes", ", ".join(label.name for label in plan.labels)),
         *([("regions", ", ".join(map(_region, plan.regions)))] if plan.regions else []),
         *([("slices", plan.reasons["configuration"])] if recipe.slices and "configuration" in plan.reasons else []),
+        *([("first", _first(plan.first))] if plan.first else []),
         ("recipe", ", ".join(step for step in steps if step)),
         ("network", plan.network.name + options),
         ("patch", f"{_x(plan.patch)}, batch {training.batch}, overlap {plan.overlap:g}"),
@@ -168,6 +169,10 @@ def summary(plan: Plan) -> str:
         ("folds", ", ".join(str(len(names)) for names in plan.folds) + " cases"),
     )
     return "\n".join(f"{name:9} {text}" for name, text in lines)
+
+
+def _first(first):
+    return f"{first.network.name} at {_x(first.recipe.spacing)} mm, patch {_x(first.patch)}, asked before this one"
 
 
 def _region(region):

@@ -23,7 +23,6 @@ from train.evaluation.evaluate import evaluate
 from train.evaluation.reference import read_case
 from train.fitting.fit import fit
 from train.fitting.run import open_run
-from train.fitting.step_time import open_step
 from train.input import prior_augmentation
 from train.input.anisotropy import Grid
 from train.input.cache import cache_cases
@@ -257,11 +256,6 @@ def test_one_small_part_of_each_class_is_left_out():
     np.testing.assert_array_equal(without_parts(nothing, (0, 0), 3), nothing)
 
 
-def test_a_step_in_each_precision_has_the_networks_channels(dataset):
-    plan = make_cascade(dataset, augmentation=STILL)
-    assert 0 < open_step(fitting.network, plan, "float32")() < 600
-
-
 def test_the_cache_of_scans_is_that_of_the_network_of_full_resolution(dataset, cache):
     plan = make_cascade(dataset)
     alone = dataclasses.replace(plan.recipe, prior=0)
@@ -332,7 +326,7 @@ def test_one_command_plans_trains_and_cross_validates(tmp_path, cache, capsys, m
     summary = json.loads((run / "summary.json").read_text())
     assert len(summary["cases"]) == 4
     assert main(["evaluate", str(run / "fold_0"), "--mirror"]) == 0
-    assert (run / "fold_0" / "report.html").is_file()
+    assert (run / "fold_0" / "report_mirror.html").is_file()
 
 
 def test_all_configurations_share_the_network_of_low_resolution(tmp_path, cache, capsys, monkeypatch):

@@ -13,6 +13,7 @@ from train.fitting.folds import fit_folds
 from train.fitting.run import open_run
 from train.fitting.step_time import open_step
 from train.hardware import precision
+from train.planning.plan import Network
 
 fitting = importlib.import_module("train.fitting.fit")  # the module; train.fit is the function
 
@@ -34,6 +35,16 @@ def test_a_step_is_one_of_the_plans(dataset, monkeypatch):
     assert max(changed) > 0
     again = network(plan)
     np.testing.assert_array_equal(again.trainable_variables[0].numpy(), before[0])  # the seed is the training's still
+
+
+@pytest.mark.parametrize("change", [{"slices": 3}, {"prior": 2}])
+def test_a_step_has_all_channels_of_the_network(dataset, change):
+    """Neighbouring slices, and what the first network of a cascade finds, are channels beside the scan's own."""
+    plan = make_plan(dataset, augmentation=STILL)
+    plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, **change))
+    if "slices" in change:
+        plan = dataclasses.replace(plan, network=Network("mobile_unet", {"width": 4}), patch=(16, 16))
+    assert 0 < open_step(network, plan, "float32")() < 600
 
 
 @pytest.fixture
