@@ -96,6 +96,7 @@ def test_an_interrupted_command_is_resumed_where_it_stopped(trained, capsys):
     assert table(state) in said
     assert f"2d, 2.5d, 3d apply to {dataset.folder}" in said
     assert "3d-low does not apply: the median scan" in said
+    assert "cascade does not apply: the median scan" in said
     assert "fold 0 of each: 3 networks, 0.0001 minutes a network, 0.0003 in all" in said
     assert "note: 3d, fold 0: 0 s were over before its first epoch" in said
     assert f"zoo export {run} --format tflite-int8" in said
@@ -245,7 +246,7 @@ def test_a_set_of_which_one_configuration_applies(tmp_path):
     dataset = open_dataset(tmp_path / "flat")
     plans, left_out = plan_all(dataset, 2)
     assert list(plans) == ["2d"]
-    assert set(left_out) == {"2.5d", "3d", "3d-low"}
+    assert set(left_out) == {"2.5d", "3d", "3d-low", "cascade"}
     assert left_out["3d"] == "expected volumes, these scans are 2D; leave it out"
     state = configurations.Configurations("flat", (0,), ("2d",), left_out)
     said = announcement(state, plans, (0,))
@@ -257,9 +258,12 @@ def test_large_volumes_are_planned_at_low_resolution_too(tmp_path, monkeypatch):
     dataset = write_dataset(tmp_path / "data", cases=4)
     monkeypatch.setattr("train.planning.low_resolution.PATCH_VOXELS", {3: 8 * 8 * 8})
     plans, left_out = plan_all(dataset, 2)
-    assert (list(plans), left_out) == (["2d", "2.5d", "3d", "3d-low"], {})
+    assert (list(plans), left_out) == (["2d", "2.5d", "3d", "3d-low", "cascade"], {})
     assert len({plan.folds for plan in plans.values()}) == 1
-    assert len({str(plan.recipe) for plan in plans.values()}) == 4
+    assert len({str(plan.recipe) for plan in plans.values()}) == 5
+    assert record.to_dict(plans["cascade"].first_plan()) | {"reasons": {}} == record.to_dict(
+        dataclasses.replace(plans["3d-low"], reasons={})
+    )
 
 
 @pytest.mark.parametrize(
