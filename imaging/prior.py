@@ -11,11 +11,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from imaging.geometry.affine import moved
+from imaging.geometry.affine import index_map, moved
 from imaging.restoring import prepare_labels
 from imaging.scan import Scan
 
-SLAB_VOXELS = 2**24  # that a label map is interpolated at, at once: it takes some 16 bytes a voxel
+SLAB_VOXELS = 2**22  # that a label map is interpolated at, at once: it takes some 16 bytes a voxel
 FOLDER = "first"  # of the first network, in the run folder and in the artifact folder of a cascade
 
 
@@ -48,11 +48,24 @@ def prior_of(classes: np.ndarray, source: Scan, prepared: Scan, recipe) -> Prior
     """
     found = Scan(classes[..., None], source.affine)
     step = max(1, SLAB_VOXELS // math.prod(prepared.shape[1:]))
-    if prepared.warp is not None or step >= prepared.shape[0]:  # the field of a warp is of the whole scan
+    if prepared.warp is not None:  # its field is of the whole scan
         return Prior(prepare_labels(found, prepared, recipe).voxels[..., 0], recipe.prior)
     on_grid = np.empty(prepared.shape, classes.dtype)
     for start in range(0, prepared.shape[0], step):
         slab = prepared.voxels[start : start + step]
         part = Scan(slab, moved(prepared.affine, [start] + [0] * (prepared.rank - 1)))
-        on_grid[start : start + step] = prepare_labels(found, part, recipe).voxels[..., 0]
+        on_grid[start : start + step] = prepare_labels(_around(found, part), part, recipe).voxels[..., 0]
     return Prior(on_grid, recipe.prior)
+
+
+def _around(found, part):
+    """The part of a label map that voxels of another grid are interpolated from."""
+    matrix, offset = index_map(found.affine, part.affine, found.rank)
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in part.shape], indexing="ij")).reshape(found.rank, -1)
+    places = matrix @ corners + offset[:, None]
+    reach = np.abs(matrix).sum(axis=1) + 2
+    box = []
+    for low, high, length in zip(places.min(axis=1) - reach, places.max(axis=1) + reach, found.shape, strict=True):
+        start = min(max(0, math.floor(low)), length - 1)
+        box.append(slice(start, min(length, max(start + 1, math.ceil(high) + 1))))
+    return Scan(found.voxels[tuple(box)], moved(found.affine, [s.start for s in box]))

@@ -13,6 +13,7 @@ from edge.commands.scans import places_of
 from edge.manifest import load_manifest
 from edge.runtime.options import check_options
 from edge.shipped import locate
+from imaging.prior import FOLDER
 from medseg import command
 from medseg.errors import InputError, UsageError
 from medseg.progress import Bar
@@ -72,7 +73,8 @@ def _run(args, shared, tasks, numbers, reports):
 def _models(args) -> list[str]:
     """The digests of all that segments: artifacts, and one that finds the region of interest."""
     names = artifacts(args.artifact)
-    if args.roi is not None and not args.roi.startswith("threshold:"):
+    first = args.roi == FOLDER and load_manifest(locate(names[0]), verify=False).first is not None
+    if args.roi is not None and not args.roi.startswith("threshold:") and not first:
         names.append(args.roi)
     digests = []
     for name in names:

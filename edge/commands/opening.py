@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+from edge.first_pass import WhereFound
 from edge.runtime.ensemble import Ensemble, load_ensemble
 from edge.runtime.options import Options, parse_mirror, parse_outputs
 from edge.runtime.region import MAX_MARGIN_MM, Coarse, parse_threshold
 from edge.runtime.segmenter import Segmenter, load
+from imaging.prior import FOLDER
 from medseg.errors import UsageError
 from medseg.quiet import native_logs_hidden
 
@@ -23,7 +25,7 @@ def open_network(args) -> tuple[Segmenter | Ensemble, Options]:
     outputs = parse_outputs(args.save)
     with native_logs_hidden():
         segmenter = load_ensemble(artifacts(args.artifact), args.threads, args.runtime, args.trust)
-        region = None if args.roi is None else _region(args)
+        region = None if args.roi is None else _region(args, segmenter)
     if isinstance(segmenter, Ensemble) and args.mirror not in (None, "all"):
         raise UsageError(f"--mirror {args.mirror}: the artifacts have different axes; give --mirror alone, for all")
     if isinstance(region, Coarse):
@@ -59,8 +61,10 @@ def check_same_scans(manifest, of, named: str) -> None:
             raise UsageError(f"{named}: takes scans of {own} {what}, expected {expected} as {of.name}")
 
 
-def _region(args):
+def _region(args, segmenter):
     if not 0 <= args.roi_margin <= MAX_MARGIN_MM:
         raise UsageError(f"--roi-margin {args.roi_margin:g}: expected 0 to {MAX_MARGIN_MM:g} mm")
+    if args.roi == FOLDER and getattr(segmenter, "first", None) is not None:
+        return WhereFound(args.roi_margin)
     threshold = parse_threshold(args.roi, args.roi_margin)
     return threshold or Coarse(load(args.roi, args.threads, trust=args.trust), args.roi_margin)

@@ -51,7 +51,8 @@ def add_predict(
     parser.add_argument(
         "--roi",
         metavar="WHERE",
-        help="look only where threshold:VALUE, in the scan's own intensities, or a quick artifact finds something",
+        help="look only where threshold:VALUE, in the scan's own intensities, or a quick artifact finds something; of "
+        "a cascade, where its first network does: first",
     )
     parser.add_argument("--roi-margin", type=float, default=10.0, metavar="MM", help="around that (default 10)")
     parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="scans at a time (default 1)")

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.cascade import check_joined
-from edge.first_pass import Found, ask
+from edge.first_pass import Found, look
 from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
@@ -139,10 +139,9 @@ class Segmenter:
         began = time.perf_counter()
         options = self._checked(options)
         scan = as_scan(scan, self.manifest.recipe.rank, spacing)
-        box = options.region.find(scan, cancel) if options.region else None
-        found, progress = ask(self.first, scan, progress, cancel)
+        known, progress = look(self.first, options.region, scan, progress, cancel)
         prepared, source = prepare(scan, self.manifest.recipe), as_read(scan, self.manifest)
-        return self._segment(prepared, source, (box, found), options, progress, cancel, began)
+        return self._segment(prepared, source, known, options, progress, cancel, began)
 
     def predict_file(
         self, paths, progress: Progress = None, options: Options | None = None, cancel: Cancel = None
@@ -167,11 +166,10 @@ class Segmenter:
                     f"shape {grid.shape} has {grid.rank} spatial axes, {self.manifest.name} takes {recipe.rank}; give "
                     f"a {recipe.rank}D scan"
                 )
-            box = options.region.find(scans[0], cancel) if options.region else None
-            found, progress = ask(self.first, scans[0], progress, cancel)
+            known, progress = look(self.first, options.region, scans[0], progress, cancel)
             source = as_read(scans[0], self.manifest)
             # Popped, so that nobody holds the voxels read once ``prepare`` has its own copy.
-            return self._segment(prepare(scans.pop(), recipe), source, (box, found), options, progress, cancel, began)
+            return self._segment(prepare(scans.pop(), recipe), source, known, options, progress, cancel, began)
 
     def predict_many(
         self, scans: Iterable, workers: int = 2, options: Options | None = None, cancel: Cancel = None
@@ -270,10 +268,9 @@ class Segmenter:
         return options
 
     def _segment(self, prepared, source, known, options, progress, cancel, began):
-        """The segmentation of a prepared scan; ``known`` are the box to look at and what the first network found."""
-        box, found = known
-        ready = time.perf_counter()
-        answered = self.answer(prepared, source, box, options, progress, cancel, found)
+        """The segmentation of a prepared scan."""
+        ready, found = time.perf_counter(), known.found
+        answered = self.answer(prepared, source, known.box, options, progress, cancel, found)
         labels = labels_of(answered.restored.classes, self.manifest, source.grid)
         empty = not (labels.voxels != self.manifest.labels[0].value).any()
         training, features = self.manifest.training, answered.features

@@ -13,6 +13,7 @@ from export_runs import LABELS, ball_network, write_run
 import edge
 import imaging
 from edge.cli import main as edge_main
+from edge.first_pass import Found, WhereFound
 from edge.runtime.ensemble import Ensemble, load_ensemble
 from edge.runtime.options import Options, Outputs
 from edge.runtime.region import Threshold
@@ -25,7 +26,7 @@ from export.source.source import load_network, open_source
 from imaging.recipe import Recipe
 from imaging.tiling import predict_tiled
 from medseg import record
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 
 FORMATS = ("tflite-int8", "tflite-float32", "onnx-int8", "openvino-int8")
 EXACT = ("tflite-float32",)
@@ -161,6 +162,39 @@ def test_probabilities_flips_and_a_region_of_interest(artifacts, run):
     assert np.mean(flipped == plain) > 0.95
     looked_at = segmenter.predict(scan, options=Options(region=Threshold(0.5, 4.0))).labels.voxels
     np.testing.assert_array_equal(looked_at, plain)
+
+
+def test_the_second_network_looks_where_the_first_finds_something(artifacts, run, tmp_path, capsys):
+    folder, case = artifacts[0] / "tflite-float32", open_source(run).validation[0]
+    scan, segmenter = imaging.read(case.images), edge.load(artifacts[0] / "tflite-float32")
+    wide = np.zeros((40, *scan.shape[1:], 1), np.float32)
+    wide[14 : 14 + scan.shape[0]] = scan.voxels
+    scan = imaging.Scan(wide, scan.affine)
+    imaging.write(tmp_path / "scan.nii.gz", scan)
+    _, found = by_hand(run, scan)
+    region = WhereFound(2.0)
+    box = region.around(Found(found, 0.0), scan)
+    here = np.argwhere(found)
+    for axis, step in enumerate(scan.spacing):
+        margin = int(np.ceil(2 / step))
+        assert box[axis].start == max(0, here[:, axis].min() - margin)
+        assert box[axis].stop == min(scan.shape[axis], here[:, axis].max() + 1 + margin)
+    looked_at, everywhere = [], []
+    plain = segmenter.predict(scan, lambda done, total: everywhere.append(done)).labels.voxels
+    options = Options(region=region)
+    boxed = segmenter.predict(scan, lambda done, total: looked_at.append(done), options=options).labels.voxels
+    assert len(looked_at) < len(everywhere)
+    np.testing.assert_array_equal(boxed, plain)
+    words = ["predict", str(folder), str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path / "found.nii.gz")]
+    assert edge_main([*words, "--roi", "first", "--roi-margin", "2"]) == 0
+    np.testing.assert_array_equal(imaging.read_labels(tmp_path / "found.nii.gz").voxels, plain)
+    with pytest.raises(InputError, match="--roi first: the first network found nothing in the scan"):
+        segmenter.predict(imaging.Scan(0 * wide, scan.affine), options=options)
+    with pytest.raises(UsageError, match="--roi first: is of a cascade alone"):
+        edge.load(folder / "first").predict(scan, options=options)
+    words[1] = str(folder / "first")
+    assert edge_main([*words, "--roi", "first"]) == 1
+    assert "first: no such folder" in capsys.readouterr().err
 
 
 def test_progress_is_of_both_networks(artifacts, run):

@@ -7,6 +7,7 @@ import pytest
 
 import imaging
 from imaging import prior as priors
+from imaging.geometry.affine import moved
 from imaging.prior import Prior, one_hot, prior_of
 from imaging.recipe import Recipe
 from imaging.tiling import predict_slabs, predict_tiled
@@ -32,8 +33,33 @@ def test_it_is_put_on_the_grid_as_a_label_map_is(spacing, monkeypatch):
     assert whole.channels == 2
     np.testing.assert_array_equal(whole.classes, expected)
     assert set(np.unique(expected)) == {0, 1, 2}
-    monkeypatch.setattr(priors, "SLAB_VOXELS", 3 * prepared.shape[1] * prepared.shape[2])
-    np.testing.assert_array_equal(prior_of(classes, scan, prepared, recipe).classes, expected)
+    for slices in (1, 3):
+        monkeypatch.setattr(priors, "SLAB_VOXELS", slices * prepared.shape[1] * prepared.shape[2])
+        np.testing.assert_array_equal(prior_of(classes, scan, prepared, recipe).classes, expected)
+
+
+@pytest.mark.parametrize("box", [(slice(2, 9), slice(4, 9), slice(3, 12)), (slice(0, 3), slice(0, 2), slice(0, 4))])
+def test_a_part_of_the_scan_has_that_part_of_the_prior(box):
+    scan, classes = scan_and_classes()
+    recipe = Recipe(3, orientation="RAS", spacing=(1.1, 2.3, 0.9), prior=2)
+    prepared = imaging.prepare(scan, recipe)
+    part = imaging.Scan(prepared.voxels[box], moved(prepared.affine, [s.start for s in box]))
+    whole = prior_of(classes, scan, prepared, recipe).classes
+    np.testing.assert_array_equal(prior_of(classes, scan, part, recipe).classes, whole[box])
+
+
+def test_an_oblique_scan_and_one_that_lies_elsewhere(monkeypatch):
+    scan, classes = scan_and_classes()
+    recipe = Recipe(3, prior=2)
+    turn = np.eye(4)
+    turn[:2, :2] = [[np.cos(0.3), -np.sin(0.3)], [np.sin(0.3), np.cos(0.3)]]
+    there = imaging.Scan(np.zeros((18, 16, 12, 1), np.float32), turn @ scan.affine)
+    expected = imaging.prepare_labels(imaging.Scan(classes[..., None], scan.affine), there, recipe).voxels[..., 0]
+    assert set(np.unique(expected)) == {0, 1, 2}
+    monkeypatch.setattr(priors, "SLAB_VOXELS", 2 * 16 * 12)
+    np.testing.assert_array_equal(prior_of(classes, scan, there, recipe).classes, expected)
+    away = imaging.Scan(there.voxels, moved(scan.affine, [200, -300, 400]))
+    assert not prior_of(classes, scan, away, recipe).classes.any()
 
 
 def test_a_warped_scan_is_taken_whole(monkeypatch):
