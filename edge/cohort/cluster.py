@@ -1,5 +1,6 @@
 """Tasks by Dask distributed: processes of this machine, or the workers of a scheduler."""
 
+import asyncio
 import contextlib
 import functools
 import logging
@@ -11,6 +12,7 @@ from concurrent.futures import CancelledError
 from typing import Any
 
 from medseg.errors import InputError, UsageError
+from medseg.untrusted import shown
 
 ATTEMPTS = 3  # a case is given up when so many workers ended while it was with them
 _SECONDS = 60  # that a scheduler or a worker has to answer
@@ -41,7 +43,7 @@ def connected(scheduler: str | None, processes: int):
         raise InputError(
             'a cohort needs distributed, which is not installed: pip install "medseg-zoo[cohort]"'
         ) from None
-    logging.getLogger("distributed").setLevel(logging.CRITICAL)
+    logging.getLogger("distributed").setLevel(logging.CRITICAL + 1)  # it tells what a stranger sent by a traceback
     if scheduler is None:
         # With keys of its own, so that no other user of this machine can give it work. A death is told at once.
         options: dict[str, object] = {"n_workers": processes, "threads_per_worker": 1, "security": True}
@@ -55,9 +57,12 @@ def connected(scheduler: str | None, processes: int):
         return
     check_scheduler(scheduler)
     try:
+        asyncio.run(_greet(scheduler))
         client = Client(scheduler, timeout=_SECONDS)
-    except (OSError, ValueError) as error:  # time-outs are of the first kind
-        raise InputError(f"--scheduler {scheduler}: cannot be reached ({type(error).__name__})") from None
+    except Exception as error:  # what a stranger's answer makes of Dask is of many types
+        raise InputError(
+            f"--scheduler {shown(scheduler)}: cannot be reached ({type(error).__name__}); is a Dask scheduler there?"
+        ) from None
     with client:
         try:
             client.wait_for_workers(1, timeout=_SECONDS)
@@ -66,6 +71,15 @@ def connected(scheduler: str | None, processes: int):
                 f"--scheduler {scheduler}: has no workers; start some with: dask worker {scheduler}"
             ) from None
         yield client
+
+
+async def _greet(scheduler) -> None:
+    """Let a scheduler say who it is: the client itself waits for ever for whoever listens there and says nothing."""
+    from distributed.comm import connect
+    from distributed.security import Security
+
+    greeting = connect(scheduler, timeout=_SECONDS, **Security().get_connection_args("client"))
+    (await asyncio.wait_for(greeting, _SECONDS)).abort()
 
 
 def check_scheduler(address: str) -> None:

@@ -59,7 +59,7 @@ def report_if_done(task: Task) -> dict | None:
     if not isinstance(record, dict) or record.get("work") != task.work or record.get("inputs") != _inputs(task.case):
         return None
     outputs, report = record.get("outputs"), record.get("report")
-    if not isinstance(outputs, dict) or set(outputs) != set(task.places) or not isinstance(report, dict):
+    if not isinstance(outputs, dict) or set(outputs) != set(task.places) or not _fits_table(report):
         return None
     stands = all(_content(path) == outputs[kind] for kind, path in task.places.items())
     return report if stands else None
@@ -89,6 +89,20 @@ def write_table(path: Path, reports: Sequence[Mapping]) -> None:
     done = [report for report in reports if "error" not in report]
     names = list(dict.fromkeys(name for report in done for name in report["voxels"]))
     write_bytes(path, csv_bytes([_row(report, names) for report in reports]))
+
+
+def _fits_table(report) -> bool:
+    """Whether a report that was read from a file has what the table is made of."""
+    if not isinstance(report, dict) or "error" in report or not isinstance(report.get("scan"), str):
+        return False
+    sizes = [report.get(key) for key in ("voxels", "volumes_ml", "areas_mm2")]
+    quality, flags = report.get("quality"), report.get("flags", [])
+    return (
+        all(isinstance(each, dict) for each in sizes)
+        and isinstance(quality, dict | None)
+        and isinstance(flags, list)
+        and all(isinstance(flag, str) for flag in flags)
+    )
 
 
 def _row(report, names):
