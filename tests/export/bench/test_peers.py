@@ -50,11 +50,14 @@ def test_what_peers_are_made_from(made):
 
 @pytest.mark.parametrize("family", ["onnxruntime", "openvino", "pytorch"])
 def test_peers_run_the_same_network(made, family, tmp_path):
-    names = [name for name, peer in peers.PEERS.items() if name.startswith(family) and not peer.slow]
+    """Those of a family whose packages are here; OpenVINO's own int8 needs another one than OpenVINO's float32."""
+    kin = [name for name, peer in peers.PEERS.items() if name.startswith(family) and not peer.slow]
+    absent = peers.find(peers.choose(kin, every=False)).absent
+    names = [name for name in kin if name not in absent]
+    if not names:
+        pytest.skip(f"{'; '.join(absent.values())}: {PEERS}")
     chosen = peers.choose(names, every=False)
     available = peers.find(chosen)
-    if available.absent:
-        pytest.skip(f"{'; '.join(available.absent.values())}: {PEERS}")
     came = contest(
         peers.contestants(chosen, available, made.job),
         tmp_path,
