@@ -14,6 +14,9 @@ import numpy as np
 
 from edge.manifest import Manifest
 from medseg.errors import UsageError
+from medseg.untrusted import shown
+
+MOST_THREADS = 1024  # more than any machine has use for; LiteRT keeps their number in 32 bits
 
 # By the first word of a format: the runtimes that open its files, the one that it is made for first.
 RUNTIMES_OF = {
@@ -54,10 +57,11 @@ def open_runner(
     Raises:
         InputError: if the runtime is not installed, cannot load the file, or the file's tensors are not those of the
             manifest.
-        UsageError: if ``threads`` is not a positive integer, or the runtime does not read files of this format.
+        UsageError: if ``threads`` is no integer from 1 to ``MOST_THREADS``, or the runtime does not read files of
+            this format.
     """
-    if isinstance(threads, bool) or not isinstance(threads, int) or threads < 1:
-        raise UsageError(f"threads {threads!r}: expected a whole number of at least 1")
+    if isinstance(threads, bool) or not isinstance(threads, int) or not 0 < threads <= MOST_THREADS:
+        raise UsageError(f"threads {shown(threads)}: expected a whole number from 1 to {MOST_THREADS}")
     _, module, name = _RUNNERS[choose_runtime(manifest.format, runtime)]
     return getattr(importlib.import_module(module), name)(Path(model), manifest, threads, content)
 

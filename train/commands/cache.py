@@ -30,10 +30,12 @@ def add_cache(subparsers) -> None:
 def run_cache(args) -> int:
     """Handle ``zoo cache``."""
     from train.input.cache import cache_folder
-    from train.input.cache_store import cache_limit, clear, entries
+    from train.input.cache_store import TAG, cache_limit, clear, entries
 
     if args.cache is not None and not args.cache.is_dir():
         raise InputError(f"--cache {args.cache}: no such folder; leave it out for the user's cache")
+    if args.cache is not None and not (args.cache / TAG).is_file():
+        raise InputError(f"--cache {args.cache}: is no cache of preprocessed scans, {TAG} is missing; name the folder")
     root = args.cache or cache_folder()
     if args.action == "list":
         if args.all or args.older_than is not None:

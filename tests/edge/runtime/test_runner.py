@@ -99,10 +99,10 @@ def test_threads_reach_onnx_runtime(artifacts, monkeypatch):
     assert seen[0].intra_op_num_threads == 3
 
 
-@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2"])
+@pytest.mark.parametrize("threads", [0, -1, True, 1.5, "2", 1025, 10**15])
 def test_threads(artifacts, threads):
     manifest = load_manifest(artifacts["folded-int8"])
-    with pytest.raises(UsageError, match="expected a whole number of at least 1"):
+    with pytest.raises(UsageError, match="expected a whole number from 1 to 1024"):
         open_runner(artifacts["folded-int8"] / manifest.model, manifest, threads)
 
 

@@ -204,3 +204,13 @@ def test_every_write_that_fails_is_told_and_leaves_nothing_half_done(data, tmp_p
     assert not cache_store.entries(tmp_path / "cache")
     monkeypatch.undo()
     assert len(fill(data, tmp_path / "cache")) == 3
+
+
+def test_a_folder_that_is_no_cache_is_not_cleared(tmp_path, capsys):
+    """Whatever its files are called."""
+    (tmp_path / ("0" * 32)).mkdir()
+    (tmp_path / ".use.mine").write_text("the user's")
+    for words in (["list"], ["clear", "--all"]):
+        assert main(["cache", *words, "--cache", str(tmp_path)]) == 1
+        assert "is no cache of preprocessed scans, CACHEDIR.TAG is missing" in capsys.readouterr().err
+    assert sorted(path.name for path in tmp_path.iterdir()) == [".use.mine", "0" * 32]
