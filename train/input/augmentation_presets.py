@@ -11,6 +11,7 @@ from medseg.errors import UsageError, expected_one_of
 from train.planning.plan import Augmentation
 
 PRESETS: dict[str, dict] = {
+    "nnunet": {},  # the defaults of every setting
     "mr": {
         "bias_field_chance": 0.3,
         "offset_chance": 0.3,
@@ -81,13 +82,14 @@ PRESETS: dict[str, dict] = {
 
 
 def with_preset(settings: Augmentation, name: str) -> Augmentation:
-    """``settings`` with what a preset sets, and its name.
+    """``settings`` with what a preset sets, and its name; what another preset had set is as without one.
 
     Raises:
         UsageError: if there is none of this name.
     """
     check_preset(name)
-    return dataclasses.replace(settings, preset=name, **PRESETS[name])
+    earlier = {field: getattr(Augmentation(), field) for field in PRESETS.get(settings.preset, ())}
+    return dataclasses.replace(settings, **(earlier | PRESETS[name]), preset=name)
 
 
 def check_preset(name: str) -> None:

@@ -11,6 +11,7 @@ from imaging.instances import CHANNELS, Decoding
 from imaging.recipe import check as check_recipe
 from medseg.errors import InputError, UsageError
 from train.data.dataset import problems_text
+from train.input.augmentation_choice import plan_augmentation
 from train.planning.candidates import NAMES, Bounds
 from train.planning.configuration import Asked, along_own_slices, plan_configuration, whole_objects
 from train.planning.device_bounds import PlannedPatch, keep_bounds
@@ -19,7 +20,7 @@ from train.planning.fingerprint import fingerprint
 from train.planning.inspection import Inspection, inspect
 from train.planning.low_resolution import low_resolution
 from train.planning.near_duplicates import with_duplicates_together
-from train.planning.plan import Augmentation, First, Network, Plan, Training
+from train.planning.plan import First, Network, Plan, Training
 from train.planning.plan_check import check_plan
 from train.planning.proposals import propose
 from train.planning.recipe_rules import plan_recipe, prepared_shape, resized_to
@@ -28,17 +29,6 @@ from train.planning.split import given_folds, split
 
 NETWORKS = {2: "unet", 3: "unet3d"}
 OVERLAP = 0.5
-# Objects have no up and down, and scans of them differ in magnification; noise is of intensities from 0 to 1.
-OBJECTS = Augmentation(
-    rotation_chance=0.4,
-    scale_chance=0.4,
-    scale=(0.6, 1.6),
-    noise=0.08,
-    brightness=(0.7, 1.3),
-    contrast=(0.7, 1.3),
-    gamma_chance=0.4,
-    gamma=(0.6, 1.7),
-)
 _SLICING = ("configuration", "context_slices", "slice_axis")
 _PLAN_OVERRIDES = (
     "patch",
@@ -155,9 +145,8 @@ def make_plan(
         "mirror": mirror_axes(slicing.plane, measured["ordered"], reasons),
         "seed": seed,
     }
-    if dataset.instances and "augmentation" not in decided:
-        values["augmentation"] = OBJECTS
-        reasons["augmentation"] = "objects: turned and magnified more, less noise"
+    if "augmentation" not in decided:
+        values["augmentation"] = plan_augmentation(measured, bool(dataset.instances), reasons)
     reasons |= dict.fromkeys(decided, "given by the user")
     if first is not None:
         reasons |= {f"first.{name}": why for name, why in first.reasons.items() if why != reasons.get(name)}

@@ -160,7 +160,7 @@ def test_words():
     assert augmented(settings, "mr,cutout=0.3") == dataclasses.replace(augmented(settings, "mr"), cutout_chance=0.3)
     assert augmented(settings, "rician=0.5").rician_chance == 0.5
     for words, says in (
-        ("robus", "augmentation preset 'robus': did you mean robust? expected one of mr, ct"),
+        ("robus", "augmentation preset 'robus': did you mean robust? expected one of nnunet, mr, ct"),
         ("noise", "augmentation 'noise': expected its chance too, such as noise=0.2"),
         ("mr,nope=0.5", "augmentation 'nope': there is none"),
         ("mr,ct", "augmentation 'ct': expected a name and its chance"),
