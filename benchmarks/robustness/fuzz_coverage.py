@@ -31,14 +31,22 @@ MEGABYTES = 2048
 SECONDS_A_FILE = 20
 MAX_BYTES = 64 * 1024
 WATCHED = ("imaging", "edge", "zoo.legacy", "zoo.weights", "medseg", "train", "nibabel", "pydicom")
-# What ``READERS`` read with; imported where atheris watches, since ``read`` of a format imports when it is called.
-MODULES = (
-    "imaging", "imaging.io.files", "imaging.io.nifti", "imaging.io.picture", "imaging.io.png", "imaging.io.tiff",
-    "imaging.io.jpeg", "imaging.io.masks", "imaging.io.dicom.read", "imaging.io.dicom.label", "edge.manifest",
-    "train.data.dataset", "train.data.layouts", "train.planning.plan", "train.planning.plan_check",
-    "train.commands.plan", "zoo.legacy.reading", "zoo.legacy.contents", "zoo.weights.storage", "pydicom.pixels",
-    "nibabel", "medseg.record",
-)  # fmt: skip
+# What each reader reads with; imported where atheris watches, since ``read`` of a format imports when it is called.
+PICTURES = ("imaging.io.files", "imaging.io.picture", "imaging.io.masks")
+MODULES = {
+    "nifti": ("nibabel", "imaging.io.files", "imaging.io.nifti"),
+    "gz": ("nibabel", "imaging.io.files", "imaging.io.nifti"),
+    "png": (*PICTURES, "imaging.io.png"),
+    "tiff": (*PICTURES, "imaging.io.tiff", "imaging.io.volumes.tiff_volume"),
+    "jpeg": (*PICTURES, "imaging.io.jpeg"),
+    "manifest": ("edge.manifest",),
+    "plan": ("train.planning.plan", "train.planning.plan_check", "train.commands.plan"),
+    "dataset": ("train.data.dataset", "train.data.layouts"),
+    "dicom": ("pydicom.pixels", "imaging.io.files", "imaging.io.dicom.read", "imaging.io.dicom.label"),
+    "h5": ("zoo.legacy.reading",),
+    "keras": ("zoo.legacy.reading", "zoo.legacy.contents"),
+    "npz": ("zoo.weights.storage",),
+}
 # What readers of JSON stumble over; bytes changed at random seldom make such words.
 WORDS = (
     "NaN", "-Infinity", "1e999", "1e-320", "99999999999999999999", "-1", "null", "true", "[]", "{}", "[[", "../x",
@@ -133,7 +141,7 @@ def fuzz(name: str, seconds: int, corpus: Path) -> int:
 
     kind = READERS[name]
     with atheris.instrument_imports(include=list(WATCHED)):
-        for module in MODULES:
+        for module in MODULES[name]:
             importlib.import_module(module)
     for number, seed in enumerate(kind.seeds()):
         (corpus / f"seed-{number}").write_bytes(seed)

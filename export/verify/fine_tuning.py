@@ -15,7 +15,6 @@ from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
 from medseg.quiet import visible_stderr
 from medseg.untrusted import read_json
-from zoo.quantization.targets import target
 from zoo.user_code import was_run
 
 
@@ -35,6 +34,8 @@ def check_finetune(run, formats: Sequence[str], finetune, processor: str | None 
     """
     if finetune is None:
         return
+    from zoo.quantization.targets import target  # which imports Keras
+
     int8 = [name for name in formats if find_format(name).activations == "int8"]
     if not int8:
         raise UsageError(f"finetune: holds for int8 formats, not for {', '.join(formats)}; leave it out")

@@ -124,6 +124,17 @@ SCORES = {
 }
 """``metrics.json``, by what is wrong with it."""
 
+SUMMARIES = {
+    "summary deep": lambda: b"[" * 100_000,
+    "summary of many lists": lambda: b'{"postprocessing": [' + b"[]," * 5_000_000 + b"[]]}",
+    "summary of 100 MB": lambda: b" " * 10**8,
+    "summary not UTF-8": lambda: b"\xff\xfe",
+    "summary a list": lambda: b"[]",
+    "summary of no decision": lambda: b"{}",
+    "summary of a number": lambda: b'{"postprocessing": 5}',
+}
+"""``summary.json`` of a cross-validation, by what is wrong with it."""
+
 SITES = {
     "sites empty": lambda: b"",
     "sites not UTF-8": lambda: b"\xff\xfe",

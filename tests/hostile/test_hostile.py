@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 from hostile_artifacts import ARTIFACTS
-from hostile_datasets import DATASETS, PLANS, SCORES, SITES
+from hostile_datasets import DATASETS, PLANS, SCORES, SITES, SUMMARIES
 from hostile_dicom import DICOM
 from hostile_labels import LABELS, ON_SCAN, OVERLAPS, labelled
 from hostile_labels import LARGE as LARGE_LABELS
@@ -256,6 +256,18 @@ def test_strokes_that_are_no_files(server, place, kind):
 def test_scores(server, place, name):
     (place / "metrics.json").write_bytes(SCORES[name]())
     ends_in_a_line(server, place, ["call", "train.comparison.results", "read_scores", "metrics.json"])
+
+
+@pytest.mark.parametrize("name", SUMMARIES)
+def test_summaries(server, place, name):
+    (place / "summary.json").write_bytes(SUMMARIES[name]())
+    ends_in_a_line(server, place, ["call", "train.evaluation.cross_validation", "load_decision", "."])
+
+
+@pytest.mark.parametrize("name", [name for name in SITES if "100 MB" in name or "UTF-8" in name])
+def test_groups(server, place, name):
+    (place / "groups.csv").write_bytes(SITES[name]())
+    ends_in_a_line(server, place, ["call", "train.data.grouping", "group_names", "ab", "groups.csv"])
 
 
 @pytest.mark.parametrize("name", SITES)

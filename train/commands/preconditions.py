@@ -1,7 +1,6 @@
 """What a command is asked for, checked before any scan is read: to read a dataset takes minutes."""
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from imaging.prior import FOLDER
 from imaging.recipe import Recipe
 from medseg.atomic import check_writable
 from medseg.errors import InputError, UsageError
+from medseg.untrusted import read_json
 from train.input.augmentation_chances import augmented
 from train.planning.configuration import Asked, check_asked, possible_configurations
 from train.planning.plan import Network, Plan, Training
@@ -87,8 +87,8 @@ def check_plan_file(path) -> None:
         raise UsageError(f"--out {path}: is a folder; give the name of a file, such as {path / 'plan.json'}")
     if path.is_file():
         try:
-            held = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            held = read_json(path, "plan")
+        except InputError:
             held = None
         if not (isinstance(held, dict) and {"recipe", "network", "folds"} <= held.keys()):
             raise UsageError(f"--out {path}: holds something else than a plan and is left alone; give another name")

@@ -8,11 +8,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.errors import InputError, UsageError
+from medseg.untrusted import read_limited
 
 MIN_GROUPS = 5  # a cut of the names that leaves fewer groups than this is taken for a site or a disease, not a patient
 MAX_ENDINGS = 8  # phases, sequences or sides that scans of one patient are told apart by
 ALONE = "none"
 EACH = "each case is a group"
+_MAX_BYTES = 2**24  # of a CSV file of case and group
 
 # Endings that tell scans of one patient apart in any set, however few patients have several.
 _KNOWN = re.compile(
@@ -127,7 +129,9 @@ def _by_pattern(names, pattern):
 
 def _by_file(names, path):
     try:
-        rows = list(csv.reader(path.read_text(encoding="utf-8-sig").splitlines(), strict=True))
+        rows = list(
+            csv.reader(read_limited(path, _MAX_BYTES, "a CSV file").decode("utf-8-sig").splitlines(), strict=True)
+        )
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise InputError(f"{path}: not readable as CSV of case and group ({error})") from None
     group_of = {}

@@ -12,6 +12,7 @@ from imaging.cleaning import apply
 from imaging.measure.scoring import DISTANCES
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
+from medseg.untrusted import read_json
 from train.evaluation.averages import columns_of, means, present_row
 from train.evaluation.evaluate import evaluate
 from train.evaluation.postprocess import Decision, choose, decision_text
@@ -89,11 +90,18 @@ def load_decision(out, mirror: bool = False) -> Decision | None:
     Args:
         out: the folder.
         mirror: of predictions averaged over flips.
+
+    Raises:
+        InputError: if the summary is damaged.
     """
     path = summary_file(out, mirror)
     if not path.is_file():
         return None
-    return from_dict(Decision, json.loads(path.read_text(encoding="utf-8"))["postprocessing"])
+    summary = read_json(path, "summary of a cross-validation")
+    try:
+        return from_dict(Decision, summary.get("postprocessing") if isinstance(summary, dict) else summary)
+    except InputError as error:
+        raise InputError(f"{path}: postprocessing: {error}; score the folds again: zoo evaluate {out}") from None
 
 
 def deviations(cases: dict) -> dict:
@@ -152,9 +160,11 @@ def _kept(run, mirror):
     path = run.result_file("metrics.json", mirror=mirror)
     if not path.is_file() or not run.model_file.is_file() or path.stat().st_mtime < run.model_file.stat().st_mtime:
         return None
-    metrics = json.loads(path.read_text(encoding="utf-8"))
+    metrics = read_json(path, "scores of a run")
+    if not isinstance(metrics, dict) or not isinstance(metrics.get("cases"), dict):
+        raise InputError(f"{path}: holds no scores; remove it, and the run is scored again")
     held = run.plan.folds[run.fold]
-    fitting = metrics["fold"] == run.fold and metrics.get("mirror", False) == mirror
+    fitting = metrics.get("fold") == run.fold and metrics.get("mirror", False) == mirror
     if not fitting or set(metrics["cases"]) != set(held) or "calibration" not in metrics:
         return None
     # Predictions are written before the scores, so those that are there are of the same evaluation.
