@@ -45,16 +45,16 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
     import keras
 
     from export.conversion.convert import convert
-    from export.device import memory_advice as fitting
+    from export.device import memory_advice
     from export.rewrite.heads import adapt
     from export.source.model_file import is_model
     from export.source.source import load_network, open_source
 
-    source, origin, folder = None, fitting.Origin(None, {}), Path(folder)
+    source, origin, folder = None, memory_advice.Origin(None, {}), Path(folder)
     if isinstance(model, str | Path):
         if not is_model(model):
             source = open_source(model)
-            origin = fitting.built_from(source.provenance)
+            origin = memory_advice.built_from(source.provenance)
         model = load_network(model if source is None else source.model_file)
     if patch is None:
         patch = model.inputs[0].shape[1:-1] if source is None else source.patch
@@ -68,7 +68,7 @@ def gather(model, folder, patch=None, channels: int | None = None) -> Network:
         )
     if source is None:
         model = adapt(model, model.name, patch).model  # as its artifacts were: one channel of a sigmoid is two classes
-    model = fitting.resized(model, patch, origin)
+    model = memory_advice.resized(model, patch, origin)
     image = keras.Input(batch_shape=(1, *patch, taken), name="image")
     network = keras.Model(image, model(image), name=model.name)
     network.save(folder / "network.keras")

@@ -10,7 +10,7 @@ import numpy as np
 import edge
 from edge.runtime.segmenter import Segmenter
 from edge.trust.fingerprint import Fingerprint
-from export.device import memory_advice as fitting
+from export.device import memory_advice
 from export.errors import FidelityError, UnjudgedError
 from export.quantize import calibration as calibrate
 from export.source.source import Source, load_network, network_of
@@ -92,8 +92,8 @@ class Verifier:
     """Compares artifacts of one network with it.
 
     Args:
-        model: the Keras network that artifacts are made from; one that was fine-tuned for int8 steps back, on labelled
-            cases, for the float network that the fine-tuning started from.
+        model: the Keras network that artifacts are made from. Where it was fine-tuned for int8, labelled cases compare
+            the artifact with the float network before the fine-tuning.
         source: gives cases, classes and channels.
         rules: how.
         tell: takes a line of progress.
@@ -103,8 +103,8 @@ class Verifier:
         self.source, self.rules, self.tell = source, rules, tell
         self.exported = self.reference = model
         if source.reference is not None:
-            self.reference = fitting.resized(
-                load_network(source.reference), source.patch, fitting.built_from(source.provenance)
+            self.reference = memory_advice.resized(
+                load_network(source.reference), source.patch, memory_advice.built_from(source.provenance)
             )
 
     def check(self, folder: Path, patches: Sequence[np.ndarray] = (), anyway: bool = False) -> Checked:
@@ -169,8 +169,10 @@ class Verifier:
         labelled = tuple(case for case in self.source.validation if case.label is not None)
         first = artifact.first
         if first is not None:
-            model = fitting.resized(
-                network_of(self.source.first), first.manifest.patch, fitting.built_from(self.source.first.provenance)
+            model = memory_advice.resized(
+                network_of(self.source.first),
+                first.manifest.patch,
+                memory_advice.built_from(self.source.first.provenance),
             )
             first = dataclasses.replace(first, runner=NetworkRunner(model))
         network = Segmenter(artifact.manifest, NetworkRunner(self.reference), first=first)

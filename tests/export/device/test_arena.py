@@ -12,13 +12,12 @@ from tflite_graphs import build, planned_by_litert
 import zoo
 from export.cli import main
 from export.conversion.convert import convert
-from export.device import arena
-from export.device import memory_advice as fitting
+from export.device import arena, memory_advice
 from export.device.arena import Buffer
 from medseg.byte_sizes import spell_size
 
 PATCH = (16, 16, 8)
-ORIGIN = fitting.Origin("unet3d", {"width": 8, "depth": 2, "convolutions": 1})
+ORIGIN = memory_advice.Origin("unet3d", {"width": 8, "depth": 2, "convolutions": 1})
 
 
 @st.composite
@@ -118,44 +117,44 @@ def test_quantized_transposed_convolutions_keep_accumulators(network):
 
 
 def test_what_fits_is_accepted(network, converted):
-    fitting.check(network, converted, PATCH, arena.measure(converted.data).size, tell=pytest.fail)
+    memory_advice.check(network, converted, PATCH, arena.measure(converted.data).size, tell=pytest.fail)
 
 
 def test_what_does_not_fit_is_refused_with_a_patch_and_a_width_that_do(network, converted):
     limit = arena.measure(converted.data).size * 6 // 10
     said = []
     with pytest.raises(arena.ArenaError) as caught:
-        fitting.check(network, converted, PATCH, limit, ORIGIN, tell=said.append)
+        memory_advice.check(network, converted, PATCH, limit, ORIGIN, tell=said.append)
     message = str(caught.value)
     assert f"expected at most {spell_size(limit)}" in message
     assert "looking for a patch and a width" in said[0]
     patch = tuple(int(n) for n in re.search(r"--patch ([\d ]+) needs", message)[1].split())
     assert math.prod(patch) < math.prod(PATCH)
-    smaller = fitting.resized(network, patch, ORIGIN)
+    smaller = memory_advice.resized(network, patch, ORIGIN)
     assert arena.measure(convert(smaller, "tflite-float32", patch).data).size <= limit
     width = int(re.search(r"width (\d+) needs", message)[1])
     narrow = zoo.get("unet3d", width=width, depth=2, convolutions=1)
     assert arena.measure(convert(narrow, "tflite-float32", PATCH).data).size <= limit
 
 
-@pytest.mark.parametrize("origin", [ORIGIN, fitting.Origin()], ids=["registry", "of one's own"])
+@pytest.mark.parametrize("origin", [ORIGIN, memory_advice.Origin()], ids=["registry", "of one's own"])
 def test_another_patch_is_the_same_network(network, origin):
     whole = np.random.default_rng(0).normal(size=(1, 8, 24, 16, 1)).astype(np.float32)
-    again = fitting.resized(network, (8, 24, 16), origin)
+    again = memory_advice.resized(network, (8, 24, 16), origin)
     assert again.inputs[0].shape == (None, 8, 24, 16, 1)
     expected = zoo.get(ORIGIN.network, **ORIGIN.options)
     expected.set_weights(network.get_weights())
     np.testing.assert_allclose(again(whole), expected(whole), atol=1e-5)
-    assert fitting.resized(network, PATCH, origin) is network
+    assert memory_advice.resized(network, PATCH, origin) is network
 
 
 def test_nothing_fits_in_a_byte(network, converted):
     with pytest.raises(arena.ArenaError, match="no smaller patch and no narrower network was found that fits"):
-        fitting.check(network, converted, PATCH, 1, tell=lambda line: None)
+        memory_advice.check(network, converted, PATCH, 1, tell=lambda line: None)
 
 
 def test_patches_shrink_in_proportion_and_divide():
-    sizes = list(fitting._shrunk((40, 56, 40), (8, 8, 8)))
+    sizes = list(memory_advice._shrunk((40, 56, 40), (8, 8, 8)))
     assert sizes[0] == (32, 48, 32)
     assert sizes[-1] == (8, 8, 8)
     assert all(size % 8 == 0 for patch in sizes for size in patch)

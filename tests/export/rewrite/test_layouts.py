@@ -16,8 +16,7 @@ import imaging
 import zoo
 from export.artifact.folder import export_run
 from export.cli import main
-from export.device import ethos, layout_choice
-from export.device import memory_advice as fitting
+from export.device import ethos, layout_choice, memory_advice
 from export.device.layout_choice import choose
 from export.errors import FormatError
 from export.formats import FORMATS
@@ -71,9 +70,9 @@ def test_the_batch_form_by_name(source):
 def test_what_a_patch_needs_is_measured_in_the_same_form(source):
     model, images, _ = source
     converted = export.convert(model, "tflite-int8", calibration=images, layout="channels", npu=True)
-    again = fitting._convert(model, converted, (4, 8, 6))
+    again = memory_advice._convert(model, converted, (4, 8, 6))
     assert (again.layout, again.npu) == ("channels", True)
-    assert fitting.activation_bytes(again) == fitting.activation_bytes(converted)
+    assert memory_advice.activation_bytes(again) == memory_advice.activation_bytes(converted)
 
 
 def test_wrong_forms(source, tmp_path, capsys):
