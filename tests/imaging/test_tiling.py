@@ -60,6 +60,7 @@ def of_patch(patch):
 def test_gaussian(patch):
     weights = of_patch(patch)
     assert weights.shape == patch
+    assert weights.dtype == np.float64
     assert weights.min() > 0
     for axis in range(len(patch)):
         np.testing.assert_allclose(weights, np.flip(weights, axis), rtol=1e-5)
