@@ -22,6 +22,7 @@ from scipy.stats import rankdata, spearmanr
 
 import edge
 import imaging
+from edge.trust.brightness import brightness_features, centre_features
 from edge.trust.fingerprint import unlikeness
 from edge.trust.layout import cells_of, layout_features
 from edge.trust.texture import texture_features
@@ -93,10 +94,12 @@ def area_under_curve(like, unlike) -> float:
 
 
 def feature_seconds(manifest, scan: Scan) -> float:
-    """Time that texture and layout of a scan take, beside the network."""
+    """Time that texture, brightness, centres of detail and layout of a scan take, beside the network."""
     prepared = prepare(scan, manifest.recipe)
     began = time.perf_counter()
     texture_features(scan, manifest.recipe.nan)
+    brightness_features(scan, manifest.recipe.nan)
+    centre_features(prepared)
     layout_features(cells_of(prepared), manifest.training.layout)
     return time.perf_counter() - began
 
@@ -171,7 +174,8 @@ def main() -> int:
         print(f"| {title} {len(further)} | {rate:.0%} | {area_under_curve(scores[LIKE], values):.3f} |")
     least = {name: 1000 * min(values) for name, values in seconds.items()}
     print(
-        f"\nTexture and layout take {least['features']:.1f} ms, a prediction {least['all']:.1f} ms, the least of all."
+        f"\nThe features of the scan take {least['features']:.1f} ms, a prediction {least['all']:.1f} ms, the least "
+        "of all."
     )
     if pairs:
         true, predicted, covered = np.array(pairs, float).T

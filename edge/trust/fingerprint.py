@@ -14,13 +14,15 @@ MARGIN, FEW = 0.25, 8  # of ``room_share``
 _WIDTHS = {
     "spacing": 0.02, "field of view": 1.0, "intensity": 0.2, "detail": 0.04, "edges": 0.04, "confidence": 0.03,
     "entropy": 0.03, "unsure": 0.05, "place": 0.1, "fine detail": 0.02, "sharpness": 2.5, "roughness": 2.5,
-    "noise floor": 2.5, "likeness over turned": 0.3, "likeness": 0.4,
+    "noise floor": 2.5, "likeness over turned": 0.3, "likeness": 0.4, "brightness": 0.05, "brightest": 0.02,
+    "centre of detail": 0.05,
 }  # fmt: skip
 _TOPICS = {
     "spacing": "spacing", "field of view": "field of view", "intensity": "contrast", "detail": "texture",
     "edges": "texture", "confidence": "answer", "entropy": "answer", "unsure": "answer", "place": "region",
     "volume": "region", "fine detail": "texture", "sharpness": "texture", "roughness": "texture",
-    "noise floor": "texture", "likeness over turned": "orientation", "likeness": "layout",
+    "noise floor": "texture", "likeness over turned": "orientation", "likeness": "layout", "brightness": "contrast",
+    "brightest": "contrast", "centre of detail": "orientation",
 }  # fmt: skip
 _UNITS = {
     "spacing": " mm", "field of view": " mm", "sharpness": " dB", "roughness": " dB", "noise floor": " dB",

@@ -8,6 +8,7 @@ import numpy as np
 
 from edge.manifest import Manifest
 from edge.runtime.patches import entropy, sigmoid, softmax
+from edge.trust.brightness import brightness_features, centre_features
 from edge.trust.layout import Layout, cells_of, layout_features
 from edge.trust.texture import texture_features
 from imaging.regions import classes_of, written_classes
@@ -114,7 +115,8 @@ def as_read(scan: Scan, manifest: Manifest) -> AsRead:
         extent = spacing * scan.shape
         for name, values in (("spacing", spacing), ("field of view", extent)):
             features |= {f"{name}, smallest": float(values.min()), f"{name}, largest": float(values.max())}
-    return AsRead(grid_of(scan), features | texture_features(scan, manifest.recipe.nan))
+    of_voxels = texture_features(scan, manifest.recipe.nan) | brightness_features(scan, manifest.recipe.nan)
+    return AsRead(grid_of(scan), features | of_voxels)
 
 
 def scan_features(prepared: Scan, layout: Layout | None = None) -> dict[str, float]:
@@ -130,6 +132,7 @@ def scan_features(prepared: Scan, layout: Layout | None = None) -> dict[str, flo
         of ``edge.trust.layout``.
     """
     statistics: dict[str, float] = {} if layout is None else layout_features(cells_of(prepared), layout)
+    statistics |= centre_features(prepared)
     step = max(1, math.ceil((math.prod(prepared.shape) / _SAMPLE) ** (1 / prepared.rank)))
     sample = prepared.voxels[(slice(None, None, step),) * prepared.rank]
     middle = tuple(slice(max(0, (n - _BLOCK) // 2), max(0, (n - _BLOCK) // 2) + _BLOCK) for n in prepared.shape)
