@@ -209,8 +209,10 @@ def _owners(operators, sizes, first, kept, inputs, outputs) -> dict[int, int]:
             if i not in first or i in inputs or target in outputs or sizes[i] != sizes[target]:
                 continue
             root = owner.get(i, i)
-            if same or (readers[i] == 1 and readers[root] == 1 and sizes[i] > 4):
-                owner[target] = root
+            if same or (readers[i] == 1 and sizes[i] > 4):
+                # LiteRT tries no other input after this one, even where what lies in its memory is read once more.
+                if same or readers[root] == 1:
+                    owner[target] = root
                 break
     return owner
 

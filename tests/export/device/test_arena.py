@@ -52,6 +52,18 @@ def test_the_plan_is_litert_s(data):
     assert arena.measure(data).size == planned_by_litert(data)
 
 
+def test_an_input_that_lies_in_the_memory_of_another_is_not_overwritten_nor_is_the_next():
+    """The sum's first input is a reshaped tensor that is read elsewhere too; its second one could be overwritten."""
+    flat, deep = (1, 17), (1, 1, 17)
+    operators = [
+        ("ABS", ["in"], "t0"), ("RESHAPE", ["in"], "t1"), ("ABS", ["t0"], "t2"), ("RESHAPE", ["t0"], "t3"),
+        ("ADD", ["t3", "t1"], "t4"), ("ABS", ["t4"], "t5"),
+    ]  # fmt: skip
+    tensors = {"in": flat, "t0": flat, "t1": deep, "t2": flat, "t3": deep, "t4": deep, "t5": deep}
+    data = build(tensors, operators, ["in"], ["t2", "t5"])
+    assert arena.measure(data).size == planned_by_litert(data)
+
+
 @given(
     st.lists(
         st.tuples(st.integers(0, 500), st.integers(0, 10), st.one_of(st.integers(0, 5), st.just(math.inf))), max_size=15
