@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 from keras import ops
+from keras.backend import standardize_dtype
 
 from zoo.errors import ZooError
 
 ACTIVATIONS = ("softmax", "sigmoid")
+NEAR = 0.01  # of a whole number, that a label of floats may lie
 
 
 @dataclass(frozen=True)
@@ -92,12 +94,36 @@ def is_sparse(y_true, y_pred, classes: int | None = None) -> bool:
     return sparse
 
 
-def out_of_range(labels, classes: int, ignore_class: int | None):
-    """Bool scalar: whether an integer label is no class and is not ignored."""
-    wrong = ops.logical_or(labels < 0, labels >= classes)
+def class_indices(labels, classes: int, ignore_class: int | None):
+    """Labels as int32, and whether some of them are no class and are not ignored.
+
+    Args:
+        labels: of whole numbers, integers or floats that are within ``NEAR`` of them; a mask that was interpolated
+            holds others, which are no classes.
+        classes: number of classes.
+        ignore_class: value that does not count, or None.
+
+    Returns:
+        The labels, and a bool scalar.
+    """
+    indices, broken = labels, None
+    if "float" in standardize_dtype(labels.dtype):
+        whole = ops.round(labels)
+        broken = ops.logical_not(ops.abs(ops.cast(labels - whole, "float32")) <= NEAR)  # NaN as well
+        indices = ops.where(broken, -1.0, ops.cast(whole, "float32"))
+    indices = ops.cast(indices, "int32")
+    wrong = ops.logical_or(indices < 0, indices >= classes)
     if ignore_class is not None:
-        wrong = ops.logical_and(wrong, ops.not_equal(labels, ignore_class))
-    return ops.any(wrong)
+        wrong = ops.logical_and(wrong, ops.not_equal(indices, ignore_class))
+    return indices, ops.any(wrong if broken is None else ops.logical_or(wrong, broken))
+
+
+def nan_if(flag):
+    """NaN where a bool scalar holds, else 1: a factor for what must not pass for a result.
+
+    Of a result at last, not of what goes into it: XLA's minimum, maximum and exponential may lose a NaN.
+    """
+    return ops.where(flag, float("nan"), 1.0)
 
 
 def concrete(flag) -> bool:

@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from zoo.errors import ZooError
-from zoo.labels import read_options, split_weights
+from zoo.labels import nan_if, read_options, split_weights
 from zoo.losses.targets import Targets, prepare
 from zoo.renamed import renamed
 
@@ -71,7 +71,8 @@ class SegmentationLoss(keras.losses.Loss):
             )
         labels = ops.convert_to_tensor(parts["labels"])
         targets = prepare(labels, y_pred, self.reading, parts.get("weights"), parts.get("mask"), self.name)
-        return self.each(targets) if self.reduction in (None, "none") else self.per_sample(targets)
+        values = self.each(targets) if self.reduction in (None, "none") else self.per_sample(targets)
+        return values if targets.strange is None else values * nan_if(targets.strange)
 
     def per_sample(self, targets: Targets):
         """The loss of each sample of the batch, (batch,)."""

@@ -4,10 +4,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 from keras import ops
 
 from zoo.errors import ZooError
-from zoo.labels import Reading, concrete, is_sparse, out_of_range, region_table
+from zoo.labels import NEAR, Reading, class_indices, concrete, is_sparse, region_table
 
 
 @dataclass(frozen=True)
@@ -20,6 +21,7 @@ class Targets:
         mask: (batch, *spatial, 1), 1 where a voxel counts and 0 where not; None if all count.
         weights: (batch, *spatial, 1), what each voxel counts; None if all count 1.
         activation: "softmax" or "sigmoid".
+        strange: bool scalar, whether labels are of no class, which makes the loss NaN; None where that cannot be.
     """
 
     one_hot: Any
@@ -27,6 +29,7 @@ class Targets:
     mask: Any = None
     weights: Any = None
     activation: str = "softmax"
+    strange: Any = None
 
     @property
     def classes(self) -> int:
@@ -91,10 +94,9 @@ def prepare(y_true, y_pred, reading: Reading, weights=None, mask=None, name: str
     if reading.activation == "sigmoid" and not reading.regions:
         one_hot, known, strange = _multi_hot(y_true, logits, reading.ignore_class)
     elif is_sparse(y_true, logits, classes):
-        labels = ops.cast(y_true, "int32")
+        labels, strange = class_indices(y_true, classes, reading.ignore_class)
         labels = labels if len(labels.shape) == len(logits.shape) else ops.expand_dims(labels, -1)
         known = None if reading.ignore_class is None else ops.not_equal(labels, reading.ignore_class)
-        strange = out_of_range(labels, classes, reading.ignore_class)
         # Compared, not one_hot: a label outside the classes is then no class at all on every backend.
         one_hot = ops.cast(ops.equal(labels, ops.arange(classes, dtype="int32")), "float32")
     else:
@@ -104,13 +106,12 @@ def prepare(y_true, y_pred, reading: Reading, weights=None, mask=None, name: str
             known = ops.greater(ops.sum(one_hot, axis=-1, keepdims=True), 0)
     if strange is not None:
         raise_if_strange(strange, y_true, classes, reading, name)
-        logits = ops.where(strange, float("nan"), logits)
     if reading.regions:
         one_hot = ops.matmul(one_hot, region_table(reading.regions, classes))
     if known is not None:
         known = ops.cast(known, "float32")
         mask = known if mask is None else known * mask
-    return Targets(one_hot if mask is None else one_hot * mask, logits, mask, weights, reading.activation)
+    return Targets(one_hot if mask is None else one_hot * mask, logits, mask, weights, reading.activation, strange)
 
 
 def raise_if_strange(strange, y_true, classes: int, reading: Reading, name: str) -> None:
@@ -134,6 +135,12 @@ def raise_if_strange(strange, y_true, classes: int, reading: Reading, name: str)
         raise ZooError(
             f"{name}: labels from {kept.min():g} to {kept.max():g}; expected 0 to 1 in every channel, or ignore_class="
             "the value that does not count"
+        )
+    broken = kept[~(np.abs(kept - np.round(kept)) <= NEAR)].ravel()
+    if broken.size:
+        raise ZooError(
+            f"{name}: labels hold {broken[0]:g}; expected whole numbers from 0 to {classes - 1}. Resize label maps by "
+            "the nearest voxel, without interpolation"
         )
     wrong = sorted({int(v) for v in kept[(kept < 0) | (kept >= classes)].ravel()[:1000]})
     raise ZooError(

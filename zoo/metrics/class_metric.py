@@ -4,7 +4,7 @@ import keras
 from keras import ops
 
 from zoo.errors import ZooError
-from zoo.labels import is_sparse, out_of_range, read_options, region_table, split_weights
+from zoo.labels import class_indices, is_sparse, nan_if, read_options, region_table, split_weights
 from zoo.losses.targets import prepare, raise_if_strange
 from zoo.renamed import renamed
 
@@ -103,25 +103,25 @@ class ClassMetric(keras.metrics.Metric):
             # A soft label is the class that is more likely than not.
             truth = ops.cast(targets.one_hot > 0.5, "float32")
             weight = ops.ones_like(truth[..., :1]) if targets.mask is None else targets.mask
-            return truth, weight * _nan_if(ops.any(ops.isnan(targets.logits)))
+            return truth, weight * nan_if(targets.strange)
         classes = self.reading.classes or self.classes
         if is_sparse(y_true, y_pred, classes):
-            labels = ops.cast(y_true, "int32")
-            labels = labels[..., 0] if len(labels.shape) == len(y_pred.shape) else labels
+            labels = y_true[..., 0] if len(y_true.shape) == len(y_pred.shape) else y_true
         else:
             labels = ops.cast(ops.argmax(y_true, axis=-1), "int32")
             if ignored is not None:  # as in the losses, a voxel of only zeros is one
                 empty = ops.equal(ops.sum(y_true, axis=-1), 0)
                 labels = ops.where(empty, ignored, labels)
-        strange = out_of_range(labels, classes, ignored)
-        raise_if_strange(strange, labels, classes, self.reading, self.name)
+        given = labels
+        labels, strange = class_indices(given, classes, ignored)
+        raise_if_strange(strange, given, classes, self.reading, self.name)
         truth = ops.equal(ops.expand_dims(labels, -1), ops.arange(classes, dtype="int32"))
         truth = ops.cast(truth, "float32")
         weight = ops.ones_like(labels, dtype="float32")
         if ignored is not None:
             weight = weight * ops.cast(ops.not_equal(labels, ignored), "float32")
         truth = ops.matmul(truth, region_table(regions, classes)) if regions else truth
-        return truth, ops.expand_dims(weight, -1) * _nan_if(strange)
+        return truth, ops.expand_dims(weight, -1) * nan_if(strange)
 
     def scores(self):
         """The score of each class, (classes,)."""
@@ -152,8 +152,3 @@ class ClassMetric(keras.metrics.Metric):
             "activation": self.reading.activation,
             "regions": self.reading.regions or None,
         }
-
-
-def _nan_if(flag):
-    """NaN where a bool scalar holds, else 1."""
-    return ops.where(flag, float("nan"), 1.0)
