@@ -132,3 +132,15 @@ def test_wrong_shapes():
         metrics.Dice(2, regions=REGIONS)
     with pytest.raises(ZooError, match="expected softmax"):
         losses.UnifiedFocal(regions=REGIONS)
+
+
+@pytest.mark.parametrize("value", [2.0, -1.0, np.nan])
+def test_maps_beyond_0_to_1_are_never_scored(value):
+    labels, logits = batch()
+    broken = maps(labels)
+    broken[0, 0, 0, 1] = value
+    for name in SIGMOID:
+        with pytest.raises(ZooError, match="expected 0 to 1 in every channel"):
+            losses.get(name, activation="sigmoid")(broken, logits)
+    with pytest.raises(ZooError, match="expected 0 to 1 in every channel"):
+        metrics.Dice(3, activation="sigmoid").update_state(broken, logits)

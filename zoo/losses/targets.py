@@ -168,5 +168,5 @@ def _multi_hot(y_true, logits, ignore_class):
         ignored = ops.equal(labels, float(ignore_class))
         known = ops.logical_not(ops.any(ignored, axis=-1, keepdims=True))
         labels = ops.where(ignored, 0.0, labels)
-    strange = ops.any(ops.logical_or(labels < 0, labels > 1))
+    strange = ops.any(ops.logical_not(ops.logical_and(labels >= 0, labels <= 1)))  # NaN as well
     return labels, known, strange
