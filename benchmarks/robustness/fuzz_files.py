@@ -3,10 +3,10 @@
     python benchmarks/robustness/fuzz_files.py --inputs 300000
     python benchmarks/robustness/fuzz_files.py --inputs 20000 --format nifti,manifest --seed 3 --keep escapes
 
-A reader may return or raise InputError. Everything else is an escape, and so is an input that takes over two seconds
-of processor time. Prints one Markdown table: format, inputs, how many were read, how many were refused, escapes, inputs
-over two seconds, the slowest. Exits with 1 if there was an escape or a slow input; ``--keep`` saves those inputs. The
-formats are those of ``fuzz_formats``.
+A reader may return or raise an error that carries an exit status. Everything else is an escape, and so is an input that
+takes over two seconds of processor time. Prints one Markdown table: format, inputs, how many were read, how many were
+refused, escapes, inputs over two seconds, the slowest. Exits with 1 if there was an escape or a slow input; ``--keep``
+saves those inputs. The formats are those of ``fuzz_formats``.
 """
 
 import argparse
@@ -20,8 +20,6 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from fuzz_formats import FORMATS, Format
-
-from medseg.errors import InputError
 
 SLOW = 2.0  # seconds
 STUCK = 30  # seconds after which an input is given up
@@ -57,12 +55,12 @@ def fuzz(kind: Format, inputs: int, folder, seed: int = 0, keep=None) -> Count:
         try:
             kind.read(path)
             count.read += 1
-        except InputError as error:
-            count.refused += 1
-            if "\n" in str(error):
-                escape = f"a message of several lines: {error}"
         except Exception as error:
-            escape = f"{type(error).__name__}: {error}"
+            if not hasattr(error, "exit_status"):
+                escape = f"{type(error).__name__}: {error}"
+            else:
+                count.refused += 1
+                escape = f"a message of several lines: {error}" if "\n" in str(error) else None
         seconds = time.process_time() - began
         count.slowest = max(count.slowest, seconds)
         count.slow += seconds > SLOW
