@@ -48,7 +48,7 @@ def from_dict(kind, data, where: str = ""):
         if origin is None:
             return dict(data)
         inner = typing.get_args(kind)[1]
-        return {key: from_dict(inner, value, f"{here}.{key}") for key, value in data.items()}
+        return {key: from_dict(inner, value, f"{here}.{_named(key)}") for key, value in data.items()}
     if kind is float and isinstance(data, int | float) and not isinstance(data, bool):
         return _finite(data, here)
     if kind in (int, float, str, bool) and (
@@ -91,7 +91,12 @@ def _dataclass_from(kind, data, here):
 
 def _listed(names) -> str:
     """Names from a stranger, cut where they are many or long."""
-    return ", ".join(name if len(name) <= 40 else f"{name[:37]}..." for name in names[:8]) + ", ..." * (len(names) > 8)
+    return ", ".join(map(_named, names[:8])) + ", ..." * (len(names) > 8)
+
+
+def _named(name) -> str:
+    """A name from a stranger, which cannot begin a line of its own in a message."""
+    return shown(name, 42)[1:].removesuffix("'").removesuffix('"')
 
 
 def save(path, record) -> None:

@@ -186,6 +186,7 @@ ARTIFACTS = {
     "input of a type of fields": changed(input__dtype="{'names': ['a'], 'formats': ['f4']}"),
     "checksum of control characters": changed(sha256="\x1b[2J\nerror: x"),
     "field of control characters": changed(**{"\x1b[2J\nerror: x": 1}),
+    "field that forges a line": changed(**{"a\n  error: b": 1}),
     "patch 0": changed(patch=[0] * 3),
     "overlap NaN": changed(overlap=float("nan")),
     "labels of control characters": changed(labels__1__name="\x1b[2J\x07"),

@@ -34,6 +34,8 @@ def test_round_trip(tmp_path):
     ("change", "match"),
     [
         ({"colour": 1}, "unknown field colour; expected one of name, size, labels, counts, clip"),
+        ({"a\n  error: b": 1}, r"unknown field a\\n  error: b; expected one of name"),
+        ({"name": "a", "size": 1, "counts": {"a\n  b": "x"}}, r"counts.a\\n  b: expected int, got 'x'"),
         ({"size": "big"}, r"Thing\.size: expected float, got 'big'"),
         ({"name": 3}, r"Thing\.name: expected str, got 3"),
         ({"size": True}, r"Thing\.size: expected float, got True"),
