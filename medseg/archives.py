@@ -54,7 +54,8 @@ def check_zip(archive: zipfile.ZipFile, name) -> None:
         name: its name, for the message.
 
     Raises:
-        InputError: if a member, or all together, would be too large unpacked, or two of them share their bytes.
+        InputError: if a member, or all together, would be too large unpacked, two of them share their bytes, or one is
+            packed by another method than deflate.
     """
     members = archive.infolist()
     packed, unpacked = sum(m.compress_size for m in members), sum(m.file_size for m in members)
@@ -62,6 +63,12 @@ def check_zip(archive: zipfile.ZipFile, name) -> None:
     if packed > os.fstat(archive.fp.fileno()).st_size:
         raise InputError(f"{name}: its members overlap, or it is cut short; get the file again")
     for member in members:
+        if member.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+            # Damaged data of the other two make Python raise errors of their own, and nobody writes them.
+            raise InputError(
+                f"{name}: a member is packed by method {member.compress_type}, expected 0 (stored) or 8 (deflated); "
+                "pack it again"
+            )
         if member.header_offset < 0:  # of a directory that is not where the file says
             raise InputError(f"{name}: a member lies before its beginning; it is damaged, get the file again")
         if member.file_size > max(SMALL_BYTES, MAX_RATIO * member.compress_size):

@@ -89,6 +89,19 @@ def npy(header: str, data=b"") -> bytes:
     return b"\x93NUMPY\1\0" + len(text).to_bytes(2, "little") + text + data
 
 
+def repacked(kind, content: bytes) -> bytes:
+    """A zip file packed by another method than deflate, its first member damaged."""
+    packed = io.BytesIO()
+    with zipfile.ZipFile(io.BytesIO(content)) as old, zipfile.ZipFile(packed, "w", kind) as new:
+        for name in old.namelist():
+            new.writestr(name, old.read(name))
+        first = new.infolist()[0]
+    data = bytearray(packed.getvalue())
+    middle = first.header_offset + 30 + len(first.filename) + first.compress_size // 2
+    data[middle : middle + 8] = bytes(8)
+    return bytes(data)
+
+
 def _object() -> bytes:
     class Evil:
         def __reduce__(self):
@@ -185,6 +198,9 @@ MODELS = {
     "keras member absolute": (".keras", lambda: archive(network(_INPUT3), __tmp__evil="x")),
     "keras weights claim 40 GB": (".keras", lambda: archive(network(_INPUT3), hdf5(None, _claims))),
     "keras weights elsewhere": (".keras", lambda: archive(network(_INPUT3), hdf5(None, _external))),
+    "keras by bzip2": (".keras", lambda: repacked(zipfile.ZIP_BZIP2, archive(network(_INPUT3)))),
+    "keras by LZMA": (".keras", lambda: repacked(zipfile.ZIP_LZMA, archive(network(_INPUT3)))),
+    "npz by LZMA": (".npz", lambda: repacked(zipfile.ZIP_LZMA, arrays(a=npy(_NUMBERS % "9,", bytes(36))))),
     "keras cut": (".keras", lambda: archive(network(_INPUT3))[:-100]),
     "keras empty": (".keras", lambda: b""),
     "keras metadata a list": (".keras", lambda: _metadata(b"[]")),
