@@ -98,18 +98,18 @@ def check_request(args) -> None:
 
     Raises:
         UsageError: for epochs out of range or without a training, or something that no training can start from.
-        InputError: if an artifact cannot be opened.
+        InputError: if an artifact cannot be opened, or no trusted key has signed it.
     """
-    from edge.manifest import load_manifest
     from edge.shipped import locate
     from edge.shipped import names as shipped
+    from edge.trust.opening import read_artifact
 
     if args.epochs is not None and not args.improve:
         raise UsageError(f"--epochs {args.epochs}: is of --improve, which is missing")
     if args.epochs is not None and args.epochs < 1:
         raise UsageError(f"--epochs {args.epochs}: expected at least 1")
     for name in args.artifact:
-        load_manifest(name, verify=False)
+        read_artifact(name, args.trust)
     if args.start is None:
         return
     start = Path(args.start)
