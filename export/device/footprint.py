@@ -69,7 +69,7 @@ def footprint(model, threads: int = 2, seconds: float = SECONDS) -> Footprint:
         folder = Path(folder)
         np.save(folder / "input.npy", noise)
         _write(converted, patch, channels, model.outputs[0].shape[-1], folder)
-        job = {"input": str(folder / "input.npy"), "artifact": str(folder)}
+        job = {"input": str(folder / "input.npy"), "artifact": str(folder), "trust": None}
         worker = Worker(Contestant(model.name, PEERS / "artifact.py", job), threads, folder / "work")
         try:
             (variant,) = worker.ask("prepare")["variants"]

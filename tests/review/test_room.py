@@ -88,10 +88,11 @@ def test_session_ends_with_its_age_however_often_it_is_used(tmp_path, clock):
 def test_sessions_go_without_being_asked_for(tmp_path, clock, monkeypatch):
     slept = threading.Semaphore(0)
     monkeypatch.setattr(module.time, "sleep", lambda _: slept.acquire(timeout=20))
+    earlier = set(threading.enumerate())
     kept = _sessions(tmp_path, clock)
     kept.add(SCAN, expiry=5)
     clock.now += 10
-    thread = next(thread for thread in threading.enumerate() if thread.name == "sessions")
+    (thread,) = {thread for thread in threading.enumerate() if thread.name == "sessions"} - earlier
     slept.release()
     thread.join(20)
     assert not thread.is_alive()

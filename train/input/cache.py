@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import sys
+import threading
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ from medseg.progress import track
 from train.input.cache_store import LIMIT_VARIABLE, cache_limit, hold, open_store, tidy
 
 VERSION = 2  # part of every key: raise it when preprocessing or the files below change
+# NumPy parses headers by ast, which in several threads at once may fail (CPython before 3.11.5, gh-106905).
+_PARSING = threading.Lock()
 POSITIONS = 10_000  # voxels remembered per class, to centre patches on
 
 
@@ -52,26 +55,26 @@ class CachedCase:
 
     def image(self) -> np.ndarray:
         """The image, memory-mapped: (*spatial, C) float32."""
-        return np.load(self.folder / "image.npy", mmap_mode="r")
+        return mapped(self.folder / "image.npy")
 
     def label(self) -> np.ndarray:
         """The class indices, memory-mapped: (*spatial)."""
-        return np.load(self.folder / "label.npy", mmap_mode="r")
+        return mapped(self.folder / "label.npy")
 
     def positions(self) -> tuple[np.ndarray, np.ndarray]:
         """Foreground voxels (N, rank), memory-mapped, and where each class begins in them (classes + 1)."""
-        return np.load(self.folder / "positions.npy", mmap_mode="r"), np.load(self.folder / "offsets.npy")
+        return mapped(self.folder / "positions.npy"), mapped(self.folder / "offsets.npy")
 
     def found(self, classes: int) -> Prior | None:
         """What the first network of a cascade finds there, of so many classes; None without one."""
         if self.prior is None:
             return None
-        return Prior((np.load(self.file("prior")) % classes).astype(np.uint8), classes - 1)
+        return Prior((mapped(self.file("prior")) % classes).astype(np.uint8), classes - 1)
 
     def labelled(self) -> np.ndarray | None:
         """Voxels (N, rank) that somebody has labelled, memory-mapped; None if the dataset ignores no value."""
         path = self.folder / "labelled.npy"
-        return np.load(path, mmap_mode="r") if path.is_file() else None
+        return mapped(path) if path.is_file() else None
 
 
 def cache_folder() -> Path:
@@ -118,10 +121,16 @@ def cached(case, recipe: Recipe, labels: Sequence[Label], folder=None, ignore: i
         if not place.is_dir():
             _make(case, recipe, labels, place, ignore)
         os.utime(place)  # used now, so the last to be removed
-        shape = np.load(place / "label.npy", mmap_mode="r").shape
+        shape = mapped(place / "label.npy").shape
     except OSError as error:
         raise unusable(root, error) from None
     return CachedCase(case.name, place, tuple(shape))
+
+
+def mapped(path) -> np.ndarray:
+    """The array of a .npy file, memory-mapped; may be called by several threads."""
+    with _PARSING:
+        return np.load(path, mmap_mode="r")
 
 
 def unusable(root, error: OSError) -> InputError:

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import tensorflow as tf
 
-from train.input.cache import CachedCase
+from train.input.cache import CachedCase, mapped
 
 _KINDS = {"image": tf.float32, "positions": tf.int32, "labelled": tf.int32, "prior": tf.uint16}
 
@@ -135,7 +135,7 @@ def _names(cases):
 
 def _headers(cases, name):
     """The memory maps of one file of each case, which know its shape, type and where its data begin."""
-    return [np.load(case.file(name), mmap_mode="r") for case in cases]
+    return [mapped(case.file(name)) for case in cases]
 
 
 def _mapped_files(cases, kinds):
