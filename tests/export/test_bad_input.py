@@ -171,7 +171,9 @@ def test_accuracy_that_is_lost(tmp_path, capfd, monkeypatch):
     monkeypatch.setattr(artifact, "convert_checked", lambda model, *args: convert_checked(worse, *args))
     run = write_run(tmp_path)
     words = [run, "--format", "tflite-int8", "--calibration", "minmax"]
-    advice = "leave --calibration to auto; or leave some layers in float with --allow-float 8; or fine-tune for tflite-int8"
+    advice = (
+        "leave --calibration to auto; or leave some layers in float with --allow-float 8; or fine-tune for tflite-int8"
+    )
     refused(words, tmp_path, capfd, "verdict fail: mean Dice of ball falls from", "expected at least 99%", advice)
     refused([*words, "--max-drop", 0.001], tmp_path, capfd, "mean Dice drops by", "(expected at most 0.001)")
     refused([*words, "--allow-float", 1], tmp_path, capfd, "leave more layers in float with --allow-float 8")
