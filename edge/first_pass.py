@@ -16,7 +16,7 @@ from medseg.progress import Cancel, in_turn
 
 
 @dataclass(frozen=True)
-class Found:
+class FirstAnswer:
     """What the first network says of a scan.
 
     Attributes:
@@ -46,15 +46,15 @@ class WhereFound:
         """
         raise UsageError("--roi first: is of a cascade alone; expected threshold:VALUE or an artifact, or leave it out")
 
-    def around(self, found: Found, scan: Scan) -> tuple[slice, ...]:
+    def around(self, first_answer: FirstAnswer, scan: Scan) -> tuple[slice, ...]:
         """The box of what was found, in voxels of ``scan``.
 
         Raises:
             InputError: if that is nothing.
         """
-        if not found.classes.any():
+        if not first_answer.classes.any():
             raise InputError("--roi first: the first network found nothing in the scan; segment without --roi")
-        return widened(bounding_box(found.classes > 0), scan, self.margin_mm)
+        return widened(bounding_box(first_answer.classes > 0), scan, self.margin_mm)
 
 
 @dataclass(frozen=True)
@@ -63,11 +63,11 @@ class Known:
 
     Attributes:
         box: the part to look at, slices per axis; None for all.
-        found: what the first network of a cascade found; None of other networks.
+        first_answer: what the first network of a cascade found; None of other networks.
     """
 
     box: tuple[slice, ...] | None
-    found: Found | None
+    first_answer: FirstAnswer | None
 
 
 def look(
@@ -84,13 +84,13 @@ def look(
     """
     own = isinstance(region, WhereFound) and first is not None
     box = region.find(scan, cancel) if region is not None and not own else None
-    found, progress = ask(first, scan, progress, cancel)
-    return Known(region.around(found, scan) if own else box, found), progress
+    first_answer, progress = ask(first, scan, progress, cancel)
+    return Known(region.around(first_answer, scan) if own else box, first_answer), progress
 
 
 def ask(
     first: Any, scan: Scan, progress: Callable[[int, int], None] | None = None, cancel: Cancel = None
-) -> tuple[Found | None, Callable[[int, int], None] | None]:
+) -> tuple[FirstAnswer | None, Callable[[int, int], None] | None]:
     """What the first network of a cascade finds in a scan.
 
     Args:
@@ -107,4 +107,4 @@ def ask(
     steps = in_turn(progress, 2)
     prepared, source = prepare(scan, first.manifest.recipe), as_read(scan, first.manifest)
     answered = first.answer(prepared, source, None, Options(), next(steps), cancel)
-    return Found(answered.restored.classes, answered.seconds), next(steps)
+    return FirstAnswer(answered.restored.classes, answered.seconds), next(steps)

@@ -46,26 +46,26 @@ def prior_of(classes: np.ndarray, source: Scan, prepared: Scan, recipe) -> Prior
         prepared: what ``prepare`` made of it.
         recipe: the ``imaging.Recipe`` that it was made by.
     """
-    found = Scan(classes[..., None], source.affine)
+    label_map = Scan(classes[..., None], source.affine)
     step = max(1, SLAB_VOXELS // math.prod(prepared.shape[1:]))
     if prepared.warp is not None:  # its field is of the whole scan
-        return Prior(prepare_labels(found, prepared, recipe).voxels[..., 0], recipe.prior)
+        return Prior(prepare_labels(label_map, prepared, recipe).voxels[..., 0], recipe.prior)
     on_grid = np.empty(prepared.shape, classes.dtype)
     for start in range(0, prepared.shape[0], step):
         slab = prepared.voxels[start : start + step]
         part = Scan(slab, moved(prepared.affine, [start] + [0] * (prepared.rank - 1)))
-        on_grid[start : start + step] = prepare_labels(_around(found, part), part, recipe).voxels[..., 0]
+        on_grid[start : start + step] = prepare_labels(_around(label_map, part), part, recipe).voxels[..., 0]
     return Prior(on_grid, recipe.prior)
 
 
-def _around(found, part):
+def _around(label_map, part):
     """The part of a label map that voxels of another grid are interpolated from."""
-    matrix, offset = index_map(found.affine, part.affine, found.rank)
-    corners = np.array(np.meshgrid(*[(0, n - 1) for n in part.shape], indexing="ij")).reshape(found.rank, -1)
+    matrix, offset = index_map(label_map.affine, part.affine, label_map.rank)
+    corners = np.array(np.meshgrid(*[(0, n - 1) for n in part.shape], indexing="ij")).reshape(label_map.rank, -1)
     places = matrix @ corners + offset[:, None]
     reach = np.abs(matrix).sum(axis=1) + 2
     box = []
-    for low, high, length in zip(places.min(axis=1) - reach, places.max(axis=1) + reach, found.shape, strict=True):
+    for low, high, length in zip(places.min(axis=1) - reach, places.max(axis=1) + reach, label_map.shape, strict=True):
         start = min(max(0, math.floor(low)), length - 1)
         box.append(slice(start, min(length, max(start + 1, math.ceil(high) + 1))))
-    return Scan(found.voxels[tuple(box)], moved(found.affine, [s.start for s in box]))
+    return Scan(label_map.voxels[tuple(box)], moved(label_map.affine, [s.start for s in box]))

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
@@ -114,6 +114,29 @@ def predict_tiled(
     return total
 
 
+def padded_blocks(voxels: np.ndarray, patch, prior: Prior | None = None) -> tuple[Callable, tuple[int, ...], tuple]:
+    """A scan that is at least as large as the patch, read block by block with the channels of a cascade.
+
+    Args:
+        voxels: (*spatial, C).
+        patch: spatial shape.
+        prior: as for ``predict_tiled``; its channels are only made of the blocks that are read.
+
+    Returns:
+        A function from a place (slices per axis) to (*block, channels), the padded spatial shape, and the slices of the
+        scan in it.
+    """
+    padded, inner = pad_to(voxels, patch)
+    if prior is None:
+        return padded.__getitem__, padded.shape[:-1], inner
+    classes = pad_to(prior.classes[..., None], patch)[0][..., 0]
+
+    def block(place):
+        return np.concatenate([padded[place], one_hot(classes[place], prior.channels)], axis=-1)
+
+    return block, padded.shape[:-1], inner
+
+
 def predict_slabs(
     voxels: np.ndarray, patch, overlap: float, predict, progress=None, slices: int = 0, prior: Prior | None = None
 ) -> Iterator[tuple[int, np.ndarray]]:
@@ -138,14 +161,7 @@ def predict_slabs(
     if slices:
         yield from _predict_slices(voxels, patch, overlap, predict, progress, slices)
         return
-    padded, inner = pad_to(voxels, patch)
-    found = None if prior is None else pad_to(prior.classes[..., None], patch)[0][..., 0]
-
-    def block(place):
-        here = padded[place]
-        return here if found is None else np.concatenate([here, one_hot(found[place], prior.channels)], axis=-1)
-
-    shape = padded.shape[:-1]
+    block, shape, inner = padded_blocks(voxels, patch, prior)
     shares = [_shares(n, p, first) for n, p, first in zip(shape, patch, starts(shape, patch, overlap), strict=True)]
     count = math.prod(len(axis) for axis in shares)
     if count == 1:

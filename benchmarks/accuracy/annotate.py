@@ -28,7 +28,8 @@ from scipy import ndimage
 
 import imaging
 from imaging.annotate import annotate, simulated_clicks
-from imaging.classical.seeds.strokes import Stroke, seeds_on
+from imaging.classical.seeds.drawing import seeds_on
+from imaging.classical.seeds.strokes import Stroke
 from imaging.measure.overlap import dice
 
 SETS = ("hippocampus", "hc18", "ct")

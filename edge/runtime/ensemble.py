@@ -122,12 +122,12 @@ class Ensemble:
         mean = _Mean(grid, manifest, options.outputs.variance)
         answers, ended, asked = [], [], 0.0
         for member, how, part in zip(self.members, flipped, in_turn(progress, len(flipped)), strict=True):
-            found, own_part = ask(member.first, scan, part, cancel)
-            asked += 0.0 if found is None else found.seconds
+            first_answer, own_part = ask(member.first, scan, part, cancel)
+            asked += 0.0 if first_answer is None else first_answer.seconds
             prepared = prepare(scan, member.manifest.recipe)
             ended.append(time.perf_counter())
             how = replace(how, outputs=mean.needed(bool(how.mirror or member.others)))
-            answer = member.answer(prepared, as_read(scan, member.manifest), box, how, own_part, cancel, found)
+            answer = member.answer(prepared, as_read(scan, member.manifest), box, how, own_part, cancel, first_answer)
             mean.add(answer.restored, 1 + len(member.others))
             answers.append((answer.features, member.manifest.training, answer.seconds))
             ended.append(time.perf_counter())

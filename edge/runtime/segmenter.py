@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from edge.cascade import check_joined
-from edge.first_pass import Found, look
+from edge.first_pass import FirstAnswer, look
 from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
@@ -222,7 +222,7 @@ class Segmenter:
         options: Options,
         progress: Progress = None,
         cancel: Cancel = None,
-        found: Found | None = None,
+        first_answer: FirstAnswer | None = None,
     ) -> Answered:
         """Tiles, network and the way back, of a prepared scan.
 
@@ -231,7 +231,7 @@ class Segmenter:
             source: the scan as read.
             box: the part of it that is looked at, slices per axis; None for all.
             options, progress, cancel: as for ``predict``.
-            found: of a cascade, what its first network found (``edge.first_pass``).
+            first_answer: of a cascade, what its first network found (``edge.first_pass``).
         """
         manifest, grid = self.manifest, source.grid
         slices = manifest.recipe.slices
@@ -239,8 +239,8 @@ class Segmenter:
         predict = patch_scores(
             (self.runner, *self.others), options.mirror, bool(manifest.regions), options.outputs.variance
         )
-        prior = None if found is None else prior_of(found.classes, grid, looked_at, manifest.recipe)
-        spent = {"network": 0.0 if found is None else found.seconds}
+        prior = None if first_answer is None else prior_of(first_answer.classes, grid, looked_at, manifest.recipe)
+        spent = {"network": 0.0 if first_answer is None else first_answer.seconds}
 
         def timed(patch):
             check_cancelled(cancel, manifest.name)
@@ -269,15 +269,15 @@ class Segmenter:
 
     def _segment(self, prepared, source, known, options, progress, cancel, began):
         """The segmentation of a prepared scan."""
-        ready, found = time.perf_counter(), known.found
-        answered = self.answer(prepared, source, known.box, options, progress, cancel, found)
+        ready, first_answer = time.perf_counter(), known.first_answer
+        answered = self.answer(prepared, source, known.box, options, progress, cancel, first_answer)
         labels = labels_of(answered.restored.classes, self.manifest, source.grid)
         empty = not (labels.voxels != self.manifest.labels[0].value).any()
         training, features = self.manifest.training, answered.features
         flags, quality = flags_of(features, training, empty), estimate(features, training)
         volumes, areas = sizes(labels, self.manifest)
         ended = time.perf_counter()
-        second = answered.seconds - (0.0 if found is None else found.seconds)
+        second = answered.seconds - (0.0 if first_answer is None else first_answer.seconds)
         preparing, restoring = ready - began - (answered.seconds - second), ended - ready - second
         stages = {"prepare": preparing, "network": answered.seconds, "restore": restoring}
         maps = answered.restored.probabilities, answered.restored.uncertainty
@@ -310,11 +310,14 @@ def load(folder, threads: int = 2, runtime: str = "auto", trust=None, checksum: 
     """
     folder = locate(folder)
     manifest, content = read_artifact(folder, trust, checksum)
-    runner = open_runner(folder / manifest.model, manifest, threads, runtime, content)
-    if manifest.first is None:
-        return Segmenter(manifest, runner)
+    first = None if manifest.first is None else _load_first(folder, manifest, threads, runtime)
+    return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime, content), first=first)
+
+
+def _load_first(folder, manifest, threads, runtime) -> Segmenter:
+    """The first network of a cascade, of which nothing is opened before its manifest is known to fit."""
     place = inside(folder, manifest.first.folder)
-    first = load(place, threads, runtime, checksum=manifest.first.sha256)
-    check_joined(manifest, first.manifest, place)
-    # No flag is raised by the first network's answer, which nobody sees.
-    return Segmenter(manifest, runner, first=replace(first, manifest=replace(first.manifest, training=None)))
+    first, content = read_artifact(place, checksum=manifest.first.sha256)
+    check_joined(manifest, first, place)
+    runner = open_runner(place / first.model, first, threads, runtime, content)
+    return Segmenter(replace(first, training=None), runner)  # no flag is raised by its answer, which nobody sees

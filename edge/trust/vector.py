@@ -158,8 +158,8 @@ def run(segmenter, scan: Scan, step: int | None = None) -> Vector:
         step: of the logits that are kept; None for as many as fit.
     """
     prepared = prepare(scan, segmenter.manifest.recipe)
-    found, _ = ask(segmenter.first, scan)
-    prior = None if found is None else prior_of(found.classes, scan, prepared, segmenter.manifest.recipe)
+    first_answer, _ = ask(segmenter.first, scan)
+    prior = None if first_answer is None else prior_of(first_answer.classes, scan, prepared, segmenter.manifest.recipe)
     logits = segmenter.logits(prepared.voxels, prior=prior)
     step = step or _step(logits)
     kept = np.ascontiguousarray(logits[(slice(None, None, step),) * prepared.rank])

@@ -10,7 +10,7 @@ from edge.shipped import locate
 from edge.trust.opening import read_artifact
 from export.bench import network, peers
 from export.bench.contest import Contest, Rounds, contest
-from export.bench.peers import Wanted
+from export.bench.peers import PeerOptions
 from export.bench.process import PEERS as FOLDER
 from export.bench.process import Contestant
 from imaging.regions import written_classes
@@ -19,7 +19,7 @@ from medseg.errors import InputError, UsageError
 
 def compare(
     artifacts: Sequence = (),
-    wanted: Wanted | None = None,
+    peer_options: PeerOptions | None = None,
     *,
     trust=None,
     rounds: Rounds | None = None,
@@ -30,7 +30,7 @@ def compare(
 
     Args:
         artifacts: artifact folders.
-        wanted: peers that run beside them; none by default.
+        peer_options: peers that run beside them; none by default.
         trust: as for ``edge.load``, of every artifact, here and in its own process.
         rounds: how often, and with how many threads; see ``Rounds`` for what is usual.
         progress: called after each round with the number of rounds done and of all.
@@ -45,23 +45,23 @@ def compare(
             or nobody could run.
     """
     rounds = rounds or Rounds()
-    wanted = wanted or Wanted()
-    chosen = peers.choose(wanted.named, wanted.every)
-    if chosen and wanted.model is None:
+    peer_options = peer_options or PeerOptions()
+    chosen = peers.choose(peer_options.named, peer_options.every)
+    if chosen and peer_options.model is None:
         raise UsageError("peers: need --model, the run folder or saved Keras network that the artifacts are of")
     manifests = {str(folder): read_artifact(folder, trust)[0] for folder in artifacts}
     if len(manifests) < len(artifacts):
         raise InputError(f"{', '.join(map(str, artifacts))}: a folder is given twice; give each once")
     patch, channels = _shape(manifests)
-    available = peers.find(chosen, wanted.pythons) if chosen else peers.Found({}, {})
-    lacking = [f"{name}: {available.absent[name]}" for name in wanted.named if name in available.absent]
+    available = peers.find(chosen, peer_options.pythons) if chosen else peers.Found({}, {})
+    lacking = [f"{name}: {available.absent[name]}" for name in peer_options.named if name in available.absent]
     if lacking:
         raise InputError("; ".join(lacking))
     with tempfile.TemporaryDirectory(prefix="zoo-bench-") as folder:
         job, reference, written = {}, None, None
         keys = None if trust is None else str(Path(trust).absolute())
         if available.python:
-            made = network.gather(wanted.model, folder, patch, channels)
+            made = network.gather(peer_options.model, folder, patch, channels)
             job, reference, written = made.job, made.classes, made.written
             if tell is not None:
                 tell(made.description)

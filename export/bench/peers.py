@@ -89,7 +89,7 @@ class Found:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class PeerOptions:
     """Which peers shall run beside the artifacts.
 
     Attributes:

@@ -43,7 +43,7 @@ def run_bench(args) -> int:
     from export.bench import report
     from export.bench.compare import compare
     from export.bench.contest import Rounds
-    from export.bench.peers import Wanted, choose
+    from export.bench.peers import PeerOptions, choose
     from medseg.atomic import check_writable
     from medseg.command import emit_json
     from medseg.progress import Bar
@@ -63,7 +63,7 @@ def run_bench(args) -> int:
     bar = Bar("rounds")
     comparison = compare(
         args.artifacts,
-        Wanted(args.peer, args.peers, args.model, args.python),
+        PeerOptions(args.peer, args.peers, args.model, args.python),
         trust=args.trust,
         rounds=Rounds(args.threads, args.rounds, args.warmup),
         progress=bar,

@@ -10,7 +10,7 @@ from export.source.first import open_first
 from export.source.source import Source
 from imaging import tiling
 from imaging.io.cases import CaseFiles
-from imaging.prior import one_hot, prior_of
+from imaging.prior import prior_of
 from imaging.slices import images
 from medseg.errors import InputError, naming
 
@@ -56,14 +56,10 @@ def patches(source: Source, cases: tuple[CaseFiles, ...], most: int = PATCHES) -
 
 
 def _tiles(prepared, source, prior):
-    found = None if prior is None else tiling.pad_to(prior.classes[..., None], source.patch)[0][..., 0]
     for image in images(prepared, source.recipe.slices):
-        padded, _ = tiling.pad_to(image, source.patch)
-        for place in tiling.tiles(padded.shape[:-1], source.patch, source.overlap):
-            tile = padded[place]
-            if prior is not None:
-                tile = np.concatenate([tile, one_hot(found[place], prior.channels)], axis=-1)
-            yield tile
+        block, shape, _ = tiling.padded_blocks(image, source.patch, prior)
+        for place in tiling.tiles(shape, source.patch, source.overlap):
+            yield block(place)
 
 
 def fingerprint(cases: tuple[CaseFiles, ...], prepared: list[np.ndarray]) -> str:

@@ -17,7 +17,7 @@ def target_of(training: dict) -> tuple[str, int]:
     return name, target(name, training.get("quantize_bits", 0))[1]
 
 
-def other_rounding(provenance: dict, name: str, processor: str | None) -> str | None:
+def mismatched_rounding(provenance: dict, name: str, processor: str | None) -> str | None:
     """How a fine-tuned network was rounded, where that is not how a format rounds; else None.
 
     Args:
@@ -45,9 +45,9 @@ def rounding_warning(provenance: dict, formats, processor: str | None) -> str | 
         processor: that they are exported for.
     """
     for name in formats:
-        other = other_rounding(provenance, name, processor)
-        if other is not None:
-            return f"{name}: the run was fine-tuned for {other}, which rounds at other places or to other steps"
+        rounding = mismatched_rounding(provenance, name, processor)
+        if rounding is not None:
+            return f"{name}: the run was fine-tuned for {rounding}, which rounds at other places or to other steps"
     return None
 
 

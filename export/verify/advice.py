@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from export.formats import FORMATS, Format
-from export.source.fine_tuned import other_rounding, weight_bits
+from export.source.fine_tuned import mismatched_rounding, weight_bits
 from export.source.source import Source, run_folder
 
 FLOAT_LAYERS = 8
@@ -63,12 +63,12 @@ def _int8_ways(source, kind, tried):
     folder = run_folder(source)
     if folder is None or source.first is not None:
         return
-    other = other_rounding(source.provenance, kind.name, tried.processor)
-    if source.reference is not None and other is None:
+    rounding = mismatched_rounding(source.provenance, kind.name, tried.processor)
+    if source.reference is not None and rounding is None:
         yield "fine-tune longer: zoo finetune with more --epochs"
         return
     words = "" if kind.name == "tflite-int8" else f" --format {kind.name}"
     words += "" if tried.weights == "per-channel" else f" --weights {tried.weights}"
     words += f" --weight-bits {bits}" if (bits := weight_bits(kind.name, tried.processor)) else ""
-    why = "" if other is None else f", as this one was for {other}"
+    why = "" if rounding is None else f", as this one was for {rounding}"
     yield f"fine-tune for {kind.name}{why}: zoo finetune {folder} --out {folder}-int8{words}"

@@ -45,10 +45,10 @@ def check_finetune(run, formats: Sequence[str], finetune, processor: str | None 
     if (folder / FOLDER / "plan.json").is_file():
         raise UsageError(f"finetune: {folder} is a cascade, whose networks are not fine-tuned; leave it out")
     check_writable(finetune, f"--finetune {finetune}")
-    wanted = {target(name, weight_bits(name, processor)): name for name in int8}
-    if len(wanted) > 1:
+    format_of = {target(name, weight_bits(name, processor)): name for name in int8}
+    if len(format_of) > 1:
         raise UsageError(
-            f"finetune {finetune}: {' and '.join(wanted.values())} round in different ways, and a run is fine-tuned "
+            f"finetune {finetune}: {' and '.join(format_of.values())} round in different ways, and a run is fine-tuned "
             "for one; export them one by one, each with a folder of its own"
         )
     if not (Path(finetune) / "plan.json").is_file():
@@ -57,7 +57,7 @@ def check_finetune(run, formats: Sequence[str], finetune, processor: str | None 
     if not training.get("quantize") or Path(training.get("start") or ".").resolve() != folder.resolve():
         raise UsageError(f"finetune {finetune}: holds a run that was not started from {folder}; give another folder")
     held, bits = target_of(training)
-    if target(held, bits) not in wanted:
+    if target(held, bits) not in format_of:
         raise UsageError(
             f"finetune {finetune}: holds a run that was fine-tuned for {held} with weights of {bits} bits, expected "
             f"{', '.join(int8)}; give another folder"

@@ -7,7 +7,7 @@ import numpy as np
 from imaging.annotate.focus import crop, focus, pasted
 from imaging.classical import random_walker
 from imaging.classical.registry import get
-from imaging.classical.seeds.strokes import as_seeds
+from imaging.classical.seeds.drawing import as_seeds
 from imaging.classical.segmentation import check_scan, clean_up, image_of, segment
 from imaging.geometry.resampling import onto
 from imaging.io.nifti import smallest

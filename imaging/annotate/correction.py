@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from imaging.classical.grid import coarsened
-from imaging.classical.seeds.strokes import Seeds
+from imaging.classical.seeds.drawing import Seeds
 from imaging.classical.segmentation import check_installed, image_of, mean_of
 from imaging.classical.watershed import gradient
 from imaging.geometry.affine import index_map, moved

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 
-from imaging.classical.seeds.strokes import Seeds
+from imaging.classical.seeds.drawing import Seeds
 from imaging.geometry.affine import moved
 from imaging.scan import Scan
 

@@ -7,7 +7,7 @@ import numpy as np
 
 from imaging.annotate.annotation import Annotation, entropy
 from imaging.annotate.correction import correction
-from imaging.classical.seeds.strokes import Seeds, as_seeds
+from imaging.classical.seeds.drawing import Seeds, as_seeds
 from imaging.io.nifti import smallest
 from imaging.scan import Scan
 from medseg.errors import InputError

@@ -11,7 +11,7 @@ _NAMES = {
     "METHODS": "registry",
     "Method": "entry",
     "Parameter": "entry",
-    "Seeds": "seeds.strokes",
+    "Seeds": "seeds.drawing",
     "Stroke": "seeds.strokes",
     "get": "registry",
     "names": "registry",

@@ -3,9 +3,9 @@
 import numpy as np
 
 from imaging.classical.grid import coarsened, restored
+from imaging.classical.seeds.drawing import Seeds
 from imaging.classical.seeds.markers import markers_on
 from imaging.classical.seeds.prior import logits, windowed
-from imaging.classical.seeds.strokes import Seeds
 from imaging.classical.segmentation import Work, grey
 from imaging.scan import Scan
 

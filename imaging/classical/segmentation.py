@@ -10,7 +10,7 @@ import numpy as np
 from imaging.classical.cleaning import cleaned
 from imaging.classical.entry import Method
 from imaging.classical.registry import get
-from imaging.classical.seeds.strokes import Seeds, as_seeds
+from imaging.classical.seeds.drawing import Seeds, as_seeds
 from imaging.geometry.orientation import canonical
 from imaging.io.nifti import smallest
 from imaging.scan import Scan

@@ -13,7 +13,7 @@ from export_runs import LABELS, ball_network, write_run
 import edge
 import imaging
 from edge.cli import main as edge_main
-from edge.first_pass import Found, WhereFound
+from edge.first_pass import FirstAnswer, WhereFound
 from edge.runtime.ensemble import Ensemble, load_ensemble
 from edge.runtime.options import Options, Outputs
 from edge.runtime.region import Threshold
@@ -173,7 +173,7 @@ def test_the_second_network_looks_where_the_first_finds_something(artifacts, run
     imaging.write(tmp_path / "scan.nii.gz", scan)
     _, found = by_hand(run, scan)
     region = WhereFound(2.0)
-    box = region.around(Found(found, 0.0), scan)
+    box = region.around(FirstAnswer(found, 0.0), scan)
     here = np.argwhere(found)
     for axis, step in enumerate(scan.spacing):
         margin = int(np.ceil(2 / step))
@@ -283,13 +283,16 @@ def test_a_first_network_that_was_altered_or_left_out(artifacts, tmp_path):
         edge.load(folder)
 
 
-def test_a_cascade_in_a_cascade_is_refused(artifacts, tmp_path):
+def test_a_cascade_in_a_cascade_is_refused_before_a_network_is_opened(artifacts, tmp_path, monkeypatch):
     folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
     shutil.rmtree(folder / "first")
     shutil.copytree(artifacts[0] / "tflite-float32", folder / "first")
     changed(folder, first={"folder": "first", "sha256": edge.manifest.sha256(folder / "first" / "manifest.json")})
+    opened = []
+    monkeypatch.setattr(edge.runtime.segmenter, "open_runner", lambda *args: opened.append(args))
     with pytest.raises(InputError, match="first: is a cascade itself"):
         edge.load(folder)
+    assert opened == []
 
 
 def test_a_signature_covers_both_networks(artifacts, tmp_path):

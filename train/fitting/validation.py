@@ -29,7 +29,7 @@ def segment_cached(model, case, plan) -> tuple[np.ndarray, np.ndarray]:
     reference = np.array(case.label())
     if plan.instances is not None:
         reference = np.minimum(reference, 1)  # distances to where an object is
-    settings = {"slices": plan.recipe.slices, "prior": case.found(len(plan.labels))}
+    settings = {"slices": plan.recipe.slices, "prior": case.first_answer(len(plan.labels))}
     scores = predict_tiled(case.image(), plan.patch, plan.overlap, patch_predictor(model), **settings)
     prediction = classes_of(scores, plan.written_classes).astype(reference.dtype)
     ignored = reference == len(plan.labels)

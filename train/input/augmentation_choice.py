@@ -1,8 +1,7 @@
 """Which augmentation a plan takes, by what its scans show."""
 
-import re
-
 from train.input.augmentation_presets import with_preset
+from train.input.modality import is_mr
 from train.planning.plan import Augmentation
 
 # Objects have no up and down, and scans of them differ in magnification; noise is of intensities from 0 to 1.
@@ -19,7 +18,6 @@ OBJECTS = Augmentation(
 # Brightest over darkest place of a scan's smooth field: 2.9 in cardiac MR, where the preset paid, and 1.7 in boxes cut
 # around the hippocampus, where it cost a little.
 UNEVEN = 2.0
-_MR = re.compile(r"c?mri?|fmri|t[12](?!\d)\w*|pdw?|flair|adc|dwi|swi|dce|b?ssfp|cine")
 
 
 def plan_augmentation(measured: dict, instances: bool, reasons: dict[str, str]) -> Augmentation:
@@ -37,7 +35,7 @@ def plan_augmentation(measured: dict, instances: bool, reasons: dict[str, str]) 
         reasons["augmentation"] = "objects: turned and magnified more, less noise"
         return OBJECTS
     channels, bias = measured["channels"], measured.get("quality", {}).get("bias", 1.0)
-    if channels and all(_is_mr(name) for name in channels):
+    if is_mr(channels):
         if bias >= UNEVEN:
             reasons["augmentation"] = (
                 f"preset mr: the median scan is {bias:.1f} times as bright in one place as in another, at least "
@@ -48,7 +46,3 @@ def plan_augmentation(measured: dict, instances: bool, reasons: dict[str, str]) 
             f"as nnU-Net: the median scan is {bias:.1f} times as bright in one place as in another, below {UNEVEN:g}"
         )
     return Augmentation()
-
-
-def _is_mr(channel):
-    return any(_MR.fullmatch(word) for word in re.split(r"[^a-z0-9]+", channel.lower()))

@@ -65,7 +65,7 @@ class CachedCase:
         """Foreground voxels (N, rank), memory-mapped, and where each class begins in them (classes + 1)."""
         return mapped(self.folder / "positions.npy"), mapped(self.folder / "offsets.npy")
 
-    def found(self, classes: int) -> Prior | None:
+    def first_answer(self, classes: int) -> Prior | None:
         """What the first network of a cascade finds there, of so many classes; None without one."""
         if self.prior is None:
             return None

@@ -239,9 +239,9 @@ def _with_prior(image, label, numbers, key, plan):
     from train.input.prior_augmentation import corrupted
 
     classes = len(plan.labels)
-    found = numbers % classes if key is None else corrupted(numbers, key, grid_of(plan), classes)
-    found = tf.ensure_shape(tf.one_hot(found - 1, classes - 1), (*plan.patch, classes - 1))
-    return tf.concat([image, found], -1), label
+    class_map = numbers % classes if key is None else corrupted(numbers, key, grid_of(plan), classes)
+    channels = tf.ensure_shape(tf.one_hot(class_map - 1, classes - 1), (*plan.patch, classes - 1))
+    return tf.concat([image, channels], -1), label
 
 
 def _mixed(images, labels, seeds, numbers, *, plan):

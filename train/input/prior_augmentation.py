@@ -32,8 +32,10 @@ def corrupted(numbers, seed, grid: Grid, classes: int):
     numbers = tf.cond(
         uniform(seeds[0]) < LEAVE_OUT_CHANCE, lambda: without_parts(numbers, seeds[1], classes), lambda: numbers
     )
-    found = numbers % classes
-    return tf.cond(uniform(seeds[2]) < CHANGE_CHANCE, lambda: reshaped(found, seeds[3], grid, classes), lambda: found)
+    class_map = numbers % classes
+    return tf.cond(
+        uniform(seeds[2]) < CHANGE_CHANCE, lambda: reshaped(class_map, seeds[3], grid, classes), lambda: class_map
+    )
 
 
 def without_parts(numbers, seed, classes: int):
@@ -55,13 +57,13 @@ def without_parts(numbers, seed, classes: int):
     return tf.reshape(tf.gather(kept, index), tf.shape(numbers))
 
 
-def reshaped(found, seed, grid: Grid, classes: int):
+def reshaped(class_map, seed, grid: Grid, classes: int):
     """Every class dilated, eroded, opened or closed by a box, alike for all.
 
     Where classes grow into one another a voxel keeps its own, and of several new ones takes the first.
 
     Args:
-        found: (*patch) int32 class indices.
+        class_map: (*patch) int32 class indices.
         seed: (2,) int32.
         grid: of the patch.
         classes: how many there are, the background included.
@@ -69,13 +71,14 @@ def reshaped(found, seed, grid: Grid, classes: int):
     seeds = tf.unstack(tf.random.split(seed, 2))
     radius = tf.random.stateless_uniform((), seeds[0], 1, RADIUS + 1, tf.int32)
     kind = tf.random.stateless_uniform((), seeds[1], 0, 4, tf.int32)
-    masks = tf.one_hot(found - 1, classes - 1)[None]
+    masks = tf.one_hot(class_map - 1, classes - 1)[None]
     window = [3 if axis in grid.free else 1 for axis in range(len(grid.patch))]
 
     def grown(values):
         pool = tf.nn.max_pool3d if len(window) == 3 else tf.nn.max_pool2d
-        step = lambda count, x: (count + 1, pool(x, window, 1, "SAME"))  # noqa: E731
-        return tf.while_loop(lambda count, _: count < radius, step, (0, values))[1]
+        return tf.while_loop(
+            lambda count, _: count < radius, lambda count, x: (count + 1, pool(x, window, 1, "SAME")), (0, values)
+        )[1]
 
     def shrunk(values):
         return -grown(-values)

@@ -46,21 +46,21 @@ def with_priors(
         InputError: if a case cannot be read, or the cache cannot be written.
     """
     root = Path(folder) if folder is not None else cache_folder()
-    found = []
+    with_prior = []
     try:
         for case, prepared in track(list(zip(cases, cached, strict=True)), "first network", show=progress):
             place = root / _key(case, plan, key)
             if not place.is_dir():
                 _make(case, plan, segment, prepared.shape, place)
             os.utime(place)  # used now, so the last to be removed
-            found.append(replace(prepared, prior=place))
-        if found:
-            hold(root, {each.prior.name for each in found})
+            with_prior.append(replace(prepared, prior=place))
+        if with_prior:
+            hold(root, {each.prior.name for each in with_prior})
     except OSError as error:
         raise unusable(root, error) from None
-    if found:
+    if with_prior:
         tidy(root)
-    return tuple(found)
+    return tuple(with_prior)
 
 
 def numbered(classes: np.ndarray, count: int) -> np.ndarray:

@@ -53,9 +53,9 @@ class Augmentation:
         gain: largest shift, as a share of the range, which saturates (ultrasound).
         attenuation: largest exponent of the signal's fall along the last axis (ultrasound).
         negative_chance: of the negative, what was bright being dark (microscopy: emitted and transmitted light).
+        tint: how far at most the colours of what differs from the mean are mixed at random, 0 to 1 (stains).
         offset: largest value added to each channel or taken from it, in units of the normalised intensity: what else
             lies in the field of view moves the mean.
-        tint: how far at most the colours of what differs from the mean are mixed at random, 0 to 1 (stains).
         preset: name of the set that the settings are of, where they are of one.
     """
 

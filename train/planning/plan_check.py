@@ -119,8 +119,9 @@ def _first(plan):
             problems.append(f"first.recipe.{name} is {there}, expected {here} as in recipe")
     if first.recipe.prior:
         problems.append(f"first.recipe.prior is {first.recipe.prior}, expected 0")
-    found = [*_fields(first), *_augmentation(first.training), *_patch(first)]
-    return [*problems, *(f"first: {problem}" for problem in found if problem not in _fields(plan))]
+    own = [*_fields(first), *_augmentation(first.training), *_patch(first)]
+    of_both = _fields(plan)
+    return [*problems, *(f"first: {problem}" for problem in own if problem not in of_both)]
 
 
 def _instances(plan):
@@ -177,7 +178,7 @@ def _augmentation(training):
         ("gain", settings.gain, "from 0 to 1", 0 <= settings.gain <= 1),
         ("attenuation", settings.attenuation, "from 0 to 10", 0 <= settings.attenuation <= 10),
         ("tint", settings.tint, "from 0 to 1", 0 <= settings.tint <= 1),
-        ("offset", settings.offset, "0 or more", settings.offset >= 0),
+        ("offset", settings.offset, "at least 0", settings.offset >= 0),
         ("preset", settings.preset or "''", f"none, or {', '.join(PRESETS)}", settings.preset in ("", *PRESETS)),
     ):
         if not good:

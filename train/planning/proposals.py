@@ -6,6 +6,7 @@ import numpy as np
 
 from imaging.filters.noise import noise_deviation
 from imaging.filters.standardise import SCALE, landmarks_of
+from train.input.modality import is_ct
 
 _SAMPLES = 20_000  # voxels that a bias field is fitted to
 _BIAS_RANGE = 1.6  # brightest to darkest place, from which N4 is worth its time
@@ -59,7 +60,7 @@ def propose(measured: dict, filters: Sequence = ()) -> dict[str, str]:
     """
     quality = measured.get("quality", {})
     chosen = {step.name for step in filters}
-    ct = any(name.lower() in ("ct", "cbct") or name.lower().startswith("ct ") for name in measured["channels"])
+    ct = any(map(is_ct, measured["channels"]))
     proposals = {}
     if not quality:
         return proposals

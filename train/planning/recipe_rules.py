@@ -4,6 +4,7 @@ import math
 
 from imaging.recipe import Clip, Normalise, Recipe
 from medseg.errors import UsageError
+from train.input.modality import is_ct
 from train.planning.configuration import Slicing
 
 ANISOTROPY = 3.0  # nnU-Net: an axis this much coarser than the others, and this much shorter in voxels, is anisotropic
@@ -175,8 +176,7 @@ def _objects(reasons):
 
 
 def _intensity(measured, crop, flat, reasons):
-    names = [name.lower() for name in measured["channels"]]
-    ct = [name in ("ct", "cbct") or name.startswith("ct ") for name in names]
+    ct = [is_ct(name) for name in measured["channels"]]
     intensity = measured["intensity"]
     if all(ct):
         low = min(c["percentile_00_5"] for c in intensity)

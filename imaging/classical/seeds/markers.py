@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from imaging.classical.seeds.strokes import Seeds
+from imaging.classical.seeds.drawing import Seeds
 from imaging.geometry.affine import index_map
 from imaging.scan import Scan
 from medseg.errors import InputError

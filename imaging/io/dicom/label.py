@@ -161,12 +161,12 @@ def _painted(name, names, parts, grid: Grid, values) -> Scan:
     value_of = {number: number if values is None else values.get(label, 0) for number, label in names.items()}
     for numbers, voxels in parts:
         unique, which = np.unique(numbers, return_inverse=True)
-        wanted = np.array([value_of[number] for number in unique.tolist()], np.int32)[which]
-        kept = wanted != 0  # a class that the dataset leaves out is background
-        numbers, wanted, place = numbers[kept], wanted[kept], tuple(voxels[kept].T)
-        clash = (labels[place] != 0) & (labels[place] != wanted)
-        labels[place] = wanted
-        clash |= labels[place] != wanted
+        painted = np.array([value_of[number] for number in unique.tolist()], np.int32)[which]
+        kept = painted != 0  # a class that the dataset leaves out is background
+        numbers, painted, place = numbers[kept], painted[kept], tuple(voxels[kept].T)
+        clash = (labels[place] != 0) & (labels[place] != painted)
+        labels[place] = painted
+        clash |= labels[place] != painted
         if clash.any():
             count = int((clash & (numbers == numbers[clash][0])).sum())
             raise InputError(f"{name}: segment {numbers[clash][0]} shares {count} voxels with another; {_MEND}")

@@ -112,13 +112,13 @@ def _numbers(dataset, frames: tuple[Frame, ...]) -> list[int | None]:
     own = dataset.get("PerFrameFunctionalGroupsSequence") or ()
     numbers: list[int | None] = []
     for index in range(len(frames)):
-        found = None
+        segment_number = None
         for groups in (own[index] if index < len(own) else None, shared[0] if shared else None):
             identified = groups.get("SegmentIdentificationSequence") if groups is not None else None
             if identified:
-                found = int(identified[0].ReferencedSegmentNumber)
+                segment_number = int(identified[0].ReferencedSegmentNumber)
                 break
-        numbers.append(found)
+        numbers.append(segment_number)
     return numbers
 
 

@@ -100,7 +100,8 @@ def test_regions_are_compared_as_regions(tmp_path):
     gathered = network.gather(run, tmp_path)
     assert gathered.written == (1, 2)
     assert set(np.unique(gathered.classes)) == {0, 2}  # the first channel's logit is 0 everywhere
-    (result,) = compare(wanted=peers.Wanted(["onnxruntime-float32"], model=run), rounds=Rounds((1,), 1, 1)).results
+    options = peers.PeerOptions(["onnxruntime-float32"], model=run)
+    (result,) = compare(peer_options=options, rounds=Rounds((1,), 1, 1)).results
     assert result.agreement > 0.999
     (written,) = export_run(run, ["onnx-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
     (result,) = compare([written], rounds=Rounds((1,), 1, 1)).results
@@ -163,13 +164,13 @@ def test_who_is_absent(monkeypatch, tmp_path):
     assert available.absent["ghost-int8"].startswith("not installed: no_such_package; pip install no_such_package")
     assert peers.find(peers.choose(["onnxruntime-int8"], every=False)).python == {"onnxruntime-int8": sys.executable}
     with pytest.raises(InputError, match="ghost-int8: not installed: no_such_package"):
-        compare(wanted=peers.Wanted(["ghost-int8"], model=small_network()))
+        compare(peer_options=peers.PeerOptions(["ghost-int8"], model=small_network()))
     with pytest.raises(InputError, match="cannot be run"):
         peers.find([missing], [tmp_path / "no-python"])
     with pytest.raises(UsageError, match="did you mean openvino-int8"):
         peers.choose(["openvino-int"], every=False)
     with pytest.raises(UsageError, match="peers: need --model"):
-        compare(wanted=peers.Wanted(every=True))
+        compare(peer_options=peers.PeerOptions(every=True))
     slow = {peer.name for peer in peers.PEERS.values() if peer.slow}
     assert not slow & {peer.name for peer in peers.choose([], every=True)}
     assert peers.choose(sorted(slow), every=False)

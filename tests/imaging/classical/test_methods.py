@@ -11,7 +11,8 @@ from turned_scans import turned, turned_back, turns
 import imaging
 from imaging import InputError, UsageError
 from imaging.classical import METHODS, get, names, segment
-from imaging.classical.seeds.strokes import Stroke, seeds_on
+from imaging.classical.seeds.drawing import seeds_on
+from imaging.classical.seeds.strokes import Stroke
 from imaging.scan import Scan
 
 RANKED = [(method.name, rank) for method in METHODS for rank in method.ranks]
@@ -142,7 +143,7 @@ def test_seeds_are_needed_and_kept(name):
     with pytest.raises(InputError, match="marked as 1 and as 0"):
         segment(scan, name, seeds=[Stroke("point", value, ((5.0,) * scan.rank,)) for value in (1, 0)])
     labels = run(name, scan).voxels[..., 0]
-    marked = imaging.classical.seeds.strokes.seeds_on(scan, strokes(scan.rank)).labels
+    marked = imaging.classical.seeds.drawing.seeds_on(scan, strokes(scan.rank)).labels
     np.testing.assert_array_equal(labels[marked >= 0], marked[marked >= 0])
 
 

@@ -98,7 +98,7 @@ def test_a_case_is_segmented_whole_and_unlabelled_voxels_do_not_count():
     label[:2] = 3  # nobody has labelled these
     image = np.eye(3, dtype=np.float32)[truth]
     image[0] = 0, 0, 1
-    case = SimpleNamespace(image=lambda: image, label=lambda: label, found=lambda classes: None)
+    case = SimpleNamespace(image=lambda: image, label=lambda: label, first_answer=lambda classes: None)
     labels = (Label("background", 0), Label("a", 1), Label("b", 2))
     plan = SimpleNamespace(
         patch=(8, 8), overlap=0.5, labels=labels, written_classes=None, instances=None, recipe=SimpleNamespace(slices=0)

@@ -4,6 +4,9 @@ import dataclasses
 import errno
 import os
 import shutil
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import nibabel
 import numpy as np
@@ -13,7 +16,7 @@ from tiny import make_plan, write_dataset
 import imaging
 from medseg.errors import InputError
 from train.evaluation.reference import class_indices
-from train.input.cache import cache_cases, cached, case_key, class_positions
+from train.input.cache import cache_cases, cached, case_key, class_positions, mapped
 
 
 @pytest.fixture
@@ -176,3 +179,22 @@ def test_a_label_that_lies_elsewhere_is_refused_and_never_cached_as_empty(datase
     with pytest.raises(InputError, match=r"far\.nii\.gz: lies up to 346 mm .* away from"):
         cached(far, recipe, dataset.labels, tmp_path / "cache")
     assert not (tmp_path / "cache").exists()
+
+
+def test_one_thread_at_a_time_parses_the_header_of_an_array(tmp_path, monkeypatch):
+    """Python's ast may fail in several threads at once."""
+    np.save(tmp_path / "label.npy", np.arange(6))
+    busy, together, load = threading.Lock(), [], np.load
+
+    def slow(*args, **options):
+        together.append(not busy.acquire(blocking=False))
+        time.sleep(0.01)
+        if not together[-1]:
+            busy.release()
+        return load(*args, **options)
+
+    monkeypatch.setattr(np, "load", slow)
+    with ThreadPoolExecutor(4) as pool:
+        arrays = list(pool.map(mapped, [tmp_path / "label.npy"] * 12))
+    assert not any(together)
+    assert all(array.tolist() == list(range(6)) for array in arrays)

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from imaging import InputError, UsageError
+from imaging.classical.seeds.drawing import as_seeds, seeds_on
 from imaging.classical.seeds.markers import markers_on
-from imaging.classical.seeds.strokes import Stroke, as_seeds, read_strokes, seeds_on, strokes_from
+from imaging.classical.seeds.strokes import Stroke, read_strokes, strokes_from
 from imaging.geometry.orientation import reorient
 from imaging.geometry.resampling import resample
 from imaging.scan import Scan
