@@ -47,6 +47,8 @@ def get(
     shape = _input_shape(network, input_shape, channels)
     if not isinstance(classes, int) or classes < 1:
         raise ZooError(f"{name}: classes={classes!r}; expected 2 or more with the background, or 1 for a sigmoid")
+    from zoo.internals.bfloat16 import keep_narrow_in_float32
+
     builder = _builder(network)
     _check_options(network, builder, options)
     trained_with = card.options if card is not None else {}
@@ -56,6 +58,7 @@ def get(
     if not network.shipped:
         _check_built(name, model, shape, classes)
         model = _steadily_named(model)
+    keep_narrow_in_float32(model)
     if weights is not None:
         from zoo.weights import load_weights
 
