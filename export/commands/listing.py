@@ -8,6 +8,8 @@ from export.formats import FORMATS
 from export.source.model_file import is_model
 from export.source.source import open_source
 from medseg.errors import InputError
+from medseg.record import from_dict
+from medseg.untrusted import read_json
 
 FIGURES = Path(__file__).with_name("figures.json")
 REFERENCE = "tflite-float32"
@@ -102,17 +104,49 @@ def _artifacts(run, out) -> dict[str, dict]:
 
 def _facts(folder, manifest) -> dict:
     report = folder / "report.json"
-    runs = json.loads(report.read_text(encoding="utf-8"))["latency"]["runs"] if report.is_file() else []
-    best = min(runs, key=lambda run: run["median_ms"], default=None)
-    labels = manifest.fidelity.get("labels", {}).values()
+    threads, ms = _quickest(report) if report.is_file() else (None, None)
     return {
         "size_bytes": (folder / manifest.model).stat().st_size,
-        "threads": None if best is None else best["threads"],
-        "ms": None if best is None else best["median_ms"],
+        "threads": threads,
+        "ms": ms,
         "verdict": manifest.fidelity.get("verdict"),
-        "drop": max((label["dice_drop"] for label in labels), default=None),
+        "drop": _drop(folder / MANIFEST, manifest.fidelity),
         "estimated": False,
     }
+
+
+def _quickest(report) -> tuple[int | None, float | None]:
+    """Threads and milliseconds of the quickest run in a report; None for both where nothing was timed."""
+    try:
+        content = read_json(report, "report")
+    except InputError as error:
+        raise InputError(f"{error}; {_mend(report)}") from None
+    try:
+        runs = [
+            (from_dict(float, run["median_ms"]), from_dict(int, run["threads"])) for run in content["latency"]["runs"]
+        ]
+    except (KeyError, TypeError, InputError):
+        raise InputError(
+            f"{report}: expected latency.runs, each with numbers for threads and median_ms, got something else; "
+            f"{_mend(report)}"
+        ) from None
+    ms, threads = min(runs, default=(None, None))
+    return threads, ms
+
+
+def _drop(path, fidelity) -> float | None:
+    """The largest drop in Dice of a class; None where nothing was verified."""
+    try:
+        labels = from_dict(dict[str, dict], fidelity.get("labels", {}))
+        return max((from_dict(float, label["dice_drop"]) for label in labels.values()), default=None)
+    except (KeyError, InputError):
+        raise InputError(
+            f"{path}: expected fidelity.labels, each with a number for dice_drop, got something else; {_mend(path)}"
+        ) from None
+
+
+def _mend(path) -> str:
+    return f"export {path.parent.name} again"
 
 
 def table(rows: list[dict], measured: dict | None = None) -> str:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from medseg.errors import InputError, UsageError
 from medseg.progress import LineAMinute
+from medseg.untrusted import read_json
 
 CHUNK = 1 << 18
 ATTEMPTS = 4  # in a row without a new byte
@@ -73,7 +74,7 @@ def download(url: str, target: Path, progress: bool = False, pause: float = 1.0)
 def _attempt(url, part, note, bar, say):
     """One request; appends to ``part`` and returns the size that the whole file has, None if the server told none."""
     have = _size(part)
-    known = json.loads(note.read_text()) if note.exists() else {}
+    known = _noted(note)
     if known.get("url") != url:
         have = 0
     request = urllib.request.Request(url, headers={"Accept-Encoding": "identity", "User-Agent": "medseg-zoo"})
@@ -112,6 +113,15 @@ def _attempt(url, part, note, bar, say):
                 if say is not None:
                     say(f"{part.stem}: {file.tell() / 2**20:.0f} MB" + (f" of {total / 2**20:.0f}" if total else ""))
     return total
+
+
+def _noted(note) -> dict:
+    """What an earlier attempt wrote of the file; {} where it is damaged, so that the download begins again."""
+    try:
+        known = read_json(note, "download's note") if note.exists() else {}
+    except InputError:
+        return {}
+    return known if isinstance(known, dict) and known.keys() >= {"url", "validator", "total"} else {}
 
 
 def _size(path):

@@ -111,3 +111,45 @@ def test_shipped_figures_are_complete_where_there_are_any():
         return
     assert set(kept["formats"]) <= set(FORMATS)
     assert all(row["median_ms"] > 0 and row["size_bytes"] > 0 for row in kept["formats"].values())
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "{",
+        "[]",
+        "{}",
+        '{"latency": null}',
+        '{"latency": {"runs": 3}}',
+        '{"latency": {"runs": [{"threads": 1}]}}',
+        '{"latency": {"runs": [{"threads": 1, "median_ms": "fast"}]}}',
+        '{"latency": {"runs": [{"threads": 1, "median_ms": NaN}]}}',
+    ],
+)
+def test_a_damaged_report_is_one_line(run, tmp_path, capsys, content):
+    write_artifact(tmp_path / "tflite-int8", "balls-balls", 3000, 5.0)
+    report = tmp_path / "tflite-int8" / "report.json"
+    report.write_text(content)
+    assert main(["export", str(run), "--list", "--out", str(tmp_path)]) == 1
+    message = capsys.readouterr().err
+    assert message.startswith(f"zoo: error: {report}: ")
+    assert message.endswith("; export tflite-int8 again\n")
+    assert message.count("\n") == 1
+
+
+@pytest.mark.parametrize("labels", [3, {"c": 3}, {"c": {}}, {"c": {"dice_drop": "none"}}])
+def test_damaged_scores_in_a_manifest_are_one_line(run, tmp_path, labels):
+    write_artifact(tmp_path / "tflite-int8", "balls-balls", 3000, 5.0)
+    path = tmp_path / "tflite-int8" / "manifest.json"
+    manifest = json.loads(path.read_text())
+    path.write_text(json.dumps(manifest | {"fidelity": {"labels": labels}}))
+    with pytest.raises(InputError, match=r"manifest.json: expected fidelity.labels, .*; export tflite-int8 again"):
+        listed(run, tmp_path, MEASURED)
+
+
+def test_a_report_that_timed_nothing(run, tmp_path):
+    write_artifact(tmp_path / "tflite-int8", "balls-balls", 3000, 5.0)
+    (tmp_path / "tflite-int8" / "report.json").write_text('{"latency": {"runs": []}}')
+    rows = {row["name"]: row for row in listed(run, tmp_path, MEASURED)}
+    assert (rows["tflite-int8"]["ms"], rows["tflite-int8"]["threads"]) == (None, None)

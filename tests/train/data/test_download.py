@@ -158,6 +158,14 @@ def test_a_file_of_another_size_is_not_appended_to(server, archive, tmp_path):
     assert transfer.download(server.url, tmp_path / "a", pause=0.001).read_bytes() == archive
 
 
+@pytest.mark.parametrize("note", ["", "[]", '{"url": "URL"}', '{"url": "URL", "validator"'])
+def test_a_damaged_note_of_an_earlier_attempt_begins_anew(server, archive, tmp_path, note):
+    (tmp_path / "a.part").write_bytes(b"x" * 100)
+    (tmp_path / "a.json").write_text(note.replace("URL", server.url))
+    assert transfer.download(server.url, tmp_path / "a", pause=0.001).read_bytes() == archive
+    assert server.asked == [None]
+
+
 @pytest.mark.parametrize(("status", "message"), [(404, "answers 404 .*; check the address"), (503, "answers 503")])
 def test_a_server_that_refuses(server, tmp_path, status, message):
     server.status = status
