@@ -186,7 +186,8 @@ def _score_together(args, runs, score):
     if is_external(args, runs[0]):
         return score_runs(args, runs)
     check_no_external_options(args)
-    check_writable(args.run, args.run)
+    place = (args.ensemble and args.out) or args.run
+    check_writable(place, place)
     dataset = _dataset(args, runs[0])
     return _ensemble(args, runs, dataset) if args.ensemble else score(dataset)
 
@@ -201,8 +202,11 @@ def _ensemble(args, runs, dataset):
     from medseg.record import write_text
     from train.evaluation.averages import table
     from train.evaluation.cross_validation import load_decision
-    from train.evaluation.ensemble import evaluate_ensemble
+    from train.evaluation.ensemble import evaluate_ensemble, folds_of
+    from train.evaluation.kept_scores import check_kept
 
+    path = (args.out or args.run) / ("ensemble_mirror.json" if args.mirror else "ensemble.json")
+    check_kept(path, dataset.folder, {"folds": folds_of(runs)})
     decision = load_decision(args.run, args.mirror)
     metrics = evaluate_ensemble(
         runs,
@@ -211,8 +215,7 @@ def _ensemble(args, runs, dataset):
         postprocessing=decision.chosen if decision else None,
         progress=not args.json,
     )
-    name = "ensemble_mirror.json" if args.mirror else "ensemble.json"
-    write_text(args.run / name, json.dumps(metrics, indent=1) + "\n")
+    write_text(path, json.dumps(metrics, indent=1) + "\n")
     if args.json:
         emit_json(metrics)
     else:

@@ -4,9 +4,8 @@ import json
 from pathlib import Path
 
 from medseg.command import add_trust, emit_json, next_command
-from medseg.errors import InputError, UsageError
+from medseg.errors import UsageError
 from medseg.record import write_text
-from medseg.untrusted import read_json
 from train.commands.folder_options import choices_of
 from train.data.dataset_json import Choices
 
@@ -32,7 +31,8 @@ def add_external_options(parser) -> None:
     group.add_argument(
         "--out",
         type=Path,
-        help="folder for metrics.json and report.html (default: RUN/external/FOLDER; of an artifact none)",
+        help="folder for metrics.json and report.html (default: RUN/external/FOLDER; of an artifact none); with "
+        "--ensemble for ensemble.json (default: RUN)",
     )
     group.add_argument("--threads", type=int, default=2, help="processor threads of an artifact (default: 2)")
     add_trust(group)
@@ -44,7 +44,8 @@ def check_no_external_options(args) -> None:
     Raises:
         UsageError: otherwise.
     """
-    given = [f"--{name}" for name in OPTIONS if getattr(args, name) is not None]
+    taken = ("out",) if args.ensemble else ()
+    given = [f"--{name}" for name in OPTIONS if name not in taken and getattr(args, name) is not None]
     if given:
         raise UsageError(
             f"{', '.join(given)}: of an external test; give a folder of other scans than those trained on, without "
@@ -140,6 +141,7 @@ def _score(args, candidate, choices, out) -> int:
     from medseg.atomic import check_writable
     from train.data.dataset import read_dataset
     from train.data.grouping import check_groups
+    from train.evaluation.kept_scores import check_kept
     from train.external.report import table, write_report
     from train.external.score import prepare, score
     from train.external.sites import read_sites
@@ -147,7 +149,7 @@ def _score(args, candidate, choices, out) -> int:
     if args.groups is not None:
         check_groups(args.groups)
     if out is not None:
-        _check_out(out, args.folder)
+        check_kept(out / "metrics.json", args.folder, {"name": candidate.name, "kind": candidate.kind})
         check_writable(out, out)
     dataset = prepare(candidate, read_dataset(args.folder, choices, args.groups))
     sites = None if args.sites is None else read_sites(args.sites, [case.name for case in dataset.cases])
@@ -164,14 +166,3 @@ def _score(args, candidate, choices, out) -> int:
         print(f"report: {write_report(out / 'report.html', result)}")
     next_command(f"zoo compare {out} OTHER")
     return 0
-
-
-def _check_out(out, folder) -> None:
-    """Require that the scores of another folder are not overwritten."""
-    path = Path(out) / "metrics.json"
-    if not path.is_file():
-        return
-    content = read_json(path, "scores")
-    tested = content.get("dataset") if isinstance(content, dict) else None
-    if tested is None or Path(tested).resolve() != Path(folder).resolve():
-        raise InputError(f"{path}: holds scores of {tested or 'something else'}; give another --out")

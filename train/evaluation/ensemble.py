@@ -95,14 +95,14 @@ def evaluate_ensemble(
         progress: show a bar.
 
     Returns:
-        {"folds": [numbers], "mirror": bool, "postprocessing": [...], "cases": {case: {label: {metric: value}}},
-        "mean": {label: {metric: value}}}.
+        {"dataset": folder, "folds": [numbers], "mirror": bool, "postprocessing": [...],
+        "cases": {case: {label: {metric: value}}}, "mean": {label: {metric: value}}}.
 
     Raises:
         InputError: if no case is left.
     """
     plan = runs[0].plan
-    folds = list(dict.fromkeys(run.fold for run in runs))
+    folds = folds_of(runs)
     cases = unseen_cases(runs, dataset)
     if not cases:
         raise InputError(
@@ -118,7 +118,13 @@ def evaluate_ensemble(
 
     whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
     scores = score_cases(segment, cases, plan.labels, progress=progress, **whose)
-    return {"folds": folds, "mirror": mirror, "postprocessing": list(record.to_dict(chosen)["classes"]), **scores}
+    cleaning = list(record.to_dict(chosen)["classes"])
+    return {"dataset": str(dataset.folder), "folds": folds, "mirror": mirror, "postprocessing": cleaning, **scores}
+
+
+def folds_of(runs: Sequence[Run]) -> list:
+    """The folds of runs, each once, in their order; None stands for a run that holds no case back."""
+    return list(dict.fromkeys(run.fold for run in runs))
 
 
 def unseen_cases(runs: Sequence[Run], dataset) -> tuple:

@@ -235,6 +235,9 @@ def test_scores_of_another_folder_stay(folders, result, tmp_path, capsys):
     assert main(["evaluate", str(folders / "every"), str(tmp_path / "hospital")]) == 1
     assert "holds scores of" in capsys.readouterr().err
     assert (out / "metrics.json").read_bytes() == before
+    assert main(["evaluate", str(folders / "all"), str(folders / "hospital"), "--out", str(out)]) == 1
+    assert "metrics.json: holds scores of kind 'trained network', these are of 'mean of " in capsys.readouterr().err
+    assert (out / "metrics.json").read_bytes() == before
 
 
 def test_options_of_an_external_test_need_one(folders, capsys):

@@ -162,6 +162,29 @@ def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(o
     assert unseen_cases(runs, elsewhere) == elsewhere.cases
 
 
+def test_scores_of_an_ensemble_are_not_lost_to_those_of_another_folder_or_other_folds(out, tmp_path, capsys):
+    (out / "ensemble.json").unlink(missing_ok=True)
+    one, two = (write_dataset(tmp_path / name, cases=1, shape=shape) for name, shape in
+                (("one", (14, 18, 14)), ("two", (14, 18, 15))))  # fmt: skip
+    ensemble = ["evaluate", str(out), str(one.folder), "--ensemble", "--fold", "0,1"]
+    assert main(ensemble) == 0
+    kept = (out / "ensemble.json").read_bytes()
+    for words in ([*ensemble[:2], str(two.folder), *ensemble[3:]], ensemble[:4]):
+        assert main(words) == 1
+        message = capsys.readouterr().err
+        assert f"{out / 'ensemble.json'}: holds scores of " in message
+        assert "give another --out" in message
+        assert (out / "ensemble.json").read_bytes() == kept
+        other = tmp_path / "other" / str(len(words))
+        assert main([*words, "--out", str(other)]) == 0
+        assert json.loads((other / "ensemble.json").read_text())["cases"].keys() == {"case_00"}
+        assert (out / "ensemble.json").read_bytes() == kept
+    assert main(ensemble) == 0  # the same question again
+    (out / "ensemble.json").write_text('{"folds": [0, 1]}')  # of before the folder was written into it
+    assert main(ensemble) == 1
+    assert "holds scores of something else" in capsys.readouterr().err
+
+
 def test_two_runs_of_one_fold_are_refused(out, dataset):
     run = open_folds(out, (0,))[0]
     with pytest.raises(InputError, match="was held back by another run too"):
