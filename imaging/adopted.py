@@ -4,6 +4,7 @@ from pathlib import Path
 
 from imaging.cleaning import Postprocessing
 from medseg import record
+from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.untrusted import read_json
 
@@ -73,6 +74,5 @@ def _chosen(content, summary, folder) -> Postprocessing:
     try:
         return record.from_dict(Postprocessing, content["postprocessing"]["chosen"], "postprocessing")
     except (KeyError, TypeError):
-        raise InputError(
-            f"{summary}: holds no postprocessing; expected the summary that zoo evaluate {folder} writes"
-        ) from None
+        evaluation = command_line("zoo evaluate", folder)
+        raise InputError(f"{summary}: holds no postprocessing; expected the summary that {evaluation} writes") from None

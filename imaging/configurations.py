@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from medseg import record
+from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.untrusted import shown
 
@@ -91,7 +92,7 @@ def chosen_folders(folder) -> tuple[Path, ...]:
     if not state.chosen:
         raise InputError(
             f"{folder}: its configurations {', '.join(state.planned)} have not all been trained; go on with "
-            f"zoo train --resume --out {folder}"
+            f"{command_line('zoo train --resume --out', folder)}"
         )
     return tuple(Path(folder) / name for name in state.chosen)
 

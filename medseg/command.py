@@ -3,6 +3,7 @@
 import importlib
 import json
 import os
+import shlex
 import sys
 import traceback
 
@@ -115,6 +116,16 @@ def emit_json_line(data) -> None:
     print(json.dumps(data), flush=True)
 
 
-def next_command(command: str) -> None:
-    """Tell the user what to type next."""
-    print(f"\nNext: {command}")
+def command_line(command: str, *words) -> str:
+    """A command as one types it into a shell.
+
+    Args:
+        command: the command, taken as it is written here: "zoo train --resume".
+        words: the words behind it, each of them one word to the shell, whatever a path or a name of the user's holds.
+    """
+    return " ".join([command, *(shlex.quote(str(word)) for word in words)])
+
+
+def next_command(command: str, *words) -> None:
+    """Tell the user what to type next; takes what ``command_line`` takes."""
+    print(f"\nNext: {command_line(command, *words)}")

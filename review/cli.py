@@ -222,7 +222,8 @@ def _write_audit(args):
 
     workspace = open_workspace(args.folder, args.work, make=False)
     if not workspace.database.is_file():
-        raise InputError(f"{workspace.root}: holds no review; zoo review {args.folder} --artifact ARTIFACT begins one")
+        begin = command.command_line("zoo review", args.folder, "--artifact", "ARTIFACT")
+        raise InputError(f"{workspace.root}: holds no review; {begin} begins one")
     if args.audit.is_dir():
         raise UsageError(f"--audit {args.audit}: is a folder; give the name of a CSV file")
     database = Database(workspace.database)

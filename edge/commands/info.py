@@ -26,6 +26,6 @@ def info(args) -> None:
     if args.json:
         return command.emit_json(dataclasses.asdict(manifest))
     print(summary(manifest, (locate(args.artifact) / manifest.model).stat().st_size))
-    trusted = f" --trust {args.trust}" if args.trust else ""
-    command.next_command(f"zoo-edge predict {args.artifact} SCAN -o OUT{trusted}")
+    trusted = ("--trust", args.trust) if args.trust else ()
+    command.next_command("zoo-edge predict", args.artifact, "SCAN", "-o", "OUT", *trusted)
     return None

@@ -33,7 +33,6 @@ def verify(args) -> None:
         return command.emit_json(dataclasses.asdict(verified))
     for line in verified.lines():
         print(line)
-    command.next_command(
-        f"zoo-edge predict {args.artifact} SCAN -o OUT" + (f" --trust {args.trust}" if args.trust else "")
-    )
+    trusted = ("--trust", args.trust) if args.trust else ()
+    command.next_command("zoo-edge predict", args.artifact, "SCAN", "-o", "OUT", *trusted)
     return None

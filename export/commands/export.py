@@ -241,7 +241,7 @@ def run_export(args) -> int:
         emit_json({str(folder): load_manifest(folder).fidelity for folder in folders})
     else:
         together = folders[:: 1 if best else len(args.format)]  # of one format, one of each fold
-        next_command(f"zoo-edge predict {','.join(map(str, together))} SCAN -o SEGMENTATION")
+        next_command("zoo-edge predict", ",".join(map(str, together)), "SCAN", "-o", "SEGMENTATION")
     return 0
 
 

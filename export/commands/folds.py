@@ -5,6 +5,7 @@ from pathlib import Path
 
 from export.source.source import folds_in
 from imaging.configurations import chosen_folders
+from medseg.command import command_line
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import read_json
 
@@ -88,7 +89,7 @@ def best_fold(folder, runs: dict[int, Path]) -> int:
     if missing:
         raise InputError(
             f"{folder}: fold {', '.join(map(str, missing))} has no score in summary.json, so the best is not known; "
-            f"zoo evaluate {folder} scores them, or give --fold {missing[0]}, or --fold {ALL}"
+            f"{command_line('zoo evaluate', folder)} scores them, or give --fold {missing[0]}, or --fold {ALL}"
         )
     return max(scores, key=scores.get)
 

@@ -9,6 +9,7 @@ import numpy as np
 from edge.trust.opening import read_artifact
 from export.source.source import Source, open_source
 from imaging.regions import structures
+from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.untrusted import read_json
 
@@ -40,7 +41,7 @@ def cross_validated(source: Source, folders: Sequence, settings: dict) -> dict:
         if seen:
             raise InputError(
                 f"{folder}: metrics.json scores {seen[0]}, which the run was trained on; score what it held back: "
-                f"zoo evaluate {folder}"
+                f"{command_line('zoo evaluate', folder)}"
             )
         twice = sorted(set(cases) & set(metrics["cases"]))
         if twice:
@@ -145,7 +146,7 @@ def _runs(folders):
 def _metrics(folder):
     path = folder / "metrics.json"
     if not path.exists():
-        raise InputError(f"{path}: no such file; score the run with zoo evaluate {folder}")
+        raise InputError(f"{path}: no such file; score the run with {command_line('zoo evaluate', folder)}")
     return read_json(path, "run's scores")
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from export.formats import FORMATS, Format
 from export.source.fine_tuned import mismatched_rounding, weight_bits
 from export.source.source import Source, run_folder
+from medseg.command import command_line
 
 FLOAT_LAYERS = 8
 
@@ -67,8 +68,8 @@ def _int8_ways(source, kind, tried):
     if source.reference is not None and rounding is None:
         yield "fine-tune longer: zoo finetune with more --epochs"
         return
-    words = "" if kind.name == "tflite-int8" else f" --format {kind.name}"
-    words += "" if tried.weights == "per-channel" else f" --weights {tried.weights}"
-    words += f" --weight-bits {bits}" if (bits := weight_bits(kind.name, tried.processor)) else ""
+    words = [] if kind.name == "tflite-int8" else ["--format", kind.name]
+    words += [] if tried.weights == "per-channel" else ["--weights", tried.weights]
+    words += ["--weight-bits", str(bits)] if (bits := weight_bits(kind.name, tried.processor)) else []
     why = "" if rounding is None else f", as this one was for {rounding}"
-    yield f"fine-tune for {kind.name}{why}: zoo finetune {folder} --out {folder}-int8{words}"
+    yield f"fine-tune for {kind.name}{why}: {command_line('zoo finetune', folder, '--out', f'{folder}-int8', *words)}"

@@ -11,6 +11,7 @@ from export.source.fine_tuned import target_of, weight_bits
 from export.source.source import Source, open_source, run_folder
 from imaging.prior import FOLDER
 from medseg.atomic import check_writable
+from medseg.command import command_line
 from medseg.errors import InputError, UsageError
 from medseg.process import environment, module_command
 from medseg.quiet import visible_stderr
@@ -124,8 +125,6 @@ def _finetuned(run: Path, folder: Path, name: str, options) -> Source:
         if subprocess.run(
             command, env=environment(), stdout=visible_stderr(), stderr=visible_stderr(), check=False
         ).returncode:
-            raise InputError(
-                f"{folder}: the fine-tuning failed, as told above; zoo finetune {run} --out {folder} "
-                f"{' '.join(words)} tries it alone"
-            )
+            alone = command_line("zoo finetune", run, "--out", folder, *words)
+            raise InputError(f"{folder}: the fine-tuning failed, as told above; {alone} tries it alone")
     return open_source(folder)

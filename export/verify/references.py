@@ -8,6 +8,7 @@ import imaging
 from imaging.io.cases import CaseFiles
 from imaging.labels import Label
 from imaging.scan import Scan
+from medseg.command import command_line
 from medseg.errors import InputError
 
 
@@ -87,7 +88,6 @@ def _check_values(case, voxels, labels, ignore):
 def _mend(labels, strange) -> str:
     """What to do: of a mask of two values the second is the foreground; else the classes' values must be given."""
     if len(labels) == 2 and len(strange) == 1:
-        return f"if {strange[0]} is {labels[1].name}, name the value: --classes {labels[0].name} " + (
-            f"'{labels[1].name}={strange[0]}'"
-        )
+        option = command_line("--classes", labels[0].name, f"{labels[1].name}={strange[0]}")
+        return f"if {strange[0]} is {labels[1].name}, name the value: {option}"
     return "write these values into the label files, or name each class of a saved model: --classes NAME=VALUE ..."

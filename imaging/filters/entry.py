@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from imaging.parameters import Parameter
+from medseg.command import command_line
 from medseg.errors import UsageError
 from medseg.untrusted import shown
 
@@ -68,9 +69,8 @@ class Filter:
                     raise UsageError(f"{where}: {name} is missing; {_missing(parameter)}")
                 continue
             if learnt and parameter.learnt and isinstance(value, str):
-                raise UsageError(
-                    f"{where}: {name} {shown(value)}, expected what zoo plan --filter {self.name}={name}:FILE stores"
-                )
+                stored_by = command_line("zoo plan --filter", f"{self.name}={name}:FILE")
+                raise UsageError(f"{where}: {name} {shown(value)}, expected what {stored_by} stores")
             values[name] = parameter.checked(value, where)
         return values
 

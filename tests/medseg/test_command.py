@@ -1,11 +1,13 @@
 """What the command lines share: one line for a user's mistake, the exit status, a traceback only when asked for."""
 
 import argparse
+import shlex
+from pathlib import Path
 
 import pytest
 
 from imaging import InputError, UsageError
-from medseg.command import emit_json, next_command, run
+from medseg.command import command_line, emit_json, next_command, run
 
 
 def parser(action):
@@ -66,7 +68,21 @@ def test_stopped(capsys):
 
 def test_output(capsys):
     emit_json({"hd95": float("inf")})
-    next_command("zoo train x")
+    next_command("zoo train", "x")
     out = capsys.readouterr().out
     assert '"hd95": Infinity' in out
     assert out.endswith("\nNext: zoo train x\n")
+
+
+@pytest.mark.parametrize(
+    ("words", "line"),
+    [
+        ((), "zoo plan -o"),
+        (("scans", 0), "zoo plan -o scans 0"),
+        ((Path("my scans (1)"), "Bob's"), "zoo plan -o 'my scans (1)' 'Bob'\"'\"'s'"),
+        (("$HOME", "", "a,b=c:d"), "zoo plan -o '$HOME' '' a,b=c:d"),
+    ],
+)
+def test_a_command_line_is_taken_apart_as_it_was_put_together(words, line):
+    assert command_line("zoo plan -o", *words) == line
+    assert shlex.split(line) == ["zoo", "plan", "-o", *map(str, words)]

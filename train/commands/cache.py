@@ -50,7 +50,7 @@ def run_cache(args) -> int:
             print(f"{entry.folder.name}  {spell_size(entry.size):>10}  used {days:.1f} days ago{note}")
         print(f"{root}: {_summed(stored)}, limit {spell_size(limit)}")
         if stored:
-            next_command("zoo cache clear --older-than 30")
+            next_command("zoo cache clear --older-than 30", *(("--cache", args.cache) if args.cache else ()))
         return 0
     if args.all == (args.older_than is not None):
         raise UsageError("zoo cache clear: give either --all or --older-than DAYS")

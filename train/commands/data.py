@@ -65,7 +65,7 @@ def _made(args, folder, **more):
         emit_json({"folder": str(folder), "cases": len(dataset.cases), "labels": labels, **more})
         return 0
     print(f"{folder}: {len(dataset.cases)} cases, labels {', '.join(label.name for label in dataset.labels)}")
-    next_command(f"zoo plan {folder} -o plan.json")
+    next_command("zoo plan", folder, "-o", "plan.json")
     return 0
 
 

@@ -5,7 +5,7 @@ import os
 from pathlib import Path
 
 from imaging.configurations import chosen_folders, scores_folder
-from medseg.command import emit_json, next_command
+from medseg.command import command_line, emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_run
 from train.commands.evaluate_external import (
@@ -102,7 +102,8 @@ def run_evaluate(args) -> int:
     print(table(metrics))
     if not args.no_report:
         print(f"report: {path}")
-    next_command(f"zoo export {run.folder} --format tflite-int8 --format onnx-int8 --out artifacts/{run.folder.name}")
+    formats = ("--format", "tflite-int8", "--format", "onnx-int8")
+    next_command("zoo export", run.folder, *formats, "--out", f"artifacts/{run.folder.name}")
     return 0
 
 
@@ -121,7 +122,8 @@ def _several(args):
     def score(dataset):
         out = args.run if len(runs) == len(every) else None  # some folds do not replace the summary of all
         summary = cross_validate(runs, dataset, out, mirror=args.mirror, progress=not args.json)
-        following = f"zoo export {runs[0].folder} --format tflite-int8 --out artifacts/{args.run.name}"
+        artifacts = f"artifacts/{args.run.name}"
+        following = command_line("zoo export", runs[0].folder, "--format", "tflite-int8", "--out", artifacts)
         if not args.no_report:
             from train.evaluation.cross_report import write_cross_report
             from train.evaluation.report import write_report
@@ -166,7 +168,7 @@ def _pair(args, chosen):
             emit_json(summary)
             return 0
         print(summary_table(summary))
-        next_command(f"zoo export {folder} --format tflite-int8 --out artifacts/{folder.name}")
+        next_command("zoo export", folder, "--format", "tflite-int8", "--out", f"artifacts/{folder.name}")
         return 0
 
     return _score_together(args, runs, score)

@@ -3,7 +3,7 @@
 import json
 from pathlib import Path
 
-from medseg.command import add_trust, emit_json, next_command
+from medseg.command import add_trust, command_line, emit_json, next_command
 from medseg.errors import UsageError
 from medseg.record import write_text
 from train.commands.folder_options import choices_of
@@ -130,9 +130,8 @@ def score_artifact(args, candidate) -> int:
     if given:
         raise UsageError(f"{', '.join(given)}: of a run; {args.run} is an artifact")
     if args.folder is None:
-        raise UsageError(
-            f"{args.run}: is an artifact; give the folder of labelled scans, zoo evaluate {args.run} FOLDER"
-        )
+        mend = command_line("zoo evaluate", args.run, "FOLDER")
+        raise UsageError(f"{args.run}: is an artifact; give the folder of labelled scans, {mend}")
     choices = Choices(args.images, args.labels, candidate.labels, args.follow_paths, candidate.instances)
     return _score(args, candidate, choices, args.out)
 
@@ -164,5 +163,5 @@ def _score(args, candidate, choices, out) -> int:
         return 0
     if not args.no_report:
         print(f"report: {write_report(out / 'report.html', result)}")
-    next_command(f"zoo compare {out} OTHER")
+    next_command("zoo compare", out, "OTHER")
     return 0

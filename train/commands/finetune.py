@@ -72,14 +72,13 @@ def run_finetune(args) -> int:
             cache=args.cache,
         )
     except KeyboardInterrupt:
-        next_command(f"zoo finetune {args.run} --out {args.out} --resume")
+        next_command("zoo finetune", args.run, "--out", args.out, "--resume")
         raise
     print(f"{made.folder}: {made.model_file.name} is the fine-tuned network, as float")
-    weights = "" if args.weights == "per-channel" else f" --weights {args.weights}"
-    processor = " --processor amx" if args.format != "tflite-int8" and args.weight_bits == 8 else ""
-    next_command(
-        f"zoo export {made.folder} --format {args.format}{weights}{processor} --out artifacts/{made.folder.name}"
-    )
+    options = ["--format", args.format]
+    options += [] if args.weights == "per-channel" else ["--weights", args.weights]
+    options += ["--processor", "amx"] if args.format != "tflite-int8" and args.weight_bits == 8 else []
+    next_command("zoo export", made.folder, *options, "--out", f"artifacts/{made.folder.name}")
     return 0
 
 

@@ -57,8 +57,8 @@ def choices_of(args, plan=None, folder=None) -> Choices:
     )
 
 
-def repeated(args) -> str:
-    """The options that the next command needs too, as text to put behind the folder."""
-    words = [(f"--{name}", getattr(args, name)) for name in ("images", "labels") if getattr(args, name)]
+def repeated(args) -> list[str]:
+    """The options that the next command needs too, as words to put behind the folder."""
+    given = [(f"--{name}", getattr(args, name)) for name in ("images", "labels") if getattr(args, name)]
     flags = [f"--{name.replace('_', '-')}" for name in ("follow_paths", "instances") if getattr(args, name, False)]
-    return "".join(f" {option} {value}" for option, value in words) + "".join(f" {flag}" for flag in flags)
+    return [*(word for option in given for word in option), *flags]

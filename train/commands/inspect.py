@@ -63,9 +63,9 @@ def run_inspect(args) -> int:
     mendable = next((f.kind for f in problems if f.kind in ("island", "hole", "duplicate", "mirrored")), None)
     if mendable and not dataset.instances and not dataset.regions:
         mended = f"{args.folder.resolve().name}-mended"
-        next_command(f"zoo inspect {args.folder}{repeated(args)} --mend {mended} --only {mendable}")
+        next_command("zoo inspect", args.folder, *repeated(args), "--mend", mended, "--only", mendable)
     else:
-        next_command(f"zoo plan {args.folder}{repeated(args)} -o plan.json")
+        next_command("zoo plan", args.folder, *repeated(args), "-o", "plan.json")
     return 0
 
 
@@ -87,5 +87,5 @@ def _mend(args, dataset, problems, kinds) -> int:
         emit_json(done)
         return 0
     print(f"{args.mend}: {len(done['changed'])} label files mended, {len(done['left_out'])} cases left out")
-    next_command(f"zoo plan {args.mend} -o plan.json")
+    next_command("zoo plan", args.mend, "-o", "plan.json")
     return 0

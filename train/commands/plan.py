@@ -43,7 +43,7 @@ def run_plan(args) -> int:
     from train.planning.planner import make_plan
 
     out = args.out or Path("plan.json")
-    named = f" --model {args.model}" if args.model and ".py:" in args.model else ""
+    named = ("--model", args.model) if args.model and ".py:" in args.model else ()
     use_files(args)
     steps = check_request(args, out)
     dataset = read_dataset(args.folder, choices_of(args), args.groups)
@@ -90,9 +90,8 @@ def run_plan(args) -> int:
     if args.explain:
         print(explanation(plan))
     print(f"\nwritten to {out}" + ("" if args.explain else "; --explain tells why"))
-    next_command(
-        f"zoo train {args.folder}{repeated(args)} --plan {out}{named} --fold 0 --out runs/{args.folder.resolve().name}"
-    )
+    run = f"runs/{args.folder.resolve().name}"
+    next_command("zoo train", args.folder, *repeated(args), "--plan", out, *named, "--fold", 0, "--out", run)
     return 0
 
 
@@ -212,7 +211,7 @@ def _check(args):
         print(f"{count} problem{'s' * (count > 1)} found in {args.folder}")
         return 1
     print("no problem found")
-    next_command(f"zoo plan {args.folder}{repeated(args)} -o plan.json")
+    next_command("zoo plan", args.folder, *repeated(args), "-o", "plan.json")
     return 0
 
 

@@ -4,7 +4,7 @@ import argparse
 import os
 from pathlib import Path
 
-from medseg.command import next_command
+from medseg.command import command_line, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_files, use_run
 from train.commands.folder_options import add_folder_options, choices_of
@@ -132,7 +132,8 @@ def run_train(args) -> int:
         require_same_folders(begun, args.images, args.labels)
     elif args.folder is None:
         missing = "holds no run to resume" if args.resume else "will hold a new run"
-        raise UsageError(f"{args.out}: {missing}; give the dataset folder, zoo train FOLDER --out {args.out}")
+        mend = command_line("zoo train FOLDER --out", args.out)
+        raise UsageError(f"{args.out}: {missing}; give the dataset folder, {mend}")
     if args.fold is None:
         args.fold = "0" if begun is None else "none" if begun.fold is None else str(begun.fold)
     if not args.folder.exists():
@@ -154,16 +155,16 @@ def run_train(args) -> int:
     try:
         run = fit(plan, dataset, args.out, folds[0], args.resume, args.cache, devices=engine or args.devices)
     except KeyboardInterrupt:
-        next_command(f"zoo train --resume --out {args.out}")
+        next_command("zoo train --resume --out", args.out)
         raise
     if not chief:
         return 0
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
     print(outlook(load_history(run.folder / "history.csv")))
     if run.fold is None:
-        next_command(f"zoo export {run.folder} --format tflite-int8 --out artifacts/{run.folder.name}")
+        next_command("zoo export", run.folder, "--format", "tflite-int8", "--out", f"artifacts/{run.folder.name}")
     else:
-        next_command(f"zoo evaluate {run.folder} {args.folder} --fold {run.fold}")
+        next_command("zoo evaluate", run.folder, args.folder, "--fold", run.fold)
     return 0
 
 
@@ -176,8 +177,8 @@ def _begun(args, several):
     if any(args.out.glob("fold_*/plan.json")) and not single:
         if not several:
             raise UsageError(
-                f"{args.out}: holds several folds; resume them with --fold all, or some as 0,1,2, or one with --out "
-                f"{args.out}/fold_N"
+                f"{args.out}: holds several folds; resume them with --fold all, or some as 0,1,2, or one with "
+                f"{command_line('--out', args.out / 'fold_N')}"
             )
         return open_folds(args.out)[0]
     if single and several:
@@ -194,14 +195,14 @@ def _run_folds(args, plan, dataset, folds, engine):
         fit_folds(plan, dataset, args.out, folds, args.resume, args.cache, devices=engine or args.devices)
         if engine is not None:  # the workers end together; the scores are made by one process
             if engine.chief:
-                next_command(f"zoo evaluate {args.out} {args.folder} --fold {args.fold}")
+                next_command("zoo evaluate", args.out, args.folder, "--fold", args.fold)
             return 0
         runs = [run for run in open_folds(args.out) if run.model_file.is_file()]  # those of earlier commands as well
         summary = cross_validate(runs, dataset, args.out, reuse=True, progress=True)
     except KeyboardInterrupt:
-        next_command(f"zoo train --resume --out {args.out} --fold {args.fold}")
+        next_command("zoo train --resume --out", args.out, "--fold", args.fold)
         raise
-    following = f"zoo evaluate {args.out} {args.folder} --mirror"
+    following = command_line("zoo evaluate", args.out, args.folder, "--mirror")
     path = write_cross_report(args.out, summary, runs, dataset, following)
     print(summary_table(summary))
     print(f"{args.out}: summary.json holds the scores, {path.name} shows them, each fold_N is a trained network")

@@ -4,7 +4,7 @@ import dataclasses
 
 from imaging.configurations import FILE, Configurations, load_configurations
 from medseg import record
-from medseg.command import next_command
+from medseg.command import command_line, next_command
 from medseg.errors import UsageError
 from train.commands.folder_options import choices_of
 from train.commands.preconditions import ALL, FOLDS, check_enough, check_request, overridden
@@ -54,12 +54,13 @@ def run_configurations(args) -> int:
         raise UsageError("--configuration all: trains on one machine; train each configuration by its own command here")
     state, plans, dataset, folds = _begun(args) if args.resume and (args.out / FILE).is_file() else _planned(args)
     print(announcement(state, plans, folds), flush=True)
-    following = f"zoo export {args.out} --format tflite-int8 --out artifacts/{args.out.name}"
+    artifacts = f"artifacts/{args.out.name}"
+    following = command_line("zoo export", args.out, "--format", "tflite-int8", "--out", artifacts)
     try:
         _train(args, plans, dataset, folds)
         state, summary = decide(finished(args.out, state.planned), dataset, args.out, state, following)
     except KeyboardInterrupt:
-        next_command(f"zoo train --resume --out {args.out}")
+        next_command("zoo train --resume --out", args.out)
         raise
     print(summary_table(summary))
     print()

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from imaging.configurations import load_configurations, scores_folder
+from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.untrusted import read_json
 
@@ -62,9 +63,11 @@ def _file(place, on) -> Path:
             return folder / name
     if on is not None:
         tested = sorted(path.parent.name for path in place.glob("external/*/metrics.json"))
-        known = f"it was tested on {', '.join(tested)}" if tested else f"zoo evaluate {place} FOLDER tests it"
+        test = command_line("zoo evaluate", place, "FOLDER")
+        known = f"it was tested on {', '.join(tested)}" if tested else f"{test} tests it"
         raise InputError(f"{place}: holds no external test of the name {on!r}; {known}")
-    raise InputError(f"{place}: holds no scores, {FILES[0]} is missing; score it with zoo evaluate {place}")
+    mend = command_line("zoo evaluate", place)
+    raise InputError(f"{place}: holds no scores, {FILES[0]} is missing; score it with {mend}")
 
 
 def _are_scores(cases) -> bool:

@@ -12,6 +12,7 @@ from imaging.configurations import FILE, Configurations
 from imaging.prior import FOLDER
 from medseg import record
 from medseg.atomic import temporary_folder
+from medseg.command import command_line
 from medseg.errors import InputError, UsageError
 from train.fitting.folds import check_folds, fold_folder, open_folds
 from train.fitting.resuming import require_same_plan
@@ -123,5 +124,6 @@ def finished(out, names: Sequence[str], folds: Sequence[int] | None = None) -> d
     missing = sorted(set(folds or ()) - set(shared))
     if missing or not shared:
         which = ", ".join(map(str, missing)) or "of all configurations"
-        raise InputError(f"{out}: fold {which} has not been trained; go on with zoo train --resume --out {out}")
+        mend = command_line("zoo train --resume --out", out)
+        raise InputError(f"{out}: fold {which} has not been trained; go on with {mend}")
     return {name: tuple(each[fold] for fold in folds or shared) for name, each in runs.items()}

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, owner, scans_in
+from medseg.command import command_line
 from medseg.errors import InputError, UsageError
 from train.data.classes import channels_in_files, classes_in_files, given_classes, structure_name
 from train.data.dataset_json import (
@@ -130,9 +131,8 @@ def _labels_folder(folder, images_folder, choices) -> str:
     if len(available) == 1:
         return available[0]
     if available:
-        raise UsageError(
-            f"{folder}: several folders of labels ({', '.join(available)}); choose with --labels {available[0]}"
-        )
+        option = command_line("--labels", available[0])
+        raise UsageError(f"{folder}: several folders of labels ({', '.join(available)}); choose with {option}")
     raise InputError(
         f"{folder}: {images_folder}/ but no labels/; put the label files there, or name their folder with --labels"
     )

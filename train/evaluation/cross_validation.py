@@ -10,6 +10,7 @@ import imaging
 from imaging.adopted import summary_file
 from imaging.cleaning import apply
 from imaging.measure.scoring import DISTANCES
+from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
 from medseg.untrusted import read_json
@@ -101,7 +102,8 @@ def load_decision(out, mirror: bool = False) -> Decision | None:
     try:
         return from_dict(Decision, summary.get("postprocessing") if isinstance(summary, dict) else summary)
     except InputError as error:
-        raise InputError(f"{path}: postprocessing: {error}; score the folds again: zoo evaluate {out}") from None
+        mend = command_line("zoo evaluate", out)
+        raise InputError(f"{path}: postprocessing: {error}; score the folds again: {mend}") from None
 
 
 def deviations(cases: dict) -> dict:

@@ -6,6 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from medseg import page, record
+from medseg.command import command_line
 from medseg.record import to_dict, write_text
 from train.evaluation import figures
 from train.evaluation.averages import columns_of
@@ -40,6 +41,8 @@ def write_report(run: Run, dataset, metrics: dict, name: str = "report.html") ->
         for which, case in (("Best", best), ("Median", median), ("Worst", worst))
     ]
     history = load_history(run.folder / "history.csv")
+    artifacts = f"artifacts/{run.folder.name}"
+    following = command_line("zoo export", run.folder, "--format", "tflite-int8", "--out", artifacts)
     parts = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(means_table(metrics).splitlines()[-1])}</p>",
         class_table(metrics["mean"]),
@@ -52,7 +55,7 @@ def write_report(run: Run, dataset, metrics: dict, name: str = "report.html") ->
         "<h2>All cases</h2><p>Click a heading to sort.</p>" + case_table(metrics["cases"]),
         f"<h2>Plan</h2>{page.data(to_dict(plan) | {'folds': [len(part) for part in plan.folds]})}",
         f"<h2>Seed and versions</h2>{provenance(run)}",
-        "<h2>Next</h2>" + page.text(f"zoo export {run.folder} --format tflite-int8 --out artifacts/{run.folder.name}"),
+        "<h2>Next</h2>" + page.text(following),
     ]
     path = run.folder / name
     write_text(path, page.page(title, parts))

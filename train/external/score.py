@@ -10,6 +10,7 @@ from imaging.labels import Label, Region
 from imaging.measure.intervals import DRAWS, LEVEL, Interval, bootstrap_mean
 from imaging.recipe import Recipe
 from medseg import record
+from medseg.command import command_line
 from medseg.errors import InputError
 from train.data.dataset import Dataset
 from train.evaluation.averages import columns_of, means
@@ -172,6 +173,7 @@ def _inspected(candidate, dataset, progress):
             "many"
         )
     if fatal:
-        more = f" (and {len(fatal) - 1} more: zoo plan {dataset.folder} --check lists all)" if len(fatal) > 1 else ""
+        check = command_line("zoo plan", dataset.folder, "--check")
+        more = f" (and {len(fatal) - 1} more: {check} lists all)" if len(fatal) > 1 else ""
         raise InputError(f"{dataset.folder}: {fatal[0]}{more}")
     return inspection

@@ -9,6 +9,7 @@ from imaging.configurations import load_configurations
 from imaging.io.cases import CaseFiles, Cases
 from medseg import record
 from medseg.atomic import write_bytes
+from medseg.command import command_line
 from medseg.errors import InputError
 from train.planning.plan import Plan, load_plan
 from zoo.user_code import FOLDER, files_of
@@ -90,7 +91,7 @@ class Run:
         if not self.model_file.is_file():
             raise InputError(
                 f"{self.folder}: holds no model.keras, so its training has not finished; "
-                f"continue it with zoo train --resume --out {self.folder}"
+                f"continue it with {command_line('zoo train --resume --out', self.folder)}"
             )
 
     def model(self):

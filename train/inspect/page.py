@@ -11,6 +11,7 @@ import numpy as np
 import imaging
 from imaging.recipe import Normalise, prepare
 from medseg import page
+from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.record import write_text
 from train.evaluation import figures
@@ -65,12 +66,12 @@ def command(dataset, kind: str) -> str:
     """What to type to mend findings of a kind."""
     folder = dataset.folder
     if dataset.instances or dataset.regions:
-        return f"zoo plan {folder} --check"
-    mend = f"zoo inspect {folder} --mend {Path(folder).name}-mended --only {kind}"
+        return command_line("zoo plan", folder, "--check")
+    mend = command_line("zoo inspect", folder, "--mend", f"{Path(folder).name}-mended", "--only", kind)
     if kind == "spacing":
-        return f"{mend}\n# or bring all to one: zoo plan {folder} --explain"
+        return f"{mend}\n# or bring all to one: {command_line('zoo plan', folder, '--explain')}"
     if kind == "near_duplicate":
-        return f"{mend}\n# or keep them in one fold: zoo plan {folder} --groups GROUPS.csv"
+        return f"{mend}\n# or keep them in one fold: {command_line('zoo plan', folder, '--groups', 'GROUPS.csv')}"
     return mend
 
 

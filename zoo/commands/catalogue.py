@@ -54,7 +54,7 @@ def run_models(args) -> int:
         macs = f"{info.macs / 1e9:8.2f}" if info.macs else " " * 8
         parameters = f"{info.parameters:11,}" if info.parameters else " " * 11
         print(f"{info.name:24} {info.rank}D   {parameters} {macs}  {info.edge:8} {info.summary}")
-    command.next_command(f"zoo info {infos[0].name}")
+    command.next_command("zoo info", infos[0].name)
     return 0
 
 
@@ -76,7 +76,7 @@ def run_info(args) -> int:
     width = max(map(len, lines))
     for name, text in lines.items():
         print(f"{name:{width}}  {text}")
-    command.next_command(f"zoo train DATASET --model {info.name} --out RUN")
+    command.next_command("zoo train DATASET --model", info.name, "--out", "RUN")
     return 0
 
 

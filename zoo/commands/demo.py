@@ -139,7 +139,7 @@ def format_table(rows: list[Row]) -> str:
 
 def _zoo(*words):
     words = [str(word) for word in words]
-    print(f"\n$ zoo {' '.join(words)}", flush=True)
+    print(f"\n$ {command.command_line('zoo', *words)}", flush=True)
     ended = subprocess.run(
         process.module_command("zoo", *words), env=process.environment(), stderr=visible_stderr(), check=False
     )
@@ -154,8 +154,8 @@ def _run(words, name):
 
 
 def _on_device(artifact, scan, out) -> Path:
-    print(f"\n$ zoo-edge predict {artifact} {scan} -o {out}", flush=True)
     words = ["predict", artifact, scan, "-o", out]
+    print(f"\n$ {command.command_line('zoo-edge', *words)}", flush=True)
     ended = subprocess.run(
         process.code_command(DEVICE, *words), env=process.environment(), stderr=visible_stderr(), check=False
     )

@@ -40,12 +40,12 @@ def run_filters(args) -> int:
         print(markdown(entries), end="")
     elif args.name:
         print(described(entries[0]))
-        command.next_command(f"zoo filter {args.name} SCAN -o OUT")
+        command.next_command("zoo filter", args.name, "SCAN", "-o", "OUT")
     else:
         print(f"{'name':10} {'rank':5} {'parameters':52} summary")
         for entry in entries:
             print(f"{entry.name:10} {_ranks(entry):5} {_example(entry):52} {entry.summary}")
-        command.next_command(f"zoo filters {entries[0].name}")
+        command.next_command("zoo filters", entries[0].name)
     return 0
 
 

@@ -116,7 +116,7 @@ def _list(args) -> int:
         width = max(len(method.name) for method in methods)
         for method in methods:
             print(f"{method.name:{width}}  {_axes(method):6}  {_needs(method):7}  {method.summary}")
-        command.next_command(f"zoo segment {methods[0].name} SCAN -o LABELS")
+        command.next_command("zoo segment", methods[0].name, "SCAN", "-o", "LABELS")
         return 0
     method = methods[0]
     print(f"{method.name}: {method.summary}\n{method.paper}; by {method.wraps}\n")

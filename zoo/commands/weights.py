@@ -142,7 +142,7 @@ def list_sets(pattern: str = "*", as_json: bool = False, tags=()) -> int:
     if with_artifact:
         first = with_artifact[0]
         print(f"the artifact of {first.folder}: {artifact(first.entry, first.name)}")
-        command.next_command(f"zoo-edge predict {first.folder} SCAN -o OUT")
+        command.next_command("zoo-edge predict", first.folder, "SCAN", "-o", "OUT")
     return 0
 
 
@@ -191,7 +191,7 @@ def run_pack(args) -> int:
         tell=lambda line: print(line, file=sys.stderr, flush=True),
     )
     print(f"{folder}: {sum(f.stat().st_size for f in folder.rglob('*') if f.is_file()) / 1e6:.2f} MB in all")
-    command.next_command(f"zoo weights show {folder}")
+    command.next_command("zoo weights show", folder)
     return 0
 
 
@@ -220,7 +220,7 @@ def run_fingerprint(args) -> int:
     if card is not None and line not in card.commands:
         write_card(folder, dataclasses.replace(card, commands=(*card.commands, line)))
     print(f"{artifact}: knows {manifest.training.cases} scans of {dataset.name}")
-    command.next_command(f"zoo-edge verify {artifact}")
+    command.next_command("zoo-edge verify", artifact)
     return 0
 
 

@@ -1,5 +1,6 @@
 """``CARD.md`` of a set of weights: the card for people."""
 
+from medseg.command import command_line
 from zoo.weights.card import Card
 
 METRICS = (
@@ -18,10 +19,11 @@ METRICS = (
 def card_text(card: Card) -> str:
     """The card as Markdown."""
     get = f'zoo.get("{card.entry}", weights="{card.name}")'
+    predict = command_line("zoo-edge predict", card.folder, "SCAN", "-o", "OUT")
     lines = [
         f"# {card.folder}",
         "",
-        f"`{get}`, {card.parameters:,} parameters; int8 on the device: `zoo-edge predict {card.folder} SCAN -o OUT`",
+        f"`{get}`, {card.parameters:,} parameters; int8 on the device: `{predict}`",
         "",
         f"- Data: {card.data}",
         f"- From: {card.source}",

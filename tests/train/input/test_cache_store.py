@@ -102,6 +102,8 @@ def test_list_and_clear(store, capsys):
     listed = json.loads(capsys.readouterr().out)["entries"]
     assert {row["key"] for row in listed} == names(store)
     assert all(row["bytes"] > 10_000 and row["finished"] for row in listed)
+    assert main(["cache", "list", "--cache", str(store)]) == 0
+    assert capsys.readouterr().out.endswith(f"Next: zoo cache clear --older-than 30 --cache {store}\n")
     assert main(["cache", "clear", "--cache", str(store), "--older-than", "0.5"]) == 0
     assert "removed 2 preprocessed scans" in capsys.readouterr().out
     assert names(store) == {listed[0]["key"]}
