@@ -58,8 +58,9 @@ def client_context(authorities: Path) -> ssl.SSLContext:
 def _c_store(destination, title, folder, deliveries):
     from pydicom import dcmread
     from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
-    from pynetdicom import AE
+    from pynetdicom import AE, _config
 
+    _config.STORE_SEND_CHUNKED_DATASET = True  # a file goes out as it lies on the disk
     entity = AE(title)
     entity.acse_timeout = entity.connection_timeout = entity.dimse_timeout = entity.network_timeout = SECONDS
     for sop_class in dict.fromkeys(each.sop_class for each in deliveries):
@@ -70,12 +71,14 @@ def _c_store(destination, title, folder, deliveries):
         rejected = "rejects associations; are both AE titles right?" if association.is_rejected else "cannot be reached"
         raise UnreachableError(f"{destination.name}: {rejected}")
     try:
-        accepted = {context.abstract_syntax for context in association.accepted_contexts}
+        accepted = {context.abstract_syntax: context.transfer_syntax[0] for context in association.accepted_contexts}
         for each in deliveries:
             if each.sop_class not in accepted:
                 yield each, RefusedError(f"{destination.name}: takes no objects of SOP class {each.sop_class}")
                 continue
-            status = association.send_c_store(dcmread(folder / each.file))
+            as_written = accepted[each.sop_class] == ExplicitVRLittleEndian  # in which this node writes its results
+            path = folder / each.file
+            status = association.send_c_store(path if as_written else dcmread(path))
             if "Status" not in status:
                 raise UnreachableError(f"{destination.name}: the association broke off")
             yield each, _problem(destination, int(status.Status))

@@ -7,9 +7,15 @@ from email.parser import BytesParser
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
 import pydicom
+import pytest
 from node_parts import Orthanc, files_of, free_port, phantom, scan_sent, states, until
+from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
+from pynetdicom import AE, evt
 
+from edge.node.config import Destination
+from edge.node.deliveries import Delivery
 from edge.node.retention import tidy
+from edge.node.sending import send
 from edge.node.service import Node
 
 
@@ -88,3 +94,31 @@ def test_results_by_stow(config_of, tmp_path):
     assert (path, token) == ("/dicom-web/studies", "Bearer a-token-of-letters")
     assert part.get_content_type() == "application/dicom"
     assert pydicom.dcmread(io.BytesIO(part.get_payload(decode=True))).Modality == "SEG"
+
+
+@pytest.mark.parametrize("syntaxes", [(ExplicitVRLittleEndian,), (ImplicitVRLittleEndian,)])
+def test_what_arrives_is_what_was_written_in_the_syntax_that_the_archive_takes(tmp_path, syntaxes):
+    path = files_of(phantom(tmp_path / "scan"))[3]
+    written = pydicom.dcmread(path)
+    taken = []
+
+    def take(event):
+        taken.append(event.encoded_dataset())
+        return 0
+
+    archive = AE("ARCHIVE")
+    archive.add_supported_context(written.SOPClassUID, list(syntaxes))
+    port = free_port()
+    server = archive.start_server(("127.0.0.1", port), False, evt_handlers=[(evt.EVT_C_STORE, take)])
+    try:
+        where = Destination("archive", title="ARCHIVE", host="127.0.0.1", port=port)
+        delivery = Delivery(1, 1, "mr", path.name, written.SOPClassUID, written.SOPInstanceUID, 0)
+        assert list(send(where, "MEDSEG", path.parent, [delivery])) == [(delivery, None)]
+    finally:
+        server.shutdown()
+    (content,) = taken
+    arrived = pydicom.dcmread(io.BytesIO(content))
+    assert arrived.file_meta.TransferSyntaxUID == syntaxes[0]
+    assert arrived == written
+    if syntaxes[0] == written.file_meta.TransferSyntaxUID:
+        assert path.read_bytes().endswith(content[-len(written.PixelData) - 200 :])
