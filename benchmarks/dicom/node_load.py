@@ -5,8 +5,8 @@
     python benchmarks/dicom/node_load.py --series 20 --slices 20 --kills 5
 
 Makes phantom series, segments them with the bare runtime (read, predict, SEG and report to disk), then sends them to a
-``zoo-edge serve`` whose results go to a receiver in this process. Prints what was lost or came twice, the throughput of
-both and the node's memory. Status 1 if anything was lost, twice or wrong. The scanner is dcmtk's storescu.
+``zoo-edge serve``. Prints what was lost or came twice, the throughput of both and the node's memory. Status 1 if
+anything was lost, twice or wrong. The scanner is dcmtk's storescu, the archive that gets the results its storescp.
 """
 
 import argparse
@@ -20,14 +20,15 @@ import sys
 import tempfile
 import threading
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
-from pynetdicom import AE, evt
-from pynetdicom.sop_class import Comprehensive3DSRStorage, MRImageStorage, SegmentationStorage
+from pynetdicom.sop_class import MRImageStorage
 
 import edge
 from edge.dicom import dicom_bytes, dicom_objects, origin_of
@@ -53,8 +54,8 @@ def main() -> int:
     parser.add_argument("--kills", type=int, default=0, help="SIGKILLs of the node, at random moments")
     parser.add_argument("--seed", type=int, default=0)
     args = parser.parse_args()
-    if not shutil.which("storescu"):
-        parser.error("expected storescu, which Debian's package dcmtk brings")
+    if not shutil.which("storescu") or not shutil.which("storescp"):
+        parser.error("expected storescu and storescp, which Debian's package dcmtk brings")
     with tempfile.TemporaryDirectory(prefix="medseg-load-") as folder:
         return run(args, Path(folder))
 
@@ -63,7 +64,7 @@ def run(args, folder) -> int:
     """Make the series, measure the bare runtime, then the node."""
     series = [phantom(folder / "scans" / f"{n:04d}", n, args.slices, args.size) for n in range(args.series)]
     expected, bare = bare_runtime(args, series, folder / "bare")
-    sink = Sink()
+    sink = Sink(folder / "sink")
     node = Node(args, folder, sink.port)
     node.start()
     threading.Thread(target=kill_at_random, args=(args, node), daemon=True).start()
@@ -71,16 +72,17 @@ def run(args, folder) -> int:
     with ThreadPoolExecutor(args.associations) as pool:
         list(pool.map(lambda files: send(files, node.port, MOST_ATTEMPTS + 20 * args.kills), series))
     sent = time.perf_counter() - began
-    node.keep_alive_until(lambda: len(sink.held) >= 2 * args.series, 60 + 20 * bare)
+    node.keep_alive_until(lambda: sink.count() >= 2 * args.series, 60 + 20 * bare)
     spent = time.perf_counter() - began
     time.sleep(2)  # what would come twice has time to come
     node.stop()
-    lost = set(expected) - set(sink.held)
-    wrong = set(sink.held) - set(expected)
+    held = sink.stop()
+    lost = set(expected) - set(held)
+    wrong = set(held) - set(expected)
     slices = f"{args.slices} slices of {args.size}x{args.size}"
     print(f"{args.series} series of {slices}, {args.associations} associations, {node.killed} SIGKILLs")
     print(f"results lost {len(lost)}, not those of the bare runtime {len(wrong)}")
-    again = sum(sink.held.values()) - len(sink.held)
+    again = held.total() - len(held)
     print(f"results sent again {again} (a SIGKILL between sending and recording does that)")
     print(f"bare runtime {args.series / bare:.2f} series/s, node {args.series / spent:.2f} series/s "
           f"({100 * bare / spent:.0f} %); all were sent after {sent:.1f} s")  # fmt: skip
@@ -162,22 +164,23 @@ def send(files, port, attempts) -> None:
 
 
 class Sink:
-    """An archive that counts what it is sent."""
+    """An archive that keeps all that it is sent, each time anew: dcmtk's storescp."""
 
-    def __init__(self):
-        self.held, self.lock = {}, threading.Lock()
-        entity = AE("SINK")
-        for sop_class in (SegmentationStorage, Comprehensive3DSRStorage):
-            entity.add_supported_context(sop_class)
-        self.port = free_port()
-        entity.start_server(("127.0.0.1", self.port), False, evt_handlers=[(evt.EVT_C_STORE, self.take)])
+    def __init__(self, folder):
+        self.folder, self.port = folder, free_port()
+        folder.mkdir()
+        command = ["storescp", "-aet", "SINK", "-od", str(folder), "--unique-filenames", str(self.port)]
+        self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
-    def take(self, event):
-        """Count a result."""
-        key = identity(event.dataset)
-        with self.lock:
-            self.held[key] = self.held.get(key, 0) + 1
-        return 0
+    def count(self) -> int:
+        """How many files there are."""
+        return sum(1 for _ in self.folder.iterdir())
+
+    def stop(self) -> Counter:
+        """End it; how often each result came."""
+        self.process.kill()
+        self.process.wait()
+        return Counter(identity(dcmread(path)) for path in self.folder.iterdir())
 
 
 class Node:
