@@ -17,6 +17,7 @@ from export.release.set_checks import check_artifact, check_network, check_place
 from export.source.source import Source, load_network, open_source
 from export.verify.comparison import compare
 from export.verify.fidelity import Fidelity
+from export.verify.gate import UNJUDGED, refusal
 from imaging.slices import stacked_names
 from medseg import record
 from medseg.atomic import temporary_folder
@@ -55,7 +56,7 @@ class PackOptions:
         device_scores: artifact folders of the runs that give the scores.
         commands: that made the run, its scores and its artifact, for the card.
         kind: how weights are stored: "float16", or "int8" for kernels in int8.
-        max_drop: the largest drop in mean Dice of any class that storage may cost.
+        max_drop: the largest drop in mean Dice of any class that storage may cost, within what the gate allows.
         trust: as for ``edge.load``, of all artifacts.
     """
 
@@ -146,11 +147,10 @@ def pack(
         tell(f"{card.folder}: {options.kind} compared with float32 on {len(_labelled(source))} cases")
         fidelity = _compare(trained, stored, manifest, source)
         check_network(artifact, manifest, fidelity)
-        if fidelity.drop > options.max_drop:
-            raise InputError(
-                f"{run}: stored as {options.kind} its mean Dice drops by {fidelity.drop:.4f}, "
-                f"expected at most {options.max_drop:g}; store it as float16"
-            )
+        reason = refusal(fidelity) or refusal(fidelity, options.max_drop)
+        if reason is not None:
+            mend = "train it for longer" if fidelity.verdict == UNJUDGED else "store it as float16"
+            raise InputError(f"{run}: stored as {options.kind}: {reason}; {mend}")
         card = dataclasses.replace(
             card,
             storage=_storage(options.kind, seen, fidelity),

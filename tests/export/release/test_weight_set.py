@@ -199,8 +199,24 @@ def test_what_does_not_belong_together_is_refused_and_nothing_is_left(copied, tm
 
 def test_storage_that_costs_too_much_is_refused(made, tmp_path):
     _, run, artifact, folds = made
-    with pytest.raises(InputError, match=r"stored as int8 its mean Dice drops by .*; store it as float16"):
+    with pytest.raises(InputError, match=r"stored as int8: .*mean Dice drops by .*; store it as float16"):
         pack(run, "toys", ABOUT, artifact, folds, tmp_path, kind="int8", max_drop=-1.0, tell=quietly)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_gate_holds_whatever_drop_is_allowed(made, tmp_path, monkeypatch):
+    _, run, artifact, folds = made
+    write_set = weights.write_set
+
+    def write_another(folder, model, card, kind):
+        write_set(folder, model, card, kind)
+        with np.load(folder / "weights.npz") as stored:
+            zeros = {name: np.zeros_like(value) for name, value in stored.items()}
+        np.savez(folder / "weights.npz", **zeros)
+
+    monkeypatch.setattr(weights, "write_set", write_another)
+    with pytest.raises(InputError, match=r"stored as float16: verdict fail: .*; store it as float16"):
+        pack(run, "toys", ABOUT, artifact, folds, tmp_path, max_drop=1.0, tell=quietly)
     assert list(tmp_path.iterdir()) == []
 
 
