@@ -166,6 +166,7 @@ def export_options(formats: Sequence[str], **options) -> ExportOptions:
     check_processor(made.processor)
     check_allowed(formats, made.allow_float, made.equalise)
     check_weights(made.weights, formats)
+    _check_idle(made)
     check_options(formats, made.opset, made.dynamic)
     if made.npu is not None:
         ethos.check_formats(formats)
@@ -173,6 +174,17 @@ def export_options(formats: Sequence[str], **options) -> ExportOptions:
     if made.max_arena is not None:
         arena.check_formats(formats)
     return made
+
+
+def _check_idle(made):
+    """Require that what only files of whole numbers have is asked for with one of them."""
+    kinds = [find_format(name) for name in made.formats]
+    for option, idle in (
+        ("calibration", made.calibration != ExportOptions.calibration and not any(kind.quantized for kind in kinds)),
+        ("processor", made.processor is not None and not any(kind.activations == "int8" for kind in kinds)),
+    ):
+        if idle:
+            raise FormatError(f"{option}: holds for int8 formats, not for {', '.join(made.formats)}; leave it out")
 
 
 def check_patch(options: ExportOptions, patch: Sequence[int]) -> None:

@@ -6,8 +6,9 @@ import os
 import shlex
 import sys
 import traceback
+from collections.abc import Iterable, Mapping
 
-from medseg.errors import InputError
+from medseg.errors import InputError, UsageError
 from medseg.quiet import hide_native_logs
 
 EXTRAS = {
@@ -104,6 +105,36 @@ def add_trust(parser) -> None:
     parser.add_argument(
         "--trust", metavar="KEYS", help="public key, or a folder of them: take only what one of these has signed"
     )
+
+
+def check_left_out(args, names: Iterable[str], reason: str) -> None:
+    """Require options that would have no effect to be left out; called before any work.
+
+    An option counts as given where its value is neither None nor False nor empty, so one that means something by
+    default has the default None, which ``complete`` replaces.
+
+    Args:
+        args: the parsed command line.
+        names: attributes of it, such as "roi_margin" for ``--roi-margin``.
+        reason: what they belong to and what to do.
+
+    Raises:
+        UsageError: naming all that were given.
+    """
+    given = [name for name in names if not _is_left_out(getattr(args, name))]
+    if given:
+        raise UsageError(f"{', '.join('--' + name.replace('_', '-') for name in given)}: {reason}")
+
+
+def _is_left_out(value) -> bool:
+    return value is None or value is False or (isinstance(value, list | tuple) and not value)  # 0 is a value
+
+
+def complete(args, defaults: Mapping) -> None:
+    """Give options that were left out the values that they have by default."""
+    for name, value in defaults.items():
+        if getattr(args, name) is None:
+            setattr(args, name, value)
 
 
 def emit_json(data) -> None:

@@ -7,9 +7,12 @@ from pathlib import Path
 from medseg import command
 from medseg.errors import InputError, UsageError
 from medseg.quiet import native_logs_hidden
+from review.room import DEFAULTS as ROOM
 from review.room import add_room, room_of
 
 SHORTEST_TOKEN = 16
+SERVING = ("host", "port", "token_file", "tls_cert", "tls_key", "origin")
+DEFAULTS = {"host": "127.0.0.1", "port": 8008, "threads": 2}
 WEIGHTS = (".keras", ".npz")  # files that a training can start from
 
 
@@ -39,8 +42,8 @@ def add_review(commands) -> None:
     )
     command.add_trust(parser)
     parser.add_argument("--work", type=Path, metavar="DIR", help="the review's own folder (default: FOLDER-review)")
-    parser.add_argument("--host", default="127.0.0.1", help="address to listen at (default: this machine alone)")
-    parser.add_argument("--port", type=int, default=8008, help="its port (default 8008)")
+    parser.add_argument("--host", help="address to listen at (default: this machine alone)")
+    parser.add_argument("--port", type=int, help="its port (default 8008)")
     parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     parser.add_argument(
         "--token-file", type=Path, metavar="FILE", help="file of the token that clients must send; needed with --host"
@@ -50,7 +53,7 @@ def add_review(commands) -> None:
     parser.add_argument(
         "--origin", action="append", default=[], metavar="URL", help="page of another server that may call this one"
     )
-    parser.add_argument("--threads", type=int, default=2, help="processor threads of the network (default 2)")
+    parser.add_argument("--threads", type=int, help="processor threads of the network (default 2)")
     parser.add_argument(
         "--start",
         metavar="RUN",
@@ -68,6 +71,7 @@ def add_review(commands) -> None:
 
 def review(args) -> int:
     """Handle ``zoo review``."""
+    check_together(args)
     if args.audit is not None:
         return _write_audit(args)
     settings, room = settings_of(args), room_of(args)
@@ -91,6 +95,20 @@ def review(args) -> int:
         with bind(settings) as socket:
             service = open_service(args.folder, args.artifact, args.work, args.threads, args.trust, room)
             return serve(Improver(service, args.start, patients), settings, socket, browser=not args.no_browser)
+
+
+def check_together(args) -> None:
+    """Require that no option is given that means nothing with another, and fill in what was left out.
+
+    Raises:
+        UsageError: naming the options and what they belong to.
+    """
+    if args.audit is not None:
+        training = ("artifact", "trust", "start", "patients", "improve", "epochs", "threads")
+        command.check_left_out(args, (*training, *SERVING, *ROOM), "of a review; --audit runs none, leave it out")
+    if args.improve:
+        command.check_left_out(args, (*SERVING, *ROOM), "of the server; leave it out with --improve, which has none")
+    command.complete(args, DEFAULTS)
 
 
 def check_request(args) -> None:

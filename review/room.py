@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg.byte_sizes import parse_size, spell_size
+from medseg.command import complete
 from medseg.errors import UsageError
 from review.errors import NoRoomError
 
@@ -35,6 +36,17 @@ class Room:
     uploads: int = 10_000
     upload_bytes: int = 100 * GIB
     free_bytes: int = GIB
+
+
+DEFAULTS = {
+    "sessions": Room.sessions,
+    "session_space": "4GB",
+    "session_hours": Room.session_idle_s / 3600,
+    "uploads": Room.uploads,
+    "upload_space": "100GB",
+    "keep_free": "1GB",
+}
+"""What the options say by default."""
 
 
 class UploadRoom:
@@ -102,17 +114,17 @@ def check_free(folder, size: int, least: int) -> None:
 
 def add_room(parser) -> None:
     """Add the options that set the limits."""
-    default = Room()
     group = parser.add_argument_group("scans that clients send")
-    for flag, kind, metavar, value, text in (
-        ("--sessions", int, "N", default.sessions, "sessions of MONAI Label clients at once"),
-        ("--session-space", str, "SIZE", "4GB", "disk that their scans may take"),
-        ("--session-hours", float, "H", default.session_idle_s / 3600, "a session goes so long after its last use"),
-        ("--uploads", int, "N", default.uploads, "scans that may be sent as new cases"),
-        ("--upload-space", str, "SIZE", "100GB", "disk that they may take"),
-        ("--keep-free", str, "SIZE", "1GB", "disk that stays free for drafts and corrections"),
+    for flag, kind, metavar, text in (
+        ("--sessions", int, "N", "sessions of MONAI Label clients at once"),
+        ("--session-space", str, "SIZE", "disk that their scans may take"),
+        ("--session-hours", float, "H", "a session goes so long after its last use"),
+        ("--uploads", int, "N", "scans that may be sent as new cases"),
+        ("--upload-space", str, "SIZE", "disk that they may take"),
+        ("--keep-free", str, "SIZE", "disk that stays free for drafts and corrections"),
     ):
-        group.add_argument(flag, type=kind, default=value, metavar=metavar, help=f"{text} (default %(default)s)")
+        value = DEFAULTS[flag.removeprefix("--").replace("-", "_")]
+        group.add_argument(flag, type=kind, metavar=metavar, help=f"{text} (default {value})")
 
 
 def room_of(args) -> Room:
@@ -121,6 +133,7 @@ def room_of(args) -> Room:
     Raises:
         UsageError: if one is no number or size that makes sense.
     """
+    complete(args, DEFAULTS)
     default = Room()
     for flag, value in (("--sessions", args.sessions), ("--uploads", args.uploads)):
         if value < 0:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 from edge.absent import absent
 from edge.commands.arguments import add_runtime, add_threads, positive
-from edge.dicom.kinds import add_dicom
+from edge.dicom.kinds import add_dicom, check_dicom
 from medseg import command
+
+DEFAULTS = {"roi_margin": 10.0, "jobs": 1}
 
 
 def add_predict(
@@ -54,8 +56,8 @@ def add_predict(
         help="look only where threshold:VALUE, in the scan's own intensities, or a quick artifact finds something; of "
         "a cascade, where its first network does: first",
     )
-    parser.add_argument("--roi-margin", type=float, default=10.0, metavar="MM", help="around that (default 10)")
-    parser.add_argument("--jobs", type=positive, default=1, metavar="N", help="scans at a time (default 1)")
+    parser.add_argument("--roi-margin", type=float, metavar="MM", help="around that (default 10)")
+    parser.add_argument("--jobs", type=positive, metavar="N", help="scans at a time (default 1)")
     parser.add_argument("--report", type=Path, metavar="JSON", help="write inputs, outputs, versions and times there")
     parser.add_argument(
         "--cohort",
@@ -72,8 +74,23 @@ def add_predict(
     return parser
 
 
+def check_together(args) -> None:
+    """Require that no option is given that means nothing without another, and fill in what was left out.
+
+    Raises:
+        UsageError: naming the option and what it belongs to.
+    """
+    if args.roi is None:
+        command.check_left_out(args, ["roi_margin"], "is around what --roi finds; give --roi too, or leave it out")
+    if args.scheduler is not None:
+        command.check_left_out(args, ["jobs"], "is of processes on this machine, not of --scheduler; leave it out")
+    check_dicom(args)
+    command.complete(args, DEFAULTS)
+
+
 def predict(args) -> None:
     """Segment scans and print the volumes."""
+    check_together(args)
     if args.cohort or args.scheduler is not None:
         from edge.commands.cohort import segment_cohort
 

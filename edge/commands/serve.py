@@ -7,6 +7,7 @@ import sys
 import threading
 import warnings
 
+from medseg.command import check_left_out
 from medseg.errors import InputError
 from medseg.quiet import native_logs_hidden
 
@@ -29,6 +30,8 @@ def serve(args) -> None:
     """Run the node until it is told to end, or check its configuration."""
     from edge.node.config import read_config
 
+    if args.check:
+        check_left_out(args, ["verbose"], "is of the log of a running node; leave it out with --check")
     config = read_config(args.config)
     if args.check:
         from edge.node.opening import open_segmenters

@@ -43,8 +43,10 @@ def stream(args) -> None:
     """Segment a stream and print what came of it."""
     from edge.runtime.segmenter import load
     from edge.runtime.stream import StreamOptions
-    from imaging.io.video import check_writable_video, open_video, write_video
+    from imaging.io.video import CAMERA, check_writable_video, open_video, write_video
 
+    if args.source.startswith(CAMERA):
+        command.check_left_out(args, ["live"], f"is of a video file; {args.source} is live anyway, leave it out")
     if args.out is not None:
         check_writable_video(args.out)
         if args.out.resolve() == Path(args.source).resolve():

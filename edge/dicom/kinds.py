@@ -1,5 +1,7 @@
 """The kinds of objects that are written of a segmentation, and the options that ask for them."""
 
+from medseg.command import check_left_out
+
 KINDS = ("seg", "sr", "rtstruct", "capture")
 NIFTI_KIND = "nifti"
 
@@ -16,3 +18,20 @@ def add_dicom(parser) -> None:
     )
     options.add_argument("--codes", metavar="FILE", help="JSON table of codes of the classes, before the one built in")
     options.add_argument("--labelmap", action="store_true", help="write a SEG as LABELMAP instead of BINARY")
+
+
+def check_dicom(args) -> None:
+    """Require that options of DICOM objects are given with an object that they are of.
+
+    Args:
+        args: ``write``, ``out``, ``codes`` and ``labelmap`` of the command line.
+
+    Raises:
+        UsageError: naming the option.
+    """
+    usual = "seg" if args.out.lower().endswith(".dcm") else NIFTI_KIND
+    kinds = {part.strip() for part in (args.write or usual).split(",")}
+    if not kinds & set(KINDS):
+        check_left_out(args, ["codes", "labelmap"], "is of DICOM objects; add --write seg, or leave it out")
+    if not kinds & {"seg", "sr"}:  # a report refers to a SEG, which is written with it
+        check_left_out(args, ["labelmap"], "is of a DICOM SEG; add seg to --write, or leave it out")

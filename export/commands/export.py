@@ -3,8 +3,11 @@
 import dataclasses
 from pathlib import Path
 
+from medseg import command
 from medseg.command import next_command
 from medseg.errors import UsageError
+
+DEFAULTS = {"calibration": "auto", "allow_float": 0, "weights": "per-channel", "threads": 2}
 
 
 def add_export(subparsers) -> None:
@@ -51,12 +54,11 @@ def add_export(subparsers) -> None:
     )
     parser.add_argument(
         "--calibration",
-        default="auto",
         metavar="METHOD",
         help="ranges of int8: minmax, percentile, mse, or auto: what agrees best with the network (default: auto)",
     )
     parser.add_argument(
-        "--allow-float", type=int, default=0, metavar="N", help="where int8 loses too much, up to N layers stay float"
+        "--allow-float", type=int, metavar="N", help="where int8 loses too much, up to N layers stay float"
     )
     parser.add_argument(
         "--equalise",
@@ -66,7 +68,6 @@ def add_export(subparsers) -> None:
     )
     parser.add_argument(
         "--weights",
-        default="per-channel",
         metavar="SCALES",
         help="of int8 weights: per-channel, or per-tensor for NPUs that know no others (default: per-channel)",
     )
@@ -98,7 +99,7 @@ def add_export(subparsers) -> None:
         action="store_true",
         help="write an artifact that verification refuses too; its manifest and card say why it was refused",
     )
-    parser.add_argument("--threads", type=int, default=2, help="threads for verification (default: 2)")
+    parser.add_argument("--threads", type=int, help="threads for verification (default: 2)")
     parser.add_argument("--max-arena", metavar="SIZE", help="refuse a TFLite file whose activations need more: 256KB")
     parser.add_argument("--target", metavar="NPU", help="compile the int8 TFLite file for ethos-u55, -u65 or -u85 too")
     parser.add_argument("--allow-cpu", action="store_true", help="with --target: accept operators the NPU lacks")
@@ -133,6 +134,7 @@ def run_export(args) -> int:
     """Handle ``zoo export``."""
     if args.list:
         return _list(args)
+    command.complete(args, DEFAULTS)
     missing = [name for name in ("run", "format", "out") if getattr(args, name) is None]
     if missing:
         named = ", ".join(name if name == "run" else f"--{name}" for name in missing)
@@ -179,6 +181,8 @@ def run_export(args) -> int:
         if getattr(args, name) and args.no_verify:
             option = name.replace("_", "-")
             raise UsageError(f"--{option}: is used where verification fails; leave out --no-verify")
+    if args.no_verify:
+        command.check_left_out(args, ["max_drop"], "is of the verification; leave out --no-verify, or leave it out")
     if args.verify_on is not None and (args.no_verify or args.read_folder is None):
         mend = "leave out --no-verify" if args.no_verify else "is of zoo export, which reads dataset folders"
         raise UsageError(f"--verify-on {args.verify_on}: {mend}")
@@ -283,6 +287,8 @@ def _verified_on(args, source):
 
 
 def _list(args) -> int:
+    others = set(vars(args)) - {"run", "out", "json", "list", "command", "handler", "read_folder"}
+    command.check_left_out(args, sorted(others), "of an export; leave it out with --list, which exports nothing")
     from export.commands.listing import listed, table
     from medseg.command import emit_json
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from imaging import InputError, UsageError
-from medseg.command import command_line, emit_json, next_command, run
+from medseg.command import check_left_out, command_line, complete, emit_json, next_command, run
 
 
 def parser(action):
@@ -86,3 +86,12 @@ def test_output(capsys):
 def test_a_command_line_is_taken_apart_as_it_was_put_together(words, line):
     assert command_line("zoo plan -o", *words) == line
     assert shlex.split(line) == ["zoo", "plan", "-o", *map(str, words)]
+
+
+def test_options_that_must_be_left_out_and_what_they_are_then():
+    args = argparse.Namespace(margin_mm=None, flag=False, words=[], names=(), zero=0, text="")
+    check_left_out(args, ("margin_mm", "flag", "words", "names"), "of nothing")
+    with pytest.raises(UsageError, match=r"^--zero, --text: of nothing$"):
+        check_left_out(args, ("flag", "zero", "text"), "of nothing")
+    complete(args, {"margin_mm": 10.0, "zero": 3})
+    assert (args.margin_mm, args.zero) == (10.0, 0)

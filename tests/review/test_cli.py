@@ -35,7 +35,6 @@ def _token(folder, text):
         (["--token-file", "no.txt"], 1, "no.txt: cannot be read"),
         ([], 2, "--artifact: missing"),
         (["--artifact", "nowhere"], 1, "nowhere: no such folder"),
-        (["--audit", "out.csv"], 1, "holds no review"),
     ],
 )
 def test_wrong_requests(folder, tmp_path, monkeypatch, capsys, words, status, reason):

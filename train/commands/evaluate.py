@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 from imaging.configurations import chosen_folders, scores_folder
-from medseg.command import command_line, emit_json, next_command
+from medseg.command import check_left_out, command_line, emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import add_code, use_run
 from train.commands.evaluate_external import (
+    THREADS,
     add_external_options,
     check_no_external_options,
     is_external,
@@ -52,15 +53,16 @@ def add_evaluate(subparsers) -> None:
 
 def run_evaluate(args) -> int:
     """Handle ``zoo evaluate``."""
-    if args.threads < 1:
+    if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads {args.threads}: expected at least 1")
     if args.method is not None:
         check_no_external_options(args)
         return run_method(args)
     check_no_method_options(args)
-    artifact = args.open_artifact(args.run, args.threads, args.trust) if args.open_artifact else None
+    artifact = args.open_artifact(args.run, args.threads or THREADS, args.trust) if args.open_artifact else None
     if artifact is not None:
         return score_artifact(args, artifact)
+    check_left_out(args, ["threads"], f"of an artifact; {args.run} is a run, leave it out")
     if args.trust is not None:
         raise UsageError(f"--trust {args.trust}: of a signed artifact; {args.run} is none: zoo export --sign KEY")
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # TensorFlow's own notes would break the progress bar

@@ -3,13 +3,14 @@
 import json
 from pathlib import Path
 
-from medseg.command import add_trust, command_line, emit_json, next_command
+from medseg.command import add_trust, check_left_out, command_line, emit_json, next_command
 from medseg.errors import UsageError
 from medseg.record import write_text
 from train.commands.folder_options import choices_of
 from train.data.dataset_json import Choices
 
 FOLDER = "external"
+THREADS = 2  # of an artifact
 OPTIONS = ("sites", "groups", "out", "trust")
 
 
@@ -34,7 +35,7 @@ def add_external_options(parser) -> None:
         help="folder for metrics.json and report.html (default: RUN/external/FOLDER; of an artifact none); with "
         "--ensemble for ensemble.json (default: RUN)",
     )
-    group.add_argument("--threads", type=int, default=2, help="processor threads of an artifact (default: 2)")
+    group.add_argument("--threads", type=int, help=f"processor threads of an artifact (default: {THREADS})")
     add_trust(group)
 
 
@@ -45,12 +46,11 @@ def check_no_external_options(args) -> None:
         UsageError: otherwise.
     """
     taken = ("out",) if args.ensemble else ()
-    given = [f"--{name}" for name in OPTIONS if name not in taken and getattr(args, name) is not None]
-    if given:
-        raise UsageError(
-            f"{', '.join(given)}: of an external test; give a folder of other scans than those trained on, without "
-            "--fold and --ensemble"
-        )
+    check_left_out(
+        args,
+        [name for name in OPTIONS if name not in taken],
+        "of an external test; give a folder of other scans than those trained on, without --fold and --ensemble",
+    )
 
 
 def is_external(args, run) -> bool:
@@ -126,9 +126,7 @@ def score_artifact(args, candidate) -> int:
     Raises:
         UsageError: for options that are of a run.
     """
-    given = [f"--{name}" for name in ("fold", "mirror", "ensemble", "code") if getattr(args, name)]
-    if given:
-        raise UsageError(f"{', '.join(given)}: of a run; {args.run} is an artifact")
+    check_left_out(args, ("fold", "mirror", "ensemble", "code"), f"of a run; {args.run} is an artifact")
     if args.folder is None:
         mend = command_line("zoo evaluate", args.run, "FOLDER")
         raise UsageError(f"{args.run}: is an artifact; give the folder of labelled scans, {mend}")

@@ -1,6 +1,6 @@
 """``zoo evaluate --method``: a classical method scored as a run is."""
 
-from medseg.command import emit_json
+from medseg.command import check_left_out, emit_json
 from medseg.errors import UsageError
 
 
@@ -24,9 +24,9 @@ def check_no_method_options(args) -> None:
     Raises:
         UsageError: otherwise.
     """
-    given = [f"--{name}" for name in ("param", "tune", "label", "clicks") if getattr(args, name)]
-    if given:
-        raise UsageError(f"{', '.join(given)}: of a classical method; give --method METHOD and a dataset folder")
+    check_left_out(
+        args, ("param", "tune", "label", "clicks"), "of a classical method; give --method METHOD and a dataset folder"
+    )
 
 
 def run_method(args) -> int:
@@ -35,10 +35,12 @@ def run_method(args) -> int:
 
     entry = get(args.method)
     parameters = entry.read(args.param)
-    given = [f"--{name}" for name in ("mirror", "ensemble") if getattr(args, name)]
-    if given or args.folder is not None:
-        given_options = ", ".join(given) or str(args.folder)
-        raise UsageError(f"{given_options}: of a run; --method takes one dataset folder and no run")
+    check_left_out(args, ("mirror", "ensemble", "code"), "of a run; --method takes one dataset folder and no run")
+    if args.folder is not None:
+        raise UsageError(f"{args.folder}: of a run; --method takes one dataset folder and no run")
+    check_left_out(args, ["threads"], "of an artifact; leave it out with --method")
+    if entry.seeds == "none":
+        check_left_out(args, ["clicks"], f"of methods that take seeds; {entry.name} takes none, leave it out")
     if args.fold is not None and not args.fold.isdecimal():
         raise UsageError(f"--fold {args.fold}: expected the number of a fold with --method")
     if args.clicks is not None and not 1 <= args.clicks <= 1000:

@@ -11,7 +11,7 @@ from medseg.command import emit_json, next_command
 from medseg.errors import UsageError
 from train.commands.code_options import use_files
 from train.commands.folder_options import choices_of, repeated
-from train.commands.plan_options import add_options
+from train.commands.plan_options import add_options, check_together
 from train.planning.configuration import Asked, check_asked
 from train.planning.plan import Plan, load_plan
 
@@ -30,10 +30,9 @@ def add_plan(subparsers) -> None:
 
 def run_plan(args) -> int:
     """Handle ``zoo plan``."""
+    check_together(args)
     if args.folder.is_file():
         return _explain_file(args)
-    if args.plan is not None and not args.check:
-        raise UsageError("--plan goes with --check; to plan anew leave it out, to train by it use zoo train --plan")
     if args.check:
         return _check(args)
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # bounds count networks; TensorFlow's notes say nothing here
@@ -127,8 +126,6 @@ def check_request(args, out) -> tuple[FilterStep, ...]:
         del ranks["spacing"]  # of the volume that a 2D network takes slice by slice
     if len(set(ranks.values())) > 1:
         raise UsageError("; ".join(f"--{name}: {rank} axes" for name, rank in ranks.items()) + "; give as many for all")
-    if args.threads is not None and args.threads < 1:
-        raise UsageError(f"--threads {args.threads}: expected at least 1")
     if args.groups is not None:
         check_groups(args.groups)
     check_plan_file(out)
@@ -185,6 +182,9 @@ def explanation(plan: Plan) -> str:
 
 def _explain_file(args):
     plan = load_plan(args.folder)
+    if args.json:
+        emit_json(record.to_dict(plan))
+        return 0
     print(summary(plan))
     print(explanation(plan))
     return 0

@@ -6,9 +6,44 @@ from pathlib import Path
 
 from imaging.slices import ORIENTATIONS
 from medseg.byte_sizes import parse_size
+from medseg.command import check_left_out, complete
 from medseg.errors import UsageError
 from train.commands.folder_options import add_folder_options
 from train.planning.configuration import CONFIGURATIONS
+
+DEFAULTS = {"folds": 5, "seed": 0}
+SPLIT = ("folds", "seed", "nan", "instances")
+"""Options that a plan answers, so that they are idle where one is given."""
+
+PLANNING = (
+    *("out", "explain", "model", "patch", "spacing", "size", "interpolation", "filter", "configuration"),
+    *("context_slices", "slice_axis", "overlap", "batch", "epochs", "max_params", "max_macs", "max_arena", "max_ram"),
+    *("target_ms", "threads", "no_mirror"),
+)
+"""Options of making a plan, which are idle where a dataset is only checked."""
+
+
+def check_together(args) -> None:
+    """Require that no option is given that means nothing without another, and fill in what was left out.
+
+    Raises:
+        UsageError: naming the options and what they belong to.
+    """
+    if args.folder.is_file():
+        others = [name for name in PLANNING if name != "explain"]
+        others += ["check", "plan", "images", "labels", "follow_paths", "groups", *SPLIT]
+        check_left_out(args, others, f"of a dataset folder; {args.folder} is a file, a plan to explain, leave it out")
+    if args.plan is not None and not args.check:
+        raise UsageError("--plan goes with --check; to plan anew leave it out, to train by it use zoo train --plan")
+    if args.check:
+        check_left_out(args, PLANNING, "of making a plan; leave it out with --check, which makes none")
+    if args.plan is not None:
+        check_left_out(args, SPLIT, f"{args.plan} says that already; leave it out, or leave --plan out")
+    if args.threads is not None and args.threads < 1:
+        raise UsageError(f"--threads {args.threads}: expected at least 1")
+    if args.target_ms is None and args.max_ram is None:
+        check_left_out(args, ["threads"], "of --target-ms and --max-ram; give one of them too, or leave it out")
+    complete(args, DEFAULTS)
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -22,8 +57,8 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--explain", action="store_true", help="say for each decision which rule made it")
     add_folder_options(parser)
     parser.add_argument("--model", help="network, see zoo models, or my_nets.py:name (default: unet or unet3d)")
-    parser.add_argument("--folds", type=int, default=5, help="of the cross-validation (default: 5)")
-    parser.add_argument("--seed", type=int, default=0, help="of split and training (default: 0)")
+    parser.add_argument("--folds", type=int, help="of the cross-validation (default: 5)")
+    parser.add_argument("--seed", type=int, help="of split and training (default: 0)")
     parser.add_argument("--patch", type=_sizes, help="voxels per axis, such as 64x64x32")
     parser.add_argument("--spacing", type=_spacing, help="target spacing in mm, such as 1x1x2.5")
     parser.add_argument("--size", type=_sizes, help="resize flat images to this many pixels, such as 256x256")

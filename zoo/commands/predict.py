@@ -106,10 +106,9 @@ def run_predict(args) -> None:
     """Handle ``zoo predict``."""
     folder = Path(args.artifact)
     if not _holds_runs(folder):
-        named = [f"--{name}" for name in RUN_OPTIONS if getattr(args, name)]
-        if named:
-            raise UsageError(f"{', '.join(named)}: of a run folder; {args.artifact} is none")
+        command.check_left_out(args, RUN_OPTIONS, f"of a run folder; {args.artifact} is none")
         return edge_predict.predict(args)
+    edge_predict.check_together(args)
     if args.runtime != "auto":
         raise UsageError(f"--runtime {args.runtime}: of an artifact; {args.artifact} is a run, for Keras")
     if args.cohort or args.scheduler is not None:

@@ -108,6 +108,9 @@ def _atlases(folder):
 
 
 def _list(args) -> int:
+    if args.scans:
+        raise UsageError(f"{args.scans[0]}: --list segments nothing; leave one of the two out")
+    command.check_left_out(args, ("out", "param", "seeds", "atlases"), "of a segmentation; leave it out with --list")
     methods = METHODS if args.method is None else (get(args.method),)
     if args.json:
         command.emit_json([_facts(method) for method in methods])

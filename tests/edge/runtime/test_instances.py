@@ -12,6 +12,7 @@ from objects import balls, pairs
 
 import imaging
 from edge.cli import build_parser
+from edge.commands.predict import check_together
 from edge.commands.scans import segment_scans
 from edge.manifest import Manifest, Tensor
 from edge.measure import of_classes
@@ -102,6 +103,7 @@ def test_files_of_the_command(tmp_path, capsys):
     imaging.write(tmp_path / "in" / "b.png", dataclasses.replace(source, voxels=source.voxels * 0))
     words = ["predict", "cells", str(tmp_path / "in"), "-o", str(tmp_path / "out"), "--json"]
     args = build_parser().parse_args(words)
+    check_together(args)
     outputs = Outputs(instances=True, boxes=True, overlay=True, measurements=True)
     segment_scans(segmenter(FLAT, (64, 64)), args, Options(outputs=outputs))
     reports = json.loads(capsys.readouterr().out)["scans"]
