@@ -14,7 +14,7 @@ def summary(manifest: Manifest, size: int) -> str:
     """
     lines = {
         "name": manifest.name,
-        "format": f"{manifest.format}, {size / 1e6:.2f} MB",
+        "format": f"{manifest.format}, {size / 1e6:.2f} MB{_with_first(manifest.source, size)}",
         "sha256": f"{manifest.sha256[:16]}... (matches)",
         "channels": ", ".join(manifest.channels),
         "labels": ", ".join(f"{label.name} = {label.value}" for label in manifest.labels),
@@ -51,7 +51,18 @@ def _scan(recipe):
 
 def _cascade(manifest):
     first = f"{manifest.first.folder}/ ({manifest.first.sha256[:16]}...)"
-    return f"takes what the network of low resolution in {first} finds, as {manifest.recipe.prior} channels more"
+    known = manifest.source.get("first")
+    cost = _cost(known) if isinstance(known, dict) else ""
+    finds = f"takes what the network of low resolution in {first} finds, as {manifest.recipe.prior} channels more"
+    return f"{finds}; that network: {cost}" if cost else finds
+
+
+def _with_first(source, size):
+    """What a cascade's two model files have together; artifacts of before it was noted do not say it."""
+    first = source.get("first")
+    own = first.get("size_bytes") if isinstance(first, dict) else None
+    together = own + size if isinstance(own, int) else None
+    return _number(together, ", {:.2f} MB with the first network's", 1e6)
 
 
 def _cost(source):

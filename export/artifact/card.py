@@ -1,6 +1,7 @@
 """``CARD.md`` of an artifact: what the manifest says, for people."""
 
 from edge.manifest import Manifest
+from export.artifact.first_network import KEY, both, cost
 from export.conversion.layer_errors import spell
 from export.device import ethos
 from export.rewrite.layouts import FOLDS
@@ -23,7 +24,7 @@ def card(manifest: Manifest, size: int) -> str:
         f"{source.get('macs', 0) / 1e9:.2f} GMAC a patch, {source.get('int8_share', 0.0):.1%} of them int8",
         f"- Patch: {' × '.join(map(str, manifest.patch))} voxels, overlap {manifest.overlap:g}",
         *_slices(manifest.recipe),
-        *_cascade(manifest),
+        *_cascade(manifest, size),
         *_form(manifest),
         *_memory(source),
         f"- Input: {_tensor(manifest.input)}",
@@ -168,13 +169,17 @@ def _slices(recipe) -> list[str]:
     return [f"- Scan: a volume, slice by slice{neighbours}"]
 
 
-def _cascade(manifest) -> list[str]:
+def _cascade(manifest, size) -> list[str]:
     if manifest.first is None:
         return []
+    first, parameters = manifest.source[KEY], manifest.source.get("parameters", 0)
     return [
         f"- Cascade: the network of low resolution in `{manifest.first.folder}/` is asked first; its segmentation, on "
         f"the grid of the prepared scan, makes the last {manifest.recipe.prior} channels of the input, one for each "
-        "class but the background. Scores below are of both together, size, cost and latency of the second alone"
+        "class but the background. Scores below are of both together; what is above and not said of the first network "
+        "is the second's",
+        f"- First network: {cost(first)}; the rest in `{manifest.first.folder}/CARD.md`",
+        f"- Both networks together: {both(first, size, parameters)}; latency of each, and of both, in `report.html`",
     ]
 
 

@@ -17,6 +17,7 @@ from edge.manifest import MANIFEST, Manifest
 from edge.trust import vector
 from export.artifact import bill_of_materials as bom
 from export.artifact.card import card
+from export.artifact.first_network import KEY, facts_of_first
 from export.artifact.place import check_place, check_writable
 from export.artifact.report import write_report
 from export.conversion.convert import convert_checked
@@ -157,7 +158,9 @@ def _export(source, options, out, tell, first: Path | None = None, flags: bool =
         except FidelityError as error:
             tried = Tried(options.calibration, options.allow_float, options.weights, options.processor or "")
             raise FidelityError(f"{error}; {advise(source, kind, tried)}") from None
-        tell(f"{kind.name}: {folders[-1]} ({(folders[-1] / kind.file).stat().st_size / 1e6:.2f} MB)")
+        files = [folders[-1] / kind.file] + ([] if first is None else [folders[-1] / FOLDER / kind.file])
+        size = f"{sum(file.stat().st_size for file in files) / 1e6:.2f} MB" + " for both networks" * (len(files) - 1)
+        tell(f"{kind.name}: {folders[-1]} ({size})")
     return folders
 
 
@@ -221,7 +224,8 @@ def write_artifact(
             if extras.first is not None:
                 shutil.copytree(extras.first, temporary / FOLDER)
                 checksum = edge.manifest.sha256(temporary / FOLDER / MANIFEST)
-                manifest = dataclasses.replace(manifest, first=First(FOLDER, checksum))
+                known = manifest.source | {KEY: facts_of_first(temporary)}
+                manifest = dataclasses.replace(manifest, first=First(FOLDER, checksum), source=known)
             record.save(temporary / edge.manifest.MANIFEST, manifest)
             checked = Checked() if verify is None else verify(temporary)
             fidelity = checked.fidelity

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from edge.manifest import Manifest
 from export.artifact import overlay
+from export.artifact.first_network import KEY, latency_of_first
 from export.artifact.report_sections import sections
 from export.conversion.converted import Converted
 from export.conversion.operators import Operator
@@ -38,6 +39,8 @@ def write_report(
         InputError: if the place cannot be written.
     """
     facts = gather(manifest, converted, fidelity, latency)
+    if manifest.first is not None:
+        facts[KEY] = facts[KEY] | {"latency": latency_of_first(folder)}
     record.write_text(Path(folder) / "report.json", json.dumps(facts, indent=1, allow_nan=False) + "\n")
     worst = None if fidelity is None or fidelity.worst is None else overlay.draw(fidelity.worst, manifest.labels)
     title = f"{manifest.name} ({manifest.format})"
@@ -67,6 +70,7 @@ def gather(manifest: Manifest, converted: Converted, fidelity: Fidelity | None, 
         "input": record.to_dict(manifest.input),
         "output": record.to_dict(manifest.output),
         "labels": [record.to_dict(label) for label in manifest.labels],
+        KEY: source.get(KEY),
         "macs": source.get("macs", 0),
         "int8_share": source.get("int8_share", 0.0),
         "operators": by_precision(converted.operators),

@@ -2,6 +2,7 @@
 
 import html
 
+from export.artifact.first_network import KEY, both, cost
 from export.device import ethos
 from medseg import page
 from medseg.byte_sizes import spell_size
@@ -43,12 +44,22 @@ def _summary(facts) -> str:
         ("patch", " × ".join(map(str, facts["patch"]))),
         ("model file", f"{facts['model']}, {facts['size_bytes'] / 1e6:.2f} MB"),
         ("sha256", facts["sha256"]),
+        *_first(facts),
         ("input", _tensor(facts["input"])),
         ("output", _tensor(facts["output"]) + ", logits"),
         ("classes", ", ".join(f"{label['value']} {label['name']}" for label in facts["labels"])),
         ("trained on", _trained(network)),
     ]
     return page.table(("what", ""), rows, names=2)
+
+
+def _first(facts) -> list[tuple[str, str]]:
+    """Rows of a cascade; those above them are of the second network."""
+    first = facts[KEY]
+    if first is None:
+        return []
+    together = both(first, facts["size_bytes"], facts["network"]["parameters"] or 0)
+    return [("first network", cost(first).replace("`", "")), ("both networks", together)]
 
 
 def _trained(network) -> str:
@@ -147,22 +158,41 @@ def _latency(facts) -> str:
     latency = facts["latency"]
     if not latency["runs"]:
         return "<h2>Latency</h2><p>Not measured.</p>"
+    networks = [("", latency["runs"])]
+    if facts[KEY] is not None:
+        networks = [("first", facts[KEY]["latency"]), ("second", latency["runs"])]
+        networks.append(("both", _summed(*(runs for _, runs in networks))))
     rows = [
         (
+            *([name] if name else []),
             run["threads"],
             f"{run['median_ms']:.2f}",
             f"{run['min_ms']:.2f}",
             f"{run['cold_start_ms']:.1f}",
             run["rounds"],
         )
-        for run in latency["runs"]
+        for name, runs in networks
+        for run in runs
     ]
     where = latency["machine"]
+    heads = (*(["network"] if facts[KEY] else []), "threads", "median ms", "min ms", "cold start ms", "rounds")
+    each = " of each network (a scan has fewer patches of the first)" if facts[KEY] else ""
     return (
-        f"<h2>Latency</h2><p>One patch, thread counts in turn, on the machine that exported: "
+        f"<h2>Latency</h2><p>One patch{each}, thread counts in turn, on the machine that exported: "
         f"{html.escape(where['processor'])}, {where['cores']} cores. <code>zoo bench</code> measures at length.</p>"
-        + page.table(("threads", "median ms", "min ms", "cold start ms", "rounds"), rows)
+        + page.table(heads, rows)
     )
+
+
+def _summed(first, second) -> list[dict]:
+    """A patch of each of two networks, one after the other, by the numbers of threads that both were timed with."""
+    by_threads = {run["threads"]: run for run in first}
+    return [
+        {"threads": run["threads"], "rounds": run["rounds"]}
+        | {name: run[name] + by_threads[run["threads"]][name] for name in ("median_ms", "min_ms", "cold_start_ms")}
+        for run in second
+        if run["threads"] in by_threads
+    ]
 
 
 def _memory(facts) -> str:

@@ -21,6 +21,7 @@ from edge.trust.signature import check_signature, sign
 from edge.trust.verification import check_artifact
 from export.artifact.folder import export_run
 from export.cli import main as export_main
+from export.commands.listing import listed
 from export.errors import FidelityError
 from export.source.source import load_network, open_source
 from imaging.recipe import Recipe
@@ -125,6 +126,48 @@ def test_one_folder_holds_both_and_says_how_they_join(artifacts, run, name):
     assert first.training is None
     assert "asked first" in (folder / "CARD.md").read_text(encoding="utf-8")
     assert sorted(os.listdir(artifacts[0])) == sorted(FORMATS)
+
+
+@pytest.mark.parametrize("name", FORMATS)
+def test_size_cost_and_latency_are_told_of_both_networks(artifacts, name, capsys):
+    folder = artifacts[0] / name
+    manifest, first = edge.load_manifest(folder), edge.load_manifest(folder / "first")
+    sizes = [(place / each.model).stat().st_size for place, each in ((folder, manifest), (folder / "first", first))]
+    known = manifest.source["first"]
+    assert known == {
+        "model": f"first/{first.model}",
+        "size_bytes": sizes[1],
+        **{key: first.source[key] for key in ("network", "parameters", "macs", "int8_share")},
+        "patch": list(first.patch),
+    }
+    parameters = manifest.source["parameters"] + first.source["parameters"]
+    together = f"{sum(sizes) / 1e6:.2f} MB, {parameters:,} parameters"
+    card = (folder / "CARD.md").read_text(encoding="utf-8")
+    assert f"- First network: `first/{first.model}`, {sizes[1] / 1e6:.2f} MB, " in card
+    assert f"- Both networks together: {together}" in card
+    report, own = (json.loads((place / "report.json").read_text()) for place in (folder, folder / "first"))
+    assert report["first"] == known | {"latency": own["latency"]["runs"]}
+    assert own["first"] is None
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert f"<td>both networks</td><td>{together}</td>" in page
+    assert [page.count(f"<td>{which}</td>") for which in ("first", "second", "both")] == [
+        len(report["latency"]["runs"])
+    ] * 3
+    assert any(f"{name}: {folder} ({sum(sizes) / 1e6:.2f} MB for both networks)" in line for line in artifacts[1])
+    assert edge_main(["info", str(folder)]) == 0
+    said = capsys.readouterr().out
+    assert f"{sum(sizes) / 1e6:.2f} MB with the first network's" in said
+    assert f"that network: {first.source['parameters']:,} parameters" in said
+
+
+def test_the_list_of_formats_adds_up_both_networks(artifacts, run):
+    rows = {row["name"]: row for row in listed(run, artifacts[0])}
+    for name in FORMATS:
+        places = artifacts[0] / name, artifacts[0] / name / "first"
+        assert rows[name]["size_bytes"] == sum((p / edge.load_manifest(p).model).stat().st_size for p in places)
+        runs = [json.loads((place / "report.json").read_text())["latency"]["runs"] for place in places]
+        together = [one["median_ms"] + other["median_ms"] for one, other in zip(*runs, strict=True)]
+        assert rows[name]["ms"] == pytest.approx(min(together))
 
 
 def test_the_gate_verifies_both_networks_together(run, tmp_path, monkeypatch):
