@@ -26,6 +26,7 @@ def summary(manifest: Manifest, size: int) -> str:
         "source network": str(manifest.source.get("network", "")),
         "dataset": str(manifest.source.get("dataset", "")),
         "cost": _cost(manifest.source),
+        "cost of first": _cost(_first(manifest.source)),
         "calibrated": f"with {len(manifest.calibration)} cases" if manifest.calibration else "",
         "verified": _verified(manifest.fidelity),
         **{f"  {name}": text for name, text in _labels(manifest.fidelity)},
@@ -51,16 +52,18 @@ def _scan(recipe):
 
 def _cascade(manifest):
     first = f"{manifest.first.folder}/ ({manifest.first.sha256[:16]}...)"
-    known = manifest.source.get("first")
-    cost = _cost(known) if isinstance(known, dict) else ""
-    finds = f"takes what the network of low resolution in {first} finds, as {manifest.recipe.prior} channels more"
-    return f"{finds}; that network: {cost}" if cost else finds
+    return f"takes what the network of low resolution in {first} finds, as {manifest.recipe.prior} channels more"
+
+
+def _first(source) -> dict:
+    """What a cascade notes of its first network; nothing in artifacts of before."""
+    first = source.get("first")
+    return first if isinstance(first, dict) else {}
 
 
 def _with_first(source, size):
-    """What a cascade's two model files have together; artifacts of before it was noted do not say it."""
-    first = source.get("first")
-    own = first.get("size_bytes") if isinstance(first, dict) else None
+    """What a cascade's two model files have together."""
+    own = _first(source).get("size_bytes")
     together = own + size if isinstance(own, int) else None
     return _number(together, ", {:.2f} MB with the first network's", 1e6)
 
@@ -120,9 +123,13 @@ def _objects(fidelity):
 
 def _number(value, text, unit=1.0):
     """A figure of a manifest in words; nothing where it holds none, as what it was made from may be anything."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, int | float):
         return ""
-    return text.format(value / unit)
+    try:
+        number = float(value)
+    except OverflowError:  # JSON has whole numbers of any size
+        return ""
+    return text.format(number / unit) if math.isfinite(number) else ""
 
 
 def _by(sizes):

@@ -26,6 +26,16 @@ def test_info(artifacts, capfd):
     assert json.loads(capfd.readouterr().out) == json.loads((artifacts["folded-int8"] / "manifest.json").read_text())
 
 
+def test_info_of_figures_that_are_none(artifacts, tmp_path, capfd):
+    folder = shutil.copytree(artifacts["folded-int8"], tmp_path / "artifact")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    manifest["source"] |= {"parameters": 10**400, "macs": "many", "first": {"size_bytes": 10**400, "macs": None}}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    assert main(["info", str(folder)]) == 0
+    shown = capfd.readouterr().out
+    assert not any(word in shown for word in ("parameters", "GMAC", "with the first"))
+
+
 def test_bench(artifacts, capfd):
     folders = [str(artifacts["native-float"]), str(artifacts["folded-int8"])]
     assert main(["bench", *folders, "--rounds", "2", "--warmup", "1"]) == 0

@@ -157,7 +157,8 @@ def test_size_cost_and_latency_are_told_of_both_networks(artifacts, name, capsys
     assert edge_main(["info", str(folder)]) == 0
     said = capsys.readouterr().out
     assert f"{sum(sizes) / 1e6:.2f} MB with the first network's" in said
-    assert f"that network: {first.source['parameters']:,} parameters" in said
+    assert f"cost of first   {first.source['parameters']:,} parameters" in said
+    assert max(map(len, said.splitlines()[:-1])) <= 120 + len(str(folder))
 
 
 def test_the_list_of_formats_adds_up_both_networks(artifacts, run):
