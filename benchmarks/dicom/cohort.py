@@ -1,7 +1,7 @@
 """A cohort while workers are killed: every case once, the table complete, gone on with after the whole was killed.
 
     python benchmarks/dicom/cohort.py --cases 200 --jobs 2 --kills 10
-    python benchmarks/dicom/cohort.py --cases 20 --jobs 2 --kills 2
+    python benchmarks/dicom/cohort.py --cases 100 --jobs 2 --kills 2 --shape 80,112,64
 
 Makes phantom scans and runs ``zoo-edge predict --cohort`` in a process of its own. Workers are killed at random
 moments; once a third of the cases is done the whole is killed, and the same command given again. Prints what is missing
@@ -27,7 +27,7 @@ import imaging
 from imaging.scan import Scan
 from medseg.process import environment, module_command
 
-SHAPE = (40, 56, 32)
+SHAPE = "40,56,32"
 
 
 def main() -> int:
@@ -37,6 +37,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=200)
     parser.add_argument("--jobs", type=int, default=2)
     parser.add_argument("--kills", type=int, default=10)
+    parser.add_argument("--shape", default=SHAPE, help=f"voxels of a scan along each axis (default: {SHAPE})")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--no-times", action="store_true", help="leave out the undisturbed run with one worker")
     args = parser.parse_args()
@@ -46,8 +47,9 @@ def main() -> int:
 
 def run(args, folder) -> int:
     """Make the scans, run undisturbed, then with kills."""
+    shape = tuple(map(int, args.shape.split(",")))
     for number in range(args.cases):
-        voxels = np.random.default_rng(number).normal(100, 20, SHAPE).astype(np.float32)
+        voxels = np.random.default_rng(number).normal(100, 20, shape).astype(np.float32)
         imaging.write(folder / "scans" / f"case{number:04d}.nii.gz", Scan(voxels[..., None], np.eye(4)))
     seconds = {}
     for jobs in (args.jobs,) if args.no_times else (1, args.jobs):
@@ -59,9 +61,11 @@ def run(args, folder) -> int:
     expected = digests(folder / f"calm{args.jobs}")
     differing = [name for name, digest in expected.items() if digests(folder / "killed").get(name) != digest]
     failed = [row for row in rows if row["state"] != "done"]
-    print(f"{args.cases} cases, {args.jobs} workers, {killed} of them killed, the whole killed once")
+    print(f"{args.cases} cases of {args.shape} voxels, {args.jobs} workers")
+    print(f"workers killed {killed}, the whole killed once")
     print(f"rows {len(rows)}, failed {len(failed)}, results that are missing or differ {len(differing)}")
-    print("undisturbed: " + ", ".join(f"{jobs} workers {value:.1f} s" for jobs, value in seconds.items()))
+    gain = f", {seconds[1] / seconds[args.jobs]:.2f} times as quick" if 1 in seconds else ""
+    print("undisturbed: " + ", ".join(f"{jobs} workers {value:.1f} s" for jobs, value in seconds.items()) + gain)
     return 1 if len(rows) != args.cases or failed or differing else 0
 
 

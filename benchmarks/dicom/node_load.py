@@ -67,13 +67,17 @@ def run(args, folder) -> int:
     sink = Sink(folder / "sink")
     node = Node(args, folder, sink.port)
     node.start()
-    threading.Thread(target=kill_at_random, args=(args, node), daemon=True).start()
+    ended = threading.Event()
+    killer = threading.Thread(target=kill_at_random, args=(args, node, ended))
+    killer.start()
     began = time.perf_counter()
     with ThreadPoolExecutor(args.associations) as pool:
         list(pool.map(lambda files: send(files, node.port, MOST_ATTEMPTS + 20 * args.kills), series))
     sent = time.perf_counter() - began
     node.keep_alive_until(lambda: sink.count() >= 2 * args.series, 60 + 20 * bare)
     spent = time.perf_counter() - began
+    ended.set()
+    killer.join()
     time.sleep(2)  # what would come twice has time to come
     node.stop()
     held = sink.stop()
@@ -255,11 +259,12 @@ destinations = ["sink"]
         self.process.wait()
 
 
-def kill_at_random(args, node):
-    """The SIGKILLs."""
+def kill_at_random(args, node, ended):
+    """The SIGKILLs, until there was the last or all is done."""
     moments = random.Random(args.seed)
     for _ in range(args.kills):
-        time.sleep(moments.uniform(0.5, 6))
+        if ended.wait(moments.uniform(0.5, 6)):
+            return
         node.kill()
 
 
