@@ -10,6 +10,7 @@ anything was lost, twice or wrong. The scanner is dcmtk's storescu, the archive 
 """
 
 import argparse
+import contextlib
 import hashlib
 import random
 import shutil
@@ -27,6 +28,7 @@ from pathlib import Path
 import numpy as np
 from pydicom import dcmread
 from pydicom.dataset import FileDataset, FileMetaDataset
+from pydicom.errors import InvalidDicomError
 from pydicom.uid import ExplicitVRLittleEndian, generate_uid
 from pynetdicom.sop_class import MRImageStorage
 
@@ -171,14 +173,17 @@ class Sink:
     """An archive that keeps all that it is sent, each time anew: dcmtk's storescp."""
 
     def __init__(self, folder):
-        self.folder, self.port = folder, free_port()
+        self.folder, self.port, self.read = folder, free_port(), {}
         folder.mkdir()
         command = ["storescp", "-aet", "SINK", "-od", str(folder), "--unique-filenames", str(self.port)]
         self.process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
     def count(self) -> int:
-        """How many files there are."""
-        return sum(1 for _ in self.folder.iterdir())
+        """How many results there are, each counted once however often it came."""
+        for path in set(self.folder.iterdir()) - self.read.keys():
+            with contextlib.suppress(InvalidDicomError, EOFError):  # it is just being written
+                self.read[path] = identity(dcmread(path))
+        return len(set(self.read.values()))
 
     def stop(self) -> Counter:
         """End it; how often each result came."""

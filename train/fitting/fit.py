@@ -90,7 +90,7 @@ def fit(
         plan = dataclasses.replace(plan, recipe=learn_filters(plan.recipe, training, verbose))
         _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder
         precision = choose(plan, functools.partial(open_step, network), has_graphics_card(), engine.devices > 1)
-        if precision.milliseconds and verbose and engine.chief:
+        if (precision.milliseconds or precision.refused) and verbose and engine.chief:
             print(precision)
         plan, times = with_precision(plan, precision.chosen), precision.milliseconds
         if engine.chief:

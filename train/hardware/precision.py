@@ -24,12 +24,16 @@ class Precision:
     Attributes:
         chosen: Keras' dtype policy.
         milliseconds: of the quickest step in each that was timed; {} where none was.
+        refused: the kind of error that a step in mixed_bfloat16 ended with; "" where it did not.
     """
 
     chosen: str
     milliseconds: dict[str, float] = field(default_factory=dict)
+    refused: str = ""
 
     def __str__(self):
+        if self.refused:
+            return f"precision {self.chosen}: mixed_bfloat16 cannot be computed here ({self.refused})"
         if not self.milliseconds:
             return f"precision {self.chosen}, not timed"
         times = ", ".join(f"{name} {spent:.0f} ms" for name, spent in self.milliseconds.items())
@@ -56,7 +60,12 @@ def choose(
         return Precision(settings.precision)
     if several or settings.quantize or not is_worth_timing(plan):
         return Precision("mixed_bfloat16" if graphics_card and not settings.quantize else "float32")
-    spent = timed({name: open_step(plan, name) for name in CANDIDATES})
+    steps = {name: open_step(plan, name) for name in CANDIDATES}
+    try:
+        steps["mixed_bfloat16"]()
+    except Exception as error:  # of the backend's own kinds, as where ONEDNN_MAX_CPU_ISA takes its kernels away
+        return Precision("float32", refused=type(error).__name__)
+    spent = timed(steps)
     quickest = min(CANDIDATES, key=spent.get)
     chosen = quickest if spent[quickest] <= GAIN * spent["float32"] else "float32"
     return Precision(chosen, {name: round(1e3 * seconds, 3) for name, seconds in spent.items()})

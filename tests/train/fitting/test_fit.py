@@ -141,7 +141,7 @@ def test_a_full_disk_keeps_the_last_checkpoint(tmp_path, monkeypatch):
     assert (tmp_path / "last.npz").read_bytes() == before
 
 
-def test_minutes_end_a_training_and_lead_its_schedule(dataset, cache, tmp_path):
+def test_minutes_end_a_training_in_bfloat16_and_lead_its_schedule(dataset, cache, tmp_path):
     plan = make_plan(dataset, minutes=1e-3, precision="mixed_bfloat16", augmentation=STILL)
     run = fit(plan, dataset, tmp_path / "run", cache=cache, verbose=False)
     history = load_history(run.folder / "history.csv")

@@ -61,7 +61,7 @@ def timed(monkeypatch):
     return calls
 
 
-def test_a_run_keeps_the_choice_and_is_resumed_with_it(dataset, cache, tmp_path, timed, capsys):
+def test_a_run_keeps_the_choice_of_bfloat16_and_is_resumed_with_it(dataset, cache, tmp_path, timed, capsys):
     plan = make_plan(dataset, epochs=1, steps_per_epoch=1, augmentation=STILL, precision="auto")
     run = fit(plan, dataset, tmp_path / "run", cache=cache)
     assert timed == ["float32", "mixed_bfloat16"]

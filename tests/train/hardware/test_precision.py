@@ -33,6 +33,20 @@ def test_the_quicker_is_chosen_where_it_gains_more_than_a_twentieth(float32, bfl
     assert f"precision {chosen}: a step takes float32 {float32:.0f} ms" in str(choice)
 
 
+def test_bfloat16_that_cannot_be_computed_is_not_taken():
+    def opened(plan, precision):
+        def step():
+            if precision == "mixed_bfloat16":
+                raise RuntimeError("could not create a primitive descriptor")
+            return 0.1
+
+        return step
+
+    choice = choose(plan(), opened)
+    assert choice == Precision("float32", refused="RuntimeError")
+    assert str(choice) == "precision float32: mixed_bfloat16 cannot be computed here (RuntimeError)"
+
+
 @pytest.mark.parametrize("precision", ["float32", "mixed_bfloat16", "mixed_float16"])
 def test_what_is_asked_for_is_not_timed(precision):
     assert choose(plan(precision), never) == Precision(precision)
