@@ -73,7 +73,8 @@ class Receiver:
         handlers: list[Any] = [
             (evt.EVT_REQUESTED, self._requested), (evt.EVT_C_ECHO, lambda event: SUCCESS),
             (evt.EVT_C_STORE, self._store), (evt.EVT_N_ACTION, self._commit),
-            (evt.EVT_RELEASED, self._released), (evt.EVT_ABORTED, self._aborted), (evt.EVT_CONN_CLOSE, self._aborted),
+            (evt.EVT_PDU_RECV, self._about_to_release), (evt.EVT_RELEASED, self._released),
+            (evt.EVT_ABORTED, self._aborted), (evt.EVT_CONN_CLOSE, self._aborted),
         ]  # fmt: skip
         try:
             context = server_context(dicom)
@@ -146,6 +147,13 @@ class Receiver:
             log.warning("a request for storage commitment is refused: %s", type(error).__name__)
             return PROCESSING_FAILURE, None
         return (SUCCESS if kept else PROCESSING_FAILURE), None
+
+    def _about_to_release(self, event):
+        """Keep that an association ends as it should before its sender is told so, who then sends nothing again."""
+        from pynetdicom.pdu import A_RELEASE_RQ
+
+        if isinstance(event.pdu, A_RELEASE_RQ):
+            self._released(event)
 
     def _released(self, event):
         self._end(event.assoc, instances.released)

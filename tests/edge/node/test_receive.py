@@ -71,6 +71,22 @@ def test_a_full_disk_refuses_and_leaves_nothing(config_of, tmp_path, monkeypatch
         assert parse((config.node.folder / row["file"]).read_bytes()).uid == pydicom.dcmread(first).SOPInstanceUID
 
 
+def test_the_end_of_a_transfer_is_kept_before_the_sender_is_told_of_it(config_of, tmp_path, monkeypatch):
+    """Else a node that is killed in between takes the series for broken off, and nobody sends it again."""
+    config, first = config_of(), files_of(phantom(tmp_path / "scan"))[0]
+    released = instances.released
+
+    def slowly(database, series):
+        time.sleep(0.5)
+        released(database, series)
+
+    monkeypatch.setattr(instances, "released", slowly)
+    with Node(config) as node, association(config) as link:
+        assert link.send_c_store(pydicom.dcmread(first)).Status == receive.SUCCESS
+        link.release()
+        assert node.database.row("select released from series")["released"] == 1
+
+
 def test_an_aborted_transfer_gives_no_result_until_it_is_sent_again(config_of, tmp_path):
     config, files = config_of(), files_of(phantom(tmp_path / "scan"))
     with Node(config) as node:
