@@ -226,6 +226,11 @@ def shown(value, width: int = 60) -> str:
     return text if len(text) <= width else f"{text[: width - 3]}..."
 
 
+def in_one_line(text: str) -> str:
+    r"""Text from a stranger for the middle of a message: what is not printable becomes an escape such as ``\n``."""
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+
+
 def spreadsheet_cell(value):
     """A cell of a CSV file: spreadsheets take text of strangers for a formula by its first letter.
 

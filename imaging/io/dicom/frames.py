@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from imaging.io.dicom.dataset import DicomFile, damaged, open_dataset
 from medseg.errors import InputError
+from medseg.untrusted import in_one_line
 
 # Attributes by which volumes of one series differ, in the order in which they are tried, with words for them.
 DIFFERENCES = {
@@ -169,12 +170,12 @@ def _instance(file, dataset):
         file,
         uid=str(dataset.get("SOPInstanceUID") or ""),
         sop_class=str(dataset.get("SOPClassUID") or ""),
-        series=str(dataset.get("SeriesInstanceUID") or ""),
-        study=str(dataset.get("StudyInstanceUID") or ""),
-        frame_of_reference=str(dataset.get("FrameOfReferenceUID") or ""),
+        series=in_one_line(str(dataset.get("SeriesInstanceUID") or "")),
+        study=in_one_line(str(dataset.get("StudyInstanceUID") or "")),
+        frame_of_reference=in_one_line(str(dataset.get("FrameOfReferenceUID") or "")),
         patient=hash(identity) if identity[0] else None,
-        modality=str(dataset.get("Modality") or ""),
-        description=str(dataset.get("SeriesDescription") or ""),
+        modality=in_one_line(str(dataset.get("Modality") or "")),
+        description=in_one_line(str(dataset.get("SeriesDescription") or "")),
         series_number=_whole(dataset.get("SeriesNumber"), 0),
         number=_whole(dataset.get("InstanceNumber"), 0),
         rows=int(dataset.Rows),

@@ -9,6 +9,7 @@ from imaging.io.dicom.read import series_affine
 from imaging.io.dicom.series import Series
 from imaging.scan import Scan
 from medseg.errors import InputError
+from medseg.untrusted import in_one_line
 
 OFF_GRID = 0.1  # share of a voxel that a label's pixel may lie off the centre of the image's
 
@@ -75,6 +76,7 @@ class Grid:
         Raises:
             InputError: if they are of another.
         """
+        uid = in_one_line(uid)
         if uid and self.frame_of_reference and uid != self.frame_of_reference:
             raise InputError(
                 f"{name}: is of another frame of reference than the series ({uid} and {self.frame_of_reference}); give "

@@ -11,6 +11,7 @@ from imaging.io.dicom.decoding.decoders import decode
 from imaging.io.dicom.decoding.gdcm_process import GdcmProcess
 from imaging.io.dicom.frames import Frame
 from medseg.errors import InputError
+from medseg.untrusted import in_one_line
 
 _INVERTED = "MONOCHROME1"
 _JPEG_EXTENDED = "1.2.840.10008.1.2.4.51"
@@ -53,8 +54,9 @@ def _in_one_line(name, dataset):
     except Exception as error:  # decoders raise what they like
         syntax = dataset.file_meta.get("TransferSyntaxUID", "")
         if _no_decoder(syntax):
+            kind = in_one_line(getattr(syntax, "name", syntax))
             raise InputError(
-                f"{name}: its pixels are stored as {getattr(syntax, 'name', syntax)}, which no installed decoder "
+                f"{name}: its pixels are stored as {kind}, which no installed decoder "
                 'reads; pip install "medseg-zoo[dicom]" brings those of JPEG, JPEG-LS and JPEG 2000'
             ) from None
         raise damaged(f"{name}: its pixels", error) from None

@@ -239,3 +239,27 @@ def test_a_kind_of_value_that_there_is_not(tmp_path, element):
         for reader in readers:
             with contextlib.suppress(InputError):
                 reader(place)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        (
+            b"\x10\x00UI\x14\x001.2.840.10008.1.2.1\x00",
+            b"\x10\x00UI\x14\x001.2.840\n10008.1.2.9\x00",
+            "no installed decoder",
+        ),
+        (b"CS\x02\x00MR", b"CS\x02\x00\nR", "slices missing"),
+    ],
+)
+def test_line_breaks_in_headers_begin_no_line_of_a_message(tmp_path, old, new, message):
+    folder = write_series(tmp_path / "scan", np.arange(6 * 64, dtype=np.uint16).reshape(6, 8, 8))
+    (folder / "004.dcm").unlink()
+    for path in folder.iterdir():
+        content = path.read_bytes()
+        assert content.count(old) == 1
+        path.write_bytes(content.replace(old, new))
+    place = next(folder.iterdir()) if message == "no installed decoder" else folder
+    with pytest.raises(InputError, match=message) as error:
+        imaging.read(place)
+    assert "\n" not in str(error.value)
