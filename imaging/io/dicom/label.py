@@ -95,9 +95,9 @@ def read_dicom_labels(path, like: Series | None = None, values: Mapping[str, int
     file = DicomFile(place)
     dataset = open_dataset(file)
     with decoding(file.name):
-        kind = dataset.get("Modality")
+        kind = str(dataset.get("Modality") or "")
     if kind not in (SEG, RTSTRUCT):
-        raise InputError(f"{place}: holds no labels (modality {str(kind)[:16]!a}), expected a SEG or RTSTRUCT")
+        raise InputError(f"{place}: holds no labels (modality {kind[:16]!a}), expected a SEG or RTSTRUCT")
     if kind == RTSTRUCT and like is None:
         raise UsageError(f"{place}: an RTSTRUCT has no grid of its own; give the series that it was drawn on")
     with decoding(file.name):

@@ -263,3 +263,17 @@ def test_line_breaks_in_headers_begin_no_line_of_a_message(tmp_path, old, new, m
     with pytest.raises(InputError, match=message) as error:
         imaging.read(place)
     assert "\n" not in str(error.value)
+
+
+def test_items_in_place_of_a_modality_are_one_line(tmp_path):
+    (path,) = write_series(tmp_path / "scan", np.zeros((1, 8, 8), np.uint16)).iterdir()
+    element = b"\x49\x42\x41\x5fME\x02\x00ab"  # a value representation that there is not
+    item = b"\xfe\xff\x00\xe0" + len(element).to_bytes(4, "little") + element
+    content = path.read_bytes()
+    modality = b"\x08\x00\x60\x00CS\x02\x00MR"
+    assert content.count(modality) == 1
+    items = b"\x08\x00\x60\x00SQ\x00\x00" + len(item).to_bytes(4, "little") + item
+    path.write_bytes(content.replace(modality, items))
+    refused(path, "truncated or damaged")
+    with pytest.raises(InputError, match="truncated or damaged"):
+        imaging.read_labels(path)
