@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 
 from medseg.errors import InputError, UsageError
 from medseg.quiet import hide_native_logs
+from medseg.untrusted import in_one_line
 
 EXTRAS = {
     "cryptography": "sign",
@@ -62,8 +63,7 @@ def printable(message: str) -> str:
     Control characters and others that are not printable become escapes such as ``\x1b``. A line that is indented by two
     blanks, as lists of several mistakes have them, stays one.
     """
-    lines = message.split("\n  ")
-    return "\n  ".join("".join(c if c.isprintable() else ascii(c)[1:-1] for c in line) for line in lines)
+    return "\n  ".join(in_one_line(line) for line in message.split("\n  "))
 
 
 def missing_package(error: Exception) -> str | None:

@@ -95,8 +95,8 @@ def test_in_a_message(folder, capsys, words, mend):
 def test_no_command_is_written_around_a_value():
     """``medseg.command.command_line`` quotes values; text around them does not."""
     files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
-    found = [f"{path.relative_to(ROOT)}: {text}" for path in files for text in texts_before_values(path)]
-    assert [line for line in found if BEFORE_A_VALUE.search(line)] == []
+    unquoted = [f"{path.relative_to(ROOT)}: {text}" for path in files for text in texts_before_values(path)]
+    assert [line for line in unquoted if BEFORE_A_VALUE.search(line)] == []
 
 
 def texts_before_values(path):

@@ -1,4 +1,4 @@
-"""A run that was fine-tuned for int8 against the one that it started from, and for the format that is exported."""
+"""A run fine-tuned for int8 against the run that it started from, and for the exported format."""
 
 import dataclasses
 import json
@@ -169,7 +169,7 @@ def test_network_that_rounds_otherwise_than_the_format_is_told(training, kept, p
     assert (name, bits) == kept
     source = {"finetuned_for": "per-channel", "finetuned_format": name, "finetuned_bits": bits}
     assert rounding_warning(source, [silent, "onnx-float32", "tflite-int16"], processor) is None
-    other = "onnx-int8" if name == "tflite-int8" else "tflite-int8"
-    expected = f"{other}: the run was fine-tuned for {name} with weights of {bits} bits"
-    assert rounding_warning(source, [silent, other], processor).startswith(expected)
-    assert rounding_warning({}, [other], processor) is None
+    untrained_format = "onnx-int8" if name == "tflite-int8" else "tflite-int8"
+    expected = f"{untrained_format}: the run was fine-tuned for {name} with weights of {bits} bits"
+    assert rounding_warning(source, [silent, untrained_format], processor).startswith(expected)
+    assert rounding_warning({}, [untrained_format], processor) is None

@@ -175,9 +175,9 @@ def test_scores_of_an_ensemble_are_not_lost_to_those_of_another_folder_or_other_
         assert f"{out / 'ensemble.json'}: holds scores of " in message
         assert "give another --out" in message
         assert (out / "ensemble.json").read_bytes() == kept
-        other = tmp_path / "other" / str(len(words))
-        assert main([*words, "--out", str(other)]) == 0
-        assert json.loads((other / "ensemble.json").read_text())["cases"].keys() == {"case_00"}
+        second_place = tmp_path / "other" / str(len(words))
+        assert main([*words, "--out", str(second_place)]) == 0
+        assert json.loads((second_place / "ensemble.json").read_text())["cases"].keys() == {"case_00"}
         assert (out / "ensemble.json").read_bytes() == kept
     assert main(ensemble) == 0  # the same question again
     (out / "ensemble.json").write_text('{"folds": [0, 1]}')  # of before the folder was written into it

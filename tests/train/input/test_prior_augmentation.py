@@ -22,7 +22,7 @@ def balls(*places, shape=GRID.patch):
 @pytest.mark.parametrize("seed", range(12))
 def test_classes_grow_and_shrink_as_scipy_has_it(seed):
     classes = balls((1, (8, 8, 8), 4), (2, (16, 12, 8), 3))
-    found = reshaped(tf.constant(classes), (seed, 1), GRID, 3).numpy()
+    reshaped_classes = reshaped(tf.constant(classes), (seed, 1), GRID, 3).numpy()
     masks = [classes == 1, classes == 2]
     matches = []
     for radius in (1, 2, 3):
@@ -33,7 +33,7 @@ def test_classes_grow_and_shrink_as_scipy_has_it(seed):
         closed = [ndimage.binary_erosion(mask, box, border_value=1) for mask in grown]
         for changed in (grown, shrunk, opened, closed):
             expected = np.select([c & m for c, m in zip(changed, masks, strict=True)] + changed, [1, 2, 1, 2], 0)
-            matches.append(np.array_equal(found, expected))
+            matches.append(np.array_equal(reshaped_classes, expected))
     assert any(matches)
 
 
@@ -48,8 +48,8 @@ def test_thick_slices_keep_their_classes_apart():
     grid = Grid((6, 20, 16), (8.0, 1.0, 1.0))
     classes = tf.constant(balls((1, (3, 8, 8), 1), shape=grid.patch))
     for seed in range(20):
-        found = reshaped(classes, (seed, 1), grid, 2).numpy()
-        assert set(np.flatnonzero(found.any(axis=(1, 2)))) <= {2, 3, 4}
+        reshaped_classes = reshaped(classes, (seed, 1), grid, 2).numpy()
+        assert set(np.flatnonzero(reshaped_classes.any(axis=(1, 2)))) <= {2, 3, 4}
 
 
 def test_parts_are_numbered_by_size():
