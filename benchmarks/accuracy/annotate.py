@@ -49,11 +49,13 @@ def cases(data: Path, name: str, count: int, organ_ml: float, offset: int = 0):
         return organs(data / "ct", organ_ml)
     from train.data.dataset import open_dataset
 
-    masked = []
-    for case in evenly(open_dataset(data / name).cases, count, offset):
-        scan, labels = imaging.read(list(case.images)), imaging.read_labels(case.label)
-        masked.append((case.name, scan, imaging.align(labels, scan, case.label, case.images[0]).voxels[..., 0] > 0))
-    return masked
+    return [(case.name, *scan_and_mask(case)) for case in evenly(open_dataset(data / name).cases, count, offset)]
+
+
+def scan_and_mask(case):
+    """The scan of a case of a dataset, and where any of its labels lies."""
+    scan, labels = imaging.read(list(case.images)), imaging.read_labels(case.label)
+    return scan, imaging.align(labels, scan, case.label, case.images[0]).voxels[..., 0] > 0
 
 
 def organs(folder: Path, organ_ml: float):
@@ -82,26 +84,42 @@ def curve(masked, method, counts):
 def corrected(masked, artifact, counts):
     """The same where a network proposes and clicks correct it; all of its labels are one structure."""
     import edge
-    from edge.runtime.options import Options, Outputs
     from imaging.annotate import refine
 
     segmenter = edge.load(artifact)
     scores = {count: [] for count in (0, *counts)}
     for _, scan, mask in masked:
-        options = Options(outputs=Outputs(probabilities=True))
-        chances = segmenter.predict(scan, options=options).probabilities.voxels
-        chances = np.stack([chances[..., 0], chances[..., 1:].sum(axis=-1)], -1)
+        chances = proposal(segmenter, scan)
         strokes = []
         for count in range(max(counts) + 1):
             labels = refine(scan, strokes, chances, (0, 1)).labels.voxels[..., 0] == 1
             if count in scores:
                 scores[count].append(dice(labels, mask))
-            wrong, _ = ndimage.label(labels != mask)
-            depth = ndimage.distance_transform_edt(labels != mask, scan.spacing)
-            place = np.unravel_index(int(np.argmax(depth)), depth.shape)
-            if wrong.any():
-                strokes.append(Stroke("point", int(mask[place]), (tuple(map(float, place)),)))
+            if not np.array_equal(labels, mask):
+                strokes.append(correcting_click(labels, mask, scan.spacing))
     return [(count, float(np.mean(rows)), float(np.min(rows))) for count, rows in scores.items()]
+
+
+def proposal(segmenter, scan) -> np.ndarray:
+    """A network's probabilities of background and of any structure, (*spatial, 2)."""
+    from edge.runtime.options import Options, Outputs
+
+    options = Options(outputs=Outputs(probabilities=True))
+    chances = segmenter.predict(scan, options=options).probabilities.voxels
+    return np.stack([chances[..., 0], chances[..., 1:].sum(axis=-1)], -1)
+
+
+def correcting_click(labels, mask, spacing) -> Stroke:
+    """A click in the middle of the largest wrong part: where the nearest voxel that is right is farthest away.
+
+    Args:
+        labels: bool (*spatial), wrong somewhere.
+        mask: bool (*spatial), the reference.
+        spacing: mm per axis.
+    """
+    depth = ndimage.distance_transform_edt(labels != mask, spacing)
+    place = np.unravel_index(int(np.argmax(depth)), depth.shape)
+    return Stroke("point", int(mask[place]), (tuple(map(float, place)),))
 
 
 def fit(data: Path, count: int, organ_ml: float):

@@ -28,8 +28,11 @@ def train_command(data, run, start, plan=None, network="", epochs=None, minutes=
         network: registry entry, where there is no plan.
         epochs, minutes: how long; the plan's own by default.
     """
-    words = ["train", data, "--out", run, "--from", start, "--fold", "0", "--groups", Path(data) / "groups.csv"]
-    words += ["--plan", plan] if plan is not None else ["--model", network] if network else []
+    words = ["train", data, "--out", run, "--from", start, "--fold", "0"]
+    if plan is not None:  # which has its folds
+        words += ["--plan", plan]
+    else:
+        words += ["--groups", Path(data) / "groups.csv", *(["--model", network] if network else [])]
     words += ["--epochs", epochs] if epochs is not None else []
     words += ["--minutes", minutes] if minutes is not None else []
     return module_command("zoo", *words)

@@ -30,6 +30,7 @@ from review.server.app import create_app
 from review.service import open_service
 from review.store.cases import all_cases
 from train.cli import build_parser as train_parser
+from train.commands.preconditions import check_made_by
 from train.data.dataset import read_dataset
 from train.data.dataset_json import Choices
 from train.planning.plan import Network, Plan, Training, load_plan
@@ -117,6 +118,8 @@ def test_training_set_is_a_dataset_folder(service, tmp_path):
     assert sorted(plan.folds[0] + plan.folds[1]) == sorted(case.id for case in chosen.training)
     assert (plan.patch, plan.recipe) == (first.patch, first.recipe)
     check_plan(plan, dataset)  # zoo train would refuse it otherwise
+    words = commands.train_command(folder, tmp_path / "next", "unet3d-hippocampus", tmp_path / "plan.json", epochs=3)
+    check_made_by(train_parser("zoo").parse_args(words[4:]), plan)  # nor may it refuse what is asked for with it
     assert write_plan(chosen, "unet3d-hippocampus", tmp_path / "none.json") is None
 
 

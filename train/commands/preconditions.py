@@ -140,7 +140,7 @@ def check_request(args, known: Plan | None, labels=(), begun: bool = False) -> N
     check_fold(plan, folds[0])
     if args.groups is not None:
         check_groups(args.groups)
-    _check_made_by(args, known)
+    check_made_by(args, known)
     if plan.training.start and not begun:
         check_source(plan.training.start, plan.network.name if known or args.model else None)
     if known is None:
@@ -178,8 +178,16 @@ def check_count(args):
         raise UsageError(f"--folds {args.folds}: is of a plan that is made; this one has its folds, give --fold")
 
 
-def _check_made_by(args, known):
-    """What only the making of a plan goes by says nothing to one that is there: better told than passed over."""
+def check_made_by(args, known: Plan | None) -> None:
+    """What only the making of a plan goes by says nothing to one that is there: better told than passed over.
+
+    Args:
+        args: of the command line.
+        known: the plan, or None where one is still to be made.
+
+    Raises:
+        UsageError: naming the option.
+    """
     if known is None:
         return
     if args.groups is not None:
