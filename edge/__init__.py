@@ -22,7 +22,7 @@ _NAMES = {
     "Threshold": "runtime.region",
     "load_ensemble": "runtime.ensemble",
     "Manifest": "manifest",
-    "Segmentation": "runtime.segmenter",
+    "Segmentation": "segmentation",
     "Segmenter": "runtime.segmenter",
     "Tensor": "manifest",
     "areas_mm2": "measure",

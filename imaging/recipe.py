@@ -5,7 +5,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from imaging.filters.steps import FilterStep, apply_steps, check_steps
-from imaging.geometry.affine import moved
+from imaging.geometry.cropping import crop_nonzero
 from imaging.geometry.orientation import check_codes, reorient
 from imaging.geometry.resampling import INTERPOLATIONS, check_grid, resample
 from imaging.geometry.restoring import onto_prepared
@@ -217,18 +217,6 @@ def _foreground(voxels, normalisation):
         return None
     used = (voxels != 0).any(axis=-1)
     return fill_holes(used) if normalisation.fill_holes else used
-
-
-def crop_nonzero(scan: Scan) -> Scan:
-    """Cut a scan to the bounding box of voxels that differ from zero in any channel; all zero stays whole."""
-    used = (scan.voxels != 0).any(axis=-1)
-    box = []
-    for axis in range(scan.rank):
-        hit = np.flatnonzero(used.any(axis=tuple(a for a in range(scan.rank) if a != axis)))
-        if not len(hit):
-            return scan
-        box.append(slice(int(hit[0]), int(hit[-1]) + 1))
-    return Scan(scan.voxels[tuple(box)], moved(scan.affine, [b.start for b in box]))
 
 
 def check(recipe: Recipe, learnt: bool = True) -> None:

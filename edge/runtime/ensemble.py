@@ -15,7 +15,8 @@ from edge.runtime.options import Options, Outputs, check_options
 from edge.runtime.patches import entropy
 from edge.runtime.restored import labels_of
 from edge.runtime.runner import Runner
-from edge.runtime.segmenter import Progress, Segmentation, Segmenter, load
+from edge.runtime.segmenter import Progress, Segmenter, load
+from edge.segmentation import Segmentation
 from edge.trust.fingerprint import estimate, flags_of
 from edge.trust.observation import as_read
 from imaging.io.files import read

@@ -1,14 +1,13 @@
 """A cascade from its run folder to one artifact, and through the device runtime."""
 
-import dataclasses
 import json
 import os
 import shutil
-from pathlib import Path
 
 import numpy as np
 import pytest
-from export_runs import LABELS, ball_network, write_run
+from export_cascade import write_cascade
+from export_runs import ball_network, write_run
 
 import edge
 import imaging
@@ -17,45 +16,16 @@ from edge.first_pass import FirstAnswer, WhereFound
 from edge.runtime.ensemble import Ensemble, load_ensemble
 from edge.runtime.options import Options, Outputs
 from edge.runtime.region import Threshold
-from edge.trust.signature import check_signature, sign
 from edge.trust.verification import check_artifact
 from export.artifact.folder import export_run
-from export.cli import main as export_main
 from export.commands.listing import listed
 from export.errors import FidelityError
 from export.source.source import load_network, open_source
-from imaging.recipe import Recipe
 from imaging.tiling import predict_tiled
-from medseg import record
 from medseg.errors import InputError, UsageError
 
 FORMATS = ("tflite-int8", "tflite-float32", "onnx-int8", "openvino-int8")
 EXACT = ("tflite-float32",)
-
-
-def joined_network(image: float = 0.6, prior: float = 0.6):
-    """Finds a ball where so much of the mean of 3³ voxels and so much of the prior are together above 0.5."""
-    model = ball_network(channels=2)
-    kernel = np.zeros((3, 3, 3, 2, 4), np.float32)
-    kernel[..., 0, :] = image / 27
-    kernel[1, 1, 1, 1] = prior
-    model.get_layer("mean").set_weights([kernel])
-    return model
-
-
-def write_cascade(folder) -> Path:
-    """A finished run of a cascade: half the resolution first, then a network that follows what was found there."""
-    run = write_run(folder, network=joined_network())
-    plan = json.loads((run / "plan.json").read_text())
-    low = plan | {"recipe": plan["recipe"] | {"spacing": [3.0, 2.0, 4.0]}}
-    shutil.copytree(run, run.parent / "first")
-    (run.parent / "first").rename(run / "first")
-    (run / "first" / "plan.json").write_text(json.dumps(low))
-    ball_network(threshold=0.3).save(run / "first" / "model.keras")
-    first = {name: low[name] for name in ("recipe", "network", "patch", "training")}
-    cascade = {"recipe": plan["recipe"] | {"prior": 1}, "first": first, "configuration": "cascade"}
-    (run / "plan.json").write_text(json.dumps(plan | cascade))
-    return run
 
 
 @pytest.fixture(scope="module")
@@ -273,117 +243,8 @@ def test_the_command_line_predicts_and_verifies(artifacts, run, tmp_path, capsys
     assert "takes what the network of low resolution in first/ (" in capsys.readouterr().out
 
 
-def changed(folder, **fields):
-    data = json.loads((folder / "manifest.json").read_text()) | fields
-    (folder / "manifest.json").write_text(json.dumps(data))
-
-
-@pytest.mark.parametrize(
-    ("fields", "message"),
-    [
-        ({"first": None}, "recipe.prior 1: expected 0, as first names no network"),
-        ({"first": {"folder": "../other", "sha256": ""}}, "first.folder '../other': expected 'first'"),
-        (
-            {"first": {"folder": "first", "sha256": "0" * 64}},
-            "first/manifest.json: altered since its checksum",
-        ),
-        ({"first": {"folder": "first"}}, "first: field sha256 is missing"),
-        ({"channels": ["other"]}, "first: channels differs from that of the artifact that it is in"),
-        ({"labels": [{"name": "background", "value": 0}, {"name": "ball", "value": 4}]}, "first: labels differs"),
-    ],
-)
-def test_a_manifest_that_does_not_fit_its_first_network(artifacts, tmp_path, fields, message):
-    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
-    changed(folder, **fields)
-    with pytest.raises(InputError, match=message) as caught:
-        edge.load(folder)
-    assert str(folder) in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_recipe_whose_prior_is_not_that_of_its_classes(artifacts, tmp_path):
-    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
-    recipe = record.to_dict(edge.load_manifest(folder).recipe)
-    for prior, message in ((2, "recipe.prior 2: expected 1, the labels but"), (-1, "prior -1: expected 0 to 255")):
-        changed(folder, recipe=recipe | {"prior": prior})
-        with pytest.raises(InputError, match=message):
-            edge.load_manifest(folder)
-
-
-def test_a_first_network_that_was_altered_or_left_out(artifacts, tmp_path):
-    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
-    model = folder / "first" / "model.tflite"
-    model.write_bytes(model.read_bytes()[:-1] + b"\0\1")
-    with pytest.raises(InputError, match=r"first/model\.tflite: altered"):
-        edge.load(folder)
-    changed(folder / "first", name="another")
-    with pytest.raises(InputError, match=r"first/manifest\.json"):
-        edge.load(folder)
-    shutil.rmtree(folder / "first")
-    with pytest.raises(InputError, match=r"first: no such folder"):
-        edge.load(folder)
-    os.symlink(artifacts[0] / "tflite-float32" / "first", folder / "first")
-    with pytest.raises(InputError, match="is a link out of its folder"):
-        edge.load(folder)
-
-
-def test_a_cascade_in_a_cascade_is_refused_before_a_network_is_opened(artifacts, tmp_path, monkeypatch):
-    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
-    shutil.rmtree(folder / "first")
-    shutil.copytree(artifacts[0] / "tflite-float32", folder / "first")
-    changed(folder, first={"folder": "first", "sha256": edge.manifest.sha256(folder / "first" / "manifest.json")})
-    opened = []
-    monkeypatch.setattr(edge.runtime.segmenter, "open_runner", lambda *args: opened.append(args))
-    with pytest.raises(InputError, match="first: is a cascade itself"):
-        edge.load(folder)
-    assert opened == []
-
-
-def test_a_signature_covers_both_networks(artifacts, tmp_path):
-    from cryptography.hazmat.primitives import serialization
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
-
-    private = Ed25519PrivateKey.generate()
-    secret, public = tmp_path / "key", tmp_path / "key.pem"
-    kinds = (serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    secret.write_bytes(private.private_bytes(*kinds))
-    kinds = (serialization.Encoding.PEM, serialization.PublicFormat.SubjectPublicKeyInfo)
-    public.write_bytes(private.public_key().public_bytes(*kinds))
-    folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "artifact")
-    sign(folder, secret)
-    assert check_signature(folder, public)
-    edge.load(folder, trust=public)
-    (folder / "first" / "CARD.md").write_text("Another card.\n")
-    with pytest.raises(InputError, match=r"first/CARD\.md: altered since it was signed"):
-        check_signature(folder, public)
-    (folder / "first" / "CARD.md").unlink()
-    with pytest.raises(InputError, match=r"first/CARD\.md: is missing"):
-        check_signature(folder, public)
-
-
 def test_an_export_again_takes_the_place_of_the_first(run, artifacts, tmp_path):
     folder = shutil.copytree(artifacts[0] / "tflite-float32", tmp_path / "out" / "tflite-float32")
     export_run(run, ["tflite-float32"], tmp_path / "out", verify=False, tell=lambda line: None)
     assert edge.load(folder).first is not None
     assert edge.load_manifest(folder).fidelity == {}
-
-
-def test_what_is_of_one_network_is_refused(run, tmp_path, capsys):
-    words = ["export", str(run), "--format", "tflite-int8", "--out", str(tmp_path / "out")]
-    assert export_main([*words, "--finetune", str(tmp_path / "tuned")]) == 2
-    assert "is a cascade, whose networks are not fine-tuned; leave it out" in capsys.readouterr().err
-    record.save(tmp_path / "recipe.json", Recipe(3, prior=1))
-    words = ["export", str(run / "model.keras"), "--format", "tflite-float32", "--out", str(tmp_path / "out")]
-    assert export_main([*words, "--recipe", str(tmp_path / "recipe.json"), "--no-verify"]) == 1
-    assert "prior 1 is of the second network of a cascade; give the run folder" in capsys.readouterr().err
-    shutil.copytree(run, tmp_path / "run")
-    shutil.rmtree(tmp_path / "run" / "first")
-    assert export_main(["export", str(tmp_path / "run"), *words[2:]]) == 1
-    assert "first: not a finished run folder" in capsys.readouterr().err
-
-
-def test_a_slice_by_slice_recipe_has_no_prior():
-    with pytest.raises(InputError, match="recipe prior 1: expected 0 to 255 classes, and 0 where there are slices"):
-        imaging.prepare(imaging.Scan(np.zeros((4, 4, 4, 1)), np.eye(4)), Recipe(3, slices=1, prior=1))
-    assert dataclasses.replace(Recipe(3, channels=2), prior=3).patch_channels == 5
-    assert len(LABELS) == 2

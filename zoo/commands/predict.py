@@ -66,7 +66,7 @@ class RunSegmenter:
         import numpy as np
 
         from edge.measure import areas_mm2, of_classes, volumes_ml
-        from edge.runtime.segmenter import Segmentation
+        from edge.segmentation import Segmentation
         from edge.trust.fingerprint import flags_of
         from imaging.io.nifti import smallest
 
