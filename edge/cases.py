@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, scans_in
+from imaging.io.cases import case_and_channel, case_name, check_case_name, name_clashes, names_of, scans_in
 from imaging.io.dicom.reference import SUFFIXES as DICOM_SUFFIXES
 from imaging.io.dicom.reference import dicom_reference, is_dicom, split_reference
 from imaging.io.dicom.sources import files_of
@@ -206,11 +206,11 @@ def check_outputs(cases: Sequence[Case]) -> None:
     Raises:
         InputError, UsageError: naming the output.
     """
-    inputs = {path.resolve() for case in cases for path in case.scan}
+    inputs = {name for case in cases for path in case.scan for name in names_of(path)}
     seen = {}
     for case in cases:
         place = case.output.resolve()
-        if place in inputs:
+        if not inputs.isdisjoint(names_of(case.output)):
             raise UsageError(f"--out {case.output}: is an input and would be overwritten; choose another place")
         key = str(place).casefold()  # where capitals do not count, the second would overwrite the first
         if key in seen:

@@ -18,7 +18,7 @@ from review.store.cases import CORRECTED, Case
 from review.store.drafts import read_draft, remove_draft
 from review.store.versions import CORRECTION, Result, change_from, decide, save_result
 from review.volumes.opened import series_of
-from review.volumes.page_grid import off_page
+from review.volumes.page_grid import is_picture, off_page
 
 
 def correct(service: Service, case: Case, labels: Scan, base: int, user: str, seconds=None, reason="") -> dict:
@@ -128,10 +128,10 @@ def _write_final(service, case, labels, user):
     grid = service.grid(case)
     own = off_page(labels, grid)
     try:
-        if grid.rank == 2 and grid.geometry is None and not own.voxels.min() < 0:
+        if is_picture(grid) and not own.voxels.min() < 0:
             suffix, content = IMAGES[0], image_bytes(own, IMAGES[0])
         else:
-            suffix, content = ".nii.gz", nifti_bytes(own if own.rank == 3 or own.geometry else labels, compressed=True)
+            suffix, content = ".nii.gz", nifti_bytes(labels if is_picture(grid) else own, compressed=True)
         write_durably(service.workspace.final(case.id, suffix), content)
         series = series_of(case.files, grid.rank)
         if series is not None:

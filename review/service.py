@@ -67,7 +67,7 @@ class Service:
         self._segmenters: dict[tuple[int, bool], Segmenter] = {}
         self._loading = threading.Lock()
         self._references: dict[str, str] = {}
-        self._probabilities: dict[tuple[str, int], np.ndarray] = {}
+        self._probabilities: dict[tuple, np.ndarray] = {}
         self._salt = fact(database, "salt", secrets.token_hex(16))
 
     @property
@@ -191,12 +191,12 @@ class Service:
 
         The last ones are kept, so that only the first click waits for the network.
         """
-        version, segmenter = self.segmenter()
-        key = case.id, version
+        (version, segmenter), opened = self.segmenter(), self.scans.get(case.files)
+        key = case.id, version, opened.state
         order = sorted(range(len(self.labels)), key=lambda index: self.labels[index].value)
         if key not in self._probabilities:
             options = Options(outputs=Outputs(probabilities=True))
-            maps = segmenter.predict(self.scans.get(case.files).scan, options=options).probabilities
+            maps = segmenter.predict(opened.scan, options=options).probabilities
             self._probabilities.clear()
             self._probabilities[key] = on_page(maps).voxels[..., order]
         return self._probabilities[key], [self.labels[index].value for index in order]

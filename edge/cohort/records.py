@@ -9,6 +9,7 @@ from pathlib import Path
 from edge.cases import Case
 from edge.outputs.report import described
 from edge.outputs.tables import csv_bytes, json_bytes
+from imaging.io.cases import parts_of
 from imaging.io.dicom.reference import split_reference
 from medseg.atomic import write_bytes
 from medseg.errors import InputError
@@ -131,7 +132,10 @@ def _inputs(case) -> list:
     files: list[Path] = []
     for scan in case.scan:
         place = Path(split_reference(scan)[0])
-        files += sorted(path for path in place.rglob("*") if path.is_file()) if place.is_dir() else [place]
+        if place.is_dir():
+            files += sorted(path for path in place.rglob("*") if path.is_file())
+        else:
+            files += parts_of(scan, strict=False)
     return [[str(path.resolve()), path.stat().st_size, path.stat().st_mtime_ns] for path in files]
 
 

@@ -1,19 +1,21 @@
 """Scans of a command line through a segmenter: in order, some at a time, each result written, all of them reported."""
 
 import contextlib
+import functools
 import os
 import sys
 import traceback
-from dataclasses import asdict, replace
+from dataclasses import asdict
 
 from edge.cases import DICOM, Case, find_cases
-from edge.dicom.command import kinds_of, object_places, placed_labels, series_of, write_objects
+from edge.dicom.command import kinds_of, object_places, placed, series_of, write_objects
 from edge.dicom.kinds import NIFTI_KIND
 from edge.dicom.objects import DicomOptions
 from edge.measure import of_classes, voxel_counts
 from edge.outputs.writing import planned, write_outputs
 from edge.runtime.many import predict_in_order
 from edge.runtime.options import Options, check_options
+from imaging.io.cases import names_of, parts_of
 from imaging.io.files import TIFF, VOLUMES, suffix
 from imaging.regions import structures
 from medseg import command
@@ -99,9 +101,8 @@ def segment_case(segmenter, case: Case, places, options: Options, bar, stop, dic
         series = series_of(case, manifest.recipe.rank)
         classes = of_classes(segmentation.labels, manifest)
         write_objects(places, classes, series, manifest, dicom)
-        if "labels" in places:
-            segmentation = replace(segmentation, labels=placed_labels(segmentation.labels, series, places["labels"]))
-        write_outputs(places, segmentation, manifest, case.scan, options.outputs.split)
+        put = functools.partial(placed, series)
+        write_outputs(places, segmentation, manifest, case.scan, options.outputs.split, put)
     return {
         "scan": case.name,
         "output": str(case.output),
@@ -128,12 +129,12 @@ def places_of(cases, options, manifest, args):
             )
     numbered = manifest.instances is not None
     places = [_of_case(case.output, options.outputs, kinds, numbered) for case in cases]
-    inputs = {path.resolve() for case in cases for path in case.scan}
+    inputs = {name for case in cases for path in case.scan for name in names_of(path)}
     given = [path for paths in places for path in paths.values()] + ([] if report is None else [report])
     seen = set()
     for path in given:
         place = path.resolve()
-        if place in inputs:
+        if not inputs.isdisjoint(names_of(path)):
             raise UsageError(f"{path}: would be written over an input; choose another place")
         if str(place).casefold() in seen:
             raise UsageError(f"{path}: two outputs would be written there; rename a scan, or choose another --report")
@@ -158,7 +159,8 @@ def _write_report(args, manifest, reports, cases, places, began):
 
     scans = []
     for report, case, paths in zip(reports, cases, places, strict=True):
-        files: dict = {"inputs": [described(path) for path in case.scan if path.is_file()]}
+        parts = [part for path in case.scan if path.is_file() for part in parts_of(path, strict=False)]
+        files: dict = {"inputs": [described(part) for part in parts]}
         if "error" not in report:
             files["outputs"] = {kind: described(path) for kind, path in paths.items() if path.is_file()}
         scans.append(report | files)

@@ -98,8 +98,14 @@ def write_objects(places: dict[str, Path], labels: Scan, series: Series, manifes
             write_bytes(places[kind] / f"{number:04d}{DICOM}", dicom_bytes(item))
 
 
-def placed_labels(labels: Scan, series: Series | None, output: Path) -> Scan:
-    """Labels of a single slice as the slice of a volume, so that a NIfTI lies where the slice does in the patient."""
-    if series is None or labels.rank == 3 or not series.placed or suffix(output) not in VOLUMES:
-        return labels
-    return Scan(labels.voxels.transpose(1, 0, 2)[:, :, None], series_affine(series))
+def placed(series: Series | None, scan: Scan, path: Path) -> Scan:
+    """What is written of a single slice as the slice of a volume, so that it lies where the slice does in the patient.
+
+    Args:
+        series: that was segmented; None for no DICOM.
+        scan: labels or maps on its grid.
+        path: that they go to; a picture keeps rows and columns.
+    """
+    if series is None or scan.rank == 3 or not series.placed or suffix(path) not in VOLUMES:
+        return scan
+    return Scan(scan.voxels.transpose(1, 0, 2)[:, :, None], series_affine(series))

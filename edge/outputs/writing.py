@@ -1,5 +1,6 @@
 """The files of a prediction: the labels, and beside them what else was asked for."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -45,7 +46,14 @@ def planned(output: Path, outputs: Outputs, numbered: bool = False) -> dict[str,
     return {"labels": output} | {name: output.with_name(file) for name, (asked, file) in names.items() if asked}
 
 
-def write_outputs(places: dict[str, Path], segmentation, manifest: Manifest, scan_files, split: bool = False) -> None:
+def write_outputs(
+    places: dict[str, Path],
+    segmentation,
+    manifest: Manifest,
+    scan_files,
+    split: bool = False,
+    put: Callable[[Scan, Path], Scan] = lambda scan, path: scan,
+) -> None:
     """Write a prediction, the labels last, so that where they are all else is, too.
 
     Args:
@@ -54,18 +62,21 @@ def write_outputs(places: dict[str, Path], segmentation, manifest: Manifest, sca
         manifest: of the network; its labels and regions count.
         scan_files: of the scan, for the overlay and the intensities of instances.
         split: connected parts are cut where they are narrow before they are numbered.
+        put: function from a scan on the grid of what was segmented, and the file that it goes to, to what is written.
 
     Raises:
         InputError: if a place cannot be written.
     """
     if "probabilities" in places:
-        write(places["probabilities"], _volume(segmentation.probabilities))
+        write(places["probabilities"], _volume(put(segmentation.probabilities, places["probabilities"])))
     for name in ("entropy", "variance"):
         if name in places:
-            write(places[name], segmentation.uncertainty[name])
+            write(places[name], put(segmentation.uncertainty[name], places[name]))
     if places.keys() & {"instances", "instances_table", "boxes"}:
-        scan = _scan(scan_files, manifest)
-        _write_instances(places, *_instances(segmentation.labels, manifest, scan, split))
+        place = places.get("instances") or places.get("labels")
+        given = segmentation.labels, _scan(scan_files, manifest)
+        labels, scan = given if place is None else (put(each, place) for each in given)
+        _write_instances(places, *_instances(labels, manifest, scan, split))
     if "overlay" in places:
         write_bytes(places["overlay"], _overlay(segmentation, manifest, scan_files))
     if "measurements_csv" in places:
@@ -74,13 +85,11 @@ def write_outputs(places: dict[str, Path], segmentation, manifest: Manifest, sca
         write_bytes(places["measurements_csv"], csv_bytes(rows))
         write_bytes(places["measurements_json"], json_bytes(rows))
     if "labels" in places:
-        write(places["labels"], segmentation.labels, deep=manifest.instances is not None)
+        write(places["labels"], put(segmentation.labels, places["labels"]), deep=manifest.instances is not None)
 
 
 def _instances(labels, manifest, scan, split):
     """Numbers and rows of the objects of a segmentation."""
-    if scan.shape != labels.shape or not np.allclose(scan.affine, labels.affine, atol=1e-4):
-        scan = None  # labels of a DICOM series may lie on another grid than its voxels
     if manifest.instances is None:
         return find_instances(labels, manifest.labels, scan, split)
     return labels, measure_objects(labels, manifest.labels[1].name, scan)

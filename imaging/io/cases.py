@@ -1,19 +1,27 @@
 """Labelled cases: the files that belong to one, and what it is called. Every part of the project names cases here."""
 
+import contextlib
 import re
+import shutil
 import unicodedata
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from imaging.io.files import SUFFIXES
-from imaging.io.volumes.pair import DATA
+from imaging.io.dicom.reference import split_reference
+from imaging.io.dicom.series import choose, find_series
+from imaging.io.dicom.sources import files_of
+from imaging.io.files import PAIRS, SUFFIXES, read, write
+from imaging.io.volumes.itk_headers import read_header
+from imaging.io.volumes.pair import DATA, both_files, pair_names
 from medseg.errors import InputError
 
 # Windows refuses these names whatever suffix follows, and these characters in any name.
 _DEVICES = {"CON", "PRN", "AUX", "NUL", *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10))}
 _FORBIDDEN = '<>:"|?*'
 _SEPARATORS = "-_. "
+# What lies in two files, to what holds the same in one.
+_ONE_FILE = {".nhdr": ".nrrd", ".mhd": ".mha", **dict.fromkeys(PAIRS, ".nii.gz")}
 _LONGEST = 200  # bytes of a name; file systems take 255, of which suffixes and temporary names need some
 
 
@@ -62,6 +70,61 @@ def scans_in(folder) -> list[Path]:
     """The scans of a folder, sorted by name; empty where there is no such folder."""
     folder = Path(folder)
     return sorted(path for path in folder.iterdir() if is_scan(path)) if folder.is_dir() else []
+
+
+def parts_of(path, strict: bool = True) -> tuple[Path, ...]:
+    """The files that a scan lies in: one, header and voxels where these are two, or those of a DICOM series.
+
+    Args:
+        path: as for ``imaging.read``.
+        strict: raise what is wrong with them; otherwise the file that is named is all that is known then.
+
+    Raises:
+        InputError: if a header cannot be read, or what it belongs to is missing.
+    """
+    kind = scan_suffix(path).lower()
+    try:
+        if kind in PAIRS:
+            return both_files(path)
+        if kind in _ONE_FILE:
+            return tuple(dict.fromkeys((Path(path), read_header(path, kind).data)))
+        place, part = (path, None) if kind else split_reference(path)
+        if Path(place).is_dir():
+            files = files_of(place) if part is None else choose(find_series(place), part, place).files
+            return tuple(sorted({Path(file.path) for file in files}))
+    except InputError:
+        if strict:
+            raise
+    return (Path(path) if kind else Path(split_reference(path)[0]),)
+
+
+def names_of(path) -> set[Path]:
+    """The files that a scan of some name lies in, or would be written to, as far as names tell: of a pair both."""
+    names = {Path(path)}
+    if scan_suffix(path).lower() in PAIRS:
+        names.update(pair_names(path))
+        with contextlib.suppress(InputError):  # one of them is missing
+            names.update(both_files(path))
+    return {name.resolve() for name in names}
+
+
+def copy_scan(path, stem, reader: Callable = read, copy: Callable = shutil.copyfile) -> None:
+    """Copy a scan's file under another name; what lies in two files becomes one, as a header names the other.
+
+    Args:
+        path: the file.
+        stem: folder and name of the copy, without the suffix.
+        reader: function from a path to the ``Scan``, for what lies in two files.
+        copy: function of file and copy, for all else.
+
+    Raises:
+        InputError: if a scan of two files cannot be read or written.
+    """
+    kind = scan_suffix(path)
+    if kind.lower() in _ONE_FILE:
+        write(f"{stem}{_ONE_FILE[kind.lower()]}", reader(path))
+    else:
+        copy(path, f"{stem}{kind}")
 
 
 def case_name(path) -> str:

@@ -1,14 +1,15 @@
 """The training set as a dataset folder that ``zoo train`` reads; written anew for every version."""
 
 import csv
+import functools
 import io
 import json
 import os
 import shutil
 from pathlib import Path
 
-from imaging.io.cases import scan_suffix
-from imaging.io.files import IMAGES
+from imaging.io.cases import copy_scan, scan_suffix
+from imaging.io.files import IMAGES, read
 from imaging.io.image import image_bytes
 from imaging.io.nifti import nifti_bytes
 from imaging.scan import Scan
@@ -17,7 +18,7 @@ from review.errors import WrongRequestError
 from review.improvement.selection import Selection
 from review.service import Service
 from review.store.cases import Case
-from review.volumes.page_grid import off_page
+from review.volumes.page_grid import is_picture, off_page
 
 VALIDATION_SHARE = 0.2
 
@@ -79,12 +80,14 @@ def write_plan(selection: Selection, start, path) -> Path | None:
 
 def _write_case(service, case: Case, folder):
     grid, several = service.grid(case), len(case.files) > 1
-    picture = grid.rank == 2 and grid.geometry is None
+    picture = is_picture(grid)
     for number, file in enumerate(case.files):
         suffix = scan_suffix(file)
         name = f"{case.id}_{number:04d}" if several else case.id
         if suffix:
-            _link(file, folder / "images" / f"{name}{suffix}")
+            recipe = service.manifest.recipe
+            reader = functools.partial(read, channels=1 if several else recipe.channels, nan=recipe.nan)
+            copy_scan(file, folder / "images" / name, reader, _link)
         else:
             scan = service.scan_of(case.files)
             content = image_bytes(scan, IMAGES[0]) if picture else nifti_bytes(scan, compressed=True)
@@ -95,6 +98,7 @@ def _write_case(service, case: Case, folder):
 
 
 def _link(file, target):
+    target = Path(target)
     target.parent.mkdir(parents=True, exist_ok=True)
     try:
         os.link(file, target)

@@ -1,11 +1,13 @@
 """Scans that are open now, so that a click does not read its scan again."""
 
+import os
 import threading
 from collections import OrderedDict
 from dataclasses import dataclass
 
 import numpy as np
 
+from imaging.io.cases import parts_of
 from imaging.io.dicom.reference import split_reference
 from imaging.io.dicom.series import Series, choose, find_series
 from imaging.io.files import is_dicom_scan, read
@@ -25,10 +27,12 @@ class Opened:
     Attributes:
         scan: its voxels and geometry.
         window: 1st and 99th percentile of its first channel.
+        state: of its files then, which changes where they are exchanged.
     """
 
     scan: Scan
     window: tuple[float, float]
+    state: tuple
 
     @property
     def grid(self) -> Scan:
@@ -50,13 +54,14 @@ class OpenScans:
         self._lock = threading.Lock()
 
     def get(self, files: tuple[str, ...]) -> Opened:
-        """A scan by its files.
+        """A scan by its files; one that was exchanged since it was read is read again.
 
         Raises:
             UnavailableError: if it cannot be read any more.
         """
         with self._lock:  # two clients that open one scan read it once
-            if files in self._kept:
+            state = tuple(map(_state, files))
+            if files in self._kept and (None in state or self._kept[files].state == state):
                 self._kept.move_to_end(files)
                 return self._kept[files]
             try:
@@ -65,11 +70,22 @@ class OpenScans:
                 raise UnavailableError(f"the scan cannot be read: {error}") from None
             sample = scan.voxels[..., 0].ravel()[:: max(1, scan.voxels[..., 0].size // _SAMPLE)]
             low, high = np.percentile(sample, (1, 99))
-            opened = Opened(scan, (float(low), float(max(high, low + 1e-6))))
+            opened = Opened(scan, (float(low), float(max(high, low + 1e-6))), state)
             self._kept[files] = opened
+            self._kept.move_to_end(files)
             while len(self._kept) > 1 and sum(o.scan.voxels.nbytes for o in self._kept.values()) > self._budget:
                 self._kept.popitem(last=False)
             return opened
+
+
+def _state(file):
+    """What changes where the files of a scan, or the folder of a series, are exchanged; None where they are away."""
+    place = split_reference(file)[0]
+    try:
+        found = [os.stat(part) for part in ([place] if os.path.isdir(place) else parts_of(file, strict=False))]
+    except OSError:
+        return None
+    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
 
 
 def series_of(files: tuple[str, ...], rank: int) -> Series | None:

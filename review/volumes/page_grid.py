@@ -1,7 +1,8 @@
 """The grid that the page, drafts and corrections share: always a volume of three axes, in RAS+ millimetres.
 
-A volume is its own. A picture of rows and columns becomes one slice (columns, rows, 1), whose first axis runs to the
-patient's left and whose second to the back, as in an axial DICOM slice.
+A volume is its own, and so is a flat scan whose file says where it lies (NIfTI, NRRD, MetaImage). A picture of rows
+and columns becomes one slice (columns, rows, 1), whose first axis runs to the patient's left and whose second to the
+back, as in an axial DICOM slice.
 """
 
 from dataclasses import replace
@@ -13,11 +14,19 @@ from imaging.io.nifti import nifti_bytes
 from imaging.scan import Scan
 
 
+def is_picture(scan: Scan) -> bool:
+    """Whether a scan is flat and lies nowhere, as pictures and single DICOM images do: rows and columns."""
+    if scan.rank != 2 or scan.geometry is not None:
+        return False
+    sizes = np.diag(scan.affine)[:2]
+    return bool((sizes > 0).all()) and np.array_equal(scan.affine, np.diag([*sizes, 1.0, 1.0]))
+
+
 def on_page(scan: Scan) -> Scan:
     """A scan, or labels on its grid, as a volume."""
     if scan.rank == 3:
         return scan
-    if scan.geometry is not None:  # flat NIfTI: its axes are the world's already
+    if not is_picture(scan):  # its axes are the world's already
         return Scan(scan.voxels[:, :, None], scan.affine)
     rows, columns = scan.spacing
     return Scan(scan.voxels.transpose(1, 0, 2)[:, :, None], np.diag([-columns, -rows, 1.0, 1.0]))
@@ -33,7 +42,7 @@ def off_page(labels: Scan, grid: Scan) -> Scan:
     if grid.rank == 3:
         return replace(grid, voxels=labels.voxels)
     flat = labels.voxels[:, :, 0]
-    return replace(grid, voxels=flat if grid.geometry is not None else flat.transpose(1, 0, 2))
+    return replace(grid, voxels=flat.transpose(1, 0, 2) if is_picture(grid) else flat)
 
 
 def as_page(labels: Scan, grid: Scan, name) -> Scan:
@@ -69,7 +78,10 @@ def volume_bytes(scan: Scan, channel: int) -> bytes:
 
 
 def colour_bytes(scan: Scan) -> bytes:
-    """A picture of three channels as a NIfTI file of RGB24 voxels (datatype 128) on the page's grid."""
+    """A picture of three channels as a NIfTI file of RGB24 voxels (datatype 128) on the page's grid.
+
+    Of a picture of more than 8 bits the brightest value becomes 255.
+    """
     import nibabel
 
     page = on_page(scan)
@@ -80,6 +92,7 @@ def colour_bytes(scan: Scan) -> bytes:
     header.set_qform(page.affine, code=1)
     header.set_xyzt_units("mm")
     header["vox_offset"] = header.single_vox_offset
-    colours = np.clip(np.rint(page.voxels), 0, 255).astype(np.uint8)
+    scale = np.float32(255 / max(255.0, float(page.voxels.max())))
+    colours = np.clip(np.rint(page.voxels * scale), 0, 255).astype(np.uint8)
     # Colour is stored by voxel, the first axis fastest.
     return header.binaryblock + bytes(4) + colours.transpose(2, 1, 0, 3).tobytes()

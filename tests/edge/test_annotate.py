@@ -1,5 +1,6 @@
 """A network's proposal, alone and corrected by strokes."""
 
+import cv2
 import numpy as np
 import pytest
 from edge_artifacts import LABELS, graded_scan, values_of
@@ -8,6 +9,7 @@ import edge
 from edge.annotate import annotate
 from imaging import InputError, Scan
 from imaging.classical.seeds.strokes import Stroke
+from zoo.commands.annotate import main
 
 
 @pytest.fixture(scope="module")
@@ -40,3 +42,13 @@ def test_a_stroke_corrects_its_surroundings(segmenter):
     assert np.mean(after[~block] == before[~block]) > 0.99
     with pytest.raises(InputError, match="label 5 is none of the proposal's; expected 0, 7, 300"):
         annotate(segmenter, scan, [Stroke("point", 5, ((4.0, 6.0, 5.0),))])
+
+
+def test_grey_that_is_stored_as_colour_is_taken_as_predict_takes_it(artifacts, tmp_path):
+    grey = graded_scan((40, 50)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "scan.png"), np.repeat(grey[..., None], 3, axis=-1))
+    out = tmp_path / "labels.png"
+    assert (
+        main(["annotate", str(tmp_path / "scan.png"), "--artifact", str(artifacts["flat-int8"]), "-o", str(out)]) == 0
+    )
+    np.testing.assert_array_equal(cv2.imread(str(out), cv2.IMREAD_UNCHANGED), values_of(grey))

@@ -10,6 +10,7 @@ import nibabel
 import numpy as np
 import pydicom
 import pytest
+import SimpleITK
 from dicom_files import OBLIQUE as OBLIQUE_ROWS
 from dicom_files import write_series
 from edge_artifacts import FLAT, Tensor, build_onnx, graded_scan, values_of, write_artifact
@@ -26,7 +27,7 @@ from review.server.app import create_app
 from review.service import open_service
 from review.store.cases import all_cases
 from review.volumes.opened import series_of
-from review.volumes.page_grid import colour_bytes
+from review.volumes.page_grid import as_page, colour_bytes, off_page, on_page
 from review.volumes.sources import find_sources
 
 
@@ -107,6 +108,36 @@ def test_colour_picture_is_rgb(tmp_path, flat_artifact):
     shown = np.asarray(image.dataobj)
     assert image.header["datatype"] == 128
     assert np.array_equal(np.stack([shown[name][..., 0].T for name in "RGB"], axis=-1), colours)
+    colours[0, 0] = 255
+    cv2.imwrite(str(tmp_path / "deep.png"), colours[..., ::-1].astype(np.uint16) * 257)
+    shown = np.asarray(nibabel.Nifti1Image.from_bytes(colour_bytes(read(tmp_path / "deep.png"))).dataobj)
+    assert np.array_equal(np.stack([shown[name][..., 0].T for name in "RGB"], axis=-1), colours)
+
+
+def test_flat_scan_that_lies_somewhere_keeps_its_axes(tmp_path):
+    """A client's labels of such a scan, a volume of one slice in the scan's place, mark the same pixels on the page."""
+    image = SimpleITK.GetImageFromArray(np.random.default_rng(0).integers(0, 300, (9, 9)).astype(np.int16))
+    image.SetSpacing((0.5, 0.5))
+    SimpleITK.WriteImage(image, str(tmp_path / "scan.nrrd"))
+    SimpleITK.WriteImage(SimpleITK.JoinSeries([image]), str(tmp_path / "label.nrrd"))
+    scan = read(tmp_path / "scan.nrrd")
+    page = as_page(read(tmp_path / "label.nrrd"), scan, "the label")
+    assert np.array_equal(page.voxels, on_page(scan).voxels)
+    assert np.array_equal(off_page(page, scan).voxels, scan.voxels)
+
+
+def test_scan_that_was_exchanged_is_read_again(tmp_path, artifact):
+    write_scans(tmp_path / "scans", ["case_a"])
+    service = open_segmented(tmp_path / "scans", artifact)
+    with TestClient(create_app(service)) as calls:
+        first = calls.get("/api/cases/case_a/volume.nii")
+        tag = {"If-None-Match": first.headers["etag"]}
+        assert calls.get("/api/cases/case_a/volume.nii", headers=tag).status_code == 304
+        other = graded_scan(SHAPE, 99)
+        nibabel.save(nibabel.Nifti1Image(other, OBLIQUE), tmp_path / "scans" / "case_a.nii.gz")
+        second = calls.get("/api/cases/case_a/volume.nii", headers=tag)
+        assert np.allclose(read_nifti(second.content)[0], other)
+    service.close()
 
 
 def test_dicom_series_and_its_segmentation(tmp_path, artifact):

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Sequence
 from pathlib import Path
 
-from imaging.io.cases import Cases
+from imaging.io.cases import Cases, parts_of
 from medseg import record
 
 
@@ -21,20 +21,28 @@ def trained_cases(listings: Sequence[Path], cases) -> set[str]:
     by_size: dict[int, list[Path]] = {}
     for place in map(Path, sorted(places)):
         if place.is_file():
-            by_size.setdefault(place.stat().st_size, []).append(place)
-    digests: dict[Path, bytes] = {}
+            by_size.setdefault(_size(place), []).append(place)
+    digests: dict[Path, tuple[bytes, ...]] = {}
 
     def digest(path):
         if path not in digests:
-            with open(path, "rb") as file:
-                digests[path] = hashlib.file_digest(file, "sha256").digest()
+            digests[path] = tuple(map(_digest, parts_of(path, strict=False)))
         return digests[path]
 
     def trained(image):
         path = Path(image).resolve()
         if str(path) in places:
             return True
-        alike = by_size.get(path.stat().st_size, ()) if path.is_file() else ()
+        alike = by_size.get(_size(path), ()) if path.is_file() else ()
         return any(digest(path) == digest(place) for place in alike)
 
     return {case.name for case in cases if any(trained(image) for image in case.images)}
+
+
+def _size(path):
+    return sum(part.stat().st_size for part in parts_of(path, strict=False))
+
+
+def _digest(path):
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").digest()

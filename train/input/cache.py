@@ -14,6 +14,8 @@ from pathlib import Path
 import numpy as np
 
 from imaging.instances import distance_levels
+from imaging.io.cases import parts_of
+from imaging.io.dicom.reference import split_reference
 from imaging.labels import Label
 from imaging.prior import Prior
 from imaging.recipe import Recipe
@@ -96,7 +98,9 @@ def case_key(case, recipe: Recipe, labels: Sequence[Label], ignore: int | None =
         settings["instances"] = True
     digest.update(json.dumps(settings, sort_keys=True).encode())
     for path in (*case.images, case.label):
-        digest.update(_content(path))
+        for part in parts_of(path):
+            digest.update(_content(part))
+        digest.update((split_reference(path)[1] or "").encode())  # which series, which segments
     return digest.hexdigest()[:32]
 
 

@@ -1,7 +1,7 @@
 """A mended copy of a dataset: what was found is taken out, filled or exchanged; the original stays as it is."""
 
+import functools
 import json
-import shutil
 from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 
 import imaging
+from imaging.io.cases import copy_scan
 from imaging.io.files import NIFTI, suffix
 from imaging.measure.components import fill_holes, label_components
 from medseg.atomic import temporary_folder
@@ -83,10 +84,10 @@ def _write_case(case, dataset, suspicious, folder):
     (folder / "labels").mkdir(exist_ok=True)
     for number, image in enumerate(case.images):
         channel = f"_{number:04d}" if len(case.images) > 1 else ""
-        shutil.copyfile(image, folder / "images" / f"{case.name}{channel}{suffix(image)}")
+        count = len(dataset.channels) if len(case.images) == 1 else 1
+        copy_scan(image, folder / "images" / f"{case.name}{channel}", functools.partial(imaging.read, channels=count))
     if not suspicious:
-        kind = suffix(case.label)
-        shutil.copyfile(case.label, folder / "labels" / f"{case.name}{kind}")
+        copy_scan(case.label, folder / "labels" / case.name, imaging.read_labels)
         return
     reference = read_reference(case, dataset.labels, dataset.ignore)
     indices = mended(reference.voxels[..., 0], suspicious, [label.name for label in dataset.labels])

@@ -1,7 +1,6 @@
 """``zoo annotate``: labels from points, boxes and scribbles."""
 
 import argparse
-import os
 from pathlib import Path
 
 from medseg import command
@@ -64,7 +63,7 @@ def run_annotate(args) -> int:
             _check_suffix(option, path, volume=option == "--unsure")
     strokes = read_strokes(args.strokes) if args.strokes else ()
     tool = _Tool(args)
-    scan = read(args.scan.split(",") if not Path(args.scan).is_file() else args.scan)
+    scan = read(args.scan.split(",") if not Path(args.scan).is_file() else args.scan, *tool.taken)
     _check_suffix("--out", args.out, volume=scan.rank == 3)
     began = time.perf_counter()
     annotation = tool.annotate(scan, strokes)
@@ -84,6 +83,8 @@ def run_annotate(args) -> int:
 
 
 def _check(args):
+    from imaging.io.cases import names_of
+
     sources = [f"--{name}" for name in ("artifact", "labels", "fill") if getattr(args, name)]
     if len(sources) > 1:
         raise UsageError(f"{' and '.join(sources)}: exclude each other; give one")
@@ -103,12 +104,13 @@ def _check(args):
         raise UsageError(f"--unsure: {args.method} has no probabilities; use random-walker, --artifact or --labels")
     if args.fill and args.unsure:
         raise UsageError("--unsure: filling between slices has no probabilities; leave it out")
-    inputs = {os.path.realpath(p) for p in (*args.scan.split(","), args.labels, args.fill, args.strokes) if p}
+    given = (args.scan, *args.scan.split(","), args.labels, args.fill, args.strokes)
+    inputs = {name for path in given if path for name in names_of(path)}
     for option in ("out", "unsure"):
         path = getattr(args, option)
-        if path and os.path.realpath(path) in inputs:
+        if path and not inputs.isdisjoint(names_of(path)):
             raise UsageError(f"--{option} {path}: is an input and would be overwritten; choose another name")
-    if args.unsure and os.path.realpath(args.unsure) == os.path.realpath(args.out):
+    if args.unsure and not names_of(args.unsure).isdisjoint(names_of(args.out)):
         raise UsageError(f"--unsure {args.unsure}: is the file of the labels too; choose another name")
 
 
@@ -146,6 +148,12 @@ class _Tool:
 
             self.method = get(args.method or "random-walker")
             self.parameters = self.method.complete(self.method.read(args.param))
+
+    @property
+    def taken(self) -> tuple:
+        """Channels that the network takes, and what it takes for NaN; nothing without one."""
+        recipe = None if self.segmenter is None else self.segmenter.manifest.recipe
+        return () if recipe is None else (recipe.channels, recipe.nan)
 
     def annotate(self, scan, strokes):
         """The ``Annotation`` of a scan."""

@@ -66,6 +66,7 @@ def run_filter(args) -> int:
 
     import imaging
     from imaging.filters.steps import apply, learn_steps, parse_step
+    from imaging.io.cases import names_of
     from imaging.io.files import suffix
     from medseg.atomic import check_writable
     from medseg.errors import UsageError, naming
@@ -75,7 +76,7 @@ def run_filter(args) -> int:
     kind = suffix(args.out)
     if kind in (".jpg", ".jpeg"):
         raise UsageError(f"--out {args.out}: JPEG alters values; use .png, .tif or .nii.gz")
-    if Path(args.out).resolve() == Path(args.scan).resolve():
+    if not names_of(args.out).isdisjoint(names_of(args.scan)):
         raise UsageError(f"--out {args.out}: is the scan itself and would be overwritten; choose another name")
     check_writable(Path(args.out).parent, f"--out {args.out}")
     scan = imaging.read(args.scan, nan=args.nan)
@@ -150,7 +151,7 @@ def _code(names):
 
 
 def _storable(scan, kind):
-    """The scan as the format takes it: pictures hold whole numbers."""
+    """The scan as the format takes it: pictures hold whole numbers; what lies beyond theirs the format refuses."""
     import numpy as np
 
     from imaging.io.files import IMAGES
@@ -160,7 +161,7 @@ def _storable(scan, kind):
     voxels = scan.voxels
     if voxels.min() >= 0 and voxels.max() <= 1:  # a share, such as vesselness
         voxels = voxels * 255
-    return dataclasses.replace(scan, voxels=np.clip(np.rint(voxels), 0, 65535))
+    return dataclasses.replace(scan, voxels=np.rint(voxels))
 
 
 def _mm(spacing):

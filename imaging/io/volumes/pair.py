@@ -30,7 +30,7 @@ def read_pair(path, channels: int | None = None) -> Scan:
     Raises:
         InputError: as ``imaging.io.nifti.read_nifti`` does, or if one of the files is missing.
     """
-    header_path, data_path = _both(path)
+    header_path, data_path = both_files(path)
     try:
         with open_regular(header_path) as stored:
             header = parse_header(header_path, unpacked(stored).read(LONGEST), pair=True)
@@ -45,7 +45,7 @@ def read_pair(path, channels: int | None = None) -> Scan:
 
 def read_pair_scaling(path) -> tuple[float, float]:
     """As ``imaging.io.nifti.read_scaling``, of a pair by the path of either file."""
-    return read_scaling(_both(path)[0], pair=True)
+    return read_scaling(both_files(path)[0], pair=True)
 
 
 def write_pair(path, scan: Scan) -> None:
@@ -61,7 +61,7 @@ def write_pair(path, scan: Scan) -> None:
     path = Path(path)
     voxels, header = nifti_parts(scan)
     pair = _pair_header(header)
-    header_path, data_path = _names(path)
+    header_path, data_path = pair_names(path)
     contents = {header_path: pair.binaryblock + bytes(4), data_path: voxels.tobytes(order="F")}
     if path.name.lower().endswith(".gz"):
         contents = {name: gzip.compress(content, compresslevel=6, mtime=0) for name, content in contents.items()}
@@ -86,18 +86,31 @@ def _pair_header(header):
     return pair
 
 
-def _names(path):
-    """Names of header and data, which end alike: .hdr and .img, or both with .gz."""
+def pair_names(path) -> tuple[Path, Path]:
+    """Names of header and data that a pair is written to, which end alike: .hdr and .img, or both with .gz.
+
+    Args:
+        path: of either file.
+    """
+    path = Path(path)
     name, packed = path.name, ".gz" if path.name.lower().endswith(".gz") else ""
     stem = name[: len(name) - len(packed) - len(".hdr")]
     ends = (".HDR", ".IMG") if name.removesuffix(packed).endswith((".HDR", ".IMG")) else (".hdr", ".img")
-    return tuple(path.with_name(stem + end + name[len(name) - len(packed) :]) for end in ends)
+    header, data = (path.with_name(stem + end + name[len(name) - len(packed) :]) for end in ends)
+    return header, data
 
 
-def _both(path):
-    """The header and the data of a pair that exists; either may be compressed."""
+def both_files(path) -> tuple[Path, Path]:
+    """The header and the data of a pair that exists; either may be compressed.
+
+    Args:
+        path: of either file.
+
+    Raises:
+        InputError: if the other one is not beside it.
+    """
     path = Path(path)
-    stem = _names(path)[0]
+    stem = pair_names(path)[0]
     base = stem.name.removesuffix(".gz").removesuffix(".GZ")[: -len(".hdr")]
     upper = stem.name.removesuffix(".gz").endswith(".HDR")
     files = []
@@ -110,4 +123,4 @@ def _both(path):
         if not present:
             raise InputError(f"{path}: is one of a pair of files, and {candidates[0].name} is not beside it; copy both")
         files.append(present[0])
-    return tuple(files)
+    return files[0], files[1]

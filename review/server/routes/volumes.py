@@ -20,7 +20,7 @@ def volume(request: Request, review: Review, case: OneCase, channel: int | None 
     opened = review.scans.get(case.files)
     if channel is not None and not 0 <= channel < opened.scan.channels:
         raise UnknownError(f"channel {channel}: the scan has {opened.scan.channels}, from 0")
-    mark = '"' + hashlib.sha256(repr((case.files, case.added, channel)).encode()).hexdigest()[:16] + '"'
+    mark = '"' + hashlib.sha256(repr((case.files, case.added, opened.state, channel)).encode()).hexdigest()[:16] + '"'
     headers = {"ETag": mark, "Cache-Control": "private, no-cache"}
     if request.headers.get("if-none-match") == mark:
         return Response(status_code=304, headers=headers)

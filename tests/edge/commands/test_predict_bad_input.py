@@ -138,3 +138,16 @@ def test_a_full_disk_leaves_nothing(artifacts, here, capfd, monkeypatch):
     monkeypatch.setattr("os.replace", full)
     fails(capfd, ["predict", artifacts["folded-int8"], "scan.nii.gz", "-o", "seg.nii.gz"], 1, "No space left")
     assert [p.name for p in here.iterdir()] == ["scan.nii.gz"]
+
+
+@pytest.mark.parametrize(
+    ("scan", "out"), [("scan.hdr", "scan.img"), ("scan.img", "scan.hdr"), ("scan.hdr", "scan.HDR")]
+)
+def test_neither_file_of_a_pair_is_written_over(artifacts, here, capfd, scan, out):
+    nibabel.save(nibabel.Nifti1Pair(graded_scan((9, 9, 9)), np.eye(4)), "scan.hdr")
+    before = {path.name: path.read_bytes() for path in here.iterdir()}
+    status = main(["predict", str(artifacts["folded-int8"]), scan, "-o", out])
+    assert all((here / name).read_bytes() == content for name, content in before.items())
+    if out.islower():
+        assert status == 2
+        assert f"--out {out}: is an input and would be overwritten" in capfd.readouterr().err

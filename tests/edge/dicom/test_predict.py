@@ -2,9 +2,13 @@
 
 import shutil
 
+import cv2
 import highdicom
+import nibabel
 import numpy as np
 import pytest
+from dicom_files import write_series
+from edge_artifacts import graded_scan, values_of
 from node_parts import phantom, quick_artifact
 
 import edge
@@ -76,3 +80,23 @@ def test_what_does_not_fit_is_told_in_a_line(predict, tmp_path, capsys):
         said = capsys.readouterr().err
         assert match in said
         assert len(said.splitlines()) == 1
+
+
+def test_what_lies_beside_the_labels_of_a_slice_lies_as_they_do(artifacts, tmp_path):
+    """And its overlay is that of the same pixels as a picture, which no square image tells from one on its side."""
+    pixels = graded_scan((40, 40)).astype(np.uint8)
+    cv2.imwrite(str(tmp_path / "image.png"), pixels)
+    scan = write_series(tmp_path / "series", pixels[None]) / "001.dcm"
+    for given, out in ((scan, "slice.nii.gz"), (tmp_path / "image.png", "picture.png")):
+        words = ["predict", str(artifacts["flat-int8"]), str(given), "-o", str(tmp_path / out)]
+        assert main([*words, "--save", "overlay,entropy,instances,probabilities"]) == 0
+    overlays = [(tmp_path / f"{stem}_overlay.png").read_bytes() for stem in ("slice", "picture")]
+    assert overlays[0] == overlays[1]
+    labels = nibabel.load(tmp_path / "slice.nii.gz")
+    np.testing.assert_array_equal(np.asarray(labels.dataobj)[..., 0].T, values_of(pixels))
+    for kind in ("entropy", "instances", "probabilities"):
+        image = nibabel.load(tmp_path / f"slice_{kind}.nii.gz")
+        assert image.shape[:3] == labels.shape
+        np.testing.assert_array_equal(image.affine, labels.affine)
+    numbers = np.asarray(nibabel.load(tmp_path / "slice_instances.nii.gz").dataobj)
+    np.testing.assert_array_equal(numbers > 0, np.asarray(labels.dataobj) > 0)

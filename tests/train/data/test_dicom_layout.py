@@ -15,6 +15,7 @@ from imaging.labels import Label
 from imaging.recipe import Normalise, Recipe
 from medseg.errors import InputError
 from train.data.dataset import open_dataset
+from train.input.cache import cached
 
 LABELS = (Label("background", 0), Label("liver", 1), Label("spleen", 2))
 RECIPE = Recipe(rank=3, channels=1, orientation="RAS", spacing=(1.0, 1.0, 2.0), normalise=Normalise("zscore"))
@@ -59,6 +60,9 @@ def test_dicom_and_nifti_prepare_to_the_same_arrays(kind, layout, tmp_path):
         np.testing.assert_array_equal(prepared[0].voxels, prepared[1].voxels)
         marked = [imaging.reorient(imaging.read_labels(case.label), "RAS").voxels for case in (series, volume)]
         np.testing.assert_array_equal(*marked)
+        kept = [cached(case, RECIPE, LABELS, tmp_path / "cache") for case in (series, volume)]
+        for name in ("image", "label"):
+            np.testing.assert_array_equal(*(getattr(each, name)() for each in kept))
 
 
 def test_series_of_one_folder_are_told_apart(tmp_path):

@@ -14,6 +14,7 @@ import pytest
 from tiny import make_plan, write_dataset
 
 import imaging
+from imaging.recipe import Recipe
 from medseg.errors import InputError
 from train.evaluation.reference import class_indices
 from train.input.cache import cache_cases, cached, case_key, class_positions, mapped
@@ -64,6 +65,19 @@ def test_key_follows_content_recipe_and_labels_and_nothing_else(dataset, recipe,
         case_key(dataclasses.replace(case, label=dataset.cases[1].label), recipe, dataset.labels),
     }
     assert len(keys) == 5
+
+
+def test_voxels_beside_a_header_are_part_of_the_key(dataset, tmp_path):
+    """Headers of one scanner are often the same to the byte."""
+    keys = set()
+    for number in range(2):
+        image, label = (tmp_path / f"{kind}{number}.hdr" for kind in ("image", "label"))
+        nibabel.save(nibabel.Nifti1Pair(np.full((4, 4, 4), number, np.int16), np.eye(4)), image)
+        nibabel.save(nibabel.Nifti1Pair(np.zeros((4, 4, 4), np.uint8), np.eye(4)), label)
+        case = dataclasses.replace(dataset.cases[0], images=(image,), label=label)
+        keys.add(case_key(case, Recipe(3), dataset.labels))
+    assert (tmp_path / "image0.hdr").read_bytes() == (tmp_path / "image1.hdr").read_bytes()
+    assert len(keys) == 2
 
 
 def test_what_is_there_is_used_again(dataset, recipe, tmp_path, monkeypatch):

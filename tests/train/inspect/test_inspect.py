@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 
+import nibabel
 import numpy as np
 import pytest
 from objects import write_objects
@@ -105,6 +106,22 @@ def test_what_was_put_in_is_found_and_mended(folder, tmp_path, capsys, change, k
     else:
         assert "odd" not in names
     assert names >= {f"case{n}" for n in range(CLEAN)}
+
+
+def test_a_mended_copy_holds_scans_of_two_files_whole(folder, tmp_path, capsys):
+    write(folder, "odd", *islands(*case(77)))
+    for name in ("case0", "case1"):
+        for part in ("images", "labels"):
+            place = folder / part / f"{name}.nii.gz"
+            nibabel.save(nibabel.Nifti1Pair.from_image(nibabel.load(place)), folder / part / f"{name}.hdr")
+            place.unlink()
+    out = tmp_path / "mended"
+    assert main(["inspect", str(folder), "--groups", "none", "--mend", str(out), "--only", "island"]) == 0
+    assert found_in(out) == set()
+    for name in ("case0", "case1"):
+        copies = [imaging.read(next((out / part).glob(f"{name}.*"))) for part in ("images", "labels")]
+        for copy, part in zip(copies, ("images", "labels"), strict=True):
+            np.testing.assert_array_equal(copy.voxels, imaging.read(folder / part / f"{name}.hdr").voxels)
 
 
 def test_other_sizes_and_spacings(folder):

@@ -21,6 +21,7 @@ def scan(tmp_path, monkeypatch):
     affine = np.diag([1.0, 1.0, 2.5, 1.0])
     affine[:3, 3] = (-5, 6, 7)
     imaging.write("scan.nii.gz", Scan(voxels, affine))
+    imaging.write("ct.nii.gz", Scan(voxels[:, :, 0] - 1000, affine))
     imaging.write("picture.png", Scan(np.clip(voxels[:, :, 0], 0, 255).astype(np.uint8), np.eye(4)))
     return imaging.read("scan.nii.gz")
 
@@ -69,6 +70,7 @@ def test_a_filter_is_applied(scan, capsys):
         (["resize=spacing_mm:0.001", "scan.nii.gz"], 1, "would take"),
         (["diffusion=sigma_mm:500", "scan.nii.gz"], 1, "expected at most 2000"),
         (["bilateral", "flat.nii.gz", "-o", "scan.nii.gz/x.nii.gz"], 1, "cannot be written"),
+        (["gaussian", "ct.nii.gz", "-o", "ct.png"], 1, ".png takes whole numbers from 0 to 65535"),
         (["frangi=smallest_mm:4,largest_mm:2", "scan.nii.gz"], 2, "expected smallest to be at most largest"),
     ],
 )
