@@ -30,6 +30,10 @@ class ConflictError(ReviewError):
     status = 409
 
 
+class DecidedError(ConflictError):
+    """A person decided on the case, and what was made otherwise does not take the place of that."""
+
+
 class NewerVersionError(ReviewError):
     """Somebody else saved a newer version meanwhile."""
 

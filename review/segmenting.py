@@ -5,6 +5,7 @@ from dataclasses import asdict
 
 from medseg.errors import InputError
 from medseg.progress import CancelledError
+from review.errors import DecidedError
 from review.monitoring.alerts import watch
 from review.store.cases import ACCEPTED, FAILED, SEGMENTED, SEGMENTING, WAITING, Case, all_cases, set_state
 from review.store.versions import NETWORK, REFERENCE, Result, save_result
@@ -82,6 +83,8 @@ class Segmenting(threading.Thread):
         self.current = case.id
         try:
             segment_case(self._service, case, self._stop_event)
+        except DecidedError:  # a person was quicker
+            return
         except CancelledError:
             set_state(self._service.database, case.id, WAITING, "stopped")
         except Exception as error:  # of any type: a damaged scan must not end the thread
@@ -117,9 +120,11 @@ def segment_case(service, case: Case, cancel=None, artifact: int | None = None) 
         The version of the labels.
 
     Raises:
+        DecidedError: if a person decided on the case meanwhile.
         InputError: if the scan cannot be read or segmented.
     """
-    set_state(service.database, case.id, SEGMENTING, "segmenting")
+    if not set_state(service.database, case.id, SEGMENTING, "segmenting"):
+        raise DecidedError(f"case {case.id}: a person decided on it, which stays")
     reference = service.reference(case.id) if artifact is None else None
     if reference is not None:
         labels = service.check_labels(case, reference)

@@ -19,7 +19,7 @@ from review.monailabel.nrrd import nrrd_bytes
 from review.service import Service
 from review.store.cases import SEGMENTED, Case
 from review.store.tags import ORIGINAL, check_tag, set_tag
-from review.store.versions import NETWORK, Result, save_result
+from review.store.versions import NETWORK, Result, check_undecided, save_result
 from review.tools import Request, apply_tool, parse_request
 from review.volumes.opened import series_of
 from review.volumes.page_grid import off_page, on_page
@@ -113,12 +113,16 @@ def _file(content, name, kind):
 
 
 def _segment(service, model, job):
+    kept = str(job.params.get("save_label", "")).lower() == "true" and job.case is not None
+    if kept:
+        with service.database.change() as connection:
+            check_undecided(connection, job.case.id)
     version, segmenter = service.segmenter(model.artifact)
     segmentation = segmenter.predict_file(job.files[0] if len(job.files) == 1 else job.files)
     labels = on_page(segmentation.labels)
     quality = None if segmentation.quality is None else segmentation.quality.dice
     facts = {"flags": list(segmentation.flags), "quality": quality, "volumes_ml": segmentation.volumes_ml}
-    if str(job.params.get("save_label", "")).lower() == "true" and job.case is not None:
+    if kept:
         result = Result(
             labels, NETWORK, SEGMENTED, artifact=version, seconds=segmentation.seconds,
             volumes=segmentation.volumes_ml or segmentation.areas_mm2, flags=segmentation.flags,

@@ -63,14 +63,19 @@ def scribbles(service: Service, content: bytes, grid: Scan, params: dict) -> tup
 
 
 def _numbers(label_info, values) -> dict[int, int]:
-    numbers = {}
+    numbers: dict[int, int] = {}
+    background = next(iter(values))
     for entry in _entries(label_info):
         name, number = entry.get("name"), entry.get("idx", entry.get("id"))
         if number is None:  # of other clients, that number by our own values
             continue
         if not isinstance(name, str) or name not in values or not isinstance(number, int):
             raise WrongRequestError(f"label_info {shown(entry)}: expected one of {', '.join(values)} and its number")
-        numbers[number] = values[name]
+        if numbers.setdefault(number, values[name]) != values[name] or (number == 0 and name != background):
+            raise WrongRequestError(
+                f"label_info {shown(entry)}: expected a number of its own for each of {', '.join(values)}, and 0 for "
+                f"{background} alone"
+            )
     return numbers
 
 

@@ -8,7 +8,8 @@ from collections import deque
 from medseg.errors import InputError
 from review.errors import ConflictError, UnknownError
 
-_LINES = 20
+_LINES = 20  # of details
+_KEPT = 100  # tasks
 
 
 def clock() -> str:
@@ -17,7 +18,7 @@ def clock() -> str:
 
 
 class Tasks:
-    """The tasks of one kind, of which one runs at a time.
+    """The tasks of one kind, of which one runs at a time; the last hundred are known.
 
     Args:
         kind: what a message calls them.
@@ -26,7 +27,7 @@ class Tasks:
     def __init__(self, kind: str):
         self.kind = kind
         self._lock = threading.Lock()
-        self._all: list[dict] = []
+        self._all: deque[dict] = deque(maxlen=_KEPT)
         self._running: tuple[dict, threading.Event] | None = None
 
     def start(self, name: str, work) -> dict:

@@ -14,8 +14,7 @@ WAITING, SEGMENTING, SEGMENTED, FAILED = "waiting", "segmenting", "segmented", "
 ACCEPTED, CORRECTED, REJECTED = "accepted", "corrected", "rejected"
 STATES = (WAITING, SEGMENTING, SEGMENTED, FAILED, ACCEPTED, CORRECTED, REJECTED)
 DECIDED = (ACCEPTED, CORRECTED, REJECTED)
-# What clients sent does not lie in the folder.
-_GONE = """UPDATE cases SET present = 0 WHERE id = ? AND origin NOT LIKE '%"upload": true%'"""
+_MARKS = ", ".join("?" * len(DECIDED))
 # What clients sent does not lie in the folder.
 _GONE = """UPDATE cases SET present = 0 WHERE id = ? AND origin NOT LIKE '%"upload": true%'"""
 
@@ -131,8 +130,8 @@ def case_of(row: sqlite3.Row) -> Case:
     )
 
 
-def set_state(database: Database, name: str, state: str, action: str, error: str | None = None) -> None:
-    """Note what the server does with a case.
+def set_state(database: Database, name: str, state: str, action: str, error: str | None = None) -> bool:
+    """Note what the server does with a case; one that a person decided on stays as it is.
 
     Args:
         database: of the review.
@@ -140,12 +139,18 @@ def set_state(database: Database, name: str, state: str, action: str, error: str
         state: one of ``STATES``.
         action: for the audit trail.
         error: why it failed, or None.
+
+    Returns:
+        Whether it was noted.
     """
     with database.change() as connection:
-        connection.execute(
-            "UPDATE cases SET state = ?, error = ?, changed = ? WHERE id = ?", (state, error, now(), name)
-        )
-        record(connection, action, "server", name, error=error)
+        changed = connection.execute(
+            f"UPDATE cases SET state = ?, error = ?, changed = ? WHERE id = ? AND state NOT IN ({_MARKS})",
+            (state, error, now(), name, *DECIDED),
+        ).rowcount
+        if changed:
+            record(connection, action, "server", name, error=error)
+    return bool(changed)
 
 
 def fact(database: Database, name: str, default: str) -> str:

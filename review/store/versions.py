@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from imaging.labels import Label
 from imaging.scan import Scan
 from medseg.atomic import write_durably
-from review.errors import ConflictError, NewerVersionError, UnknownError, WrongRequestError
+from review.errors import ConflictError, DecidedError, NewerVersionError, UnknownError, WrongRequestError
 from review.store.audit import now, record
-from review.store.cases import ACCEPTED, REJECTED, SEGMENTED, Case
+from review.store.cases import ACCEPTED, DECIDED, REJECTED, SEGMENTED, Case
 from review.store.database import Database
 from review.store.workspace import Workspace
 from review.volumes.labels import compare, label_bytes
@@ -82,11 +82,14 @@ def save_result(
 
     Raises:
         NewerVersionError: if somebody saved a version since ``change.base``.
+        DecidedError: if a person decided on the case, and these labels are no correction.
         OSError, UnavailableError: if it cannot be kept; then nothing was changed.
     """
     content = label_bytes(result.labels)
     with database.change() as connection:
         newest = _newest(connection, case)
+        if result.kind != CORRECTION:
+            check_undecided(connection, case)
         if change is not None and newest != change.base:
             raise _newer(connection, case, newest, change.base)
         version = newest + 1
@@ -116,6 +119,21 @@ def save_result(
         action = {NETWORK: "result", CORRECTION: "correct"}.get(result.kind, result.kind)
         record(connection, action, result.user or "server", case, version, result.artifact, **details)
     return version
+
+
+def check_undecided(connection, case: str) -> None:
+    """Require that no person decided on a case: what is no correction must not take the place of what they decided.
+
+    Args:
+        connection: to the database.
+        case: its name.
+
+    Raises:
+        DecidedError: otherwise.
+    """
+    row = connection.execute("SELECT state FROM cases WHERE id = ?", (case,)).fetchone()
+    if row is not None and row["state"] in DECIDED:
+        raise DecidedError(f"case {case}: was {row['state']} by a person, which stays; send a correction, or reopen it")
 
 
 def decide(database: Database, case: Case, action: str, user: str, version: int, reason="", seconds=None) -> None:

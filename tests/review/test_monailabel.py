@@ -152,6 +152,10 @@ def test_segments_that_slicer_numbers_by_their_order(monai, tmp_path):
     assert np.array_equal(loaded, np.select([voxels == 1, voxels == 2], [300, 7]))
     with pytest.raises(MONAILabelClientException, match="expected one of background, core, rim"):
         monai.save_label("case_b", path, params={"label_info": [{"name": "liver", "idx": 1}]})
+    for numbers in ((1, 1), (0, 2)):  # two structures of one number, the background's number
+        given = [{"name": name, "idx": number} for name, number in zip(("rim", "core"), numbers, strict=True)]
+        with pytest.raises(MONAILabelClientException, match="a number of its own for each of background, core, rim"):
+            monai.save_label("case_b", path, params={"label_info": given})
     with pytest.raises(MONAILabelClientException, match=r"values 1, 2; expected 0"):
         monai.save_label("case_b", path)
 

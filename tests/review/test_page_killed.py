@@ -35,19 +35,33 @@ def test_killed_server_loses_nothing_acknowledged(tmp_path, browser, artifact):
         draft = requests.get(f"{server.address}api/cases/case/draft", headers={"X-User": "Anna"}, timeout=10)
         assert np.array_equal(ras(draft.content), VALUES[unsent])
 
-        # The browser too is killed, with a stroke that the server never got.
+        # Two windows are killed, each with a stroke that the server never got: the newer is opened, the other offered.
+        windows = [anna.page, anna.new_window()]
+        anna.page = windows[1]
+        anna.open("case")
         server.kill()
-        anna.stroke(centre - (8, 0, 0), centre + np.array((8, 0, 0)))
-        anna.until("document.getElementById('saved').textContent.includes('trying again')")
-        last = anna.bitmap()
-        anna.page.close()
+        lost = []
+        for anna.page, away in zip(windows, ((8, 0, 0), (0, 8, 0)), strict=True):
+            anna.page.bring_to_front()
+            anna.tool("b")
+            anna.stroke(centre - np.array(away), centre + np.array(away))
+            anna.until("document.getElementById('saved').textContent.includes('trying again')")
+            lost.append(anna.bitmap())
+        for window in windows:
+            window.close()
         server.start()
         anna.page = anna.new_window()
         anna.open("case")
-        assert np.array_equal(anna.bitmap(), last)
+        assert np.array_equal(anna.bitmap(), lost[1])
+        anna.saved()
+        anna.says("changes of another window")
+        anna.page.get_by_text("Show them").click()
+        anna.says("saved a newer draft")  # that of the other window, a moment ago
+        assert np.array_equal(anna.bitmap(), lost[0])
+        anna.page.get_by_text("Keep what is on this screen").click()
         anna.saved()
         draft = requests.get(f"{server.address}api/cases/case/draft", headers={"X-User": "Anna"}, timeout=10)
-        assert np.array_equal(ras(draft.content), VALUES[last])
+        assert np.array_equal(ras(draft.content), VALUES[lost[0]])
         assert anna.faults == []
     finally:
         anna.context.close()

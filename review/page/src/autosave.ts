@@ -1,7 +1,7 @@
 // Sends every finished edit as a draft. "Saved" is said only once the server has acknowledged the newest edit, which it
 // does after the draft is on its disk. Until then the label also lies in the browser's own store.
 import { ApiError, markOf, type Other, putDraft, type Sender, user } from "./api";
-import { forgetUnsent, keepUnsent } from "./unsent";
+import { forgetUnsent, keepUnsent, type Unsent } from "./unsent";
 
 export type SaveState = "unchanged" | "saving" | "saved" | "waiting" | "conflict" | "refused";
 
@@ -39,6 +39,7 @@ export class Autosave {
    * @param base version that the label was made from, 0 for none
    * @param seq number of the newest draft that was seen, 0 for none
    * @param seen its mark, "" for none
+   * @param from what another window kept in the browser and this one goes on from
    * @param make the label as a gzipped NIfTI file
    */
   constructor(
@@ -46,6 +47,7 @@ export class Autosave {
     public base: number,
     private seq: number,
     private seen: string,
+    private from: Unsent | null,
     private readonly make: () => Promise<ArrayBuffer>,
     private readonly show: (status: SaveStatus) => void,
     private readonly tell: (others: Other[]) => void,
@@ -110,6 +112,12 @@ export class Autosave {
     await this.running;
   }
 
+  /** Removes from the browser what this window kept, and what it goes on from. */
+  async forget(): Promise<void> {
+    const mine = { window: this.window, edit: this.edits };
+    for (const kept of this.from ? [mine, this.from] : [mine]) await forgetUnsent(user(), this.id, kept).catch(unkept);
+  }
+
   private start(): void {
     this.stopped = false;
     const refused = (error: unknown): void => this.show({ state: "refused", text: `Not saved: ${error instanceof Error ? error.message : String(error)}` });
@@ -123,7 +131,8 @@ export class Autosave {
       this.show({ state: "saving", text: "Saving…" });
       const bytes = await this.make();
       const seq = this.seq + 1;
-      await keepUnsent(user(), this.id, { seq, base: this.base, ...this.sender, bytes }).catch(unkept);
+      const kept = { seq, base: this.base, ...this.sender, edit: edits, at: Date.now(), bytes };
+      await keepUnsent(user(), this.id, kept, this.from).then(() => (this.from = null), unkept);
       if (this.rival) {
         this.show(CONFLICT);
         return;
@@ -135,7 +144,7 @@ export class Autosave {
         this.acknowledged = edits;
         failures = 0;
         if (this.isSaved) {
-          await forgetUnsent(user(), this.id, this.window).catch(unkept);
+          await this.forget();
           this.show({ state: "saved", text: `Saved ${new Date(draft.saved).toLocaleTimeString("en-GB")}` });
         }
         this.tell(others);

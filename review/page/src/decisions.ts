@@ -3,6 +3,7 @@ import * as api from "./api";
 import { ask, askReason, say } from "./dialogs";
 import { make } from "./dom";
 import type { Session } from "./session";
+import { forgetUnsent, type Unsent } from "./unsent";
 
 export class Decisions {
   private running = false;
@@ -69,6 +70,13 @@ export class Decisions {
       return;
     }
     await this.settle(false);
+  }
+
+  /** Throws away what another window could not send, after asking. */
+  async forget(session: Session, unsent: Unsent): Promise<void> {
+    const text = make("p", {}, "The changes of the other window are deleted from this browser. Those on this screen stay.");
+    if (!(await ask("Delete the other window's changes?", text, [{ text: "Delete", value: true, kind: "bad" }]))) return;
+    await forgetUnsent(api.user(), session.id, unsent).catch(this.failed);
   }
 
   private async send(session: Session, decision: { action: string; version: number | null; reason?: string; draft?: string }): Promise<void> {

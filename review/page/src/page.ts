@@ -92,7 +92,8 @@ export class Page {
     byId("show-monitoring").hidden = !(await api.exists("/api/monitoring?days=1"));
   }
 
-  private async open(id: string): Promise<void> {
+  /** Opens a case; of what windows of this browser could not send, that of one where it is named. */
+  private async open(id: string, window?: string): Promise<void> {
     const ticket = ++this.opening;
     const former = this.editor.session;
     try {
@@ -110,7 +111,7 @@ export class Page {
         saved: (status) => ticket === this.opening && this.saved(status),
         others: (others) => ticket === this.opening && this.others(others),
         edited: () => this.edited(),
-      });
+      }, window);
       if (ticket !== this.opening) return;
       this.editor.session = session;
       location.hash = encodeURIComponent(id);
@@ -137,7 +138,14 @@ export class Page {
 
   private tellStale(session: Session): void {
     const newest = session.detail.version ?? 0;
-    if (session.isChanged && session.autosave.base < newest) {
+    const [other] = session.unsentOfOthers;
+    if (other) {
+      const time = other.at ? ` of ${new Date(other.at).toLocaleTimeString("en-GB")}` : "";
+      say(`This browser holds changes of another window to this case${time}, which were not saved either.`, "note", [
+        ["Show them", () => void this.open(session.id, other.window)],
+        ["Delete them", () => void this.decisions.forget(session, other)],
+      ]);
+    } else if (session.isChanged && session.autosave.base < newest) {
       const text = `Your draft was made from version ${session.autosave.base}; version ${newest} was saved meanwhile. Compare them at the right, then send yours or discard it.`;
       say(text, "note", [["Discard mine", () => void this.decisions.discard()]]);
     } else if (session.detail.error) {

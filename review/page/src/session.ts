@@ -6,7 +6,7 @@ import type { ScanCanvas } from "./canvas";
 import { type Grid, indexOf, toFileOrder, voxelAt, voxelCount } from "./geometry";
 import { type Edit, History } from "./history";
 import { gzip, type LabelTable, readLabel, writeLabel } from "./nifti";
-import { forgetUnsent, readUnsent } from "./unsent";
+import { forgetUnsent, readUnsent, type Unsent } from "./unsent";
 
 export interface Listener {
   saved(status: SaveStatus): unknown;
@@ -20,7 +20,10 @@ interface Start {
   seq: number;
   /** Mark of the server's draft that this goes on from, "" for none. */
   seen: string;
-  unsent: boolean;
+  /** What the browser could not send yet and this goes on from. */
+  unsent: Unsent | null;
+  /** What other windows could not send. */
+  others: Unsent[];
 }
 
 export class Session {
@@ -36,24 +39,24 @@ export class Session {
     readonly grid: Grid,
     readonly volume: ArrayBuffer,
     readonly table: LabelTable,
-    start: Start,
+    private readonly start: Start,
     private readonly listener: Listener,
   ) {
     this.history = new History(canvas.bitmap);
     const make = (): Promise<ArrayBuffer> => gzip(writeLabel(volume, toFileOrder(grid, canvas.bitmap), table));
-    this.autosave = new Autosave(detail.id, start.base, start.seq, start.seen, make, (s) => listener.saved(s), (o) => listener.others(o));
+    this.autosave = new Autosave(detail.id, start.base, start.seq, start.seen, start.unsent, make, (s) => listener.saved(s), (o) => listener.others(o));
     if (start.unsent) this.autosave.changed();
   }
 
-  /** Opens a case: the person's own draft where there is one, else its newest label. */
-  static async open(detail: api.CaseDetail, canvas: ScanCanvas, table: LabelTable, listener: Listener): Promise<Session> {
+  /** Opens a case: the person's own draft where there is one, as one window kept it where that is named, else its newest label. */
+  static async open(detail: api.CaseDetail, canvas: ScanCanvas, table: LabelTable, listener: Listener, window?: string): Promise<Session> {
     const newest = detail.version ?? 0;
     const labelBytes = newest > 0 ? api.label(detail.id, newest) : Promise.resolve(null);
     labelBytes.catch(() => undefined); // awaited below; a failure of the volume comes first
     const volume = await api.volume(detail.id);
     const grid = await canvas.open(volume, detail.window);
     const count = voxelCount(grid);
-    const start = await ownWork(detail, table, count);
+    const start = await ownWork(detail, table, count, window);
     if (!start.numbers) {
       const bytes = await labelBytes;
       if (bytes) start.numbers = readLabel(bytes, table, count);
@@ -69,6 +72,11 @@ export class Session {
   /** Whether the label differs from the version that it was made from, as far as the page knows. */
   get isChanged(): boolean {
     return this.autosave.hasDraft;
+  }
+
+  /** Labels that other windows could not send, the newest first; the browser keeps them. */
+  get unsentOfOthers(): Unsent[] {
+    return this.start.others;
   }
 
   /** Seconds that somebody worked on the case: pauses of more than a minute do not count. */
@@ -136,7 +144,7 @@ export class Session {
   /** Drops what is on the screen in favour of what the server holds. */
   async forget(): Promise<void> {
     await this.autosave.end();
-    await forgetUnsent(api.user(), this.id).catch(() => undefined);
+    await this.autosave.forget();
   }
 
   /** Deletes the person's draft, here and on the server. */
@@ -169,17 +177,20 @@ export class Session {
  * The person's own draft: what the browser could not send yet, else what the server holds. Where another window saved
  * a draft meanwhile, the server refuses what the browser holds, and the person chooses.
  */
-async function ownWork(detail: api.CaseDetail, table: LabelTable, voxels: number): Promise<Start> {
+async function ownWork(detail: api.CaseDetail, table: LabelTable, voxels: number, window?: string): Promise<Start> {
   const draft = detail.drafts.find((row) => row.user === api.user());
-  const unsent = await readUnsent(api.user(), detail.id).catch(() => null);
-  const { window = "", seen = "" } = unsent ?? {}; // browsers may hold labels of a page that knew neither
-  if (unsent && !(draft && draft.window === window && draft.seq >= unsent.seq)) {
+  const kept = await readUnsent(api.user(), detail.id).catch(() => []);
+  const arrived = (row: Unsent): boolean => draft !== undefined && draft.window === row.window && draft.seq >= row.seq;
+  for (const row of kept.filter(arrived)) await forgetUnsent(api.user(), detail.id, row);
+  const rows = kept.filter((row) => !arrived(row));
+  const unsent = rows.find((row) => row.window === window) ?? rows[0] ?? null;
+  const others = rows.filter((row) => row !== unsent);
+  if (unsent) {
     const numbers = readLabel(await api.plain(unsent.bytes), table, voxels);
-    const own = draft && draft.window === window ? api.markOf(draft) : seen;
-    return { numbers, base: unsent.base, seq: unsent.seq, seen: own, unsent: true };
+    const own = draft && draft.window === unsent.window ? api.markOf(draft) : unsent.seen;
+    return { numbers, base: unsent.base, seq: unsent.seq, seen: own, unsent, others };
   }
-  if (unsent) await forgetUnsent(api.user(), detail.id, window);
-  if (!draft) return { numbers: null, base: detail.version ?? 0, seq: 0, seen: "", unsent: false };
+  if (!draft) return { numbers: null, base: detail.version ?? 0, seq: 0, seen: "", unsent, others };
   const stored = await api.getDraft(detail.id);
-  return { numbers: readLabel(stored.bytes, table, voxels), base: stored.base, seq: stored.seq, seen: api.markOf(stored), unsent: false };
+  return { numbers: readLabel(stored.bytes, table, voxels), base: stored.base, seq: stored.seq, seen: api.markOf(stored), unsent, others };
 }
