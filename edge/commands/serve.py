@@ -7,7 +7,6 @@ import sys
 import threading
 import warnings
 
-from medseg.command import check_left_out
 from medseg.errors import InputError
 from medseg.quiet import native_logs_hidden
 
@@ -21,7 +20,7 @@ def add_serve(commands) -> argparse.ArgumentParser:
     )
     parser.add_argument("config", metavar="CONFIG", help="TOML file, as deploy/node.toml")
     parser.add_argument("--check", action="store_true", help="say what is wrong with the file, all at once, and end")
-    parser.add_argument("--verbose", action="store_true", help="log every instance, too")
+    parser.add_argument("--verbose", action="store_true", help="log every instance, too (with --check there is no log)")
     parser.set_defaults(handler=serve)
     return parser
 
@@ -30,8 +29,6 @@ def serve(args) -> None:
     """Run the node until it is told to end, or check its configuration."""
     from edge.node.config import read_config
 
-    if args.check:
-        check_left_out(args, ["verbose"], "is of the log of a running node; leave it out with --check")
     config = read_config(args.config)
     if args.check:
         from edge.node.opening import open_segmenters

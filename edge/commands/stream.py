@@ -26,7 +26,9 @@ def add_stream(commands) -> None:
         "-o", "--out", type=Path, metavar="FILE", help="write the frames with outlines: .mp4, .avi, .mkv"
     )
     parser.add_argument(
-        "--live", action="store_true", help="of a file: play it at its rate, and leave out what is late"
+        "--live",
+        action="store_true",
+        help="of a file: play it at its rate, and leave out what is late (a camera is live anyway)",
     )
     parser.add_argument(
         "--frames", type=positive, metavar="N", help="stop after so many (of a camera: Ctrl-C stops, too)"
@@ -43,10 +45,8 @@ def stream(args) -> None:
     """Segment a stream and print what came of it."""
     from edge.runtime.segmenter import load
     from edge.runtime.stream import StreamOptions
-    from imaging.io.video import CAMERA, check_writable_video, open_video, write_video
+    from imaging.io.video import check_writable_video, open_video, write_video
 
-    if args.source.startswith(CAMERA):
-        command.check_left_out(args, ["live"], f"is of a video file; {args.source} is live anyway, leave it out")
     if args.out is not None:
         check_writable_video(args.out)
         if args.out.resolve() == Path(args.source).resolve():

@@ -37,9 +37,9 @@ class Threshold:
         Raises:
             InputError: if no voxel is above the value.
         """
-        steps = [max(1, math.ceil(n / COARSE)) for n in scan.shape]
-        coarse = scan.voxels[tuple(slice(None, None, step) for step in steps)].max(axis=-1) > self.value
-        numbered, counts = label_components(coarse)
+        numbered, counts, steps = self._parts(scan, [max(1, math.ceil(n / COARSE)) for n in scan.shape])
+        if not counts.any():  # a small structure lies between the voxels looked at
+            numbered, counts, steps = self._parts(scan, [1] * scan.rank)
         if not counts.any():
             raise InputError(
                 f"--roi threshold:{self.value:g}: no voxel is above it (the largest is "
@@ -50,6 +50,10 @@ class Threshold:
             slice((s.start - 1) * step + 1, s.stop * step) for s, step in zip(box, steps, strict=True)
         )  # what lies between the voxels looked at
         return widened(wide, scan, self.margin_mm)
+
+    def _parts(self, scan, steps):
+        bright = scan.voxels[tuple(slice(None, None, step) for step in steps)].max(axis=-1) > self.value
+        return *label_components(bright), steps
 
 
 @dataclass(frozen=True)

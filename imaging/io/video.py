@@ -147,13 +147,15 @@ class VideoWriter:
         rows, columns = image.shape[0] % 2, image.shape[1] % 2
         if rows or columns:  # codecs take even sizes only
             image = cv2.copyMakeBorder(image, 0, rows, 0, columns, cv2.BORDER_REPLICATE)
-        self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
+        with silenced():
+            self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         self.frames += 1
 
     def close(self) -> None:
         """Finish the file."""
         if self._writer is not None:
-            self._writer.release()
+            with silenced():
+                self._writer.release()
             self._writer = None
 
 
@@ -167,7 +169,7 @@ def write_video(path, rate: float) -> Iterator[VideoWriter]:
 
     Raises:
         UsageError: for another ending.
-        InputError: if the place cannot be written.
+        InputError: if the place cannot be written, or the disk is full.
     """
     path = Path(path)
     check_writable_video(path)
@@ -178,12 +180,30 @@ def write_video(path, rate: float) -> Iterator[VideoWriter]:
         yield writer
         writer.close()
         if writer.frames:
+            _check_whole(path, temporary, writer.frames)
             os.replace(temporary, path)
     except OSError as error:
         raise InputError(f"{path}: cannot be written ({error.strerror}); choose another place") from None
     finally:
         writer.close()
         temporary.unlink(missing_ok=True)
+
+
+def _check_whole(path, temporary, frames):
+    """Encoders say nothing of a full disk: what was written must hold the frames."""
+    import cv2
+
+    held = 0
+    with silenced():
+        capture = cv2.VideoCapture(str(temporary))
+        if temporary.suffix.lower() == ".mkv":  # its start tells of frames that its end lacks
+            while capture.grab():
+                held += 1
+        elif capture.isOpened():
+            held = int(capture.get(cv2.CAP_PROP_FRAME_COUNT))
+        capture.release()
+    if held < frames * (1 - MISSING) - 1:
+        raise InputError(f"{path}: cannot be written, {held} of {frames} frames reached the disk; is it full?")
 
 
 def check_writable_video(path: Path) -> None:

@@ -1,8 +1,10 @@
 """``zoo evaluate RUN FOLDER`` and ``ARTIFACT FOLDER``: the external test, on scans that nothing was trained on."""
 
+import hashlib
 import json
 from pathlib import Path
 
+from imaging import prior
 from medseg.command import add_trust, check_left_out, command_line, emit_json, next_command
 from medseg.errors import UsageError
 from medseg.record import write_text
@@ -115,6 +117,7 @@ def score_runs(args, runs) -> int:
         fingerprint=plan.fingerprint,
         trained_on=tuple(run.folder / "cases.json" for run in runs),
         instances=plan.instances is not None,
+        weights=_weights(runs),
     )
     name = args.folder.resolve().name + "_mirror" * args.mirror
     return _score(args, candidate, choices_of(args, plan), args.out or args.run / FOLDER / name)
@@ -134,6 +137,16 @@ def score_artifact(args, candidate) -> int:
     return _score(args, candidate, choices, args.out)
 
 
+def _weights(runs) -> str:
+    """SHA-256 over the networks of runs, with the first ones of cascades."""
+    digest = hashlib.sha256()
+    for run in runs:
+        first = run.folder / prior.FOLDER / run.model_file.name
+        for path in (run.model_file, *([first] if first.is_file() else [])):
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
+
+
 def _score(args, candidate, choices, out) -> int:
     from medseg.atomic import check_writable
     from train.data.dataset import read_dataset
@@ -146,7 +159,8 @@ def _score(args, candidate, choices, out) -> int:
     if args.groups is not None:
         check_groups(args.groups)
     if out is not None:
-        check_kept(out / "metrics.json", args.folder, {"name": candidate.name, "kind": candidate.kind})
+        facts = {name: getattr(candidate, name) for name in ("name", "kind", "weights")}
+        check_kept(out / "metrics.json", args.folder, facts)
         check_writable(out, out)
     dataset = prepare(candidate, read_dataset(args.folder, choices, args.groups))
     sites = None if args.sites is None else read_sites(args.sites, [case.name for case in dataset.cases])

@@ -186,7 +186,8 @@ class _Trial:
 
     def segmented(self, name, scan, reference, atlases, values):
         """Class indices (*spatial), and the seconds that it took."""
-        seeds = self._seeds(name, scan, reference) if self.seeded else None
+        with naming(name):
+            seeds = self._seeds(name, scan, reference) if self.seeded else None
         began = time.perf_counter()
         with naming(name):
             segmented = segment(scan, self.entry.name, seeds=seeds, atlases=atlases, **values).voxels[..., 0]

@@ -12,7 +12,8 @@ def check_kept(path, dataset, facts: dict) -> None:
     Args:
         path: file that the scores go to.
         dataset: the folder that is scored.
-        facts: what else tells one question from another, by its name in the file, such as {"folds": [0, 1]}.
+        facts: what else tells one question from another, by its name in the file, such as {"folds": [0, 1]}; the
+            "weights" only where the file knows them, which those of older versions do not.
 
     Raises:
         InputError: if the file holds scores of another folder or with other facts, or is no file of scores.
@@ -26,7 +27,7 @@ def check_kept(path, dataset, facts: dict) -> None:
     if not isinstance(scored, str) or Path(scored).resolve() != Path(dataset).resolve():
         raise InputError(f"{path}: holds scores of {scored or 'something else'}; give another --out")
     for name, value in facts.items():
-        if content.get(name) != value:
+        if content.get(name) != value and (name in content or name != "weights"):
             raise InputError(
                 f"{path}: holds scores of {name} {shown(content.get(name))}, these are of {shown(value)}; "
                 "give another --out"

@@ -39,6 +39,7 @@ class Candidate:
         fingerprint: what was measured of the training's scans (``train.planning.fingerprint``); {} if it is not known.
         trained_on: ``cases.json`` of each run, whose training cases are left out.
         instances: ``segment`` gives numbers of objects instead, see ``imaging.instances``.
+        weights: SHA-256 over the files of its weights, which tells networks of one name apart.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Candidate:
     fingerprint: dict = field(default_factory=dict)
     trained_on: tuple[Path, ...] = ()
     instances: bool = False
+    weights: str = ""
 
 
 def prepare(candidate: Candidate, dataset: Dataset) -> Dataset:
@@ -91,7 +93,7 @@ def score(candidate: Candidate, dataset: Dataset, sites: Sites | None = None, pr
         progress: show bars.
 
     Returns:
-        {"name", "kind", "dataset": folder, "patients": {case: patient}, "grouping": the rule of these,
+        {"name", "kind", "weights", "dataset": folder, "patients": {case: patient}, "grouping": the rule of these,
         "postprocessing", "cases": {case: {label: {metric: value}}}, "mean", "mean_present" as
         ``train.evaluation.averages.means`` gives them,
         "interval": {label: {metric: [low, high]}}, "by": {column: {value: {"cases": number, "patients": number,
@@ -113,6 +115,7 @@ def score(candidate: Candidate, dataset: Dataset, sites: Sites | None = None, pr
     return {
         "name": candidate.name,
         "kind": candidate.kind,
+        "weights": candidate.weights,
         "dataset": str(dataset.folder),
         "postprocessing": list(record.to_dict(candidate.postprocessing)["classes"]),
         "patients": patients,

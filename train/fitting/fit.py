@@ -17,10 +17,10 @@ from train.fitting.checks import check, check_fold
 from train.fitting.compiling import objective, optimizer
 from train.fitting.resuming import dataset_folder, require_same_fold, require_same_plan
 from train.fitting.run import Run, create_run, open_run
-from train.fitting.step_time import open_step
+from train.fitting.step_time import open_small_step, open_step
 from train.fitting.warm_start import Start, freeze, load_start, source_weights, start_text
 from train.hardware.devices import Engine, has_graphics_card, is_cluster, open_engine
-from train.hardware.precision import choose, with_precision
+from train.hardware.precision import check_computable, choose, with_precision
 from train.input.cache import cache_cases
 from train.input.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.input.prior_cache import with_priors
@@ -86,6 +86,8 @@ def fit(
         return run
     engine = engine or open_engine(run.devices if run is not None and devices is None else devices)
     engine.check(plan)
+    if plan.training.precision.startswith("mixed"):
+        check_computable(plan.training.precision, open_small_step(plan.recipe.patch_rank, plan.training.precision))
     if run is None:
         plan = dataclasses.replace(plan, recipe=learn_filters(plan.recipe, training, verbose))
         _prepare(_buildable(plan), plan)  # what cannot work is told before there is a run folder

@@ -1,4 +1,4 @@
-"""One optimizer step of a plan's network on a made-up batch, timed."""
+"""One optimizer step on a made-up batch, timed: of a plan's network, or of a network of one convolution."""
 
 import time
 from collections.abc import Callable
@@ -36,6 +36,32 @@ def open_step(build: Callable, plan: Plan, precision: str) -> Callable[[], float
     def step() -> float:
         began = time.perf_counter()
         float(np.ravel(model.train_on_batch(image, labels))[0])
+        return time.perf_counter() - began
+
+    return step
+
+
+def open_small_step(rank: int, precision: str) -> Callable[[], float]:
+    """The same of a network of a convolution and a transposed one, which tells whether there is arithmetic for it.
+
+    Args:
+        rank: spatial axes, 2 or 3.
+        precision: Keras' dtype policy.
+    """
+    import keras
+
+    layers = keras.layers
+    convolution, transposed = {
+        2: (layers.Conv2D, layers.Conv2DTranspose),
+        3: (layers.Conv3D, layers.Conv3DTranspose),
+    }[rank]
+    image = np.zeros((1, *(8,) * rank, 16), np.float32)
+
+    def step() -> float:
+        began = time.perf_counter()
+        model = keras.Sequential([convolution(16, 3, dtype=precision), transposed(16, 2, 2, dtype=precision)])
+        model.compile(optimizer="sgd", loss="mse", jit_compile=keras.backend.backend() == "jax")
+        float(np.ravel(model.train_on_batch(image, np.zeros((1, *(12,) * rank, 16), np.float32)))[0])
         return time.perf_counter() - began
 
     return step

@@ -4,6 +4,7 @@ import dataclasses
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
+from medseg.errors import UsageError
 from train.planning.plan import Plan
 
 PRECISIONS = ("auto", "float32", "mixed_bfloat16", "mixed_float16")
@@ -69,6 +70,25 @@ def choose(
     quickest = min(CANDIDATES, key=spent.get)
     chosen = quickest if spent[quickest] <= GAIN * spent["float32"] else "float32"
     return Precision(chosen, {name: round(1e3 * seconds, 3) for name, seconds in spent.items()})
+
+
+def check_computable(precision: str, step: Callable[[], float]) -> None:
+    """Require that this machine computes a precision that was asked for.
+
+    Args:
+        precision: Keras' dtype policy.
+        step: does a step of a network in it.
+
+    Raises:
+        UsageError: if the step ends in an error.
+    """
+    try:
+        step()
+    except Exception as error:  # of the backend's own kinds
+        raise UsageError(
+            f"training.precision {precision!r}: cannot be computed on this machine ({type(error).__name__}); expected "
+            "float32, or auto, which takes what can; a run that was begun in it is resumed where it was begun"
+        ) from None
 
 
 def is_worth_timing(plan: Plan) -> bool:

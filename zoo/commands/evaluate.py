@@ -49,4 +49,5 @@ def open_artifact(folder, threads: int = 2, trust=None):
         recipe=manifest.recipe,
         regions=manifest.regions,
         instances=manifest.instances is not None,
+        weights=manifest.sha256 if manifest.first is None else f"{manifest.sha256}+{manifest.first.sha256}",
     )

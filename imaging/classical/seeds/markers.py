@@ -38,7 +38,7 @@ def markers_on(coarse: Scan, scan: Scan, seeds: Seeds, minimum: int = 2) -> tupl
     labels = seeds.labels[tuple(places.T)]
     matrix, offset = index_map(coarse.affine, scan.affine, scan.rank)
     inside = np.clip(np.rint(places @ matrix.T + offset).astype(int), 0, np.array(coarse.shape) - 1)
-    votes = np.zeros((*coarse.shape, len(values)), np.uint16)
+    votes = np.zeros((*coarse.shape, len(values)), np.uint32)
     np.add.at(votes, (*inside.T, np.searchsorted(values, labels)), 1)
     markers = np.where(votes.any(axis=-1), votes.argmax(axis=-1), -1).astype(np.int32)
     if seeds.box is not None:

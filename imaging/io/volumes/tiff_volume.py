@@ -183,6 +183,8 @@ def _samples(path, picture, stored):
     if stored:
         if picture.lossy:
             raise InputError(f"{path}: is compressed by JPEG, which alters label values; save it without loss")
+        if picture.transparent == "alpha":
+            raise InputError(f"{path}: is partly transparent, expected a class value in every pixel; save it as grey")
         return samples
     if picture.transparent:
         raise InputError(f"{path}: is partly transparent, expected grey or RGB slices; save it without alpha")

@@ -142,6 +142,12 @@ def test_the_box_of_a_threshold_holds_all_of_its_part(step):
     assert box[1:] == (slice(4, 9), slice(2, 7))
 
 
+def test_a_threshold_finds_what_lies_between_the_voxels_that_are_looked_at_first():
+    voxels = np.zeros((300, 20, 10, 1), np.float32)
+    voxels[100:102, 7:9, 3] = 1  # of every third
+    assert Threshold(0.5, 0.0).find(Scan(voxels, np.eye(4))) == (slice(100, 102), slice(7, 9), slice(3, 4))
+
+
 def test_a_region_where_nothing_is(artifacts):
     segmenter = edge.load(artifacts["folded-int8"])
     scan = Scan(np.zeros((20, 20, 20, 1), np.float32), np.eye(4))

@@ -1,6 +1,7 @@
 """Streams: every frame of a file, the newest of a camera, and one line for whatever goes wrong."""
 
 import json
+import resource
 import threading
 import time
 
@@ -234,6 +235,27 @@ def test_mistakes(artifacts, here, capfd, words, status, message):
     assert message in err
     assert (here / "in.avi").read_bytes() == before
     assert sorted(path.name for path in here.iterdir()) == ["in.avi", "text.avi"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_a_video_that_the_disk_has_no_room_for(here, suffix):
+    """OpenCV's encoders say nothing of it."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def film_noise(room):
+        with write_video(here / f"noise{suffix}", 10.0) as writer:
+            for seed in range(60):
+                writer.write(np.random.default_rng(seed).integers(0, 255, (96, 128, 3), np.uint8))
+                resource.setrlimit(resource.RLIMIT_FSIZE, (room, before[1]))
+
+    try:
+        with pytest.raises(InputError, match=r"noise.* cannot be written, \d+ of 60 frames .* is it full\?"):
+            film_noise(150_000)
+        assert not list(here.iterdir())
+        film_noise(before[0])
+        assert [path.name for path in here.iterdir()] == [f"noise{suffix}"]
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_a_volume_network_takes_no_video(artifacts, here, capfd):

@@ -115,11 +115,12 @@ def test_opacity_is_no_class(tmp_path):
     Image.fromarray(mask).save(tmp_path / "a.png")
     with pytest.raises(InputError, match="is partly transparent, expected a class value in every pixel"):
         read_labels(tmp_path / "a.png")
+    tifffile.imwrite(tmp_path / "a.tif", np.stack([mask] * 3), photometric="rgb", extrasamples=["unassalpha"])
+    with pytest.raises(InputError, match="is partly transparent, expected a class value in every pixel"):
+        read_labels(tmp_path / "a.tif")
 
 
 def test_real_numbers_close_to_whole_ones(tmp_path):
-    import tifffile
-
     mask = disc(value=1).astype(np.float32)
     tifffile.imwrite(tmp_path / "a.tif", mask * np.float32(0.9995) + np.float32(0.0001))
     np.testing.assert_array_equal(read_labels(tmp_path / "a.tif").voxels[..., 0], mask)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 from tiny import STILL, make_plan
 
+from medseg.errors import UsageError
 from train.fitting.fit import fit, network
 from train.fitting.folds import fit_folds
 from train.fitting.run import open_run
-from train.fitting.step_time import open_step
+from train.fitting.step_time import open_small_step, open_step
 from train.hardware import precision
 from train.planning.plan import Network
 
@@ -47,6 +48,27 @@ def test_a_step_has_all_channels_of_the_network(dataset, change):
     assert 0 < open_step(network, plan, "float32")() < 600
 
 
+@pytest.mark.parametrize("rank", [2, 3])
+def test_a_small_step_is_done_in_float32_everywhere(rank):
+    assert 0 < open_small_step(rank, "float32")() < 600
+
+
+def test_a_precision_that_cannot_be_computed_is_refused_before_there_is_a_run(dataset, cache, tmp_path, monkeypatch):
+    def opened(rank, kind):
+        def step():
+            raise RuntimeError("could not create a primitive descriptor")
+
+        return step
+
+    monkeypatch.setattr(fitting, "open_small_step", opened)
+    plan = make_plan(dataset, precision="mixed_bfloat16")
+    with pytest.raises(
+        UsageError, match=r"^training\.precision 'mixed_bfloat16': .* \(RuntimeError\); expected float32"
+    ):
+        fit(plan, dataset, tmp_path / "run", cache=cache, verbose=False)
+    assert not (tmp_path / "run").exists()
+
+
 @pytest.fixture
 def timed(monkeypatch):
     """Steps of known length in place of real ones; the list of what was timed."""
@@ -57,6 +79,7 @@ def timed(monkeypatch):
         return lambda: {"float32": 0.2, "mixed_bfloat16": 0.1}[kind]
 
     monkeypatch.setattr(fitting, "open_step", opened)
+    monkeypatch.setattr(fitting, "open_small_step", lambda rank, kind: lambda: 0.1)
     monkeypatch.setattr(precision, "WORTH_STEPS", 1)
     return calls
 
