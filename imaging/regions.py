@@ -12,6 +12,9 @@ import numpy as np
 from imaging.labels import Label, Region
 from medseg.errors import InputError
 
+UNSETTLED = 255  # no class, or the last of 256, which is then looked at more closely for nothing
+ALIKE = 1e-5  # far beyond what rounding in an interpolation by float32 moves
+
 
 def region_classes(labels: Sequence[Label], regions: Sequence[Region]) -> tuple[tuple[int, ...], ...]:
     """The class indices that each region covers, as losses and metrics take them."""
@@ -72,6 +75,35 @@ def classes_of(scores: np.ndarray, written: Sequence[int] | None = None) -> np.n
     out = np.zeros(scores.shape[:-1], np.uint8)
     for channel, index in enumerate(written):
         out[scores[..., channel] > 0] = index
+    return out
+
+
+def settled(scores: np.ndarray, written: Sequence[int] | None = None) -> np.ndarray:
+    """What decides the class of each voxel where that is beyond doubt.
+
+    Voxels of one number have its class, and so has every weighted mean of their scores, however it is rounded.
+
+    Args:
+        scores, written: as for ``classes_of``.
+
+    Returns:
+        uint8 (*spatial): the class index; of regions one more than the number of the last region that is there, 0 where
+        none is. ``UNSETTLED`` where two scores, or of regions one and 0, are alike but for ``ALIKE`` of the largest.
+    """
+    least = ALIKE * float(np.abs(scores).max(initial=0.0))
+    if written is not None:
+        out = np.zeros(scores.shape[:-1], np.uint8)
+        for channel in range(len(written)):
+            out[scores[..., channel] > 0] = channel + 1
+        doubtful = ~(np.abs(scores[..., : len(written)]) > least).all(axis=-1)
+    else:
+        out = classes_of(scores)
+        best, second = scores[..., 0].copy(), np.full(scores.shape[:-1], -np.inf, scores.dtype)
+        for k in range(1, scores.shape[-1]):
+            np.maximum(second, np.minimum(best, scores[..., k]), out=second)
+            np.maximum(best, scores[..., k], out=best)
+        doubtful = ~(best - second > least)
+    out[doubtful] = UNSETTLED
     return out
 
 

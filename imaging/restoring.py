@@ -5,9 +5,8 @@ from collections.abc import Sequence
 import numpy as np
 
 from imaging.filters.registry import get
-from imaging.geometry.restoring import onto_prepared, onto_source, restore_slabs
+from imaging.geometry.restoring import onto_prepared, onto_source, restore_class_slabs
 from imaging.instances import Decoding, find_objects
-from imaging.regions import classes_of
 from imaging.scan import Scan
 from medseg.errors import InputError
 
@@ -83,8 +82,8 @@ def restore_classes(
     """
     scores = _on_grid(scores, prepared)
     out = np.zeros(source.shape, np.uint8)  # what was cropped away is background
-    for place, values in restore_slabs([(0, scores)], prepared, source, slab=slab):
-        out[place] = classes_of(values, written)
+    for place, classes in restore_class_slabs([(0, scores)], prepared, source, written, slab):
+        out[place] = classes
     return out
 
 

@@ -10,7 +10,7 @@ from edge.manifest import Manifest
 from edge.runtime.options import Outputs
 from edge.runtime.patches import entropy, sigmoid, softmax
 from imaging.cleaning import apply
-from imaging.geometry.restoring import restore_slabs
+from imaging.geometry.restoring import restore_class_slabs, restore_slabs
 from imaging.instances import CHANNELS, find_objects
 from imaging.io.nifti import smallest
 from imaging.regions import classes_of, written_classes
@@ -74,6 +74,10 @@ def restore(
     written = written_classes(manifest.labels, manifest.regions)
     count = len(manifest.regions) or len(manifest.labels)
     classes = np.zeros(grid.shape, np.uint8)  # what was cropped away is background
+    if manifest.instances is None and not outputs.scores and not outputs.variance:
+        for place, found in restore_class_slabs(slabs, prepared, grid, written):
+            classes[place] = found
+        return Restored(classes)
     maps = {name: np.zeros((*grid.shape, 1), np.float32) for name in ("entropy", "variance") if getattr(outputs, name)}
     if outputs.probabilities:
         check_bytes(f"scan of shape {grid.shape}", 4 * math.prod(grid.shape) * count, "its probabilities")

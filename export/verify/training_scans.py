@@ -8,7 +8,7 @@ from scipy import ndimage
 import imaging
 from edge.measure import of_classes
 from edge.runtime.segmenter import Segmenter
-from edge.trust.fingerprint import Fingerprint, Quality, fit_quality, make_fingerprint
+from edge.trust.fingerprint import MIN_CASES, Fingerprint, Quality, fit_quality, make_fingerprint
 from edge.trust.layout import cells_of
 from export.quantize.calibration import choose
 from export.source.source import Source
@@ -47,6 +47,8 @@ def fingerprint(segmenter: Segmenter, source: Source, labelled: bool = True) -> 
     held = held if labelled else ()
     cases = choose(held, CASES) if held else ()
     cases += choose(seen, CASES - len(cases)) if seen and len(cases) < CASES else ()
+    if len(cases) < MIN_CASES:  # before whole scans are segmented for nothing
+        return None
     features, cells = [], []
     for case in cases:
         scan = _read(case, source)

@@ -56,7 +56,8 @@ def apply_axis(array: np.ndarray, axis: int, index: np.ndarray, weight: np.ndarr
     """Weighted sum of ``array`` taken at ``index`` along ``axis``.
 
     Args:
-        array: any shape, float32 (another type is kept when there is one tap, which only picks).
+        array: any shape, float32 (another type is kept when there is one tap, which only picks) or bool, which counts
+            as 0 and 1 and is not copied to float32 whole.
         axis: the axis that changes.
         index: (taps, count).
         weight: (taps, count).
@@ -67,14 +68,15 @@ def apply_axis(array: np.ndarray, axis: int, index: np.ndarray, weight: np.ndarr
     if axis and math.prod(array.shape[axis + 1 :]) < FEW and array.nbytes < TURNED_BYTES:
         turned = np.ascontiguousarray(np.moveaxis(array, axis, 0))
         return np.moveaxis(apply_axis(turned, 0, index, weight), 0, axis)
+    array = np.ascontiguousarray(array)  # else each of the calls below would copy it
     along = [1] * array.ndim
     along[axis] = -1
-    total = np.take(array, index[0], axis=axis)
-    total *= weight[0].reshape(along)
-    part = np.empty_like(total)
-    for taken, share in zip(index[1:], weight[1:], strict=True):
-        np.take(array, taken, axis=axis, out=part, mode="clip")  # "raise" would copy once more
-        part *= share.reshape(along)
+    taken = np.take(array, index[0], axis=axis)
+    total = taken * weight[0].reshape(along)
+    part = taken if taken.dtype == total.dtype else np.empty_like(total)
+    for places, share in zip(index[1:], weight[1:], strict=True):
+        np.take(array, places, axis=axis, out=taken, mode="clip")  # "raise" would copy once more
+        np.multiply(taken, share.reshape(along), out=part)
         total += part
     return total
 
@@ -83,7 +85,7 @@ def interpolate(array: np.ndarray, shape, scale, offset, antialias: bool = False
     """Linear interpolation at the positions ``scale * index + offset`` along the leading axes.
 
     Args:
-        array: (*spatial, K).
+        array: (*spatial, K), real numbers or bool.
         shape: target spatial shape.
         scale: source voxels a target voxel, per axis.
         offset: source position of target index 0, per axis.
@@ -92,7 +94,8 @@ def interpolate(array: np.ndarray, shape, scale, offset, antialias: bool = False
     Returns:
         float32 (*shape, K).
     """
-    array = np.asarray(array, np.float32)
+    if array.dtype != np.bool_ or len(shape) == 2:
+        array = np.asarray(array, np.float32)
     if len(shape) == 2 and not antialias and _is_resize(array, shape, scale, offset):
         return _resize(array, shape)
     # The axis that shrinks most goes first, so that the others have less to do.
@@ -101,7 +104,7 @@ def interpolate(array: np.ndarray, shape, scale, offset, antialias: bool = False
             continue
         index, weight = axis_weights(shape[axis], array.shape[axis], scale[axis], offset[axis], antialias)
         array = apply_axis(array, axis, index, weight)
-    return array
+    return np.asarray(array, np.float32)
 
 
 def _is_resize(array, shape, scale, offset) -> bool:

@@ -1,7 +1,9 @@
 """Scores of a prepared scan back on the grid of its source, slab by slab as they become known."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import replace
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -9,10 +11,13 @@ from imaging.geometry.affine import AxisMap, axis_map, index_map, moved
 from imaging.geometry.interpolation import apply_axis, axis_weights
 from imaging.geometry.resampling import inside, interpolated, onto, picked
 from imaging.geometry.warp import through
+from imaging.regions import UNSETTLED, classes_of, settled
 from imaging.scan import Scan
 
 # Flat scores that take no more than this on their new grid are interpolated at once, by OpenCV where it can.
 AT_ONCE_BYTES = 2**28
+# Sides of the boxes in which classes are found, by the number of axes: their scores stay in a processor's cache.
+BOX = {2: 1024, 3: 32}
 
 
 def restore_slabs(
@@ -36,6 +41,34 @@ def restore_slabs(
         indices (n,) along each axis and float32 (n, K). Places do not overlap. What no place covers lies outside the
         prepared grid: the network never saw it, and it is background.
     """
+    yield from _restored(slabs, prepared, source, slab, _whole)
+
+
+def restore_class_slabs(
+    slabs: Iterable[tuple[int, np.ndarray]],
+    prepared: Scan,
+    source: Scan,
+    written: Sequence[int] | None = None,
+    slab: int = 16,
+) -> Iterator[tuple[tuple[slice | np.ndarray, ...], np.ndarray]]:
+    """``restore_slabs`` and ``imaging.regions.classes_of`` in one, bit for bit, in a part of the time and memory.
+
+    Between voxels that one class has by far, every interpolated voxel has it too: nothing is interpolated there.
+
+    Args:
+        slabs, prepared, source, slab: as for ``restore_slabs``.
+        written: of the logits of regions, the class index that each writes; None for classes.
+
+    Yields:
+        Place in the source, and its classes: uint8, an array of the place's size or one number for all of it.
+    """
+    parts = functools.partial(_class_boxes, written=written)
+    for place, values in _restored(slabs, prepared, source, slab, parts):
+        yield place, values if values.dtype == np.uint8 else classes_of(values, written)
+
+
+def _restored(slabs, prepared, source, slab, parts):
+    """``restore_slabs``; what is interpolated comes in ``parts``."""
     aligned = axis_map(*index_map(prepared.affine, source.affine, source.rank), source.shape)
     if aligned is None or prepared.warp is not None:  # a registered scan
         yield from _turned(slabs, prepared, source, slab)
@@ -46,8 +79,11 @@ def restore_slabs(
         return
     offsets = zip(aligned.offset, aligned.scale, box, strict=True)
     aligned = replace(aligned, offset=tuple(offset + scale * s.start for offset, scale, s in offsets))
-    parts = _exact(slabs, aligned, sizes) if aligned.exact else _resampled(slabs, aligned, prepared.shape, sizes, slab)
-    for place, values in parts:
+    if aligned.exact:
+        placed = _exact(slabs, aligned, sizes)
+    else:
+        placed = _resampled(slabs, aligned, prepared.shape, sizes, slab, parts)
+    for place, values in placed:
         yield tuple(slice(b.start + p.start, b.start + p.stop) for b, p in zip(box, place, strict=True)), values
 
 
@@ -94,8 +130,8 @@ def _exact(slabs, aligned, sizes):
             yield place, picked(scores, here, shape)
 
 
-def _resampled(slabs, aligned, length, sizes, slab):
-    """Slabs interpolated at the voxels of the source, some slices at a time."""
+def _resampled(slabs, aligned, length, sizes, slab, parts: Callable):
+    """Slabs interpolated at the voxels of the source, some slices at a time, and of these part by part."""
     lead = aligned.axes.index(0)
     index, weight = axis_weights(sizes[lead], length[0], aligned.scale[lead], aligned.offset[lead], False)
     lowest, highest = index.min(axis=0), index.max(axis=0)
@@ -111,8 +147,8 @@ def _resampled(slabs, aligned, length, sizes, slab):
             some = slice(int(ready[at]), int(ready[min(at + slab, len(ready)) - 1]) + 1)
             low, high = int(lowest[some].min()), int(highest[some].max()) + 1
             block = held[low - first : high - first]
-            place = tuple(some if axis == lead else slice(0, n) for axis, n in enumerate(sizes))
-            yield place, interpolation(block, index[:, some] - low, weight[:, some])
+            for box, values in parts(interpolation, block, index[:, some] - low, weight[:, some]):
+                yield tuple(some if axis == lead else part for axis, part in enumerate(box)), values
         left = left[highest[left] >= start + len(scores)]
         if len(left):
             kept = min(int(lowest[left].min()), start + len(scores))
@@ -140,28 +176,87 @@ def _at_once(sizes, scores):
     return len(sizes) == 2 and 4 * sizes[0] * sizes[1] * scores.shape[-1] <= AT_ONCE_BYTES
 
 
+def _whole(interpolation, block, index, weight):
+    """Values of all voxels of some slices of the source."""
+    yield tuple(slice(0, n) for n in interpolation.sizes), interpolation(block, index, weight)
+
+
+def _class_boxes(interpolation, block, index, weight, written):
+    """Classes of some slices of the source, box by box."""
+    numbers = settled(block, written).transpose(interpolation.axes)
+    class_of = np.arange(UNSETTLED, dtype=np.uint8) if written is None else np.array([0, *written], np.uint8)
+    for box in interpolation.boxes():
+        near = numbers[tuple(part.read for part in box)]
+        number = near.flat[0]
+        if number != UNSETTLED and (near == number).all():
+            values = class_of[number]
+        else:
+            values = classes_of(interpolation(block, index, weight, box), written)
+        yield tuple(part.place for part in box), values
+
+
+@dataclass(frozen=True)
+class _Part:
+    """A part of the source along one axis.
+
+    Attributes:
+        place: in the source.
+        read: where in the scores it is interpolated from.
+        taps: index and weight, as for ``apply_axis``; None where it is that place itself.
+    """
+
+    place: slice
+    read: slice
+    taps: tuple[np.ndarray, np.ndarray] | None
+
+
 class _Interpolation:
     """``interpolation.interpolate`` for a part of the slices: its order of axes, its weights, computed once."""
 
     def __init__(self, aligned: AxisMap, length, sizes, lead):
         lengths = [length[axis] for axis in aligned.axes]
-        self.axes, self.lead = aligned.axes, lead
+        self.axes, self.lead, self.sizes = aligned.axes, lead, sizes
         self.order = sorted(range(len(sizes)), key=lambda a: sizes[a] / lengths[a])
         self.weights = {
             axis: axis_weights(sizes[axis], lengths[axis], aligned.scale[axis], aligned.offset[axis], False)
             for axis in self.order
             if axis != lead and (sizes[axis] != lengths[axis] or aligned.scale[axis] != 1 or aligned.offset[axis] != 0)
         }
+        self.parts = [self._parts(axis) for axis in range(len(sizes))]
 
-    def __call__(self, block, index, weight):
-        """Values float32 (*sizes, K) of a block (slices, *rest, K), with the weights along its first axis."""
+    def __call__(self, block, index, weight, box: Sequence[_Part] | None = None):
+        """Values float32 (*sizes, K) of a block (slices, *rest, K), with the weights along its first axis.
+
+        Of ``box`` only, where it is given: a part along each axis, all of it along the first of the block.
+        """
         array = block.transpose(*self.axes, block.ndim - 1)
+        taps = self.weights
+        if box is not None:
+            array = array[tuple(part.read for part in box)]
+            taps = {axis: part.taps for axis, part in enumerate(box) if part.taps is not None}
         for axis in self.order:
             if axis == self.lead:
                 array = apply_axis(array, axis, index, weight)
-            elif axis in self.weights:
-                array = apply_axis(array, axis, *self.weights[axis])
+            elif axis in taps:
+                array = apply_axis(array, axis, *taps[axis])
         return array
+
+    def boxes(self):
+        """All parts of the source, of ``BOX`` voxels along each axis but the block's first."""
+        return itertools.product(*self.parts)
+
+    def _parts(self, axis):
+        size = self.sizes[axis]
+        if axis == self.lead:
+            return [_Part(slice(None), slice(None), None)]
+        step = BOX[len(self.sizes)]
+        places = [slice(start, min(start + step, size)) for start in range(0, size, step)]
+        if axis not in self.weights:
+            return [_Part(place, place, None) for place in places]
+        index, weight = self.weights[axis]
+        reads = [slice(int(index[:, p].min()), int(index[:, p].max()) + 1) for p in places]
+        taps = [(index[:, p] - read.start, weight[:, p]) for p, read in zip(places, reads, strict=True)]
+        return list(map(_Part, places, reads, taps))
 
 
 def _along(aligned, lead, offset):

@@ -11,10 +11,12 @@ from imaging import InputError, Label, Recipe, Region, Scan, prepare, restore_cl
 from imaging.measure.calibration import class_reliability, map_reliability
 from imaging.measure.overlap import dice
 from imaging.regions import (
+    UNSETTLED,
     check_regions,
     classes_of,
     mask_of,
     region_classes,
+    settled,
     structure_values,
     structures,
     written_classes,
@@ -120,3 +122,14 @@ def test_regions_that_make_no_sense(regions, message):
     with pytest.raises(InputError, match=message):
         check_regions(LABELS, regions)
     check_regions(LABELS, REGIONS)
+
+
+def test_a_class_is_settled_where_its_score_is_the_largest_by_far():
+    nearly = np.nextafter(np.float32(1), np.float32(2))
+    scores = np.array([[0, 0.1, -1], [1, 1, 0], [1, nearly, 0], [1, 0.5, 0.2], [-1, -1, -0.5]], np.float32)[None]
+    doubtful = UNSETTLED
+    assert settled(scores).tolist() == [[1, doubtful, doubtful, 0, 2]]
+    assert settled(np.where(scores == 1, np.nan, scores)).tolist() == [[doubtful] * 5]
+    logits = np.array([[-1, 2, -1], [2, -1, 1], [-1, -2, -3], [1, 1e-7, -1], [1, np.inf, 1]], np.float32)[None]
+    assert settled(logits[:, :4], (5, 3, 5)).tolist() == [[2, 3, 0, doubtful]]
+    assert settled(logits, (5, 3, 5)).tolist() == [[doubtful] * 5]  # nothing is small beside infinity

@@ -21,7 +21,7 @@ from train.fitting.step_time import open_small_step, open_step
 from train.fitting.warm_start import Start, freeze, load_start, source_weights, start_text
 from train.hardware.devices import Engine, has_graphics_card, is_cluster, open_engine
 from train.hardware.precision import check_computable, choose, with_precision
-from train.input.cache import cache_cases
+from train.input.cache import at_a_time, cache_cases
 from train.input.pipeline import batches, cases_of_step, fold_cases, validation_steps
 from train.input.prior_cache import with_priors
 from train.planning.filter_learning import learn_filters
@@ -107,7 +107,8 @@ def fit(
         )
     everything = (*training, *validation)
     first = None if plan.first is None else _fit_first(run, dataset, cache, verbose, engine)
-    cases = cache_cases(everything, plan.recipe, plan.labels, cache, verbose, plan.ignore)
+    how = {"ignore": plan.ignore, "workers": at_a_time(plan.fingerprint)}
+    cases = cache_cases(everything, plan.recipe, plan.labels, cache, verbose, **how)
     if first is not None:
         find = first_segmenter(run, plan)
         cases = with_priors(everything, cases, find, _key(first), plan, cache, verbose and engine.chief)

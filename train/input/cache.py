@@ -3,6 +3,7 @@
 import dataclasses
 import hashlib
 import json
+import math
 import os
 import sys
 import threading
@@ -28,6 +29,7 @@ from train.input.cache_store import LIMIT_VARIABLE, cache_limit, hold, open_stor
 VERSION = 2  # part of every key: raise it when preprocessing or the files below change
 # NumPy parses headers by ast, which in several threads at once may fail (CPython before 3.11.5, gh-106905).
 _PARSING = threading.Lock()
+HELD_BYTES = 1_500_000_000  # of scans that are prepared at a time
 POSITIONS = 10_000  # voxels remembered per class, to centre patches on
 
 
@@ -146,8 +148,27 @@ def unusable(root, error: OSError) -> InputError:
     )
 
 
+def at_a_time(measured: dict) -> int:
+    """How many cases are prepared at a time: one for each processor, but no more than memory is meant for.
+
+    Args:
+        measured: the fingerprint of the dataset (``train.planning.fingerprint``); without the shape of the largest scan
+            there is no limit.
+    """
+    voxels = math.prod(measured.get("shape", {}).get("maximum", (0,)))
+    held = 2 * 4 * voxels * len(measured.get("channels", (0,)))  # float32, as read and as prepared
+    processors = os.cpu_count() or 1
+    return max(1, min(processors, int(HELD_BYTES // held) if held else processors))
+
+
 def cache_cases(
-    cases, recipe: Recipe, labels: Sequence[Label], folder=None, progress: bool = False, ignore: int | None = None
+    cases,
+    recipe: Recipe,
+    labels: Sequence[Label],
+    folder=None,
+    progress: bool = False,
+    ignore: int | None = None,
+    workers: int | None = None,
 ):
     """All cases preprocessed, several at a time; what an interrupted call has made is used again.
 
@@ -158,6 +179,7 @@ def cache_cases(
         folder: the cache, ``cache_folder()`` by default.
         progress: show a bar.
         ignore: value of voxels in label files that nobody has labelled, or None.
+        workers: how many are prepared at a time; None for one a processor.
 
     Returns:
         Tuple of ``CachedCase``, in the order of ``cases``.
@@ -174,7 +196,7 @@ def cache_cases(
 
     root = Path(folder) if folder is not None else cache_folder()
     cache_limit()  # says what is wrong with it before any work is done
-    with ThreadPoolExecutor(os.cpu_count()) as pool:
+    with ThreadPoolExecutor(workers or os.cpu_count()) as pool:
         results = list(track(pool.map(attempt, cases), "preprocess", len(cases), progress))
     problems = list(dict.fromkeys(str(r) for r in results if isinstance(r, InputError)))
     if problems:

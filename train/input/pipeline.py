@@ -11,7 +11,7 @@ import numpy as np
 
 from medseg.errors import UsageError
 from train.input.anisotropy import grid_of, region
-from train.input.cache import cache_cases
+from train.input.cache import at_a_time, cache_cases
 from train.planning.plan import Plan
 
 
@@ -61,7 +61,8 @@ def pipeline(dataset, plan: Plan | None = None, fold: int = 0, training: bool = 
             stacklevel=2,
         )
     chosen = fold_cases(dataset, plan, fold)[0 if training else 1]
-    cases = cache_cases(chosen, plan.recipe, plan.labels, progress=True, ignore=plan.ignore)
+    how = {"progress": True, "ignore": plan.ignore, "workers": at_a_time(plan.fingerprint)}
+    cases = cache_cases(chosen, plan.recipe, plan.labels, **how)
     steps = plan.training.steps_per_epoch if training else validation_steps(cases, plan)
     return batches(cases, plan, training=training, seed=seed, steps=steps)
 

@@ -10,6 +10,7 @@ import numpy as np
 from scipy.ndimage import find_objects
 
 from imaging.measure.components import label_components
+from imaging.scan import grid_of
 from medseg.atomic import temporary_folder
 from medseg.errors import InputError, naming
 from medseg.progress import track
@@ -82,8 +83,9 @@ def numbered(classes: np.ndarray, count: int) -> np.ndarray:
         parts, sizes = label_components(classes[box] == index)
         rank = np.zeros(len(sizes), np.int64)
         rank[np.argsort(-sizes, kind="stable")] = np.arange(len(sizes))  # that of 0, no part, is the last
-        inside = parts > 0
-        result[box][inside] = index + count * np.minimum(rank, last)[parts[inside]]
+        number_of = (index + count * np.minimum(rank, last)).astype(np.uint16)
+        for numbers, part in zip(result[box], parts, strict=True):  # slice by slice: a class may fill a large scan
+            np.copyto(numbers, number_of[part], where=part > 0)
     return result
 
 
@@ -93,13 +95,7 @@ def _key(case, plan, key):
 
 
 def _make(case, plan, segment, shape, place):
-    import imaging
-    from imaging.prior import prior_of
-
-    scan = imaging.read(list(case.images), plan.recipe.channels, plan.recipe.nan)
-    with naming(case.images[0]):
-        prepared = imaging.prepare(scan, plan.recipe)
-        classes = prior_of(segment(scan), scan, prepared, plan.recipe).classes
+    classes = _found(case, plan, segment)
     if classes.shape != tuple(shape):
         raise InputError(f"{case.images[0]}: shape {classes.shape} after the recipe, {shape} in the cache; clear it")
     open_store(place.parent)
@@ -110,3 +106,14 @@ def _make(case, plan, segment, shape, place):
     except OSError:
         if not place.is_dir():  # else another process was faster, and made the same
             raise
+
+
+def _found(case, plan, segment):
+    """Class indices that the first network finds, on the second one's grid; no scan is held any more."""
+    import imaging
+    from imaging.prior import prior_of
+
+    scan = imaging.read(list(case.images), plan.recipe.channels, plan.recipe.nan)
+    with naming(case.images[0]):
+        prepared = grid_of(imaging.prepare(scan, plan.recipe))
+        return prior_of(segment(scan), scan, prepared, plan.recipe).classes

@@ -14,6 +14,7 @@ from edge.shipped import locate
 from edge.trust import vector
 from edge.trust.signature import SIGNATURE
 from export.release.training_fingerprint import add_fingerprint
+from export.verify import training_scans
 from imaging.io.cases import CaseFiles
 from medseg import record
 from medseg.errors import InputError
@@ -116,3 +117,15 @@ def test_what_cannot_be_done_leaves_the_artifact_alone(artifact, dataset):
     (artifact / SIGNATURE).write_text("{}")
     with pytest.raises(InputError, match="is signed"):
         add_fingerprint(artifact, cases_of(dataset), tell=lambda line: None)
+
+
+def test_scans_that_are_too_few_are_not_segmented(artifact, dataset, monkeypatch):
+    def read(case, source):
+        raise AssertionError(case.name)
+
+    monkeypatch.setattr(training_scans, "_read", read)
+    cases = cases_of(dataset)
+    for number in (0, 3, 5):
+        (dataset / "images" / f"case_{number}.png").unlink()
+    with pytest.raises(InputError, match="at least 6 scans that are there"):
+        add_fingerprint(artifact, cases, tell=lambda line: None)

@@ -3,14 +3,17 @@
 import functools
 import itertools
 import tracemalloc
+from unittest import mock
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from imaging.geometry import restoring
 from imaging.geometry.restoring import restore_slabs
 from imaging.recipe import Recipe, prepare
+from imaging.regions import classes_of
 from imaging.restoring import restore, restore_classes
 from imaging.scan import Scan
 from imaging.tiling import predict_slabs, predict_tiled
@@ -86,10 +89,53 @@ def test_restored_slabs_are_the_whole(shape, codes, spacing, crop, slab, seed):
     np.testing.assert_array_equal(restore_classes(scores, prepared, scan, slab=slab), whole.argmax(axis=-1))
 
 
+@settings(max_examples=20, deadline=None)
+@given(
+    shape=st.tuples(SIZE, SIZE, SIZE),
+    codes=st.sampled_from(["RAS", "SAR", "PIL"]),
+    spacing=st.sampled_from([(0.7, 1.9, 1.3), (2.5, 0.9, 0.6), (3.0, 3.0, 3.1)]),
+    written=st.sampled_from([None, (2, 1, 2)]),
+    levels=st.sampled_from([1, 100]),
+    step=st.sampled_from([(0.37, 0.0), (2.0**-23, 1.0)]),
+    side=st.integers(1, 9),
+    seed=st.integers(0, 99),
+)
+def test_classes_of_slabs_are_those_of_the_whole(shape, codes, spacing, written, levels, step, side, seed):
+    """Scores in steps, as int8 has them, large parts of them alike; or as close to one another as float32 can tell."""
+    rng = np.random.default_rng(seed)
+    scan = Scan(np.zeros((*shape, 1), np.float32), np.diag([-1.0, 1.5, 1.2, 1]))
+    prepared = prepare(scan, Recipe(3, orientation=codes, spacing=spacing))
+    steps = rng.integers(-levels, levels + 1, (8, 8, 8, 3)).repeat(5, 0).repeat(5, 1).repeat(5, 2)
+    x, y, z = prepared.shape
+    scores = (step[1] + step[0] * steps[:x, :y, :z]).astype(np.float32)
+    cut = rng.integers(0, x + 1)
+    slabs = [(start, part) for start, part in ((0, scores[:cut]), (cut, scores[cut:])) if len(part)]
+    expected = classes_of(restore(scores, prepared, scan), written)
+    found = np.full(scan.shape, 9, np.uint8)
+    with mock.patch.dict(restoring.BOX, {3: side}):
+        for place, classes in restoring.restore_class_slabs(slabs, prepared, scan, written, 3):
+            assert (found[place] == 9).all()
+            found[place] = classes
+    reached = found != 9
+    np.testing.assert_array_equal(found[reached], expected[reached])
+    everywhere = restore(np.ones_like(scores), prepared, Scan(scan.voxels, scan.affine))[..., 0] == 1
+    assert reached[everywhere].all()
+
+
+def test_nothing_is_interpolated_within_one_class():
+    scan = Scan(np.zeros((60, 60, 60, 1), np.float32), np.eye(4))
+    prepared = prepare(scan, Recipe(3, spacing=(3.0, 3.0, 3.0)))
+    scores = np.zeros((20, 20, 20, 2), np.float32)
+    scores[:, :, :10, 0] = scores[:, :, 10:, 1] = 1
+    with mock.patch.dict(restoring.BOX, {3: 10}):
+        boxes = list(restoring.restore_class_slabs([(0, scores)], prepared, scan))
+    alike = [(place, int(classes)) for place, classes in boxes if classes.ndim == 0]
+    assert {number for _, number in alike} == {0, 1}
+    assert len(alike) == len(boxes) * 4 // 6  # all but those on either side of the border at 30
+
+
 @pytest.mark.parametrize("at_once", [True, False])
 def test_flat_slabs(at_once, monkeypatch):
-    from imaging.geometry import restoring
-
     rng = np.random.default_rng(0)
     scan = Scan(rng.random((50, 70, 1)).astype(np.float32), np.eye(4))
     prepared = prepare(scan, Recipe(2, size=(32, 24)))

@@ -17,7 +17,7 @@ import imaging
 from imaging.recipe import Recipe
 from medseg.errors import InputError
 from train.evaluation.reference import class_indices
-from train.input.cache import cache_cases, cached, case_key, class_positions, mapped
+from train.input.cache import at_a_time, cache_cases, cached, case_key, class_positions, mapped
 
 
 @pytest.fixture
@@ -212,3 +212,16 @@ def test_one_thread_at_a_time_parses_the_header_of_an_array(tmp_path, monkeypatc
         arrays = list(pool.map(mapped, [tmp_path / "label.npy"] * 12))
     assert not any(together)
     assert all(array.tolist() == list(range(6)) for array in arrays)
+
+
+def test_large_scans_are_prepared_few_at_a_time(monkeypatch):
+    """Twice 4 bytes a voxel and channel, 1.5 GB in all: 512 x 512 x 300 take 0.63 GB."""
+    monkeypatch.setattr(os, "cpu_count", lambda: 16)
+
+    def measured(*shape, channels=1):
+        return {"shape": {"maximum": [float(size) for size in shape]}, "channels": ["CT"] * channels}
+
+    assert at_a_time(measured(512, 512, 300)) == 2
+    assert at_a_time(measured(512, 512, 100, channels=4)) == 1
+    assert at_a_time(measured(512, 512, 2000)) == 1
+    assert at_a_time(measured(128, 128, 80)) == at_a_time({}) == 16
