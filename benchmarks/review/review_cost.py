@@ -210,7 +210,7 @@ def show(name: str, artifact, efforts, args) -> None:
         texts = (
             f"{100 * reached / count:.0f} %",
             f"{actions:g}" if actions < NEVER else f"more than {args.most}",
-            f"{minutes:.1f}" if minutes < NEVER else "",
+            f"{minutes:.2f}" if minutes < NEVER else "",
             f"{statistics.fmean(seconds):.2f}" if seconds else "",
         )
         print(f"| {way} | {' | '.join(texts)} |", flush=True)

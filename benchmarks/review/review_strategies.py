@@ -84,7 +84,7 @@ def main() -> int:
     parser.add_argument("--test", type=int, help="cases to score on (default: all others of fold 0)")
     parser.add_argument("--seed", type=int, default=0, help="of the first cases and of random")
     args = parser.parse_args()
-    began = time.monotonic()
+    args.data, began = args.data.resolve(), time.monotonic()
     args.out.mkdir(parents=True, exist_ok=True)
     same_settings(args)
     study = open_study(args)
