@@ -99,24 +99,10 @@ def read_labels(path, instances: bool = False) -> Scan:
         scan = read_mask_scan(path, instances) if _kind(path) in IMAGES else _read_one(path, 1)
     if scan.channels != 1:
         raise InputError(f"{path}: expected one class value a voxel, got {scan.channels} channels; save one channel")
-    voxels = scan.voxels
-    if voxels.dtype.kind == "f":
-        _check_finite(path, voxels)
-        voxels = np.rint(voxels)
-        distance = np.abs(voxels - scan.voxels)
-        broken = int(np.count_nonzero(distance > LABEL_TOLERANCE))
-        if broken:
-            odd = float(scan.voxels.flat[distance.argmax()])
-            raise InputError(
-                f"{path}: {broken} voxels are not integers ({odd:g} for one); a label map holds class values, give "
-                "the labels, not the image, and interpolate none when they are resampled"
-            )
-        if distance.any():
-            _check_not_scaled_away(path, scan.voxels, voxels)
-    largest = max(-float(voxels.min()), float(voxels.max()))
-    if largest > LARGEST_LABEL:
-        raise InputError(f"{path}: label values up to {largest:.0f}, expected at most {LARGEST_LABEL}")
-    return replace(scan, voxels=smallest(voxels.astype(np.int32)))
+    if scan.voxels.dtype.kind == "f":
+        return replace(scan, voxels=_whole_numbers(path, scan.voxels))
+    _check_largest(path, float(scan.voxels.min()), float(scan.voxels.max()))
+    return replace(scan, voxels=smallest(scan.voxels.astype(np.int32)))
 
 
 def write(path, scan: Scan, deep: bool = False) -> None:
@@ -183,6 +169,38 @@ def _by_kind(path, kind, channels):
 def is_dicom_scan(path) -> bool:
     """Whether a path is DICOM's; what has the suffix of a scan is what its suffix says."""
     return not str(path).lower().endswith(SUFFIXES) and is_dicom(path)
+
+
+def _whole_numbers(path, values):
+    """Real numbers rounded to integers of the smallest type, slice by slice: a large map is never copied as real."""
+    _check_finite(path, values)
+    slices = range(values.shape[-2])
+    broken, furthest, odd, low, high = 0, 0.0, 0.0, 0.0, 0.0
+    for k in slices:
+        rounded = np.rint(values[..., k, :])
+        distance = np.abs(rounded - values[..., k, :])
+        broken += int(np.count_nonzero(distance > LABEL_TOLERANCE))
+        if distance.max() > furthest:
+            furthest, odd = float(distance.max()), float(values[..., k, :].flat[distance.argmax()])
+        low, high = min(low, float(rounded.min())), max(high, float(rounded.max()))
+    if broken:
+        raise InputError(
+            f"{path}: {broken} voxels are not integers ({odd:g} for one); a label map holds class values, give "
+            "the labels, not the image, and interpolate none when they are resampled"
+        )
+    if furthest:
+        _check_not_scaled_away(path, values, np.rint(values))
+    _check_largest(path, low, high)
+    labels = np.empty_like(values, smallest(np.array([low, high]).astype(np.int32)).dtype)
+    for k in slices:
+        labels[..., k, :] = np.rint(values[..., k, :])
+    return labels
+
+
+def _check_largest(path, low, high):
+    largest = max(-low, high)
+    if largest > LARGEST_LABEL:
+        raise InputError(f"{path}: label values up to {largest:.0f}, expected at most {LARGEST_LABEL}")
 
 
 def _check_not_scaled_away(path, values, labels):

@@ -1,6 +1,7 @@
 """Reading by suffix, several files, label maps, writing whole or not at all."""
 
 import os
+import tracemalloc
 from pathlib import Path
 
 import cv2
@@ -164,3 +165,17 @@ def test_real_numbers_that_are_no_labels(tmp_path):
     path = save(tmp_path / "a.nii", np.array([[[0, 0.002, 0.004]]], np.float32))
     with pytest.raises(InputError, match=r"every voxel rounds to 0, though values go up to 0\.004"):
         read_labels(path)
+
+
+def test_a_large_label_map_is_not_copied_as_real_numbers(tmp_path):
+    """One byte a voxel as stored, four as read, one as labels; a slice at a time is rounded."""
+    labels = np.random.default_rng(0).integers(0, 3, (96, 96, 96), np.uint8)
+    nibabel.save(nibabel.Nifti1Image(labels, np.eye(4)), tmp_path / "a.nii")
+    read_labels(tmp_path / "a.nii")
+    tracemalloc.start()
+    scan = read_labels(tmp_path / "a.nii")
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    np.testing.assert_array_equal(scan.voxels[..., 0], labels)
+    assert scan.voxels.dtype == np.uint8
+    assert peak < 6.5 * labels.size
