@@ -1,5 +1,6 @@
 """One optimizer step on a made-up batch, timed: of a plan's network, or of a network of one convolution."""
 
+import functools
 import time
 from collections.abc import Callable
 
@@ -41,8 +42,11 @@ def open_step(build: Callable, plan: Plan, precision: str) -> Callable[[], float
     return step
 
 
+@functools.cache
 def open_small_step(rank: int, precision: str) -> Callable[[], float]:
     """The same of a network of a convolution and a transposed one, which tells whether there is arithmetic for it.
+
+    A process does it once.
 
     Args:
         rank: spatial axes, 2 or 3.
@@ -57,6 +61,7 @@ def open_small_step(rank: int, precision: str) -> Callable[[], float]:
     }[rank]
     image = np.zeros((1, *(8,) * rank, 16), np.float32)
 
+    @functools.cache
     def step() -> float:
         began = time.perf_counter()
         model = keras.Sequential([convolution(16, 3, dtype=precision), transposed(16, 2, 2, dtype=precision)])
