@@ -1,7 +1,7 @@
 """A network on scans of another scanner: how much accuracy a shift costs, and what filters and augmentation give back.
 
     python benchmarks/accuracy/domain_shift.py --data DATA
-    python benchmarks/accuracy/domain_shift.py --data DATA --train 8 --control --out runs/domain-shift
+    python benchmarks/accuracy/domain_shift.py --data DATA --cases 12 --learn 12 --train 6 --control
 
 The clean network is a shipped artifact (--network) or a run folder. Filters are applied on the device, learnt from
 clean training scans of fold 0; nothing of the network is trained anew. The shifted scans are made of the validation
@@ -29,6 +29,7 @@ import argparse
 import dataclasses
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +121,8 @@ class Scans:
         names = tuple(step.name for step in steps)
         if names not in self.filtered:
             before = self.after(steps[:-1])
-            self.filtered[names] = [apply_steps(as_float(scan), steps[-1:]) for scan in before]
+            with ThreadPoolExecutor() as pool:  # N4 takes seconds a scan, on one thread
+                self.filtered[names] = list(pool.map(lambda scan: apply_steps(as_float(scan), steps[-1:]), before))
         return self.filtered[names]
 
 
