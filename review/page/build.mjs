@@ -8,6 +8,28 @@ import { fileURLToPath } from "node:url";
 const here = dirname(fileURLToPath(import.meta.url));
 const out = process.argv[2] ?? join(here, "..", "static");
 
+// What the page changes in NiiVue, whose version is pinned: text that stands there once, and what takes its place.
+const CHANGES = [
+  // Each scan is filtered twice for a light in the 3D view that the page leaves off.
+  ["function gradientGL(params) {", "function gradientGL(params) { return params.gradientTexture;"],
+  // Each scan is sent to the graphics card and coloured there, where src/viewer.ts has not done so.
+  ["const uploadResult = setupVolumeTextureData({", "const uploadResult = this.isColoured ? { orientShader: this.orientShaderU } : setupVolumeTextureData({"],
+  ["    renderToOutputTexture({", "    if (!this.isColoured) renderToOutputTexture({"],
+];
+const changedNiivue = {
+  name: "changed NiiVue",
+  setup: ({ onLoad }) =>
+    onLoad({ filter: /@niivue.niivue.build.niivue.index\.js$/ }, ({ path }) => {
+      let contents = readFileSync(path, "utf8");
+      for (const [text, instead] of CHANGES) {
+        const parts = contents.split(text);
+        if (parts.length !== 2) throw new Error(`expected "${text}" once in ${path}, got it ${parts.length - 1} times`);
+        contents = parts.join(instead);
+      }
+      return { contents, loader: "js" };
+    }),
+};
+
 const { metafile } = await build({
   absWorkingDir: here,
   entryPoints: { app: "src/main.ts" },
@@ -18,6 +40,7 @@ const { metafile } = await build({
   charset: "utf8",
   legalComments: "none",
   alias: { zarrita: "./src/no_zarr.ts" },
+  plugins: [changedNiivue],
   outdir: out,
   metafile: true,
   logLevel: "warning",

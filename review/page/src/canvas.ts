@@ -1,10 +1,10 @@
 // A scan on a canvas: NiiVue with a label on top, the voxel under a pointer, and marks drawn over the slices.
-import { cmapper, DRAG_MODE, type NVImage, SLICE_TYPE } from "@niivue/niivue";
+import { cmapper, DRAG_MODE, SLICE_TYPE } from "@niivue/niivue";
 import type { Label } from "./api";
 import type { Box } from "./brush";
 import { type Frame, type Mark, MarksLayer } from "./marks";
 import { AXIS_OF_PLANE, type Grid, type Point, toRasOrder, voxelCount } from "./geometry";
-import { type Range, readScan } from "./scan_image";
+import { gridOf, type Range, readScan } from "./scan_image";
 import { OPTIONS, ScanViewer } from "./viewer";
 
 export type Layout = "planes" | "axial" | "coronal" | "sagittal" | "3d";
@@ -263,17 +263,4 @@ export class ScanCanvas {
 
 function wholeBox(grid: Grid): Box {
   return { low: [0, 0, 0], high: grid.dims.map((size) => size - 1) as Point };
-}
-
-function gridOf(image: NVImage): Grid {
-  const file = image.hdr!.dims;
-  const size = image.hdr!.pixDims;
-  const order = image.permRAS!.map(Math.abs);
-  return {
-    shape: [file[1]!, file[2]!, file[3]!],
-    dims: image.dimsRAS!.slice(1, 4) as Point,
-    start: image.img2RASstart!.reduce((sum, offset) => sum + offset, 0),
-    step: image.img2RASstep!.slice() as Point,
-    spacing: order.map((axis) => Math.abs(size[axis]!) || 1) as Point,
-  };
 }

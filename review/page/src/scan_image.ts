@@ -1,5 +1,6 @@
 // A scan as NiiVue holds it, shown in a window that is known already.
 import { NVImage } from "@niivue/niivue";
+import type { Grid, Point } from "./geometry";
 
 export interface Range {
   low: number;
@@ -25,4 +26,18 @@ export function readScan(bytes: ArrayBuffer, window: Range | null): Promise<NVIm
     view.setFloat32(128, window.low, little);
   }
   return NVImage.loadFromUrl({ url: bytes, name: "scan.nii", colormap: "gray" });
+}
+
+/** How the voxels of a scan lie. */
+export function gridOf(image: NVImage): Grid {
+  const file = image.hdr!.dims;
+  const size = image.hdr!.pixDims;
+  const order = image.permRAS!.map(Math.abs);
+  return {
+    shape: [file[1]!, file[2]!, file[3]!],
+    dims: image.dimsRAS!.slice(1, 4) as Point,
+    start: image.img2RASstart!.reduce((sum, offset) => sum + offset, 0),
+    step: image.img2RASstep!.slice() as Point,
+    spacing: order.map((axis) => Math.abs(size[axis]!) || 1) as Point,
+  };
 }

@@ -1,5 +1,7 @@
 // NiiVue with the page's options, drawing once a frame and no more than what changed.
-import { DRAG_MODE, MULTIPLANAR_TYPE, Niivue, type NVConfigOptions, SHOW_RENDER, SLICE_TYPE } from "@niivue/niivue";
+import { DRAG_MODE, MULTIPLANAR_TYPE, Niivue, type NVConfigOptions, type NVImage, SHOW_RENDER, SLICE_TYPE } from "@niivue/niivue";
+import { greyTexture, isGrey } from "./grey";
+import { compileLate } from "./programs";
 
 export const OPTIONS: Partial<NVConfigOptions> = {
   backColor: [0, 0, 0, 1],
@@ -28,8 +30,6 @@ export const OPTIONS: Partial<NVConfigOptions> = {
 /** WebGL by the processor: the 3D view of a large scan takes seconds there. */
 const BY_PROCESSOR = /swiftshader|llvmpipe|softpipe|basic render/i;
 const REST_MS = 400;
-const NO_VERTEX = "#version 300 es\nvoid main() { gl_Position = vec4(2.0, 2.0, 2.0, 1.0); }";
-const NO_COLOUR = "#version 300 es\nprecision mediump float;\nout vec4 colour;\nvoid main() { colour = vec4(0.0); }";
 
 /** Whether there is no graphics card, as far as the browser tells. */
 function drawsByProcessor(): boolean {
@@ -50,25 +50,47 @@ export class ScanViewer extends Niivue {
   strokePlane: SLICE_TYPE | null = null;
   // Surfaces are never shown, and their dozen shaders take a while to compile.
   override meshShaders: Niivue["meshShaders"] = [];
+  private colouring: NVImage | null = null;
   private former: Niivue["screenSlices"] = [];
   private scheduled = 0;
   private isSlow = false;
   private isResting = false;
+  private frame = 0;
   private timer = 0;
 
   async attach(canvas: HTMLCanvasElement): Promise<void> {
     this.isSlow = drawsByProcessor();
     // NiiVue takes the context that is there: one that keeps its picture between frames, and has smooth edges where a graphics
     // card draws them.
-    canvas.getContext("webgl2", { antialias: !this.isSlow, preserveDrawingBuffer: true });
+    const gl = canvas.getContext("webgl2", { antialias: !this.isSlow, preserveDrawingBuffer: true });
+    if (gl) compileLate(gl);
     await this.attachToCanvas(canvas);
     this.isLazy = true;
   }
 
-  override async init(): Promise<this> {
-    await super.init();
-    this.leaveOutGradients();
-    return this;
+  /** Whether NiiVue shall leave the colouring of the scan that it refreshes to `rgbaTex`: build.mjs makes it ask. */
+  get isColoured(): boolean {
+    return this.colouring !== null;
+  }
+
+  override refreshLayers(image: NVImage, layer: number): void {
+    this.colouring = layer === 0 && isGrey(image) ? image : null;
+    super.refreshLayers(image, layer);
+    this.colouring = null;
+  }
+
+  override rgbaTex(...args: Parameters<Niivue["rgbaTex"]>): WebGLTexture | null {
+    const [former, unit] = args;
+    const { gl } = this;
+    if (!this.colouring || unit !== gl.TEXTURE0) return super.rgbaTex(...args);
+    gl.deleteTexture(former);
+    gl.activeTexture(unit);
+    return greyTexture(gl, this.colouring);
+  }
+
+  // A picture for surfaces.
+  override async loadDefaultMatCap(): Promise<null> {
+    return null;
   }
 
   override drawScene(): void {
@@ -117,21 +139,17 @@ export class ScanViewer extends Niivue {
   // The page keeps its own steps of undo; NiiVue's would compress the whole drawing after each stroke.
   override drawAddUndoBitmap(): void {}
 
-  // NiiVue filters each scan twice for a light in the 3D view that the page leaves off: shaders that draw nothing save that.
-  private leaveOutGradients(): void {
-    const shader = this.blurShader!;
-    const Shader = shader.constructor as new (gl: WebGL2RenderingContext, vertices: string, colours: string) => typeof shader;
-    this.blurShader = this.sobelFirstOrderShader = new Shader(this.gl, NO_VERTEX, NO_COLOUR);
-  }
-
   private drawAfterRest(): void {
     clearTimeout(this.timer);
-    this.timer = setTimeout(() => {
+    cancelAnimationFrame(this.frame);
+    const draw = (): void => {
       if (this.strokePlane !== null) return; // the end of the stroke draws it
       this.isResting = true;
       this.drawSceneCore();
       this.isResting = false;
       this.afterScene();
-    }, REST_MS);
+    };
+    // The next frame begins once this one is on the screen.
+    this.frame = requestAnimationFrame(() => (this.timer = setTimeout(draw, REST_MS)));
   }
 }
