@@ -68,8 +68,7 @@ class OpenScans:
                 scan = read(files[0] if len(files) == 1 else files, self._recipe.channels, self._recipe.nan)
             except InputError as error:
                 raise UnavailableError(f"the scan cannot be read: {error}") from None
-            sample = scan.voxels[..., 0].ravel()[:: max(1, scan.voxels[..., 0].size // _SAMPLE)]
-            low, high = np.percentile(sample, (1, 99))
+            low, high = np.percentile(_sample(scan.voxels[..., 0]), (1, 99))
             opened = Opened(scan, (float(low), float(max(high, low + 1e-6))), state)
             self._kept[files] = opened
             self._kept.move_to_end(files)
@@ -86,6 +85,12 @@ def _state(file):
     except OSError:
         return None
     return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+
+
+def _sample(voxels: np.ndarray) -> np.ndarray:
+    """Voxels at equal steps, the last axis fastest, without a copy of all in that order."""
+    places = np.arange(0, voxels.size, max(1, voxels.size // _SAMPLE))
+    return voxels[np.unravel_index(places, voxels.shape)]
 
 
 def series_of(files: tuple[str, ...], rank: int) -> Series | None:

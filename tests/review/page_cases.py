@@ -17,9 +17,11 @@ VALUES = np.array([0, 7, 300])
 
 
 def save_case(folder, name):
-    """Write a scan: "case_a", "case_b" and so on are volumes of one shape, "flat" is a volume of one slice."""
+    """Write a scan: "case_a", "case_b" and so on are volumes of one shape, "flat" is one slice, "whole" holds integers."""
     if name == "flat":
         image = nibabel.Nifti1Image(phantom((40, 48, 1), 9), np.diag([-1, -1, 3, 1]))
+    elif name == "whole":
+        image = nibabel.Nifti1Image((100 * phantom(SHAPE, 8)).astype(np.int16) - 150, OBLIQUE)
     else:
         image = nibabel.Nifti1Image(phantom(SHAPE, ord(name[-1]) - ord("a")), OBLIQUE)
     nibabel.save(image, folder / f"{name}.nii.gz")

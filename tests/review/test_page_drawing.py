@@ -1,5 +1,6 @@
 """The tools of the page in a real browser against the real server: what is drawn is what is saved."""
 
+import cv2
 import nibabel
 import numpy as np
 import pytest
@@ -9,7 +10,7 @@ from page_browser import Person
 from page_cases import OBLIQUE, SHAPE, VALUES, disc, ras
 from review_phantoms import wait_for
 
-CASES = ("case_b", "case_c", "case_d", "case_f", "case_g", "flat")
+CASES = ("case_b", "case_c", "case_d", "case_f", "case_g", "flat", "whole")
 
 
 @pytest.mark.parametrize("axis", [0, 1])
@@ -95,11 +96,39 @@ def test_picture_is_that_of_the_label(anna):
     anna.page.keyboard.press("Control+z")
 
 
+@pytest.mark.parametrize("case", ["case_c", "whole"])
+def test_scan_is_grey_in_its_window(anna, server, case):
+    """Real numbers and integers: black at the window's low end, white at its high end, each voxel where it lies."""
+    anna.open(case)
+    scan = _scan(server, case)
+    window = requests.get(f"{server.address}api/cases/{case}", timeout=10).json()["window"]
+    grey = np.clip(255 * (scan - window["low"]) / (window["high"] - window["low"]), 0, 255)
+    centre = np.array(scan.shape) // 2
+    voxels = [centre + (a, b, 0) for a in range(-20, 21, 4) for b in range(-15, 16, 5) if a and b]
+    places = [anna.place(voxel, 2) for voxel in voxels]
+    anna.page.locator("#overlay").set_checked(False)
+    try:
+        wait_for(lambda: np.allclose(_shown(anna, places), [grey[tuple(voxel)] for voxel in voxels], atol=2))
+    finally:
+        anna.page.locator("#overlay").set_checked(True)
+
+
+def _scan(server, case):
+    content = requests.get(f"{server.address}api/cases/{case}/volume.nii", timeout=10).content
+    return nibabel.as_closest_canonical(nibabel.Nifti1Image.from_bytes(content)).get_fdata()
+
+
+def _shown(person, places):
+    """What the page shows at places, which has to be grey."""
+    picture = cv2.imdecode(np.frombuffer(person.page.screenshot(), np.uint8), cv2.IMREAD_COLOR)
+    colours = np.array([picture[int(y), int(x)] for x, y in places], float)
+    assert np.ptp(colours, axis=1).max() == 0
+    return colours[:, 0]
+
+
 def test_threshold_brush_keeps_to_its_range(anna, server):
     anna.open("case_c")
-    scan = nibabel.as_closest_canonical(
-        nibabel.Nifti1Image.from_bytes(requests.get(f"{server.address}api/cases/case_c/volume.nii", timeout=10).content)
-    ).get_fdata()
+    scan = _scan(server, "case_c")
     before, centre = anna.bitmap(), np.array(scan.shape) // 2
     low, high = np.quantile(scan[:, :, centre[2]], [0.4, 0.8])
     anna.tool("t")
