@@ -11,8 +11,8 @@ frame of the brush, which a busy machine changes less. WebGL runs on the process
 all but the second is quicker.
 
 Drawn is the first case once the whole scan and its label lie in the three planes, a person can draw on them, and the
-process that draws has finished: a pixel is read back from it. (Before, the next frame of the page ended the count, while
-that process could be at work still.) The 3D view comes after a pause, as after every move, and does not count.
+process that draws has finished: a pixel is read back from it. (This script once stopped at the next frame of the page,
+when that process could be at work still.) The 3D view comes after a pause, as after every move, and does not count.
 """
 
 import argparse

@@ -17,7 +17,7 @@ VALUES = np.array([0, 7, 300])
 
 
 def save_case(folder, name):
-    """Write a scan: "case_a", "case_b" and so on are volumes of one shape, "flat" is one slice, "whole" holds integers."""
+    """Write a scan: "case_a", "case_b" and so on are volumes of one shape, "flat" a slice, "whole" one of integers."""
     if name == "flat":
         image = nibabel.Nifti1Image(phantom((40, 48, 1), 9), np.diag([-1, -1, 3, 1]))
     elif name == "whole":

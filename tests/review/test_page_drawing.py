@@ -104,7 +104,7 @@ def test_scan_is_grey_in_its_window(anna, server, case):
     window = requests.get(f"{server.address}api/cases/{case}", timeout=10).json()["window"]
     grey = np.clip(255 * (scan - window["low"]) / (window["high"] - window["low"]), 0, 255)
     centre = np.array(scan.shape) // 2
-    voxels = [centre + (a, b, 0) for a in range(-20, 21, 4) for b in range(-15, 16, 5) if a and b]
+    voxels = [centre + np.array((a, b, 0)) for a in range(-20, 21, 4) for b in range(-15, 16, 5) if a and b]
     places = [anna.place(voxel, 2) for voxel in voxels]
     anna.page.locator("#overlay").set_checked(False)
     try:
