@@ -1,6 +1,9 @@
 """What ``predict`` does for DICOM: which objects are asked for, where they go, and writing them."""
 
+from collections.abc import Sequence
 from pathlib import Path
+
+import numpy as np
 
 from edge.cases import DICOM, Case
 from edge.dicom.codes import load_codes
@@ -14,6 +17,8 @@ from imaging.io.files import SUFFIXES, VOLUMES, is_dicom_scan, suffix
 from imaging.scan import Scan
 from medseg.atomic import write_bytes
 from medseg.errors import UsageError
+
+_COLUMNS_FIRST = np.eye(4)[[1, 0, 2, 3]]  # of voxels (row, column, slice)
 
 
 def kinds_of(args, cases: tuple[Case, ...]) -> tuple[str, ...]:
@@ -108,4 +113,16 @@ def placed(series: Series | None, scan: Scan, path: Path) -> Scan:
     """
     if series is None or scan.rank == 3 or not series.placed or suffix(path) not in VOLUMES:
         return scan
-    return Scan(scan.voxels.transpose(1, 0, 2)[:, :, None], series_affine(series))
+    affine = series_affine(series)
+    on_grid = np.linalg.solve(np.diag([*(series.frames[0].spacing or (1.0, 1.0)), 1.0, 1.0]), scan.affine)
+    if not np.allclose(on_grid, np.eye(4)):  # cropped or on other pixels
+        affine = affine @ _COLUMNS_FIRST @ on_grid @ _COLUMNS_FIRST
+    return Scan(scan.voxels.transpose(1, 0, 2)[:, :, None], affine)
+
+
+def placed_as(files: Sequence, scan: Scan, path) -> Scan:
+    """The same by the files that a scan was read from, one a channel."""
+    if scan.rank == 3 or not is_dicom_scan(files[0]):
+        return scan
+    case = Case(tuple(map(Path, files)), Path(path))
+    return placed(series_of(case, scan.rank), scan, case.output)

@@ -51,6 +51,7 @@ def run_annotate(args) -> int:
 
     import numpy as np
 
+    from edge.dicom.command import placed_as
     from imaging.classical.seeds.strokes import read_strokes
     from imaging.io.files import read, write
     from medseg.atomic import check_writable
@@ -63,14 +64,15 @@ def run_annotate(args) -> int:
             _check_suffix(option, path, volume=option == "--unsure")
     strokes = read_strokes(args.strokes) if args.strokes else ()
     tool = _Tool(args)
-    scan = read(args.scan.split(",") if not Path(args.scan).is_file() else args.scan, *tool.taken)
+    files = [args.scan] if Path(args.scan).is_file() else args.scan.split(",")
+    scan = read(files, *tool.taken)
     _check_suffix("--out", args.out, volume=scan.rank == 3)
     began = time.perf_counter()
     annotation = tool.annotate(scan, strokes)
     seconds = time.perf_counter() - began
-    write(out, annotation.labels)
+    write(out, placed_as(files, annotation.labels, out))
     if args.unsure:
-        write(args.unsure, annotation.uncertainty)
+        write(args.unsure, placed_as(files, annotation.uncertainty, args.unsure))
     values, counts = np.unique(annotation.labels.voxels, return_counts=True)
     voxels = {str(value): int(count) for value, count in zip(values.tolist(), counts, strict=True) if value}
     if args.json:

@@ -65,6 +65,7 @@ def run_filter(args) -> int:
     from pathlib import Path
 
     import imaging
+    from edge.dicom.command import placed_as
     from imaging.filters.steps import apply, learn_steps, parse_step
     from imaging.io.cases import names_of
     from imaging.io.files import suffix
@@ -86,7 +87,7 @@ def run_filter(args) -> int:
     with naming(args.scan):
         result = apply(scan, step.name, progress=bar, **step.parameters)
     bar.close()
-    imaging.write(args.out, _storable(result, kind))
+    imaging.write(args.out, placed_as([args.scan], _storable(result, kind), args.out))
     print(f"{args.out} written, {' x '.join(map(str, result.shape))} voxels of {_mm(result.spacing)}")
     return 0
 

@@ -79,6 +79,7 @@ def _segment(case, method, seeds, atlases, parameters):
 
     import numpy as np
 
+    from edge.dicom.command import placed_as
     from imaging.classical.segmentation import segment
     from imaging.io.files import TIFF, VOLUMES, read, suffix, write
     from medseg.progress import Bar
@@ -95,7 +96,7 @@ def _segment(case, method, seeds, atlases, parameters):
     finally:
         bar.close()
     seconds = time.perf_counter() - began
-    write(case.output, labels)
+    write(case.output, placed_as(case.scan, labels, case.output))
     values, counts = np.unique(labels.voxels, return_counts=True)
     voxels = {str(value): int(count) for value, count in zip(values.tolist(), counts, strict=True) if value}
     return {"scan": case.name, "output": str(case.output), "seconds": seconds, "voxels": voxels}

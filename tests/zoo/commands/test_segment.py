@@ -2,8 +2,11 @@
 
 import json
 
+import nibabel
 import numpy as np
 import pytest
+import SimpleITK
+from dicom_files import OBLIQUE, write_series
 from harness_methods import ball, dice
 
 import imaging
@@ -145,3 +148,27 @@ def test_slices_are_filled(files, capsys):
     words = ("annotate", folder / "scan.nii.gz", "-o", folder / "out.nii.gz", "--fill", folder / "sparse.nii.gz")
     assert run(capsys, *words)[0] == 0
     assert dice(imaging.read_labels(folder / "out.nii.gz").voxels[..., 0] == 1, mask) > 0.85
+
+
+def test_a_single_dicom_slice_lies_where_itk_has_it(tmp_path, capsys):
+    """Labels, and a filtered and cropped image, of a slice that is turned in the patient."""
+    pixels = np.zeros((1, 20, 30), np.uint16)
+    pixels[0, 3:6, 11:25] = 900
+    scan = write_series(tmp_path / "series", pixels, orientation=OBLIQUE) / "001.dcm"
+    image = SimpleITK.ReadImage(str(scan))
+    (tmp_path / "seeds.json").write_text(
+        json.dumps({"strokes": [{"point": [4, 15], "label": 1}, {"point": [15, 5], "label": 0}]})
+    )
+    out = tmp_path / "out.nii.gz"
+    for words in (
+        ("segment", "otsu", scan, "-o", out),
+        ("annotate", scan, tmp_path / "seeds.json", "-o", out, "--method", "region-growing"),
+        ("filter", "crop_body=margin_mm:0", scan, "-o", out),
+        ("filter", "gaussian=sigma_mm:0.01", scan, "-o", out),
+    ):
+        assert run(capsys, *words)[0] == 0
+        written = nibabel.load(out)
+        marked = np.argwhere(np.asarray(written.dataobj) > 0)
+        places = nibabel.affines.apply_affine(written.affine, marked[[0, -1]]) * (-1, -1, 1)
+        expected = [image.TransformIndexToPhysicalPoint(index) for index in ((11, 3, 0), (24, 5, 0))]
+        np.testing.assert_allclose(places, expected, atol=1e-4)
