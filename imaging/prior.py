@@ -7,16 +7,20 @@ Methods 2021, arXiv:1904.08128).
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
 from imaging.geometry.affine import index_map, moved
 from imaging.restoring import prepare_labels
 from imaging.scan import Scan
+from medseg.errors import InputError
 
 SLAB_VOXELS = 2**22  # that a label map is interpolated at, at once: it takes some 16 bytes a voxel
 FOLDER = "first"  # of the first network, in the run folder and in the artifact folder of a cascade
+RUN_FILES = ("plan.json", "run.json", "cases.json", "model.keras")  # without which a run is not finished
 
 
 @dataclass(frozen=True)
@@ -30,6 +34,26 @@ class Prior:
 
     classes: np.ndarray
     channels: int
+
+
+def first_folder(cascade, files: Sequence[str]) -> Path:
+    """The folder of a cascade's first network.
+
+    Args:
+        cascade: folder of its run, or of its artifact.
+        files: that must be in the first network's.
+
+    Raises:
+        InputError: if one is not there.
+    """
+    place = Path(cascade) / FOLDER
+    missing = [name for name in files if not (place / name).is_file()]
+    if missing:
+        raise InputError(
+            f"{cascade}: is of a cascade, whose first network is not there whole: {', '.join(missing)} missing in "
+            f"{place}; copy the folder again with all that is in it"
+        )
+    return place
 
 
 def one_hot(classes: np.ndarray, channels: int) -> np.ndarray:

@@ -9,7 +9,7 @@ import numpy as np
 
 from edge.cascade import check_joined
 from edge.first_pass import FirstAnswer, look
-from edge.manifest import Manifest
+from edge.manifest import MANIFEST, Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
 from edge.runtime.options import Options, check_options
@@ -24,7 +24,7 @@ from edge.trust.fingerprint import estimate, flags_of
 from edge.trust.observation import Answer, AsRead, as_read, scan_features
 from edge.trust.opening import read_artifact
 from imaging.io.files import read
-from imaging.prior import Prior, prior_of
+from imaging.prior import Prior, first_folder, prior_of
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
 from imaging.slices import slice_box
@@ -287,6 +287,7 @@ def load(folder, threads: int = 2, runtime: str = "auto", trust=None, checksum: 
 def _load_first(folder, manifest, threads, runtime) -> Segmenter:
     """The first network of a cascade, of which nothing is opened before its manifest is known to fit."""
     place = inside(folder, manifest.first.folder)
+    first_folder(folder, (MANIFEST,))
     first, content = read_artifact(place, checksum=manifest.first.sha256)
     check_joined(manifest, first, place)
     runner = open_runner(place / first.model, first, threads, runtime, content)

@@ -7,7 +7,7 @@ from edge.manifest import MANIFEST, load_manifest
 from export.formats import FORMATS
 from export.source.model_file import is_model
 from export.source.source import open_source
-from imaging.prior import FOLDER
+from imaging.prior import FOLDER, first_folder
 from medseg.errors import InputError
 from medseg.record import from_dict
 from medseg.untrusted import read_json
@@ -106,7 +106,7 @@ def _artifacts(run, out) -> dict[str, dict]:
 def _facts(folder, manifest) -> dict:
     runs, size = _timed(folder / "report.json"), (folder / manifest.model).stat().st_size
     if manifest.first is not None:
-        first = folder / FOLDER
+        first = first_folder(folder, (MANIFEST,))
         of_first = {threads: ms for ms, threads in _timed(first / "report.json")}
         runs = [(ms + of_first[threads], threads) for ms, threads in runs if threads in of_first]
         size += (first / load_manifest(first, verify=False).model).stat().st_size

@@ -10,7 +10,7 @@ from imaging.configurations import load_configurations
 from imaging.instances import Decoding
 from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
-from imaging.prior import FOLDER
+from imaging.prior import RUN_FILES, first_folder
 from imaging.recipe import Recipe
 from medseg import record, schema
 from medseg.errors import InputError
@@ -116,11 +116,15 @@ def open_source(run) -> Source:
             instances=record.from_dict(Decoding | None, plan.get("instances"), "instances"),
             postprocessing=adopted_postprocessing(run),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
-            # What the second network was trained on was not cleaned up.
-            first=replace(open_source(run / FOLDER), postprocessing=Postprocessing()) if plan.get("first") else None,
+            first=_first(run) if plan.get("first") else None,
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
+
+
+def _first(run):
+    """The first network of a cascade, whose answer was not cleaned up before the second one was trained on it."""
+    return replace(open_source(first_folder(run, RUN_FILES)), postprocessing=Postprocessing())
 
 
 def folds_in(folder) -> dict[int, Path]:

@@ -104,3 +104,15 @@ def test_patches_hold_scan_and_prior_of_the_same_voxels(patch):
 def test_recipes_that_can_have_no_prior(recipe, prior):
     with pytest.raises(imaging.UsageError, match=f"recipe prior {prior}: expected 0 to 255 classes"):
         imaging.prepare(scan_and_classes()[0], recipe)
+
+
+def test_a_first_network_that_is_not_there_is_told_of_the_whole_folder(tmp_path):
+    run = tmp_path / "ct"
+    (run / "first").mkdir(parents=True)
+    (run / "first" / "plan.json").touch()
+    told = (
+        r"ct: is of a cascade, whose first network is not there whole: model\.keras missing in .*first; copy the folder"
+    )
+    with pytest.raises(imaging.InputError, match=told):
+        priors.first_folder(run, ("plan.json", "model.keras"))
+    assert priors.first_folder(run, ("plan.json",)) == run / "first"
