@@ -20,7 +20,6 @@ from medseg.errors import InputError
 
 SLAB_VOXELS = 2**22  # that a label map is interpolated at, at once: it takes some 16 bytes a voxel
 FOLDER = "first"  # of the first network, in the run folder and in the artifact folder of a cascade
-RUN_FILES = ("plan.json", "run.json", "cases.json", "model.keras")  # without which a run is not finished
 
 
 @dataclass(frozen=True)

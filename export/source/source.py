@@ -10,7 +10,7 @@ from imaging.configurations import load_configurations
 from imaging.instances import Decoding
 from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
-from imaging.prior import RUN_FILES, first_folder
+from imaging.prior import first_folder
 from imaging.recipe import Recipe
 from medseg import record, schema
 from medseg.errors import InputError
@@ -68,6 +68,9 @@ def run_folder(run) -> Path | None:
     return folder if (folder / "run.json").is_file() else None
 
 
+_FILES = ("plan.json", "cases.json", "model.keras")  # without which a run is not finished
+
+
 def open_source(run) -> Source:
     """Read what an export needs from a finished run folder.
 
@@ -75,7 +78,7 @@ def open_source(run) -> Source:
         InputError: if the folder is no finished run.
     """
     run = Path(run)
-    missing = [name for name in ("plan.json", "cases.json", "model.keras") if not (run / name).is_file()]
+    missing = [name for name in _FILES if not (run / name).is_file()]
     if missing and (several := load_configurations(run)):
         place = run / several.planned[0] / f"fold_{several.folds[0]}"
         raise InputError(f"{run}: holds configurations; give a run of one of them, such as {place}")
@@ -124,7 +127,7 @@ def open_source(run) -> Source:
 
 def _first(run):
     """The first network of a cascade, whose answer was not cleaned up before the second one was trained on it."""
-    return replace(open_source(first_folder(run, RUN_FILES)), postprocessing=Postprocessing())
+    return replace(open_source(first_folder(run, _FILES)), postprocessing=Postprocessing())
 
 
 def folds_in(folder) -> dict[int, Path]:

@@ -3,16 +3,13 @@
 import json
 import re
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from record_fields import fields_of
 
-from edge import load, load_manifest
-from edge.cascade import First
-from edge.manifest import MANIFEST, SCHEMA, Manifest, sha256
-from edge.shipped import locate
+from edge import load_manifest
+from edge.manifest import SCHEMA, Manifest, sha256
 from imaging import InputError
 from medseg import record
 
@@ -186,15 +183,3 @@ def test_not_an_artifact_folder(artifact, tmp_path):
     (tmp_path / "empty").mkdir()
     with pytest.raises(InputError, match=r"holds no manifest.json; give a folder that zoo export wrote"):
         load_manifest(tmp_path / "empty")
-
-
-def test_a_cascade_without_its_first_network(tmp_path):
-    """Copied without the folder in it; told before any model is opened, and of the folder that the user named."""
-    folder = shutil.copytree(locate("unet3d-hippocampus"), tmp_path / "cascade")
-    manifest = load_manifest(folder)
-    classes = len(manifest.labels) - 1
-    wider = replace(manifest.input, shape=(*manifest.input.shape[:-1], manifest.input.shape[-1] + classes))
-    recipe = replace(manifest.recipe, prior=classes)
-    record.save(folder / MANIFEST, replace(manifest, first=First("first", "0" * 64), recipe=recipe, input=wider))
-    with pytest.raises(InputError, match="cascade: is of a cascade, whose first network is not there whole"):
-        load(folder)

@@ -80,7 +80,9 @@ def test_a_first_network_that_was_altered_or_left_out(artifact, tmp_path):
     with pytest.raises(InputError, match=r"first/manifest\.json"):
         edge.load(folder)
     shutil.rmtree(folder / "first")
-    with pytest.raises(InputError, match=r"first: no such folder"):
+    with pytest.raises(
+        InputError, match=r"artifact: is of a cascade, whose first network is not there whole: manifest\.json"
+    ):
         edge.load(folder)
     os.symlink(artifact / "first", folder / "first")
     with pytest.raises(InputError, match="is a link out of its folder"):
@@ -132,7 +134,7 @@ def test_what_is_of_one_network_is_refused(run, tmp_path, capsys):
     shutil.copytree(run, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "first")
     assert export_main(["export", str(tmp_path / "run"), *words[2:]]) == 1
-    assert "first: not a finished run folder" in capsys.readouterr().err
+    assert "run: is of a cascade, whose first network is not there whole: plan.json" in capsys.readouterr().err
 
 
 def test_a_slice_by_slice_recipe_has_no_prior():

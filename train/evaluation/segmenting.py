@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 import imaging
-from imaging.prior import RUN_FILES, Prior, first_folder, prior_of
+from imaging.prior import Prior, first_folder, prior_of
 from imaging.tiling import predict_tiled
 from medseg.errors import UsageError
 from train.fitting.run import Run, open_run
@@ -59,7 +59,7 @@ def first_segmenter(run: Run | None, plan: Plan) -> Callable | None:
         return None
     if run is None:
         raise UsageError("plan: is of a cascade, whose first network is in its run folder; give the run")
-    first = open_run(first_folder(run.folder, RUN_FILES))
+    first = open_run(first_folder(run.folder, ("plan.json", "run.json", "model.keras")))
     return segmenter(patch_predictor(first.model()), first.plan)
 
 

@@ -99,7 +99,7 @@ def test_a_run_whose_first_network_is_gone(cascade, dataset, tmp_path):
 
     shutil.copytree(cascade.folder, tmp_path / "run")
     shutil.rmtree(tmp_path / "run" / "first")
-    with pytest.raises(InputError, match=r"run/first: not a run folder, plan\.json is missing"):
+    with pytest.raises(InputError, match=r"run: is of a cascade, whose first network is not there whole: plan\.json"):
         evaluate(open_run(tmp_path / "run"), dataset)
 
 
