@@ -70,7 +70,7 @@ class OpenVinoRunner:
         except queue.Empty:
             request = self._compiled.create_infer_request()
         try:
-            (scores,) = request.infer([values]).values()
+            (scores,) = request.infer([values], share_inputs=True).values()
         except (RuntimeError, MemoryError) as error:
             raise not_run(self._manifest, "OpenVINO", error) from None
         self._idle.put(request)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from export.errors import PrecisionError
+from export.quantize.onnx_data_movement import MOVES
 
 ARITHMETIC_TFLITE = ("CONV_2D", "DEPTHWISE_CONV_2D", "TRANSPOSE_CONV", "FULLY_CONNECTED", "BATCH_MATMUL", "CONV_3D",
                      "CONV_3D_TRANSPOSE")  # fmt: skip
@@ -92,21 +93,25 @@ def _macs_tflite(kind, tensors, output) -> int:
     return 0
 
 
-def read_onnx(model) -> list[Operator]:
-    """The operators of an ONNX model; one between dequantize and quantize steps counts as int8."""
+def read_onnx(model, fused: bool = False) -> list[Operator]:
+    """The operators of an ONNX model; one between dequantize and quantize steps counts as int8.
+
+    Args:
+        model: ``onnx.ModelProto``.
+        fused: as OpenVINO runs it, which moves integers where dequantized values are moved, and multiplies them where
+            the sums leave as float. An activation behind an int8 product is part of that.
+    """
     import onnx
 
     inferred = onnx.shape_inference.infer_shapes(model, data_prop=True)
-    shapes = {
-        value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim)
-        for value in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
-    }
+    values = (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
+    shapes = {value.name: tuple(d.dim_value for d in value.type.tensor_type.shape.dim) for value in values}
     types = {
-        value.name: onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name
-        for value in (*inferred.graph.value_info, *inferred.graph.input, *inferred.graph.output)
+        value.name: onnx.helper.tensor_dtype_to_np_dtype(value.type.tensor_type.elem_type).name for value in values
     }
     shapes |= {i.name: tuple(i.dims) for i in model.graph.initializer}
     dequantized = {n.output[0]: n.input[0] for n in model.graph.node if n.op_type == "DequantizeLinear"}
+    integers = set(dequantized)
     consumers: dict[str, list] = {}
     for node in model.graph.node:
         for name in node.input:
@@ -116,10 +121,17 @@ def read_onnx(model) -> list[Operator]:
         if node.op_type in ("QuantizeLinear", "DequantizeLinear", "Constant"):
             continue
         output = node.output[0]
-        count = 2 if node.op_type in ARITHMETIC_ONNX else 1
-        integer_in = all(name in dequantized for name in node.input[:count])
-        integer_out = _leads_to(output, "QuantizeLinear", consumers)
-        precision = "int8" if integer_in and integer_out else types.get(output, "float32")
+        count = 2 if node.op_type in ARITHMETIC_ONNX else len(node.input) if fused and node.op_type == "Concat" else 1
+        integer = all(name in integers for name in node.input[:count])
+        if fused and node.op_type in MOVES:
+            integers |= set(node.output) if integer else set()
+        elif fused and node.op_type in ARITHMETIC_ONNX:
+            users = consumers.get(output, [])
+            fuses = integer and [user.op_type for user in users] in (["Relu"], ["Clip"])
+            integers |= {output} if fuses else set()
+        else:
+            integer = integer and _leads_to(output, "QuantizeLinear", consumers)
+        precision = "int8" if integer else types.get(output, "float32")
         precision = "int8" if precision == "uint8" else precision
         source = {name: shapes.get(name) or shapes.get(dequantized.get(name, "")) for name in node.input[:2]}
         weights = source.get(node.input[1]) if len(node.input) > 1 else None

@@ -119,7 +119,7 @@ def for_openvino(job: Job) -> Converted:
         quantized = job.quantize(quantization.OpenVinoNetwork(converted, patches, *job.weight_options()), patches)
         converted, how = quantized.model, _how(quantized)
         openvino_file.check_integer(converted, job.options.float_layers)
-    data, listed = converted.SerializeToString(), operators.read_onnx(converted)
+    data, listed = converted.SerializeToString(), operators.read_onnx(converted, fused=True)
     return Converted(job.format, data, *onnx.tensors(converted), False, listed, opset=opset, **how)
 
 

@@ -13,6 +13,8 @@ import numpy as np
 MOVEMENT = frozenset(
     {"Pad", "Slice", "Concat", "Reshape", "Transpose", "DepthToSpace", "Squeeze", "Unsqueeze", "Split"}
 )
+MOVES = MOVEMENT | {"MaxPool"}
+"""With what picks values: a tensor that it gives has the scale of the one that it took."""
 
 
 def movement_in_integers(model):

@@ -1,17 +1,15 @@
 """Integer ONNX (QDQ) with ranges of our own choice, by ONNX Runtime's quantizer."""
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
 from export.conversion.tflite import quiet
-from export.quantize.onnx_data_movement import MOVEMENT, movement_in_integers
+from export.quantize.onnx_data_movement import MOVES, movement_in_integers
 from export.quantize.onnx_tensor_values import activations, observed, session, traced
 from export.quantize.ranges import Histogram, carried, cover
-
-MOVES = MOVEMENT | {"MaxPool"}
 
 
 def prepare(model):
@@ -48,6 +46,7 @@ def quantize(
     per_channel: bool = True,
     movement: bool = True,
     weight_bits: int = 7,
+    join: Callable[[dict], dict] = dict,
 ):
     """Quantize to int8 weights and uint8 activations, as QDQ.
 
@@ -63,6 +62,7 @@ def quantize(
         per_channel: a scale for each output channel of the weights, else one for all of them.
         movement: do data movement on integers, where ONNX Runtime would not.
         weight_bits: 7, right on every processor, or 8 for those with VNNI.
+        join: takes ranges by tensor name and returns those that are used.
 
     Returns:
         ``onnx.ModelProto`` with float32 input and output.
@@ -73,7 +73,7 @@ def quantize(
     from onnxruntime.quantization.registry import QDQRegistry, QLinearOpsRegistry
 
     last = {output.name for output in prepared.graph.output}
-    ranges = {name: cover(h, "minmax" if name in last else method) for name, h in histograms_of.items()}
+    ranges = join({name: cover(h, "minmax" if name in last else method) for name, h in histograms_of.items()})
     moves = [(list(n.input), list(n.output)) for n in prepared.graph.node if n.op_type in MOVES]
     data = {name: (np.float32(low), np.float32(high)) for name, (low, high) in carried(ranges, moves).items()}
     model = type(prepared)()

@@ -15,6 +15,7 @@ from export.formats import find_format
 from export.quantize import onnx_int8 as onnx_integer
 from export.quantize import tflite_int8 as tflite_integer
 from export.quantize.float_chains import float_chains
+from export.quantize.native import float_graph, integer_graph, joins
 from export.quantize.ranges import METHODS, check_method
 
 # Both are a matter of minutes: the agreement of methods differs in the third digit at most, errors by decibels.
@@ -99,7 +100,7 @@ class OnnxNetwork:
     def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel", weight_bits: int = 7):
         self.per_channel = weights == "per-channel"
         self.weight_bits = weight_bits
-        self.prepared = onnx_integer.prepare(model)
+        self.prepared = self._prepare(model)
         self.histograms, self.logits = onnx_integer.histograms(self.prepared, patches)
 
     def quantize(self, method: str, float_layers: Sequence[str] = ()):
@@ -114,21 +115,32 @@ class OnnxNetwork:
         """Values of every layer, float and quantized."""
         return onnx_integer.paired(self.prepared, quantized, patches)
 
-    def _quantized(self, method, float_layers, movement=True):
+    def _prepare(self, model):
+        return onnx_integer.prepare(model)
+
+    def _quantized(self, method, float_layers, **options):
         arguments = (self.prepared, self.histograms, method, float_layers, self.per_channel)
-        return onnx_integer.quantize(*arguments, movement=movement, weight_bits=self.weight_bits)
+        return onnx_integer.quantize(*arguments, weight_bits=self.weight_bits, **options)
 
 
 class OpenVinoNetwork(OnnxNetwork):
     """A prepared ONNX network with its own 3D layers, quantized for OpenVINO; arguments as for ``OnnxNetwork``."""
 
+    def __init__(self, *arguments, **options):
+        super().__init__(*arguments, **options)
+        joins.fit(self.prepared, self.histograms)
+
     def quantize(self, method: str, float_layers: Sequence[str] = ()):
-        """The QDQ model with the ranges of ``method``; OpenVINO fuses data movement itself."""
-        return self._quantized(method, float_layers, movement=False)
+        """The QDQ model with the ranges of ``method``, settled for OpenVINO, which fuses data movement itself."""
+        join = functools.partial(joins.shared, self.prepared)
+        return integer_graph.settle(self._quantized(method, float_layers, movement=False, join=join), self.prepared)
 
     def run(self, quantized, patches):
         """Its logits on OpenVINO, patch by patch."""
         return openvino_file.logits(quantized, patches)
+
+    def _prepare(self, model):
+        return float_graph.fuller(super()._prepare(model))
 
 
 def quantize(
