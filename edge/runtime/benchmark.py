@@ -38,6 +38,7 @@ def interleave(
     rounds: int = 20,
     warmup: int = 3,
     progress: Callable[[int, int], None] | None = None,
+    uncounted: int = 0,
 ) -> tuple[Timing, ...]:
     """Time several things in turn: A B C, A B C, ...
 
@@ -47,6 +48,8 @@ def interleave(
         rounds: timed runs of each.
         warmup: rounds before those, not counted.
         progress: called after each round with the number of rounds done and of all.
+        uncounted: runs at the start of each turn that are not timed: after one, a thing finds caches and threads as it
+            does from patch to patch.
 
     Returns:
         A timing per name, in the order given.
@@ -66,6 +69,8 @@ def interleave(
         cold[name] = time.perf_counter() - began
     for done in range(warmup + rounds):
         for name, call in calls.items():
+            for _ in range(uncounted):
+                call()
             began = time.perf_counter()
             call()
             if done >= warmup:
@@ -79,7 +84,13 @@ def interleave(
 
 
 def compare(
-    folders: Sequence, threads: int = 2, rounds: int = 20, warmup: int = 3, progress=None, trust=None
+    folders: Sequence,
+    threads: int = 2,
+    rounds: int = 20,
+    warmup: int = 3,
+    progress=None,
+    trust=None,
+    uncounted: int = 0,
 ) -> tuple[Timing, ...]:
     """Time the networks of artifacts on one patch of random numbers each, interleaved.
 
@@ -90,6 +101,7 @@ def compare(
         warmup: rounds before those, not counted.
         progress: called after each round with the number of rounds done and of all.
         trust: as for ``edge.load``; the model files are then opened from memory.
+        uncounted: as for ``interleave``.
 
     Returns:
         A timing per folder, in the order given.
@@ -109,7 +121,7 @@ def compare(
         opener()  # imports the runtime and finds what cannot run before anything is timed
         openers[name] = opener
         sizes[name] = model.stat().st_size
-    timings = interleave(openers, rounds, warmup, progress)
+    timings = interleave(openers, rounds, warmup, progress, uncounted)
     return tuple(Timing(**{**vars(t), "size_bytes": sizes[t.name]}) for t in timings)
 
 

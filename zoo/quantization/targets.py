@@ -4,7 +4,11 @@ from zoo.errors import ZooError, unknown
 from zoo.quantization.fake import BITS
 
 FORMATS = {"tflite-int8": "tflite", "onnx-int8": "onnx", "openvino-int8": "onnx"}
-"""Name of a format of ``zoo export`` to the ``runtime`` of ``prepare``."""
+"""Name of a format of ``zoo export`` to the ``runtime`` of ``prepare``.
+
+OpenVINO files differ in two places from what is prepared for "onnx": logits are not rounded, and what is joined with a
+skip connection may have another scale, by which the kernel that reads it is multiplied before it is rounded.
+"""
 
 
 def target(name: str, bits: int = 0) -> tuple[str, int]:

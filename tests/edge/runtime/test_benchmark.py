@@ -43,6 +43,18 @@ def test_what_is_counted(monkeypatch):
     assert timing == Timing("it", median_ms=2500, min_ms=1000, cold_start_ms=15000, rounds=4)
 
 
+def test_runs_that_are_not_counted_begin_each_turn(monkeypatch):
+    now = [0.0]
+    monkeypatch.setattr(time, "perf_counter", lambda: now[0])
+    durations = iter([5.0, 9.0, 4.0, 9.0, 2.0])  # first run, then one that is not counted before each that is
+
+    def run():
+        now[0] += next(durations)
+
+    (timing,) = interleave({"it": lambda: run}, rounds=2, warmup=0, uncounted=1)
+    assert (timing.median_ms, timing.min_ms, timing.rounds) == (3000, 2000, 2)
+
+
 def test_unusable_arguments():
     with pytest.raises(UsageError, match="nothing to time"):
         interleave({})
