@@ -22,6 +22,12 @@ STILL = Augmentation(
     gamma_chance=0.0,
     gamma_inverted_chance=0.0,
 )
+# The same as what --augment takes.
+STILL_WORDS = ",".join(
+    f"{field.name.removesuffix('_chance')}=0"
+    for field in dataclasses.fields(Augmentation)
+    if field.name.endswith("_chance")
+)
 
 
 def tiny_network(input_shape, classes=2, *, width=4, deep_supervision=False, name="tiny"):

@@ -24,6 +24,10 @@ Cosine: Loshchilov and Hutter, ICLR 2017, arXiv:1608.03983. Poly with nnU-Net's 
 """
 
 
+DRAW_SECONDS = 10.0
+"""A picture takes some tenths of a second to draw, which may be as long as an epoch of a small dataset."""
+
+
 def rate(progress: float, settings) -> float:
     """The learning rate at ``progress`` (0 to 1) of a training: linear warm-up, then ``settings.schedule``."""
     progress = min(max(progress, 0.0), 1.0)
@@ -142,7 +146,7 @@ class StopWithoutNumber(keras.callbacks.Callback):
 
 
 class Record(keras.callbacks.Callback):
-    """At the end of each epoch: checkpoint, ``history.csv``, ``progress.png``.
+    """At the end of each epoch: checkpoint, ``history.csv``; ``progress.png`` unless it was drawn a moment ago.
 
     Args:
         run: the run folder.
@@ -157,6 +161,7 @@ class Record(keras.callbacks.Callback):
         self.state = state
         self.clock = clock
         self.write = write
+        self.drawn = -math.inf
 
     def on_epoch_end(self, epoch, logs=None):
         from train.fitting.curves import save_curves, save_history
@@ -178,7 +183,9 @@ class Record(keras.callbacks.Callback):
             return
         save_checkpoint(self.run.folder / "checkpoints", self.model, self.state)
         save_history(self.run.folder / "history.csv", self.state.history)
-        save_curves(self.run.folder / "progress.png", self.state.history)
+        if self.state.finished or time.monotonic() > self.drawn + DRAW_SECONDS:
+            save_curves(self.run.folder / "progress.png", self.state.history)
+            self.drawn = time.monotonic()
 
 
 class Progress(keras.callbacks.Callback):

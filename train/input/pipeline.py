@@ -158,6 +158,8 @@ def batches(
         rounds = tf.data.Dataset.random(seed, rerandomize_each_iteration=True) if training else _constant(tf, seed)
         numbered = rounds.take(1).flat_map(lambda drawn: numbers(0, steps * own).map(lambda number: (drawn, number)))
     each = (lambda *key: (*make(*key), *key)) if mixed else make
+    # All is in graph operations as it stands; looking through it for Python to translate takes longer than tracing it.
+    each = tf.autograph.experimental.do_not_convert(each)
     patches = numbered.map(each, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     ready = patches.batch(batch if mixed else batch // part.pieces, drop_remainder=True)
     if mixed:

@@ -10,7 +10,7 @@ import pytest
 from dataset_folders import write_flat
 from scipy.ndimage import map_coordinates
 from scipy.special import softmax
-from tiny import write_dataset
+from tiny import STILL_WORDS, write_dataset
 
 import imaging
 import zoo
@@ -70,7 +70,8 @@ def trained(tmp_path_factory):
         return fit(plan, *args, **options)
 
     words = ["train", str(dataset.folder), "--configuration", "all", "--folds", "2", "--fold", "0"]
-    words += ["--minutes", "0.0001", "--steps-per-epoch", "1", "--precision", "float32", "--out", str(folder / "run")]
+    words += ["--minutes", "0.0001", "--steps-per-epoch", "1", "--precision", "float32", "--augment", STILL_WORDS]
+    words += ["--out", str(folder / "run")]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(fitting, "fit_folds", interrupted)
         assert main([*words, "--cache", str(folder / "cache")]) == 130

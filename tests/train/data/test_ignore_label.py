@@ -63,6 +63,7 @@ def plan(dataset):
 
 @pytest.fixture(scope="module")
 def run(dataset, plan, cache, tmp_path_factory):
+    plan = dataclasses.replace(plan, training=dataclasses.replace(plan.training, augmentation=STILL))
     return fit(plan, dataset, tmp_path_factory.mktemp("runs") / "run", cache=cache, verbose=False)
 
 

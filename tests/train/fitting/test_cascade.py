@@ -6,7 +6,7 @@ import json
 
 import numpy as np
 import pytest
-from tiny import STILL, make_plan, write_dataset
+from tiny import STILL, STILL_WORDS, make_plan, write_dataset
 
 import imaging
 from imaging import UsageError
@@ -48,7 +48,7 @@ def label_of(case, plan):
 @pytest.fixture(scope="module")
 def cascade(dataset, cache, tmp_path_factory):
     """A finished run."""
-    plan = make_cascade(dataset, validate_every=3)
+    plan = make_cascade(dataset, validate_every=3, augmentation=STILL)
     return fit(plan, dataset, tmp_path_factory.mktemp("cascade") / "run", cache=cache, verbose=False)
 
 
@@ -103,25 +103,29 @@ def test_a_run_whose_first_network_is_gone(cascade, dataset, tmp_path):
         evaluate(open_run(tmp_path / "run"), dataset)
 
 
-@pytest.mark.parametrize("stage", [1, 2])
-def test_interrupted_in_either_network_it_is_resumed(cascade, dataset, cache, tmp_path, monkeypatch, stage):
+def test_interrupted_in_either_network_it_is_resumed(cascade, dataset, cache, tmp_path, monkeypatch):
+    """Before the first network is trained, and once more before the second."""
     trained, calls = fitting._train, []
 
     def interrupted(run, *arguments):
         calls.append(run.folder.name)
-        if len(calls) == stage:
+        if len(calls) in (1, 3):
             raise KeyboardInterrupt
         return trained(run, *arguments)
 
-    plan = make_cascade(dataset, validate_every=3)
+    plan, first = make_cascade(dataset, validate_every=3, augmentation=STILL), tmp_path / "run" / "first"
     monkeypatch.setattr(fitting, "_train", interrupted)
     with pytest.raises(KeyboardInterrupt):
         fit(plan, dataset, tmp_path / "run", cache=cache, verbose=False)
-    assert calls == ["first", "run"][:stage]
-    assert (tmp_path / "run" / "first" / "model.keras").is_file() == (stage == 2)
+    assert calls == ["first"]
+    assert not (first / "model.keras").exists()
+    with pytest.raises(KeyboardInterrupt):
+        fit(None, dataset, tmp_path / "run", resume=True, cache=cache, verbose=False)
+    assert calls == ["first", "first", "run"]
+    assert (first / "model.keras").is_file()
     run = fit(None, dataset, tmp_path / "run", resume=True, cache=cache, verbose=False)
-    assert calls[stage:] == ["first", "run"][stage - 1 :]
-    for again, once in ((run, cascade), (open_run(run.folder / "first"), open_run(cascade.folder / "first"))):
+    assert calls == ["first", "first", "run", "run"]
+    for again, once in ((run, cascade), (open_run(first), open_run(cascade.folder / "first"))):
         for a, b in zip(again.model().weights, once.model().weights, strict=True):
             np.testing.assert_array_equal(a.numpy(), b.numpy())
 
@@ -237,7 +241,8 @@ def test_one_command_plans_trains_and_cross_validates(tmp_path, cache, capsys, m
     dataset = write_dataset(tmp_path / "data", cases=4)
     run = tmp_path / "run"
     words = ["train", str(dataset.folder), "--configuration", "cascade", "--folds", "2", "--epochs", "1"]
-    words += ["--steps-per-epoch", "2", "--precision", "float32", "--cache", str(cache), "--out", str(run)]
+    words += ["--steps-per-epoch", "2", "--precision", "float32", "--augment", STILL_WORDS, "--cache", str(cache)]
+    words += ["--out", str(run)]
     assert main(words) == 0
     assert "first network of the cascade, of low resolution" in capsys.readouterr().out
     for fold in (0, 1):
@@ -264,7 +269,8 @@ def test_all_configurations_share_the_network_of_low_resolution(tmp_path, cache,
     dataset = write_dataset(tmp_path / "data", cases=4)
     run = tmp_path / "run"
     words = ["train", str(dataset.folder), "--configuration", "all", "--folds", "2", "--fold", "0", "--epochs", "1"]
-    words += ["--steps-per-epoch", "1", "--precision", "float32", "--cache", str(cache), "--out", str(run)]
+    words += ["--steps-per-epoch", "1", "--precision", "float32", "--augment", STILL_WORDS, "--cache", str(cache)]
+    words += ["--out", str(run)]
     assert main(words) == 0
     assert "3d-low, cascade apply" in capsys.readouterr().out
     low, first = run / "3d-low" / "fold_0", run / "cascade" / "fold_0" / "first"

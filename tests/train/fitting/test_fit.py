@@ -3,6 +3,7 @@
 import dataclasses
 import errno
 import importlib
+from types import SimpleNamespace
 
 import keras
 import numpy as np
@@ -11,7 +12,7 @@ import tensorflow as tf
 from tiny import STILL, make_plan
 
 from medseg.errors import InputError, UsageError
-from train.fitting import callbacks
+from train.fitting import callbacks, curves
 from train.fitting import checkpoint as checkpoints
 from train.fitting.checks import check
 from train.fitting.curves import load_history
@@ -148,6 +149,23 @@ def test_minutes_end_a_training_in_bfloat16_and_lead_its_schedule(dataset, cache
     assert len(history) == 1
     assert history[0]["learning_rate"] < 0.1 * plan.training.learning_rate
     assert {layer.dtype_policy.name for layer in run.model().layers} == {"float32"}
+
+
+def test_curves_are_drawn_at_first_at_the_end_and_now_and_then(tmp_path, monkeypatch):
+    now, drawn = [0.0], []
+    clock = SimpleNamespace(
+        settings=SimpleNamespace(patience=0, validate_every=0), seconds=1.0, finished=lambda epoch: epoch == 5
+    )
+    model = SimpleNamespace(optimizer=SimpleNamespace(learning_rate=0.1))
+    record = callbacks.Record(SimpleNamespace(folder=tmp_path), checkpoints.State(), clock)
+    record.set_model(model)
+    monkeypatch.setattr(callbacks, "save_checkpoint", lambda *arguments: None)
+    monkeypatch.setattr(callbacks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr(curves, "save_curves", lambda path, history: drawn.append(len(history)))
+    for epoch in range(6):
+        record.on_epoch_end(epoch, {"loss": 1.0})
+        now[0] += 4.0
+    assert drawn == [1, 4, 6]
 
 
 def test_rate_rises_falls_and_ends_at_zero(dataset):
