@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from zoo.cli import main
+
 ROOT = Path(__file__).parents[1]
 
 
@@ -45,12 +47,24 @@ def test_models_and_info_as_json():
         (("predict", "no/artifact", "scan.nii.gz", "-o", "x.nii.gz"), 1, "no/artifact"),
     ],
 )
-def test_a_users_mistake_is_one_line(words, status, says):
-    ended = zoo(*words)
-    assert ended.returncode == status, ended.stderr
-    assert says in ended.stderr
-    assert "Traceback" not in ended.stderr
-    assert len([line for line in ended.stderr.splitlines() if "error:" in line]) == 1
+def test_a_users_mistake_is_one_line(words, status, says, capfd, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    try:
+        ended = main(list(words))
+    except SystemExit as error:  # what argparse ends with
+        ended = error.code
+    said = capfd.readouterr().err
+    assert ended == status, said
+    assert says in said
+    assert "Traceback" not in said
+    assert len([line for line in said.splitlines() if "error:" in line]) == 1
+
+
+def test_a_mistake_ends_the_process_in_one_line():
+    ended = zoo("export", "no/run", "--format", "tflite-int8", "--out", "x")
+    assert ended.returncode == 1
+    assert [line for line in ended.stderr.splitlines() if line] == [ended.stderr.strip()]
+    assert "not a finished run folder" in ended.stderr
 
 
 def test_no_command_shows_the_commands_and_fails():

@@ -83,13 +83,13 @@ def test_predict_in_a_process_without_tensorflow(made, tmp_path, name):
     cases = json.loads((made[1] / "cases.json").read_text(encoding="utf-8"))["validation"]
     manifest = edge.manifest.load_manifest(made[2] / name)
     dice = {label.name: [] for label in manifest.labels[1:]}
-    for number, case in enumerate(cases):
-        out = tmp_path / f"{number}{''.join(Path(case['images'][0]).suffixes[-2:])}"
-        words = ["predict", str(made[2] / name), case["images"][0], "-o", str(out), "--json"]
-        ended = subprocess.run(
-            [sys.executable, "-c", DEVICE, *words], cwd=ROOT, capture_output=True, text=True, check=False
-        )
-        assert ended.returncode == 0, ended.stderr
+    words = ["predict", str(made[2] / name), *(case["images"][0] for case in cases), "-o", str(tmp_path), "--json"]
+    ended = subprocess.run(
+        [sys.executable, "-c", DEVICE, *words], cwd=ROOT, capture_output=True, text=True, check=False
+    )
+    assert ended.returncode == 0, ended.stderr
+    for case in cases:
+        out = tmp_path / Path(case["images"][0]).name
         segmentation, reference = imaging.read_labels(out), imaging.read_labels(case["label"])
         np.testing.assert_allclose(segmentation.affine, reference.affine, atol=1e-5)
         assert segmentation.voxels.shape == reference.voxels.shape

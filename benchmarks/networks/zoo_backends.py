@@ -43,7 +43,9 @@ def outputs(names) -> dict:
             offset = 1.0 if weight.name == "gamma" else 0.0
             weight.assign(offset + scale * random.standard_normal(weight.shape))
         images, _ = harness.sample(model, batch=1)
-        computed[name] = model.predict(images, verbose=0)
+        # One pass: TensorFlow takes longer to trace a network than to run it, JAX to compile each operation by itself.
+        compiled = keras.backend.backend() == "jax"
+        computed[name] = model.predict(images, verbose=0) if compiled else harness.predict(model, images)
     random = np.random.RandomState(1)
     labels, logits = random.randint(0, 3, (2, 8, 6, 7)), random.standard_normal((2, 8, 6, 7, 3)).astype("float32")
     for name in zoo.losses.list_losses():
@@ -59,7 +61,8 @@ def _step(loss, labels, logits):
     layer = keras.layers.Dense(logits.shape[-1], kernel_initializer="zeros")
     model = keras.Sequential([keras.Input(logits.shape[1:]), layer])
     layer.kernel.assign(identity)
-    model.compile(keras.optimizers.SGD(1.0), loss=loss, jit_compile=keras.backend.backend() == "jax")
+    compiled = keras.backend.backend() == "jax"
+    model.compile(keras.optimizers.SGD(1.0), loss=loss, jit_compile=compiled, run_eagerly=not compiled)
     value = model.train_on_batch(logits, labels)
     return np.float32(value), keras.ops.convert_to_numpy(layer.kernel) - identity
 
