@@ -29,7 +29,7 @@ from imaging.io.cases import Cases
 from medseg import record
 from review.corrections import correct
 from review.improvement import commands
-from review.improvement.improver import RUNNING, WAITING, Improver
+from review.improvement.improver import REFUSED, RUNNING, WAITING, Improver
 from review.segmenting import segment_case
 from review.service import open_service
 from review.store.cases import all_cases
@@ -95,7 +95,7 @@ def run(root: Path, args) -> int:
             )
         states.append(now.state)
         service.close()
-    return int(states[0] != WAITING or states[1] == WAITING)
+    return int(states != [WAITING, REFUSED])
 
 
 def on_phantoms(root: Path, args) -> tuple[Path, dict[str, Path], Path]:
