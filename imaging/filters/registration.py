@@ -11,6 +11,7 @@ import numpy as np
 
 from imaging.filters.itk_threads import one_thread
 from imaging.filters.reference import Reference, load_reference, reference_of
+from imaging.geometry.orientation import canonical
 from imaging.geometry.resampling import onto, resample
 from imaging.geometry.warp import Warp, through
 from imaging.io.volumes.itk import simpleitk
@@ -18,7 +19,9 @@ from imaging.scan import Scan
 from medseg.errors import InputError
 
 _BINS = 32
-_SHRINK = (4, 2, 1)
+_COARSER = (4, 2, 1)  # times the reference's finest voxel size
+_RELAXATION = 0.7  # of the step, each time that the gradient turns round
+_LEAST_VOXELS = 8  # that merging leaves along an axis
 _LEAST_OVERLAP = 0.25  # of the reference that must lie in the scan
 _LEAST_INFORMATION = 0.03  # nats that reference and result must share; unrelated images share almost none
 _VOLUME = (0.2, 5.0)  # factors of volume that bodies differ by at most
@@ -39,20 +42,25 @@ def register(scan: Scan, kind: str, smooth_mm: float, iterations: int, reference
 
     Raises:
         InputError: if the registration fails: no overlap, no common information, an implausible size, or a
-            constant scan.
+            constant scan; or if the scan went through a deformable registration before.
     """
     sitk = simpleitk("filter register")
     fixed = reference_of(reference, scan.rank)
-    moving = _working(scan, fixed)
-    images = _image(fixed.scan, sitk), _image(moving, sitk)
+    scan, _ = canonical(scan)  # the same digits, however the scan is stored
+    _check_scan(scan)
     with one_thread(sitk):
         try:
-            transform = _rigid(images, iterations, sitk)
-            transform = transform if kind == "rigid" else _affine(images, transform, iterations, sitk)
+            levels, unit = _levels(fixed.scan, replace(scan, voxels=scan.voxels[..., :1]), sitk)
+            transform = _rigid(levels, iterations, sitk)
+            if kind != "rigid":
+                transform = _affine(levels, _matrix(transform, scan.rank), iterations, sitk)
             matrix = _matrix(transform, scan.rank)
+            matrix[: scan.rank, 3] *= unit
             warp = None
             if kind == "deformable":
-                warp = _warp(images, transform, matrix, fixed.scan, smooth_mm, iterations, sitk)
+                fields = _fields(levels[-1], transform, smooth_mm / unit, iterations, sitk)
+                turn = unit * matrix[: scan.rank, : scan.rank].T
+                warp = Warp(*((field @ turn).astype(np.float32) for field in fields), matrix @ fixed.scan.affine)
         except RuntimeError as error:
             reason = re.sub(r"^.*\(0x[0-9a-f]+\): ", "", str(error).strip().splitlines()[-1].strip())
             raise InputError(
@@ -93,18 +101,35 @@ def check(name: str, values: dict, rank: int, channels: int) -> None:
         reference_of(values["reference"], rank)
 
 
-def _working(scan, fixed: Reference):
-    """The first channel on voxels about as large as the reference's."""
-    first = replace(scan, voxels=scan.voxels[..., :1], geometry=None)
-    if first.voxels.min() == first.voxels.max():
+def _check_scan(scan):
+    if scan.warp is not None:
+        raise InputError("the scan went through a deformable registration; make it the last one")
+    if scan.rank == 2 and abs(np.linalg.det(scan.affine[:2, :2])) < 0.9 * np.prod(scan.spacing):
+        raise InputError("the 2D scan lies across the plane of the world's first two axes; correct its affine")
+    if scan.voxels[..., 0].min() == scan.voxels[..., 0].max():
         raise InputError("the scan is constant, so it cannot be registered; give another scan")
-    coarse = max(fixed.scan.spacing)
-    sizes = tuple(max(size, coarse) for size in scan.spacing)
-    return resample(first, sizes)
 
 
-def _image(scan, sitk):
-    """A SimpleITK image in our own world (RAS), scaled to 0 to 1."""
+def _levels(fixed, moving, sitk):
+    """Pairs of images from coarse to fine, and their unit of length in mm: about half the reference's size.
+
+    Slices that are thick already stay while the voxels of their plane merge. In that unit a turn or a stretch of 1
+    moves voxels as far as a shift of 1 does, so that a step of the optimizer is no larger in one than in the other.
+    """
+    unit = float(np.mean(np.multiply(fixed.shape, fixed.spacing))) / 2
+    finest, pairs = min(fixed.spacing), []
+    for factor in _COARSER:
+        sizes = [max(size, factor * finest) for size in fixed.spacing]
+        merged = zip(fixed.shape, fixed.spacing, sizes, strict=True)
+        if factor > 1 and any(n * old < _LEAST_VOXELS * new for n, old, new in merged if new > old):
+            continue
+        both = (resample(scan, [max(size, factor * finest) for size in scan.spacing]) for scan in (fixed, moving))
+        pairs.append(tuple(_image(scan, unit, sitk) for scan in both))
+    return pairs, unit
+
+
+def _image(scan, unit, sitk):
+    """A SimpleITK image in our own world (RAS) in units of so many mm, scaled to 0 to 1."""
     rank = scan.rank
     voxels = scan.voxels[..., 0]
     low, high = (float(limit) for limit in np.percentile(voxels, (0.5, 99.5)))
@@ -113,82 +138,81 @@ def _image(scan, sitk):
     image = sitk.GetImageFromArray(np.ascontiguousarray(scaled.T, np.float32))
     matrix = np.asarray(scan.affine, float)[:rank, :rank]
     sizes = np.linalg.norm(matrix, axis=0)
-    image.SetSpacing(sizes.tolist())
+    image.SetSpacing((sizes / unit).tolist())
     image.SetDirection((matrix / sizes).ravel().tolist())
-    image.SetOrigin(np.asarray(scan.affine, float)[:rank, 3].tolist())
+    image.SetOrigin((np.asarray(scan.affine, float)[:rank, 3] / unit).tolist())
     return image
 
 
-def _method(images, iterations, sitk):
+def _optimised(images, start, iterations, sitk):
+    """A transform that starts from another, and the metric's value, of which less is better."""
     method = sitk.ImageRegistrationMethod()
     method.SetNumberOfThreads(1)
     method.SetMetricAsMattesMutualInformation(_BINS)
     method.SetMetricSamplingStrategy(method.NONE)
     method.SetInterpolator(sitk.sitkLinear)
-    shortest = min(images[0].GetSize())
-    shrink = [factor for factor in _SHRINK if shortest // factor >= 8] or [1]
-    size = max(images[0].GetSpacing())
-    method.SetShrinkFactorsPerLevel(shrink)
-    method.SetSmoothingSigmasPerLevel([(factor - 1) * size / 2 for factor in shrink])
-    method.SmoothingSigmasAreSpecifiedInPhysicalUnitsOn()
-    method.SetOptimizerAsRegularStepGradientDescent(1.0, 1e-3, iterations, gradientMagnitudeTolerance=1e-6)
+    step = min(images[0].GetSpacing())
+    method.SetOptimizerAsRegularStepGradientDescent(step, 1e-3 * step, iterations, _RELAXATION, 1e-6)
     method.SetOptimizerScalesFromPhysicalShift()
-    return method
-
-
-def _rigid(images, iterations, sitk):
-    plain = sitk.Euler3DTransform() if images[0].GetDimension() == 3 else sitk.Euler2DTransform()
-    best, value = None, np.inf
-    for by in (sitk.CenteredTransformInitializerFilter.GEOMETRY, sitk.CenteredTransformInitializerFilter.MOMENTS):
-        method = _method(images, iterations, sitk)
-        method.SetInitialTransform(sitk.CenteredTransformInitializer(*images, plain, by), inPlace=False)
-        try:
-            transform = method.Execute(*images)
-        except RuntimeError:
-            if best is None and by == sitk.CenteredTransformInitializerFilter.MOMENTS:
-                raise
-            continue
-        if method.GetMetricValue() < value:
-            best, value = transform, method.GetMetricValue()
-    return best
-
-
-def _affine(images, rigid, iterations, sitk):
-    rank = images[0].GetDimension()
-    start = sitk.AffineTransform(rank)
-    matrix = _matrix(rigid, rank)
-    start.SetMatrix(matrix[:rank, :rank].ravel().tolist())
-    start.SetTranslation(matrix[:rank, 3].tolist())
-    centre = images[0].TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in images[0].GetSize()])
-    moved = np.array(start.TransformPoint(centre)) - centre
-    start.SetCenter(centre)  # stretched about the middle, or a little of it would move everything far
-    start.SetTranslation(moved.tolist())
-    method = _method(images, iterations, sitk)
     method.SetInitialTransform(start, inPlace=False)
-    return method.Execute(*images)
+    return method.Execute(*images), method.GetMetricValue()
 
 
-def _warp(images, affine, matrix, reference, smooth_mm, iterations, sitk):
-    """Displacements that bring the scan, after its affine registration, onto the reference, and their inverse."""
-    fixed, rank = images[0], reference.rank
+def _rigid(levels, iterations, sitk):
+    """From the best of three starts: the middles of both grids, the centres of mass, the world as it is."""
+    coarse = levels[0]
+    plain = sitk.Euler3DTransform() if coarse[0].GetDimension() == 3 else sitk.Euler2DTransform()
+    centred = sitk.CenteredTransformInitializerFilter
+    starts = [sitk.CenteredTransformInitializer(*coarse, plain, by) for by in (centred.GEOMETRY, centred.MOMENTS)]
+    plain.SetCenter(_middle(coarse[0]))
+    starts.append(plain)
+    found, failed = [], None
+    for start in starts:
+        try:
+            found.append(_optimised(coarse, start, iterations, sitk))
+        except RuntimeError as error:  # nothing overlaps
+            failed = error
+    if not found:
+        raise failed
+    transform = min(found, key=lambda pair: pair[1])[0]
+    for images in levels[1:]:
+        transform, _ = _optimised(images, transform, iterations, sitk)
+    return transform
+
+
+def _affine(levels, matrix, iterations, sitk):
+    """From a rigid one, as a matrix (4, 4)."""
+    rank = levels[0][0].GetDimension()
+    transform = sitk.AffineTransform(rank)
+    transform.SetMatrix(matrix[:rank, :rank].ravel().tolist())
+    transform.SetTranslation(matrix[:rank, 3].tolist())
+    centre = _middle(levels[0][0])
+    moved = np.array(transform.TransformPoint(centre)) - centre
+    transform.SetCenter(centre)  # stretched about the middle, or a little of it would move everything far
+    transform.SetTranslation(moved.tolist())
+    for images in levels:
+        transform, _ = _optimised(images, transform, iterations, sitk)
+    return transform
+
+
+def _middle(image):
+    return image.TransformContinuousIndexToPhysicalPoint([(n - 1) / 2 for n in image.GetSize()])
+
+
+def _fields(images, affine, smooth, iterations, sitk):
+    """Displacements (*grid, rank) that bring the scan, after its affine registration, onto the reference, and back."""
+    fixed, rank = images[0], images[0].GetDimension()
     moving = sitk.Resample(images[1], fixed, affine, sitk.sitkLinear, 0.0)
     moving = sitk.HistogramMatching(moving, fixed, 128, 11, False)
     demons = sitk.DiffeomorphicDemonsRegistrationFilter()
     demons.SetNumberOfThreads(1)
     demons.SetNumberOfIterations(iterations)
-    demons.SetStandardDeviations([smooth_mm / size for size in fixed.GetSpacing()])
+    demons.SetStandardDeviations([smooth / size for size in fixed.GetSpacing()])
     field = demons.Execute(fixed, moving)
     inverse = sitk.InvertDisplacementField(
         field, maximumNumberOfIterations=50, maxErrorToleranceThreshold=0.05, meanErrorToleranceThreshold=0.001
     )
-
-    def turned(part):
-        """A field by the affine part, in the scan's world."""
-        array = sitk.GetArrayViewFromImage(part)
-        array = array.transpose(*range(rank - 1, -1, -1), rank) @ matrix[:rank, :rank].T
-        return np.ascontiguousarray(array, np.float32)
-
-    return Warp(turned(field), turned(inverse), matrix @ reference.affine)
+    return tuple(sitk.GetArrayFromImage(part).transpose(*range(rank - 1, -1, -1), rank) for part in (field, inverse))
 
 
 def _matrix(transform, rank):

@@ -53,19 +53,20 @@ def run_inspect(args) -> int:
     problems = findings(looks, dataset.instances)
     if args.mend is not None:
         return _mend(args, dataset, problems, kinds)
-    write_page(args.out, dataset, looks, problems, _plan(dataset))
+    options = [*repeated(args), *(["--groups", args.groups] if args.groups else [])]
+    write_page(args.out, dataset, looks, problems, _plan(dataset), options)
     if args.json:
         emit_json([{"kind": f.kind, "case": f.case, "message": f.message, "of": list(f.of)} for f in problems])
         return 0
     for finding in problems:
         print(f"{finding.kind:14} {finding.case}: {finding.message}")
     print(f"{len(looks)} cases, {len(problems)} findings; page: {args.out}")
-    mendable = next((f.kind for f in problems if f.kind in ("island", "hole", "duplicate", "mirrored")), None)
+    mendable = [kind for kind in ("island", "hole", "duplicate", "mirrored") if kind in {f.kind for f in problems}]
     if mendable and not dataset.instances and not dataset.regions:
         mended = f"{args.folder.resolve().name}-mended"
-        next_command("zoo inspect", args.folder, *repeated(args), "--mend", mended, "--only", mendable)
+        next_command("zoo inspect", args.folder, *options, "--mend", mended, "--only", ",".join(mendable))
     else:
-        next_command("zoo plan", args.folder, *repeated(args), "-o", "plan.json")
+        next_command("zoo plan", args.folder, *options, "-o", "plan.json")
     return 0
 
 
@@ -87,5 +88,6 @@ def _mend(args, dataset, problems, kinds) -> int:
         emit_json(done)
         return 0
     print(f"{args.mend}: {len(done['changed'])} label files mended, {len(done['left_out'])} cases left out")
-    next_command("zoo plan", args.mend, "-o", "plan.json")
+    groups = ["--groups", args.groups] if args.groups else []
+    next_command("zoo plan", args.mend, *groups, "-o", "plan.json")
     return 0

@@ -162,21 +162,52 @@ def _holes(looks):
 
 
 def _sides(looks):
-    for a, b in combinations(_names(looks), 2):
-        both = [look for look in looks if look.classes[a].centre and look.classes[b].centre]
-        if len(both) < FEWEST:
-            continue
-        apart = np.array([np.subtract(k.classes[b].centre, k.classes[a].centre) for k in both])
-        for axis in range(apart.shape[1]):
-            usual = np.median(apart[:, axis])
-            spread = 1.4826 * np.median(np.abs(apart[:, axis] - usual))
-            ordered = np.mean(np.sign(apart[:, axis]) == np.sign(usual)) >= SIDES
-            if not ordered or abs(usual) < max(0.05, APART * spread):
-                continue
-            for look, distance in zip(both, apart[:, axis], strict=True):
-                if distance * usual < 0 and abs(distance) > abs(usual) / 3:
-                    message = f"{a} and {b} lie the other way round along axis {axis} than in the other cases"
-                    yield Finding("mirrored", look.name, message, (a, b))
+    """Classes that lie the other way round: which exchanges put a case right, or that none does."""
+    orders = [order for pair in combinations(_names(looks), 2) for order in _orders(looks, *pair)]
+    for look in looks:
+        places = {name: seen.centre for name, seen in look.classes.items()}
+        wrong = _reversed(places, orders)
+        while wrong:
+            exchanges = [_exchanged(places, order) for order in wrong]
+            left = [_reversed(exchange, orders) for exchange in exchanges]
+            best = min(range(len(wrong)), key=lambda number: len(left[number]))
+            a, b, axis, _ = wrong[best]
+            message = f"{a} and {b} lie the other way round along axis {axis} than in the other cases"
+            if len(left[best]) >= len(wrong):
+                yield Finding("far", look.name, f"{message}; exchanging them would not mend it", (a, b))
+                break
+            yield Finding("mirrored", look.name, message, (a, b))
+            places, wrong = exchanges[best], left[best]
+
+
+def _orders(looks, a, b):
+    """Axes along which two classes lie in the same order in nearly all cases: (a, b, axis, usual distance)."""
+    both = [look for look in looks if look.classes[a].centre and look.classes[b].centre]
+    if len(both) < FEWEST:
+        return
+    apart = np.array([np.subtract(k.classes[b].centre, k.classes[a].centre) for k in both])
+    for axis in range(apart.shape[1]):
+        usual = np.median(apart[:, axis])
+        spread = 1.4826 * np.median(np.abs(apart[:, axis] - usual))
+        ordered = np.mean(np.sign(apart[:, axis]) == np.sign(usual)) >= SIDES
+        if ordered and abs(usual) >= max(0.05, APART * spread):
+            yield a, b, axis, float(usual)
+
+
+def _reversed(places, orders):
+    """The orders that a case does not keep."""
+    wrong = []
+    for order in orders:
+        a, b, axis, usual = order
+        distance = places[b][axis] - places[a][axis] if places[a] and places[b] else usual
+        if distance * usual < 0 and abs(distance) > abs(usual) / 3:
+            wrong.append(order)
+    return wrong
+
+
+def _exchanged(places, order):
+    a, b, *_ = order
+    return {**places, a: places[b], b: places[a]}
 
 
 def _far(looks):

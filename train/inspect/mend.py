@@ -42,7 +42,7 @@ def mend(
 
     Raises:
         UsageError: for kinds that there are not, or a dataset whose labels number objects or hold regions.
-        InputError: if ``out`` exists, or a file cannot be read or written.
+        InputError: if ``out`` exists, nothing of these kinds was found, or a file cannot be read or written.
     """
     out = Path(out)
     unknown = sorted(set(kinds) - {*LEFT_OUT, *CHANGED})
@@ -55,6 +55,8 @@ def mend(
         raise UsageError(f"{folders[0]}: is a DICOM series; mend the series and objects themselves, or convert them")
     if out.exists():
         raise InputError(f"--mend {out}: exists; give the name of a folder that is not there")
+    if not any(finding.kind in kinds for finding in suspicious):
+        raise InputError(f"{dataset.folder}: nothing was found of {', '.join(sorted(kinds))}; there is nothing to mend")
     leaving = {finding.case for finding in suspicious if finding.kind in kinds and finding.kind in LEFT_OUT}
     of_case = {}
     for finding in suspicious:

@@ -26,7 +26,14 @@ HISTOGRAMS = 8  # cases
 TILE = 180  # pixels
 
 
-def write_page(path, dataset, looks: Sequence[CaseLook], suspicious: Sequence[Finding], plan: Plan | None) -> None:
+def write_page(
+    path,
+    dataset,
+    looks: Sequence[CaseLook],
+    suspicious: Sequence[Finding],
+    plan: Plan | None,
+    options: Sequence[str] = (),
+) -> None:
     """Write the page.
 
     Args:
@@ -35,6 +42,7 @@ def write_page(path, dataset, looks: Sequence[CaseLook], suspicious: Sequence[Fi
         looks: of its cases.
         suspicious: what sticks out.
         plan: whose recipe the histograms go through; None leaves them out.
+        options: words that say how the folder is read, for the commands that are shown.
     """
     read = [look for look in looks if not look.problem]
     title = f"{dataset.name}: {len(looks)} cases"
@@ -57,21 +65,23 @@ def write_page(path, dataset, looks: Sequence[CaseLook], suspicious: Sequence[Fi
             if left > 0 and kind != "unreadable":
                 left -= 1
                 parts.append(_pictures(dataset, finding))
-        parts.append(page.text(command(dataset, kind)))
+        parts.append(page.text(command(dataset, kind, options)))
     parts.append("<h2>All cases</h2><p>Click a heading to sort.</p>" + _table(read))
     write_text(Path(path), page.page(title, parts))
 
 
-def command(dataset, kind: str) -> str:
-    """What to type to mend findings of a kind."""
-    folder = dataset.folder
+def command(dataset, kind: str, options: Sequence[str] = ()) -> str:
+    """What to type to mend findings of a kind; ``options`` say how the folder is read."""
+    folder = Path(dataset.folder)
     if dataset.instances or dataset.regions:
-        return command_line("zoo plan", folder, "--check")
-    mend = command_line("zoo inspect", folder, "--mend", f"{Path(folder).name}-mended", "--only", kind)
+        return command_line("zoo plan", folder, *options, "--check")
+    out = f"{folder.resolve().name}-mended-{kind}"
+    mend = command_line("zoo inspect", folder, *options, "--mend", out, "--only", kind)
     if kind == "spacing":
-        return f"{mend}\n# or bring all to one: {command_line('zoo plan', folder, '--explain')}"
+        return f"{mend}\n# or bring all to one: {command_line('zoo plan', folder, *options, '--explain')}"
     if kind == "near_duplicate":
-        return f"{mend}\n# or keep them in one fold: {command_line('zoo plan', folder, '--groups', 'GROUPS.csv')}"
+        together = command_line("zoo plan", folder, *options, "-o", "plan.json")
+        return f"{mend}\n# or keep them in one fold, as zoo plan does where it finds them alike: {together}"
     return mend
 
 

@@ -1,5 +1,7 @@
 """Registration: known movements are found again, results carried back, and what cannot be registered is told."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from scipy import ndimage
@@ -10,6 +12,7 @@ from imaging import InputError, Recipe, Scan, UsageError
 from imaging.filters import FilterStep, apply, parse_step
 from imaging.filters.registration import learn_register
 from imaging.filters.steps import learn_steps
+from imaging.geometry.warp import Warp
 
 SHAPE = {2: (48, 44), 3: (36, 32, 24)}
 SPACING = {2: (1.0, 1.1), 3: (1.0, 1.1, 1.5)}
@@ -26,15 +29,16 @@ def body(points):
     return ndimage.gaussian_filter(values, [0.7] * rank)
 
 
-def scan_of(rank, transform=None, seed=0):
+def scan_of(rank, transform=None, seed=0, shape=None, spacing=None):
     """The body, moved by ``transform`` (4, 4) in the world, and the mask of its first structure."""
-    affine = np.diag([*SPACING[rank], *[1.0] * (4 - rank)])
-    affine[:rank, 3] = -(np.array(SHAPE[rank]) - 1) / 2 * SPACING[rank]
-    index = np.indices(SHAPE[rank]).reshape(rank, -1)
+    shape, spacing = shape or SHAPE[rank], spacing or SPACING[rank]
+    affine = np.diag([*spacing, *[1.0] * (4 - rank)])
+    affine[:rank, 3] = -(np.array(shape) - 1) / 2 * spacing
+    index = np.indices(shape).reshape(rank, -1)
     world = affine[:rank, :rank] @ index + affine[:rank, 3:]
     back = np.linalg.inv(np.eye(4) if transform is None else transform)
-    points = (back[:rank, :rank] @ world + back[:rank, 3:]).reshape(rank, *SHAPE[rank])
-    noise = np.random.default_rng(seed).normal(0, 0.5, SHAPE[rank])
+    points = (back[:rank, :rank] @ world + back[:rank, 3:]).reshape(rank, *shape)
+    noise = np.random.default_rng(seed).normal(0, 0.5, shape)
     mask = sum((axis - c) ** 2 for axis, c in zip(points, (5, 3, 2), strict=False)) < 16
     return Scan((body(points) + noise).astype(np.float32)[..., None], affine), mask
 
@@ -51,8 +55,8 @@ def moved_by(rank, degrees=12, shift=(3, -2, 2), stretch=1.0):
     return transform
 
 
-def step(tmp_path, rank, kind, **parameters):
-    reference, _ = scan_of(rank, seed=1)
+def step(tmp_path, rank, kind, reference=None, **parameters):
+    reference = reference or scan_of(rank, seed=1)[0]
     imaging.write(tmp_path / "reference.nii.gz", reference)
     given = {"kind": kind, "reference": str(tmp_path / "reference.nii.gz")} | parameters
     (complete,) = learn_steps((FilterStep("register", given),), lambda steps: [])
@@ -67,12 +71,7 @@ def test_a_known_movement_is_found(tmp_path, rank, kind, stretch):
     done = apply(scan, "register", **complete.parameters)
     reference, expected_mask = scan_of(rank, seed=1)
     assert done.shape == reference.shape
-    # The affine says where each voxel of the reference's grid lies in the scan's own world: it is the movement itself.
-    index = np.argwhere(expected_mask).T
-    mapped = done.affine[:rank, :rank] @ index + done.affine[:rank, 3:]
-    right = (truth @ reference.affine)[:rank]
-    expected = right[:, :rank] @ index + right[:, 3:]
-    assert np.linalg.norm(mapped - expected, axis=0).max() < 1.0  # mm
+    assert error_mm(done, reference, expected_mask, truth) < 0.5
     # Labels find the way there and back.
     labels = Scan(mask[..., None].astype(np.uint8), scan.affine)
     recipe = Recipe(rank, filters=(complete,))
@@ -83,6 +82,71 @@ def test_a_known_movement_is_found(tmp_path, rank, kind, stretch):
     back = imaging.restore_classes(scores, prepared, scan)
     assert back.shape == scan.shape
     assert dice(back > 0, mask) > 0.85
+
+
+def error_mm(done, reference, mask, truth):
+    """Largest distance in a mask between where the result says that a voxel lies in the scan's world and the truth."""
+    rank, index = done.rank, np.argwhere(mask).T
+    mapped, right = (
+        affine[:rank, :rank] @ index + affine[:rank, 3:4] for affine in (done.affine, truth @ reference.affine)
+    )
+    return np.linalg.norm(mapped[:rank] - right[:rank], axis=0).max()
+
+
+def test_thick_slices_keep_the_detail_of_their_plane(tmp_path):
+    grid = {"shape": (36, 32, 9), "spacing": (1.0, 1.1, 4.0)}
+    truth = moved_by(3)
+    reference, mask = scan_of(3, seed=1, **grid)
+    complete = step(tmp_path, 3, "rigid", reference)
+    done = apply(scan_of(3, truth, **grid)[0], "register", **complete.parameters)
+    assert error_mm(done, reference, mask, truth) < 1.0  # a quarter of a slice
+
+
+def test_a_scan_of_micrometres_is_registered_like_one_of_millimetres(tmp_path):
+    small = np.diag([1e-3, 1e-3, 1e-3, 1.0])
+    truth = moved_by(2)
+    given = [scan_of(2, seed=1), scan_of(2, truth)]
+    reference, scan = (Scan(scan.voxels, small @ scan.affine) for scan, _ in given)
+    done = apply(scan, "register", **step(tmp_path, 2, "affine", reference).parameters)
+    assert 1e3 * error_mm(done, reference, given[0][1], small @ truth @ np.linalg.inv(small)) < 0.5
+
+
+def stored_otherwise(scan, order, flips):
+    """The same scan with its axes in another order and direction."""
+    local = np.zeros((4, 4))
+    local[3, 3] = 1
+    for new, (old, flip) in enumerate(zip(order, flips, strict=True)):
+        local[old, new] = -1 if flip else 1
+        local[old, 3] = scan.shape[old] - 1 if flip else 0
+    steps = tuple(slice(None, None, -1 if flip else 1) for flip in flips)
+    return Scan(np.ascontiguousarray(scan.voxels.transpose(*order, 3)[steps]), scan.affine @ local)
+
+
+def test_how_a_scan_is_stored_and_how_many_threads_there_are_do_not_count(tmp_path):
+    import SimpleITK
+
+    complete = step(tmp_path, 3, "deformable", iterations=6)
+    scan, mask = scan_of(3, moved_by(3, 4))
+    scan = Scan(np.concatenate([scan.voxels, 3 * scan.voxels], -1), scan.affine)  # the second channel goes along
+    labels = Scan(mask[..., None].astype(np.uint8), scan.affine)
+    recipe = Recipe(3, 2, filters=(complete,))
+    usual = imaging.prepare(scan, recipe)
+    there = imaging.prepare_labels(labels, usual, recipe).voxels[..., 0] > 0
+    scores = np.stack([~there, there], -1).astype(np.float32)
+    back = Scan(imaging.restore_classes(scores, usual, scan)[..., None], scan.affine)
+    np.testing.assert_allclose(usual.voxels[..., 0], usual.voxels[..., 1], atol=1e-4)  # both normalised
+    way = (2, 0, 1), (True, False, False)  # left-handed
+    threads = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
+    try:
+        SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(3)
+        other = imaging.prepare(stored_otherwise(scan, *way), recipe)
+    finally:
+        SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
+    np.testing.assert_allclose(other.voxels, usual.voxels, atol=1e-3)
+    np.testing.assert_array_equal(
+        imaging.restore_classes(scores, other, stored_otherwise(scan, *way)),
+        stored_otherwise(back, *way).voxels[..., 0],
+    )
 
 
 def test_a_deformation_is_found_and_carried_back(tmp_path):
@@ -124,6 +188,8 @@ def test_the_reference_travels_as_text(tmp_path):
 
 def unlike(kind):
     scan, _ = scan_of(3)
+    if kind == "warped":
+        return replace(scan, warp=Warp(*[np.zeros((2, 2, 2, 3), np.float32)] * 2, np.eye(4)))
     if kind == "constant":
         return Scan(np.full_like(scan.voxels, 3), scan.affine)
     if kind == "noise":
@@ -136,6 +202,7 @@ def unlike(kind):
     [
         ("constant", "filter register: the scan is constant, so it cannot be registered"),
         ("noise", "filter register: the registration failed"),
+        ("warped", "filter register: the scan went through a deformable registration"),
         ("tiny", "filter register: "),
     ],
 )

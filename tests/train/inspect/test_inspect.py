@@ -1,7 +1,9 @@
 """A look at a dataset: faults that were put in are found, nothing else is, and a mended copy lacks them."""
 
+import html
 import json
 import re
+import shlex
 import shutil
 
 import nibabel
@@ -14,7 +16,8 @@ from imaging import Scan
 from train.cli import main
 from train.data.dataset import open_dataset
 from train.inspect.findings import KINDS, findings
-from train.inspect.looks import look_at
+from train.inspect.looks import CaseLook, ClassLook, look_at
+from train.inspect.mend import mended
 
 CLEAN = 10
 
@@ -124,6 +127,24 @@ def test_a_mended_copy_holds_scans_of_two_files_whole(folder, tmp_path, capsys):
             np.testing.assert_array_equal(copy.voxels, imaging.read(folder / part / f"{name}.hdr").voxels)
 
 
+def look_of(name, places):
+    """A case of classes at given places."""
+    return CaseLook(
+        name, (10, 10), (1.0, 1.0), (0.0,) * 5, name, classes={k: ClassLook(9, (9,), 0, v) for k, v in places.items()}
+    )
+
+
+def test_of_three_classes_in_a_row_only_the_two_that_were_exchanged_are_told_and_mended():
+    usual = {"a": (0.2, 0.2), "b": (0.5, 0.5), "c": (0.8, 0.8)}
+    looks = [look_of(f"case{n}", usual) for n in range(9)]
+    exchanged = look_of("odd", {**usual, "a": usual["c"], "c": usual["a"]})
+    found = findings([*looks, exchanged])
+    assert [(f.kind, f.case, f.of) for f in found] == [("mirrored", "odd", ("a", "c"))]
+    np.testing.assert_array_equal(mended(np.array([3, 2, 1]), found, ["background", "a", "b", "c"]), [1, 2, 3])
+    flipped = look_of("odd", {name: (1 - x, y) for name, (x, y) in usual.items()})  # along one axis: no exchange helps
+    assert {(f.kind, f.case) for f in findings([*looks, flipped])} == {("far", "odd")}
+
+
 def test_other_sizes_and_spacings(folder):
     voxels, labels = case(50)
     write(folder, "thick", voxels, labels, (1.0, 1.0, 9.0))
@@ -138,7 +159,7 @@ def test_the_same_scan_and_nearly_the_same(folder):
     assert found_in(folder) == {("duplicate", "twin"), ("near_duplicate", "near")}
 
 
-def test_the_page(folder, tmp_path, capsys):
+def test_the_page(folder, tmp_path, capsys, monkeypatch):
     write(folder, "odd", *mirrored(*case(77)))
     page = tmp_path / "page.html"
     assert main(["inspect", str(folder), "--groups", "none", "-o", str(page)]) == 0
@@ -146,6 +167,13 @@ def test_the_page(folder, tmp_path, capsys):
     assert "mirrored" in printed
     assert f"--mend {folder.name}-mended --only mirrored" in printed
     text = page.read_text(encoding="utf-8")
+    # The command on the page works as it is typed, options included, beside the one that was printed.
+    typed = shlex.split(html.unescape(re.search(r"zoo (inspect .*--only mirrored)", text)[1]))
+    assert typed[2:4] == ["--groups", "none"]
+    monkeypatch.chdir(tmp_path)
+    assert main(typed) == 0
+    assert main([*typed[:4], "--mend", "again", "--only", "hole"]) == 1
+    assert "nothing was found of hole" in capsys.readouterr().err
     assert KINDS["mirrored"] in text
     assert "lie the other way round along axis 0" in text
     assert "zscore" in text or "Intensities, step by step" in text
