@@ -131,12 +131,11 @@ def write_artifact(folder, model, tensors, recipe, folded, file_format, labels=L
 
 
 def build_all(folder):
-    """All artifacts under ``folder``: name to artifact folder."""
+    """All artifacts: a folder under ``folder`` each, of its name."""
     built = folder / "models"
     built.mkdir()
     build_tflite(built)
     two = dataclasses.replace(FLAT, channels=2, normalise=Normalise("fixed", (0.0, 0.0), (1.0, 1.0)))
-    made = {}
     for name, recipe, folded, file_format in (
         ("folded-int8", VOLUME, True, "tflite-int8"),
         ("folded-uint8", VOLUME, True, "tflite-int8"),
@@ -148,7 +147,7 @@ def build_all(folder):
         ("two-channels", two, False, "tflite-float32"),
     ):
         path, form = built / f"{name}.tflite", name.split("-")[0]
-        made[name] = write_artifact(
+        write_artifact(
             folder / name, path.read_bytes(), tflite_tensors(path), recipe, folded, file_format,
             form=form if form in ("height", "channels") else "",
         )  # fmt: skip
@@ -162,5 +161,4 @@ def build_all(folder):
             Tensor(tensor, dims, stored, *q)
             for tensor, dims, q in zip("xy", (shape, (*shape[:-1], 3)), quantization, strict=True)
         ]
-        made[name] = write_artifact(folder / name, path.read_bytes(), tensors, VOLUME, "folded" in name, file_format)
-    return made
+        write_artifact(folder / name, path.read_bytes(), tensors, VOLUME, "folded" in name, file_format)
