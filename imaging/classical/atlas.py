@@ -7,10 +7,12 @@ import numpy as np
 from imaging.classical.fusion import staple, vote
 from imaging.classical.grid import coarsened, restored
 from imaging.classical.segmentation import Work, grey
+from imaging.filters.itk_threads import one_thread
+from imaging.geometry.orientation import canonical
 from imaging.scan import Scan
 from medseg.errors import InputError
 
-_SEED = 0
+_SEED = 1  # 0 would be the time of day
 _LEAST = 4  # voxels along each axis that ITK's smoothing needs
 _ADDRESS = re.compile(r"ITK ERROR: |\(0x[0-9a-f]+\)")
 _AFFINE_STEPS = 40  # of each of two resolutions at most
@@ -21,18 +23,24 @@ def atlas(work: Work) -> np.ndarray:
     """The labels of the most alike atlases after registration, put together by vote or STAPLE."""
     import SimpleITK
 
+    with one_thread(SimpleITK):
+        return _atlas(work, SimpleITK)
+
+
+def _atlas(work, sitk):
     settings = work.parameters
     _check_size(work.scan, "the scan")
     target = coarsened(work.scan, settings["max_voxels"])
-    fixed = _image(target, SimpleITK)
+    fixed = _image(target, sitk)
     values = sorted({0}.union(*(np.unique(labels.voxels).tolist() for _, labels in work.atlases)))
     if len(values) > 256:
         raise InputError(f"atlases hold {len(values)} label values, expected at most 256")
     ranked, total, failed = [], len(work.atlases) + min(settings["atlases"], len(work.atlases)), []
     for number, (scan, labels) in enumerate(work.atlases):
         _check(scan, labels, work.scan, number)
+        scan, _ = canonical(scan)  # the same digits, however it is stored
         try:
-            moving, likeness, transform = _affine(fixed, scan, settings, SimpleITK)
+            moving, likeness, transform = _affine(fixed, scan, settings, sitk)
             ranked.append((likeness, number, moving, transform))
         except RuntimeError as error:
             failed.append(_ADDRESS.sub("", str(error).strip().splitlines()[-1]).strip())
@@ -45,8 +53,8 @@ def atlas(work: Work) -> np.ndarray:
     carried = []
     for done, (_, number, moving, transform) in enumerate(ranked[: settings["atlases"]], 1):
         if settings["registration"] == "deformable":
-            transform = _deformed(fixed, moving, transform, settings, SimpleITK)
-        carried.append(_carried(fixed, work.atlases[number][1], transform, SimpleITK))
+            transform = _deformed(fixed, moving, transform, settings, sitk)
+        carried.append(_carried(fixed, work.atlases[number][1], transform, sitk))
         work.advance(len(work.atlases) + done, total)
     scores = vote(carried, values) if settings["fusion"] == "vote" else staple(carried, values)[0]
     return np.asarray(values, np.int32)[restored(scores, target, work.scan)]

@@ -149,6 +149,19 @@ def test_how_a_scan_is_stored_and_how_many_threads_there_are_do_not_count(tmp_pa
     )
 
 
+def test_the_atlas_gives_the_same_labels_again_and_however_it_is_stored():
+    given, mask = scan_of(3, seed=1)
+    scan, _ = scan_of(3, moved_by(3, 6))
+    pair = given, Scan(mask[..., None].astype(np.uint8), given.affine)
+    turned = tuple(stored_otherwise(part, (2, 0, 1), (True, False, False)) for part in pair)
+    first, again, other = (
+        imaging.classical.segment(scan, "atlas", atlases=[atlas], registration="affine").voxels
+        for atlas in (pair, pair, turned)
+    )
+    np.testing.assert_array_equal(first, again)
+    np.testing.assert_array_equal(first, other)
+
+
 def test_a_deformation_is_found_and_carried_back(tmp_path):
     straight, expected = scan_of(3)
     place = np.indices(straight.shape).astype(float)
