@@ -26,6 +26,7 @@ function newWindow(): string {
 
 export class Autosave {
   private edits = 0;
+  private editedAt = 0;
   private acknowledged = 0;
   private running: Promise<void> | null = null;
   private stopped = false;
@@ -72,6 +73,7 @@ export class Autosave {
   /** To be called after every finished edit. */
   changed(): void {
     this.edits++;
+    this.editedAt = Date.now();
     if (!this.running) this.start();
   }
 
@@ -131,7 +133,7 @@ export class Autosave {
       this.show({ state: "saving", text: "Saving…" });
       const bytes = await this.make();
       const seq = this.seq + 1;
-      const kept = { seq, base: this.base, ...this.sender, edit: edits, at: Date.now(), bytes };
+      const kept = { seq, base: this.base, ...this.sender, edit: edits, at: this.editedAt, bytes };
       await keepUnsent(user(), this.id, kept, this.from).then(() => (this.from = null), unkept);
       if (this.rival) {
         this.show(CONFLICT);
