@@ -107,6 +107,17 @@ def normalise(voxels: np.ndarray, kind: str, mean=(), std=(), foreground: np.nda
     return voxels
 
 
+def all_finite(values: np.ndarray) -> bool:
+    """Whether no number is NaN or infinite.
+
+    Args:
+        values: numbers of any type, any shape.
+    """
+    # One that is makes the sum so, too: the common case needs no array of flags. Large ones may do it without.
+    with np.errstate(over="ignore", invalid="ignore"):
+        return bool(np.isfinite(values.sum())) or bool(np.isfinite(values).all())
+
+
 def fill_nan(voxels: np.ndarray, value: float | None) -> np.ndarray:
     """Put a number where voxels are NaN, in place.
 
@@ -117,8 +128,7 @@ def fill_nan(voxels: np.ndarray, value: float | None) -> np.ndarray:
     Returns:
         The same array.
     """
-    # A NaN anywhere makes the sum one too, so the common case needs no array of flags.
-    if value is not None and np.isnan(voxels.sum(dtype=np.float64)):
+    if value is not None and not all_finite(voxels):
         voxels[np.isnan(voxels)] = np.float32(value)
     return voxels
 

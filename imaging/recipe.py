@@ -9,7 +9,7 @@ from imaging.geometry.cropping import crop_nonzero
 from imaging.geometry.orientation import check_codes, reorient
 from imaging.geometry.resampling import INTERPOLATIONS, check_grid, resample
 from imaging.geometry.restoring import onto_prepared
-from imaging.intensity import LARGEST, check_clip, check_normalise, clip, fill_nan, normalise
+from imaging.intensity import LARGEST, all_finite, check_clip, check_normalise, clip, fill_nan, normalise
 from imaging.measure.components import fill_holes
 from imaging.scan import Scan
 from imaging.slices import slice_orientation
@@ -137,7 +137,7 @@ def prepare(scan: Scan, recipe: Recipe) -> Scan:
     if recipe.clip is not None:
         clip(voxels, recipe.clip.kind, recipe.clip.low, recipe.clip.high)
     normalise(voxels, recipe.normalise.kind, recipe.normalise.mean, recipe.normalise.std, foreground)
-    if not np.isfinite(voxels.sum(dtype=np.float64)):
+    if not all_finite(voxels):
         raise InputError(
             f"scan of shape {scan.shape}: clip and normalise make numbers of it that float32 cannot hold; correct the "
             "recipe's limits, mean and std"
@@ -185,7 +185,7 @@ def _turned(scan, recipe):
     if recipe.spacing is not None or recipe.size is not None:
         check_grid(scan, recipe.spacing_of(scan), recipe.size)
     voxels = np.array(scan.voxels, np.float32, order="C")
-    if not np.isfinite(voxels.sum(dtype=np.float64)):
+    if not all_finite(voxels):
         bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
         raise InputError(f"scan of shape {scan.shape}: {bad} voxels are NaN or infinite; replace them by numbers")
     return Scan(voxels, scan.affine, has_spacing=scan.has_spacing)

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from imaging.intensity import all_finite
 from imaging.scan import Scan
 
 _SAMPLE = 1_000_000  # voxels that are looked at
@@ -50,7 +51,7 @@ def centre_features(prepared: Scan) -> dict[str, float]:
 
 
 def _brightness(values, nan):
-    values = values if np.isfinite(values.sum(dtype=np.float64)) else np.nan_to_num(values, nan=nan or 0.0)
+    values = values if all_finite(values) else np.nan_to_num(values, nan=nan or 0.0)
     low, high = float(values.min()), float(values.max())
     if not high > low:
         return

@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 
+from imaging.intensity import all_finite
 from imaging.scan import Scan
 
 _SAMPLE = 48_000  # voxels that are looked at, along all axes together
@@ -63,7 +64,7 @@ def _lines(voxels, axis, nan):
         for across, n in enumerate(voxels.shape)
     )
     lines = np.moveaxis(voxels[chosen], axis, -1).reshape(-1, voxels.shape[axis]).astype(np.float32)
-    return lines if np.isfinite(lines.sum(dtype=np.float64)) else np.nan_to_num(lines, nan=nan, posinf=nan, neginf=nan)
+    return lines if all_finite(lines) else np.nan_to_num(lines, nan=nan, posinf=nan, neginf=nan)
 
 
 def _decibels(ratio: float) -> float:

@@ -11,6 +11,7 @@ import numpy as np
 from imaging.filters.entry import Filter
 from imaging.filters.registry import get
 from imaging.geometry.orientation import canonical
+from imaging.intensity import all_finite
 from imaging.scan import Scan
 from medseg.errors import InputError, UsageError, naming
 
@@ -101,19 +102,22 @@ def apply_steps(scan: Scan, steps: Sequence[FilterStep], progress: Callable[[int
                 done += 1
                 _tell(progress, done, total)
             else:
-                voxels = np.empty(scan.voxels.shape, np.float32)
+                voxels = None if scan.channels == 1 else np.empty(scan.voxels.shape, np.float32)
                 # Not every library gives a flipped image the flipped result: how a scan is stored must not count.
                 turned, turn = canonical(scan)
                 for channel in range(scan.channels):
                     source = np.ascontiguousarray(turned.voxels[..., channel], np.float32)
                     filtered = source if _constant(source) else run(source, turned.spacing, **values)
-                    voxels[..., channel] = turn.back(filtered)
+                    if voxels is None:  # no further array of this size
+                        voxels = np.ascontiguousarray(turn.back(filtered), np.float32)[..., None]
+                    else:
+                        voxels[..., channel] = turn.back(filtered)
                     done += 1
                     _tell(progress, done, total)
                 scan = replace(scan, voxels=voxels)
             if scan.voxels.size == 0:
                 raise InputError("leaves no voxel of this scan")
-            if not np.isfinite(scan.voxels.sum(dtype=np.float64)):
+            if not all_finite(scan.voxels):
                 raise InputError("makes NaN or infinite voxels of this scan; leave it out or change its parameters")
     return scan
 
@@ -137,7 +141,7 @@ def apply(scan: Scan, name: str, progress: Callable[[int, int], None] | None = N
     step = FilterStep(name, parameters)
     check_steps((step,), scan.rank, scan.channels)
     voxels = np.array(scan.voxels, np.float32, order="C")
-    if not np.isfinite(voxels.sum(dtype=np.float64)):
+    if not all_finite(voxels):
         raise InputError(f"scan of shape {scan.shape}: holds NaN or infinite voxels; replace them by numbers")
     return apply_steps(replace(scan, voxels=voxels), (step,), progress)
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from imaging.geometry.grid import align
-from imaging.intensity import fill_nan
+from imaging.intensity import all_finite, fill_nan
 from imaging.io.dicom.label import read_dicom_labels
 from imaging.io.dicom.read import read_dicom
 from imaging.io.dicom.reference import is_dicom
@@ -227,8 +227,7 @@ def _check_not_scaled_away(path, values, labels):
 
 
 def _check_finite(path, voxels):
-    # A NaN or infinity anywhere makes the sum one too, so the common case needs no array of flags.
-    if not np.isfinite(voxels.sum(dtype=np.float64)):
+    if not all_finite(voxels):
         bad = int(voxels.size - np.count_nonzero(np.isfinite(voxels)))
         mend = "replace them by numbers"
         if np.isnan(voxels).sum() == bad:

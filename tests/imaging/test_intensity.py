@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from imaging import InputError
-from imaging.intensity import clip, moments, normalise
+from imaging.intensity import all_finite, clip, moments, normalise
 
 
 def voxels(seed=0, shape=(6, 7, 8, 2), scale=100.0, shift=50.0):
@@ -96,3 +96,21 @@ def test_in_place():
     x = voxels()
     assert normalise(x, "zscore") is x
     assert clip(x, "value", 0, 1) is x
+
+
+@pytest.mark.parametrize(
+    ("values", "finite"),
+    [
+        ([1.0, -2.0], True),
+        ([3e38, 3e38], True),  # whose sum float32 cannot hold
+        ([-3e38, 3e38, -3e38, -3e38], True),
+        ([1.0, np.nan], False),
+        ([1.0, np.inf], False),
+        ([np.inf, -np.inf], False),
+        ([3e38, 3e38, -np.inf], False),
+        ([], True),
+    ],
+)
+def test_finite_is_said_of_numbers_not_of_their_sum(values, finite):
+    assert all_finite(np.array(values, np.float32)) is finite
+    assert all_finite(np.array(values, np.float64)) is finite
