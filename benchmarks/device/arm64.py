@@ -11,9 +11,10 @@ What it does, all of it below FOLDER, which may be kept for the next time (a Deb
 4. Runs the model file on those patches with the ARM64 Python under qemu, one process a runtime.
 5. Puts the answers through the same post-processing, and compares: labels of all voxels, and stored output values.
 
-TFLite artifacts run on ai-edge-litert and ONNX artifacts on ONNX Runtime, each of the version installed here, and must
-give the same labels. TFLite artifacts also run on tflite-runtime 2.14, for information: it rounds in fixed point where
-XNNPACK rounds in float, on whatever processor. Emulation says nothing of speed.
+TFLite artifacts run on ai-edge-litert, ONNX artifacts on ONNX Runtime and those of OpenVINO on OpenVINO, each of the
+version installed here, and must give the same labels. TFLite artifacts also run on tflite-runtime 2.14, for
+information: it rounds in fixed point where XNNPACK rounds in float, on whatever processor. Emulation says nothing of
+speed.
 """
 
 import argparse
@@ -69,6 +70,9 @@ def runtimes(format: str) -> list[Runtime]:
     """The runtimes for a format's model file."""
     if format.startswith("onnx"):
         return [Runtime("onnxruntime", f"onnxruntime=={metadata.version('onnxruntime')}")]
+    if format.startswith("openvino"):
+        version = ".".join(metadata.version("openvino").split(".")[:3])
+        return [Runtime("openvino", f"openvino=={version}")]
     litert = Runtime("ai_edge_litert", f"ai-edge-litert=={metadata.version('ai-edge-litert')}")
     return [litert, Runtime("tflite_runtime", "tflite-runtime==2.14.0", same=False)]
 
@@ -162,6 +166,14 @@ def infer(module: str, model: str, given: str, answer: str) -> None:
         (name,) = (i.name for i in session.get_inputs())
         outputs = [session.run(None, {name: patch})[0] for patch in patches]
         version = onnxruntime.__version__
+    elif module == "openvino":
+        import openvino
+
+        # One thread and float32 where it computes in float, as on this machine.
+        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
+        compiled = openvino.Core().compile_model(model, "CPU", settings)
+        outputs = [np.array(compiled([patch])[0]) for patch in patches]
+        version = openvino.get_version().partition("-")[0]
     else:
         interpreter_module = __import__(f"{module}.interpreter", fromlist=["Interpreter"])
         interpreter = interpreter_module.Interpreter(model_path=model, num_threads=1)
