@@ -2,24 +2,26 @@
 
     python benchmarks/review/review_drift.py --streams 5 --quiet 300
 
-Phantoms are measured as the device measures scans (``edge.trust.observation.scan_features``). A stream has 60 cases as
+Phantoms are measured as the device measures scans (``edge.trust.observation``). A stream has 60 cases as
 in training and 50 changed ones; the fingerprint is made of 40 others. Then unchanged streams of 150 cases are watched.
 Prints Markdown tables.
 """
 
 import argparse
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
 from edge.trust.fingerprint import make_fingerprint
-from edge.trust.observation import scan_features
+from edge.trust.observation import as_read, scan_features
 from imaging.recipe import Normalise, Recipe, prepare
-from imaging.scan import Scan, grid_of
+from imaging.scan import Scan
 from review.monitoring.drift import FEWEST, drift_of
 
 RECIPE = Recipe(3, orientation="RAS", normalise=Normalise("zscore"))
+WATCHED = SimpleNamespace(training=True, recipe=RECIPE)  # what of a manifest counts for it
 SHAPE = (32, 32, 24)
 BEFORE, AFTER = 60, 50
 
@@ -46,7 +48,7 @@ CHANGES = {
 def features(random, **change) -> dict[str, float]:
     """What the device measures of such a scan."""
     scan = scan_of(random, **change)
-    return scan_features(grid_of(scan), prepare(scan, RECIPE))
+    return as_read(scan, WATCHED).features | scan_features(prepare(scan, RECIPE))
 
 
 def first_alert(cases, fingerprint, start, step=1):

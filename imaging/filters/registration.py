@@ -60,7 +60,8 @@ def register(scan: Scan, kind: str, smooth_mm: float, iterations: int, reference
             if kind == "deformable":
                 fields = _fields(levels[-1], transform, smooth_mm / unit, iterations, sitk)
                 turn = unit * matrix[: scan.rank, : scan.rank].T
-                warp = Warp(*((field @ turn).astype(np.float32) for field in fields), matrix @ fixed.scan.affine)
+                there, back = ((field @ turn).astype(np.float32) for field in fields)
+                warp = Warp(there, back, matrix @ fixed.scan.affine)
         except RuntimeError as error:
             reason = re.sub(r"^.*\(0x[0-9a-f]+\): ", "", str(error).strip().splitlines()[-1].strip())
             raise InputError(
