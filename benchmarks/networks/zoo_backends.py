@@ -61,8 +61,7 @@ def _step(loss, labels, logits):
     layer = keras.layers.Dense(logits.shape[-1], kernel_initializer="zeros")
     model = keras.Sequential([keras.Input(logits.shape[1:]), layer])
     layer.kernel.assign(identity)
-    compiled = keras.backend.backend() == "jax"
-    model.compile(keras.optimizers.SGD(1.0), loss=loss, jit_compile=compiled, run_eagerly=not compiled)
+    model.compile(keras.optimizers.SGD(1.0), loss=loss, jit_compile=keras.backend.backend() == "jax")
     value = model.train_on_batch(logits, labels)
     return np.float32(value), keras.ops.convert_to_numpy(layer.kernel) - identity
 

@@ -1,6 +1,7 @@
 """Labelled cases: the files that belong to one, and what it is called. Every part of the project names cases here."""
 
 import contextlib
+import os
 import re
 import shutil
 import unicodedata
@@ -105,7 +106,7 @@ def names_of(path) -> set[Path]:
         names.update(pair_names(path))
         with contextlib.suppress(InputError):  # one of them is missing
             names.update(both_files(path))
-    return {name.resolve() for name in names}
+    return {Path(os.path.realpath(name)) for name in names}  # Path.resolve ends in RuntimeError at a loop of links
 
 
 def copy_scan(path, stem, reader: Callable = read, copy: Callable = shutil.copyfile) -> None:
