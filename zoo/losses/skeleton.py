@@ -95,15 +95,29 @@ def soft_skeleton(mask, iterations: int):
 
 def _erode(mask):
     """Minimum over the neighbours along each axis."""
-    rank = len(mask.shape) - 2
-    windows = [tuple(3 if axis == along else 1 for axis in range(rank)) for along in range(rank)]
-    eroded = [-ops.max_pool(-mask, window, strides=1, padding="same") for window in windows]
-    result = eroded[0]
-    for neighbour in eroded[1:]:
-        result = ops.minimum(result, neighbour)
+    result = -_widest(-mask, 1)
+    for axis in range(2, len(mask.shape) - 1):
+        result = ops.minimum(result, -_widest(-mask, axis))
     return result
 
 
 def _dilate(mask):
     """Maximum over the neighbourhood, diagonals included."""
-    return ops.max_pool(mask, 3, strides=1, padding="same")
+    for axis in range(1, len(mask.shape) - 1):
+        mask = _widest(mask, axis)
+    return mask
+
+
+def _widest(mask, axis: int):
+    """Maximum over a voxel and its two neighbours along an axis.
+
+    Not by pooling: without oneDNN, as on most processors, TensorFlow 2.21 computes a wrong gradient of 3D max pooling
+    whose windows overlap, and so it does everywhere where it runs eagerly.
+    """
+
+    def cut(*ends):
+        return mask[(*(slice(None),) * axis, slice(*ends))]
+
+    before = ops.concatenate([cut(None, 1), cut(None, -1)], axis)
+    after = ops.concatenate([cut(1, None), cut(-1, None)], axis)
+    return ops.maximum(mask, ops.maximum(before, after))

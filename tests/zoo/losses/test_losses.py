@@ -7,6 +7,7 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import ops
 from scipy.ndimage import distance_transform_edt
 
@@ -228,3 +229,22 @@ def test_deep_supervision_settings():
     np.testing.assert_allclose(settings["loss_weights"], [4 / 7, 2 / 7, 1 / 7])
     copy = keras.saving.deserialize_keras_object(keras.saving.serialize_keras_object(settings["loss"][1]))
     assert copy.loss.get_config() == losses.DiceCE(ignore_class=9).get_config()
+
+
+def test_gradient_of_skeletons_is_that_of_finite_differences():
+    random = np.random.default_rng(1)
+    labels = random.integers(0, 3, (1, 6, 5, 4))
+    logits = tf.constant(random.normal(size=(1, 6, 5, 4, 3)), tf.float32)
+    loss = losses.get("cl_dice")
+
+    def gradient(values):
+        with tf.GradientTape() as tape:
+            tape.watch(values)
+            value = loss(labels, values)
+        return tape.gradient(value, values)
+
+    along = tf.constant(random.normal(size=logits.shape), tf.float32)
+    step = 1e-3
+    slope = float(loss(labels, logits + step * along) - loss(labels, logits - step * along)) / (2 * step)
+    for computed in (gradient(logits), tf.function(gradient)(logits)):
+        assert float(tf.reduce_sum(computed * along)) == pytest.approx(slope, rel=0.2)  # corners within the step
