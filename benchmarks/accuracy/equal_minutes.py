@@ -67,9 +67,9 @@ def main():
     ):
         scores = [score(segmented(folder, case), case.label, stored, values) for case in cases.validation]
         overlaps, distances = (np.array([[row[k] for row in case] for case in scores]) for k in (0, 1))
-        told = distances.copy()
-        told[~np.isfinite(told)] = np.nan
-        missed = int(np.isnan(told).sum())
+        finite = distances.copy()
+        finite[~np.isfinite(finite)] = np.nan
+        missed = int(np.isnan(finite).sum())
         columns = [
             f"{used['minutes']:.0f}",
             f"{used['processor_minutes']:.0f}",
@@ -77,7 +77,7 @@ def main():
             f"{used['batch']}",
             *(f"{value:.4f}" for value in overlaps.mean(axis=0)),
             f"{overlaps.mean():.4f}",
-            *(f"{value:.2f}" for value in np.nanmean(told, axis=0)),
+            *(f"{value:.2f}" for value in np.nanmean(finite, axis=0)),
         ]
         print(f"| {name} | {' | '.join(columns)} |" + (f" {missed} structures without a distance" if missed else ""))
 

@@ -91,7 +91,8 @@ def test_one_folder_holds_both_and_says_how_they_join(artifacts, run, name):
     assert manifest.format == first.format == name
     assert set(manifest.files) == set(os.listdir(folder)) - {"manifest.json"}
     assert manifest.fidelity["cases"] == [case.name for case in open_source(run).validation]
-    assert {manifest.fidelity["verdict"], first.fidelity["verdict"]} <= {"99 %", "99.9 %"}
+    best = {"99.9 %", "99 %"} if name == "openvino-int8" else {"99.9 %"}  # a network of seconds, rounded elsewhere
+    assert {manifest.fidelity["verdict"], first.fidelity["verdict"]} <= best
     assert check_artifact(folder).vector.equal
     assert first.training is None
     assert "asked first" in (folder / "CARD.md").read_text(encoding="utf-8")

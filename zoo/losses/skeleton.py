@@ -95,20 +95,20 @@ def soft_skeleton(mask, iterations: int):
 
 def _erode(mask):
     """Minimum over the neighbours along each axis."""
-    result = -_widest(-mask, 1)
+    result = -_largest(-mask, 1)
     for axis in range(2, len(mask.shape) - 1):
-        result = ops.minimum(result, -_widest(-mask, axis))
+        result = ops.minimum(result, -_largest(-mask, axis))
     return result
 
 
 def _dilate(mask):
     """Maximum over the neighbourhood, diagonals included."""
     for axis in range(1, len(mask.shape) - 1):
-        mask = _widest(mask, axis)
+        mask = _largest(mask, axis)
     return mask
 
 
-def _widest(mask, axis: int):
+def _largest(mask, axis: int):
     """Maximum over a voxel and its two neighbours along an axis.
 
     Not by pooling: without oneDNN, as on most processors, TensorFlow 2.21 computes a wrong gradient of 3D max pooling
