@@ -94,7 +94,7 @@ class OnnxNetwork:
         model: float ``onnx.ModelProto``.
         patches: representative inputs.
         weights: one of ``WEIGHTS``.
-        weight_bits: 7, or 8 for processors with VNNI alone.
+        weight_bits: 7, or 8 for processors with VNNI alone; for OpenVINO those with AMX.
     """
 
     def __init__(self, model, patches: Sequence[np.ndarray], weights: str = "per-channel", weight_bits: int = 7):
@@ -133,7 +133,8 @@ class OpenVinoNetwork(OnnxNetwork):
     def quantize(self, method: str, float_layers: Sequence[str] = ()):
         """The QDQ model with the ranges of ``method``, settled for OpenVINO, which fuses data movement itself."""
         join = functools.partial(joins.shared, self.prepared)
-        return integer_graph.settle(self._quantized(method, float_layers, movement=False, join=join), self.prepared)
+        quantized = self._quantized(method, float_layers, movement=False, join=join)
+        return integer_graph.settle(quantized, self.prepared, signed=self.weight_bits == 8)
 
     def run(self, quantized, patches):
         """Its logits on OpenVINO, patch by patch."""

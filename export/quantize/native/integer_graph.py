@@ -18,12 +18,14 @@ _MOVES = ("Concat", "MaxPool", "Transpose", "Reshape")
 _UNSIGNED_MIDDLE = 128
 
 
-def settle(quantized, prepared):
+def settle(quantized, prepared, signed: bool = False):
     """Change a quantized model in place, in the order of the functions below.
 
     Args:
         quantized: QDQ ``onnx.ModelProto`` from ``onnx_int8.quantize``.
         prepared: the float model that it was made from.
+        signed: symmetric activations become int8, for processors with AMX alone: without it OpenVINO 2026.4 computes
+            wrong sums of signed tensors that were joined.
 
     Returns:
         ``quantized``.
@@ -31,7 +33,8 @@ def settle(quantized, prepared):
     _restore_activations(quantized, prepared)
     _drop_equal_steps(quantized)
     _leave_logits_in_float(quantized)
-    _sign(quantized)
+    if signed:
+        _sign(quantized)
     return quantized
 
 

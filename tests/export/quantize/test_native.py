@@ -190,6 +190,15 @@ def test_nothing_is_quantized_twice(network):
     made = {name: node.op_type for node in model.graph.node for name in node.output}
     assert made[model.graph.output[0].name] == "Transpose"
     zeros = {node.input[0]: constants(model)[node.input[2]] for node in steps}
+    assert {zero.dtype for zero in zeros.values()} == {np.dtype(np.uint8)}
+
+
+def test_symmetric_activations_are_signed_for_processors_with_amx_alone():
+    """Without AMX OpenVINO computes wrong sums of signed tensors that were joined."""
+    patches = [image((1, 1, 4, 6, 8), seed) for seed in range(3)]
+    model = quantization.OpenVinoNetwork(u_net(), patches, weight_bits=8).quantize("minmax")
+    steps = [node for node in model.graph.node if node.op_type == "QuantizeLinear"]
+    zeros = {node.input[0]: constants(model)[node.input[2]] for node in steps}
     assert {name for name, zero in zeros.items() if zero.dtype == np.int8 and zero == 0} == {SKIP, UP}
 
 
