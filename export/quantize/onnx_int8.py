@@ -7,13 +7,14 @@ from pathlib import Path
 import numpy as np
 
 from export.conversion.tflite import quiet
+from export.quantize.native.clips import clip_integers, with_clips
 from export.quantize.onnx_data_movement import MOVES, movement_in_integers
 from export.quantize.onnx_tensor_values import activations, observed, session, traced
 from export.quantize.ranges import Histogram, carried, cover
 
 
 def prepare(model):
-    """The float model as ONNX Runtime's quantizer wants it: shapes inferred, constants folded.
+    """The float model as ONNX Runtime's quantizer wants it: shapes inferred, constants folded, limits as Clip.
 
     Args:
         model: float32 ``onnx.ModelProto`` with one input.
@@ -25,7 +26,7 @@ def prepare(model):
         source, prepared = (str(Path(folder) / f"{name}.onnx") for name in ("float", "prepared"))
         onnx.save(model, source)
         quant_pre_process(source, prepared, skip_symbolic_shape=True)
-        return onnx.shape_inference.infer_shapes(onnx.load(prepared))
+        return with_clips(onnx.shape_inference.infer_shapes(onnx.load(prepared)))
 
 
 def histograms(prepared, patches: Sequence[np.ndarray]) -> tuple[dict[str, Histogram], list[np.ndarray]]:
@@ -60,7 +61,7 @@ def quantize(
         method: which ranges they give; the logits keep their extremes.
         float_nodes: names of the nodes that stay float.
         per_channel: a scale for each output channel of the weights, else one for all of them.
-        movement: do data movement on integers, where ONNX Runtime would not.
+        movement: do data movement on integers, where ONNX Runtime would not, and clip them where that is left to do.
         weight_bits: 7, right on every processor, or 8 for those with VNNI.
         join: takes ranges by tensor name and returns those that are used.
 
@@ -93,7 +94,10 @@ def quantize(
         )
         quantizer.quantize_model()
         quantizer.model.topological_sort()
-    return movement_in_integers(quantizer.model.model) if movement else quantizer.model.model
+    if movement:
+        clip_integers(quantizer.model.model, prepared)
+        movement_in_integers(quantizer.model.model)
+    return quantizer.model.model
 
 
 def logits(model, patches: Sequence[np.ndarray]) -> Iterator[np.ndarray]:
@@ -119,6 +123,8 @@ def paired(prepared, quantized, patches: Sequence[np.ndarray]) -> Iterator[tuple
     sizes = {tensor: sizes[tensor] for tensor in nodes}
     integer = {t: f"{t}_QuantizeLinear_Output" if f"{t}_QuantizeLinear_Output" in made else t for t in nodes}
     scales = {n.output[0]: n for n in quantized.graph.node if n.op_type == "QuantizeLinear"}
+    clips = (n for n in quantized.graph.node if n.op_type == "Clip" and n.input[0] in scales)
+    scales |= {n.output[0]: scales[n.input[0]] for n in clips}
     pairs = zip(
         traced(prepared, sizes, patches),
         traced(quantized, {integer[t]: size for t, size in sizes.items()}, patches),

@@ -20,6 +20,9 @@ SAME_SCALE = frozenset({"PAD", "SLICE", "STRIDED_SLICE", "RESHAPE", "CONCATENATI
 BIAS = {"CONV_2D": 2, "DEPTHWISE_CONV_2D": 2, "FULLY_CONNECTED": 2, "TRANSPOSE_CONV": 3}
 ANY_SCALE = frozenset({*BIAS, "ADD", "SUB", "MUL", "MEAN", "QUANTIZE", "DEQUANTIZE", "LOGISTIC", "TANH", "HARD_SWISH",
                        "LEAKY_RELU", "PRELU"})  # fmt: skip
+# Kernels that compute with the scale that their result has; that of others is fixed, or the one of their inputs.
+RESCALING = frozenset({*BIAS, "ADD", "SUB", "MUL", "MEAN", "SUM", "BATCH_MATMUL", "QUANTIZE", "HARD_SWISH",
+                       "LEAKY_RELU", "PRELU", "RELU", "RELU6", "ELU", "GELU", "EXP"})  # fmt: skip
 WORTH = 2.0  # how many times as coarse a scale may be before the tensor gets its own
 
 
@@ -44,8 +47,8 @@ def with_own_scales(model, kinds, ranges: dict[str, tuple[float, float]]):
             stored = _stored(graph.tensors[root])
             if root in done or not scale or stored is None or stored < WORTH * scale:
                 continue
-            if root not in made or kinds[made[root].opcodeIndex] in SAME_SCALE:
-                continue  # the image, or a concatenation, whose parts are tensors with a turn of their own
+            if root not in made or kinds[made[root].opcodeIndex] not in RESCALING:
+                continue  # also the image, and a concatenation, whose parts are tensors with a turn of their own
             done.add(root)
             _rescale(model, kinds, root, scale, zero)
     return model

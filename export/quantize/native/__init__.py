@@ -1,1 +1,1 @@
-"""Int8 of a network's own layers for OpenVINO: what is changed before and after ONNX Runtime's quantizer."""
+"""ONNX graphs before and after ONNX Runtime's quantizer, most of it for OpenVINO: a network's own layers in int8."""

@@ -2,8 +2,8 @@
 
 import numpy as np
 
+from export.quantize.native.clips import folded, passed
 from export.quantize.native.graph import (
-    ACTIVATIONS,
     PRODUCTS,
     constants,
     consumers,
@@ -32,7 +32,7 @@ def settle(quantized, prepared, signed: bool = False):
     """
     _restore_activations(quantized, prepared)
     _drop_equal_steps(quantized)
-    _leave_logits_in_float(quantized)
+    _leave_logits_in_float(quantized, folded(quantized, prepared))
     if signed:
         _sign(quantized)
     return quantized
@@ -41,30 +41,16 @@ def settle(quantized, prepared, signed: bool = False):
 def _restore_activations(model, prepared) -> None:
     """Put back each ReLU whose quantizer lets values through that it would not: the range is that of another tensor."""
     values, made, floats = constants(model), producers(model), constants(prepared)
-    steps = {node.input[0]: node for node in model.graph.node if node.op_type == "QuantizeLinear"}
     restored = {}
-    for node in prepared.graph.node:
-        result = node.output[0]
-        if node.op_type not in ACTIVATIONS or result not in steps or made[result].op_type in ACTIVATIONS:
-            continue
-        scale, zero = (values[name] for name in steps[result].input[1:3])
-        levels = (np.array([0, 255]) - float(zero)) * float(scale)
-        low, high = _bounds(node, floats)
-        if levels[0] < low - scale / 2 or levels[1] > high + scale / 2:
-            restored[id(made[result])] = node
-            made[result].output[0] = node.input[0]
+    for tensor, (node, step) in folded(model, prepared).items():
+        if passed(node, step, floats, values):
+            source = made[tensor]
+            restored[id(source)] = type(node).FromString(node.SerializeToString())
+            restored[id(source)].output[0], source.output[0] = tensor, node.input[0]
             for name in node.input[1:]:
                 if name:
                     set_constant(model, name, floats[name])
     set_nodes(model, [each for node in model.graph.node for each in (node, restored.get(id(node))) if each is not None])
-
-
-def _bounds(node, floats) -> tuple[float, float]:
-    """The least and the largest value of a ReLU or Clip."""
-    if node.op_type == "Relu":
-        return 0.0, np.inf
-    low, high = (floats.get(name) for name in (*node.input[1:], "", "")[:2])
-    return -np.inf if low is None else float(low), np.inf if high is None else float(high)
 
 
 def _drop_equal_steps(model) -> None:
@@ -98,8 +84,11 @@ def _same_step(first, second, values) -> bool:
     return all(np.array_equal(values[a], values[b]) for a, b in zip(first.input[1:3], second.input[1:3], strict=True))
 
 
-def _leave_logits_in_float(model) -> None:
-    """Drop the quantization of the logits, where a product gives them: nothing multiplies them any more."""
+def _leave_logits_in_float(model, activations) -> None:
+    """Drop the quantization of the logits, where a product gives them: nothing multiplies them any more.
+
+    A quantizer that took the place of an activation stays.
+    """
     made, users = producers(model), consumers(model)
     result = model.graph.output[0].name
     pairs, node = [], made[result]
@@ -114,6 +103,8 @@ def _leave_logits_in_float(model) -> None:
         node = made.get(name)
         if node is None or len(users[name]) != 1:
             return
+    if any(step.input[0] in activations for step, _ in pairs):
+        return
     for step, back in pairs:
         source = made[step.input[0]]
         if back.output[0] == result:
