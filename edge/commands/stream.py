@@ -64,18 +64,25 @@ def stream(args) -> None:
         if args.out is not None:
             stack.enter_context(claimed(args.out))
             writer = stack.enter_context(write_video(args.out, video.rate))
-        counts = _run(segmenter, segmenter.stream(frames, options), writer, args, video)
+        counts, failure = _run(segmenter, segmenter.stream(frames, options), writer, args, video)
+    if failure is not None:
+        raise failure
     _summary(args, counts)
 
 
 def _run(segmenter, frames, writer, args, video):
-    """Take frames until the stream ends, enough were taken, or the user stops; returns what was counted."""
+    """Take frames until the stream ends, enough were taken, or the user stops.
+
+    Returns:
+        What was counted, and the error that ended a live stream of which frames were recorded, to be raised once the
+        recording is in its place: nobody can record them again.
+    """
     from edge.outputs.overlay import draw, to_grey
     from medseg.progress import Bar
 
     values = [label.value for label in segmenter.manifest.labels[1:]]
     names = [label.name for label in segmenter.manifest.labels[1:]]
-    began, done, missed, spent = time.perf_counter(), 0, 0, 0.0
+    began, done, missed, spent, failure = time.perf_counter(), 0, 0, 0.0, None
     bar, total = Bar("frames"), args.frames or video.frames
     try:
         for frame in frames:
@@ -93,14 +100,24 @@ def _run(segmenter, frames, writer, args, video):
         if not video.live:
             raise
         print("stopped", file=sys.stderr)
-    except InputError as error:
-        raise type(error)(
-            f"{args.source}: {error}" if str(error).startswith(("frame", "stream")) else str(error)
-        ) from None
+    except Exception as error:
+        failure = _named(error, args.source)
+        if not (video.live or args.live) or writer is None or not writer.frames:
+            raise failure from None
+        if isinstance(failure, InputError):
+            failure = type(failure)(f"{failure} ({args.out} holds the {writer.frames} frames before)")
     finally:
         frames.close()
         bar.close()
-    return {"frames": done, "left_out": missed, "seconds": time.perf_counter() - began, "segmentation_seconds": spent}
+    seconds = time.perf_counter() - began
+    return {"frames": done, "left_out": missed, "seconds": seconds, "segmentation_seconds": spent}, failure
+
+
+def _named(error, source):
+    """An error that names the source of the frames, where it is about them."""
+    if isinstance(error, InputError) and str(error).startswith(("frame", "stream")):
+        return type(error)(f"{source}: {error}")
+    return error
 
 
 def _paced(video):

@@ -45,15 +45,20 @@ class Video:
         """Frames uint8 (rows, columns, channels) until the source ends.
 
         Raises:
-            InputError: if a camera gives no more frames, or a file ends before its time.
+            InputError: if a camera gives no more frames, a file ends before its time, or OpenCV fails to read a frame.
         """
         import cv2
 
         number = 0
         convert = cv2.COLOR_BGR2GRAY if self.channels == 1 else cv2.COLOR_BGR2RGB
         while True:
-            with self._reading, silenced():
-                done, frame = self.capture.read()
+            try:
+                with self._reading, silenced():
+                    done, frame = self.capture.read()
+            except cv2.error as error:
+                raise InputError(
+                    f"{self.name}: frame {number} cannot be read ({error}); is it connected and undamaged?"
+                ) from None
             if not done:
                 break
             number += 1

@@ -13,7 +13,7 @@ from edge_artifacts import graded_scan, values_of
 import edge
 from edge.cli import main
 from edge.runtime.stream import StreamOptions
-from imaging.io.video import Video, open_video, write_video
+from imaging.io.video import open_video, write_video
 from medseg.errors import InputError, UsageError
 from medseg.progress import CancelledError
 
@@ -179,25 +179,6 @@ def test_a_live_file_leaves_out_what_is_late(artifacts, here, capfd, monkeypatch
     summary = json.loads(capfd.readouterr().out.splitlines()[-1])
     assert summary["left_out"] > 0
     assert summary["frames"] + summary["left_out"] <= 8
-
-
-class Unplugged:
-    """A camera that gives two frames and then none."""
-
-    def __init__(self):
-        self.left = 2
-
-    def read(self):
-        self.left -= 1
-        return self.left >= 0, np.zeros((32, 48, 3), np.uint8)
-
-    def release(self):
-        pass
-
-
-def test_a_camera_that_is_unplugged():
-    with pytest.raises(InputError, match="camera:0: gave no more frames after 2; is it still connected"):
-        list(Video("camera:0", Unplugged(), True, 25.0, 0, 1))
 
 
 def test_a_video_that_is_cut_short(artifacts, here, capfd):
