@@ -20,22 +20,17 @@ speed.
 import argparse
 import dataclasses
 import os
-import shutil
 import subprocess
 import sys
-import zipfile
 from importlib import metadata
 from pathlib import Path
 
 import numpy as np
+from arm64_packages import fetch_packages, fetch_wheel, metadata_version, run
 
+INFER = Path(__file__).resolve().with_name("arm64_infer.py")
 SYSTEM = ("python3-minimal", "libpython3-stdlib", "libstdc++6")
 NUMPY = "numpy==1.26.4"  # tflite-runtime is built for NumPy 1
-GLIBC = range(17, 42)  # manylinux tags that wheels for glibc-based ARM64 systems carry
-APT = {
-    "APT::Sandbox::User": "", "APT::Install-Recommends": "false", "Acquire::Languages": "none", "Debug::NoLocking": "1",
-    "APT::Update::Post-Invoke": "", "APT::Update::Post-Invoke-Success": "",
-}  # fmt: skip
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,118 +70,6 @@ def runtimes(format: str) -> list[Runtime]:
         return [Runtime("openvino", f"openvino=={version}")]
     litert = Runtime("ai_edge_litert", f"ai-edge-litert=={metadata.version('ai-edge-litert')}")
     return [litert, Runtime("tflite_runtime", "tflite-runtime==2.14.0", same=False)]
-
-
-def run(command, **settings) -> str:
-    """Run a command; its output, or the end of this program with what it said."""
-    done = subprocess.run([str(word) for word in command], capture_output=True, text=True, **settings)
-    if done.returncode:
-        said = (done.stderr or done.stdout).strip().splitlines()[-1:]
-        sys.exit(f"{' '.join(map(str, command[:3]))} ...: failed with status {done.returncode}: {' '.join(said)}")
-    return done.stdout
-
-
-def mirror() -> str:
-    """The address of the Debian mirror that this machine's apt uses."""
-    addresses = run(
-        ["apt-get", "indextargets", "--format", "$(REPO_URI)", "Created-By: Packages", "Origin: Debian"]
-    ).split()
-    plain = [uri for uri in addresses if "security" not in uri]
-    if not plain:
-        sys.exit("apt-get indextargets names no Debian mirror; run apt-get update on a Debian machine first")
-    return plain[0]
-
-
-def fetch_packages(folder: Path, architecture: str, release: str, names) -> Path:
-    """Debian packages of an architecture with all that they depend on, unpacked.
-
-    Args:
-        folder: for lists, packages and the unpacked tree.
-        architecture: Debian's name, "arm64".
-        release: of Debian, "bookworm".
-        names: of packages.
-
-    Returns:
-        The folder that stands for that system's root.
-    """
-    state, root = folder / f"apt-{architecture}", folder / f"root-{architecture}"
-    if (root / ".complete").exists():
-        return root
-    for part in ("lists/partial", "archives/partial"):
-        (state / part).mkdir(parents=True, exist_ok=True)
-    (state / "status").write_text("")  # as if nothing were installed
-    (state / "sources.list").write_text(f"deb {mirror()} {release} main\n")
-    settings = APT | {
-        "APT::Architecture": architecture, "APT::Architectures": architecture, "Dir::State::lists": state / "lists",
-        "Dir::State::status": state / "status", "Dir::Cache": state, "Dir::Cache::archives": state / "archives",
-        "Dir::Etc::sourcelist": state / "sources.list", "Dir::Etc::sourceparts": "-",
-    }  # fmt: skip
-    options = [word for key, value in settings.items() for word in ("-o", f"{key}={value}")]
-    run(["apt-get", *options, "-qq", "update"])
-    run(["apt-get", *options, "-qq", "-y", "--download-only", "install", *names])
-    root.mkdir(exist_ok=True)
-    for package in sorted((state / "archives").glob("*.deb")):
-        run(["dpkg-deb", "-x", package, root])
-    shutil.rmtree(state)
-    (root / ".complete").touch()
-    return root
-
-
-def fetch_wheel(folder: Path, requirement: str, version: str) -> Path:
-    """A wheel for ARM64, unpacked.
-
-    Args:
-        folder: for wheels.
-        requirement: as pip takes it, one package and its version.
-        version: of the ARM64 Python, "3.11".
-    """
-    place = folder / f"{requirement.replace('==', '-')}-cp{version.replace('.', '')}"
-    if not place.exists():
-        wheels = folder / f"{place.name}.download"
-        platforms = [word for n in GLIBC for word in ("--platform", f"manylinux_2_{n}_aarch64")]
-        command = ["pip", "download", "--no-deps", "--only-binary", ":all:", "--python-version", version]
-        run([sys.executable, "-m", *command, *platforms, "--platform", "any", "-d", wheels, requirement])
-        (wheel,) = wheels.glob("*.whl")
-        with zipfile.ZipFile(wheel) as archive:
-            archive.extractall(wheels / "unpacked")
-        os.replace(wheels / "unpacked", place)
-        shutil.rmtree(wheels)
-    return place
-
-
-def infer(module: str, model: str, given: str, answer: str) -> None:
-    """What runs under emulation: a model file on stored patches; needs NumPy and the runtime only."""
-    patches = np.load(given)
-    if module == "onnxruntime":
-        import onnxruntime
-
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        session = onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
-        (name,) = (i.name for i in session.get_inputs())
-        outputs = [session.run(None, {name: patch})[0] for patch in patches]
-        version = onnxruntime.__version__
-    elif module == "openvino":
-        import openvino
-
-        # One thread and float32 where it computes in float, as on this machine.
-        settings = {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1, "NUM_STREAMS": 1}
-        compiled = openvino.Core().compile_model(model, "CPU", settings)
-        outputs = [np.array(compiled([patch])[0]) for patch in patches]
-        version = openvino.get_version().partition("-")[0]
-    else:
-        interpreter_module = __import__(f"{module}.interpreter", fromlist=["Interpreter"])
-        interpreter = interpreter_module.Interpreter(model_path=model, num_threads=1)
-        interpreter.allocate_tensors()
-        source, target = interpreter.get_input_details()[0]["index"], interpreter.get_output_details()[0]["index"]
-        outputs = []
-        for patch in patches:
-            interpreter.set_tensor(source, patch)
-            interpreter.invoke()
-            outputs.append(interpreter.get_tensor(target))
-        version = __import__(module).__version__ if hasattr(__import__(module), "__version__") else ""
-    np.save(answer, np.stack(outputs))
-    print(os.uname().machine, version)
 
 
 class Recorder:
@@ -239,19 +122,13 @@ def emulate(work: Path, runtime: Runtime, model: Path, patches: Path):
         "PYTHONHOME": str(root / "usr"),
         "LC_ALL": "C.UTF-8",
     }
-    command = [qemu, "-L", root, python, "-S", __file__, "--infer", runtime.module, model, patches, answer]
+    command = [qemu, "-L", root, python, "-S", INFER, runtime.module, model, patches, answer]
     done = subprocess.run([str(word) for word in command], capture_output=True, text=True, env=environment)
     if done.returncode or not answer.exists():
         said = (done.stderr or done.stdout).strip().splitlines()[-1:] or [f"status {done.returncode}"]
         sys.exit(f"{runtime.requirement} under {qemu.name}: failed: {said[0]}")
     machine, _, reported = done.stdout.strip().splitlines()[-1].partition(" ")
     return np.load(answer), f"{runtime.module} {reported or metadata_version(places[-1])}, {machine}"
-
-
-def metadata_version(place: Path) -> str:
-    """The version in an unpacked wheel."""
-    (info,) = place.glob("*.dist-info")
-    return info.name.removesuffix(".dist-info").partition("-")[2]
 
 
 def compare(name, same, labels, reference, answers, expected) -> Agreement:
@@ -301,7 +178,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    if sys.argv[1:2] == ["--infer"]:
-        infer(*sys.argv[2:])
-    else:
-        sys.exit(main())
+    sys.exit(main())
