@@ -57,7 +57,7 @@ CHANGES = {("zoo weights fingerprint", "folder")}
 
 def parsers():
     """Command to its parser: all of ``zoo-edge`` and ``zoo``."""
-    found = {}
+    by_name = {}
 
     def walk(name, parser):
         inner = [each for each in parser._actions if isinstance(each, argparse._SubParsersAction)]
@@ -65,12 +65,12 @@ def parsers():
             for word, sub in action.choices.items():
                 walk(f"{name} {word}", sub)
         if not inner:
-            found[name] = parser
+            by_name[name] = parser
 
     walk("zoo-edge", importlib.import_module("edge.cli").build_parser())
     for module in sorted({module for module, _ in zoo.cli.COMMANDS.values()}):
         walk("zoo", importlib.import_module(module).build_parser("zoo"))
-    return found
+    return by_name
 
 
 def speaks_of_artifacts(action):
@@ -144,9 +144,9 @@ def opened(noted, place):
     """Names of the files of the artifact that were opened since it was last asked."""
 
     def names():
-        found = [Path(path).name for path in noted if str(place / "artifact") in path]
+        opened_files = [Path(path).name for path in noted if str(place / "artifact") in path]
         noted.clear()
-        return found
+        return opened_files
 
     noted.clear()
     return names
@@ -154,12 +154,12 @@ def opened(noted, place):
 
 def run(name, words, place, signed):
     """Exit status of a command with ``--trust``."""
-    told = {"ARTIFACT": str(place / "artifact"), "SIGNED": str(signed[0])}
-    told["SIGNED,ARTIFACT"] = f"{told['SIGNED']},{told['ARTIFACT']}"
+    values = {"ARTIFACT": str(place / "artifact"), "SIGNED": str(signed[0])}
+    values["SIGNED,ARTIFACT"] = f"{values['SIGNED']},{values['ARTIFACT']}"
     program, *commands = name.split(" ")
     commands = commands[: 2 if "weights" in commands else 1]
     main = importlib.import_module({"zoo": "zoo.cli", "zoo-edge": "edge.cli"}[program]).main
-    return main([*commands, *(told.get(word, word) for word in words), "--trust", str(signed[1])])
+    return main([*commands, *(values.get(word, word) for word in words), "--trust", str(signed[1])])
 
 
 @pytest.mark.parametrize("name", WORDS)

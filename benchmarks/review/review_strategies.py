@@ -236,9 +236,9 @@ def score(study: Study, place: Path) -> dict[str, dict[str, float]]:
         case = study.cases[name]
         scan, labels = imaging.read(list(case.images)), imaging.read_labels(case.label)
         reference = imaging.align(labels, scan, case.label, case.images[0]).voxels[..., 0]
-        found = segment(scan)
+        segmented = segment(scan)
         for index, label in enumerate(structures, 1):
-            scores[label.name][name] = dice(found == index, reference == label.value)
+            scores[label.name][name] = dice(segmented == index, reference == label.value)
     keras.backend.clear_session()
     write_text(file, json.dumps(scores, indent=1) + "\n")
     return scores

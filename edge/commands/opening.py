@@ -53,12 +53,12 @@ def check_same_scans(manifest, of, named: str) -> None:
     Raises:
         UsageError: if it does not.
     """
-    for what, own, expected in (
+    for quantity, own, expected in (
         ("axes", manifest.recipe.rank, of.recipe.rank),
         ("channels", manifest.recipe.channels, of.recipe.channels),
     ):
         if own != expected:
-            raise UsageError(f"{named}: takes scans of {own} {what}, expected {expected} as {of.name}")
+            raise UsageError(f"{named}: takes scans of {own} {quantity}, expected {expected} as {of.name}")
 
 
 def _region(args, segmenter):

@@ -75,8 +75,8 @@ def restore(
     count = len(manifest.regions) or len(manifest.labels)
     classes = np.zeros(grid.shape, np.uint8)  # what was cropped away is background
     if manifest.instances is None and not outputs.scores and not outputs.variance:
-        for place, found in restore_class_slabs(slabs, prepared, grid, written):
-            classes[place] = found
+        for place, indices in restore_class_slabs(slabs, prepared, grid, written):
+            classes[place] = indices
         return Restored(classes)
     maps = {name: np.zeros((*grid.shape, 1), np.float32) for name in ("entropy", "variance") if getattr(outputs, name)}
     if outputs.probabilities:

@@ -14,7 +14,7 @@ MOVEMENT = frozenset(
     {"Pad", "Slice", "Concat", "Reshape", "Transpose", "DepthToSpace", "Squeeze", "Unsqueeze", "Split"}
 )
 MOVES = MOVEMENT | {"MaxPool"}
-"""With what picks values: a tensor that it gives has the scale of the one that it took."""
+"""Operators whose output holds only values of their input, so that both tensors can have the same scale."""
 
 
 def movement_in_integers(model):

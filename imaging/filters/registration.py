@@ -167,15 +167,15 @@ def _rigid(levels, iterations, sitk):
     starts = [sitk.CenteredTransformInitializer(*coarse, plain, by) for by in (centred.GEOMETRY, centred.MOMENTS)]
     plain.SetCenter(_middle(coarse[0]))
     starts.append(plain)
-    found, failed = [], None
+    optimised, failed = [], None
     for start in starts:
         try:
-            found.append(_optimised(coarse, start, iterations, sitk))
+            optimised.append(_optimised(coarse, start, iterations, sitk))
         except RuntimeError as error:  # nothing overlaps
             failed = error
-    if not found:
+    if not optimised:
         raise failed
-    transform = min(found, key=lambda pair: pair[1])[0]
+    transform = min(optimised, key=lambda pair: pair[1])[0]
     for images in levels[1:]:
         transform, _ = _optimised(images, transform, iterations, sitk)
     return transform

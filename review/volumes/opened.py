@@ -81,10 +81,10 @@ def _state(file):
     """What changes where the files of a scan, or the folder of a series, are exchanged; None where they are away."""
     place = split_reference(file)[0]
     try:
-        found = [os.stat(part) for part in ([place] if os.path.isdir(place) else parts_of(file, strict=False))]
+        states = [os.stat(part) for part in ([place] if os.path.isdir(place) else parts_of(file, strict=False))]
     except OSError:
         return None
-    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in found)
+    return tuple((each.st_ino, each.st_mtime_ns, each.st_size) for each in states)
 
 
 def _sample(voxels: np.ndarray) -> np.ndarray:

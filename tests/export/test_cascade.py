@@ -50,12 +50,12 @@ def by_hand(run, scan, prior=None):
     source = open_source(run)
     coarse = imaging.prepare(scan, source.first.recipe)
     assert coarse.spacing == pytest.approx((3, 2, 4))
-    found = imaging.restore_classes(scores(run / "first", coarse.voxels, source.first.patch), coarse, scan)
+    first_classes = imaging.restore_classes(scores(run / "first", coarse.voxels, source.first.patch), coarse, scan)
     prepared = imaging.prepare(scan, source.recipe)
-    known = found if prior is None else prior
+    known = first_classes if prior is None else prior
     on_grid = imaging.prepare_labels(imaging.Scan(known[..., None], scan.affine), prepared, source.recipe)
     both = np.concatenate([prepared.voxels, (on_grid.voxels == 1).astype(np.float32)], axis=-1)
-    return imaging.restore_classes(scores(run, both, source.patch), prepared, scan), found
+    return imaging.restore_classes(scores(run, both, source.patch), prepared, scan), first_classes
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,11 @@ def expected(run):
     results = []
     for case in open_source(run).validation:
         scan = imaging.read(case.images)
-        classes, found = by_hand(run, scan)
-        without, _ = by_hand(run, scan, np.zeros_like(found))
-        assert np.count_nonzero(classes != without) > 0.3 * np.count_nonzero(found)  # it goes by the first network
+        classes, first_classes = by_hand(run, scan)
+        without, _ = by_hand(run, scan, np.zeros_like(first_classes))
+        assert np.count_nonzero(classes != without) > 0.3 * np.count_nonzero(
+            first_classes
+        )  # it goes by the first network
         results.append((case, scan, classes))
     return results
 
@@ -138,7 +140,9 @@ def test_the_list_of_formats_adds_up_both_networks(artifacts, run):
         places = artifacts[0] / name, artifacts[0] / name / "first"
         assert rows[name]["size_bytes"] == sum((p / edge.load_manifest(p).model).stat().st_size for p in places)
         runs = [json.loads((place / "report.json").read_text())["latency"]["runs"] for place in places]
-        together = [one["median_ms"] + other["median_ms"] for one, other in zip(*runs, strict=True)]
+        together = [
+            first_run["median_ms"] + second_run["median_ms"] for first_run, second_run in zip(*runs, strict=True)
+        ]
         assert rows[name]["ms"] == pytest.approx(min(together))
 
 
@@ -186,10 +190,10 @@ def test_the_second_network_looks_where_the_first_finds_something(artifacts, run
     wide[14 : 14 + scan.shape[0]] = scan.voxels
     scan = imaging.Scan(wide, scan.affine)
     imaging.write(tmp_path / "scan.nii.gz", scan)
-    _, found = by_hand(run, scan)
+    _, first_classes = by_hand(run, scan)
     region = WhereFound(2.0)
-    box = region.around(FirstAnswer(found, 0.0), scan)
-    here = np.argwhere(found)
+    box = region.around(FirstAnswer(first_classes, 0.0), scan)
+    here = np.argwhere(first_classes)
     for axis, step in enumerate(scan.spacing):
         margin = int(np.ceil(2 / step))
         assert box[axis].start == max(0, here[:, axis].min() - margin)

@@ -72,7 +72,7 @@ def many_bytes(path):
 
 # What a configuration names, and what lies there: (configuration, trap).
 NAMED = {
-    f"{what} a {kind}": (make, trap)
-    for what, make in _NAMED.items()
+    f"{file} a {kind}": (make, trap)
+    for file, make in _NAMED.items()
     for kind, trap in (NO_FILES | {"loop": itself, "file of 3 GB": many_bytes}).items()
 }

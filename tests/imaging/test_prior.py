@@ -68,7 +68,9 @@ def test_a_warped_scan_is_taken_whole(monkeypatch):
     prepared = imaging.prepare(scan, recipe)
     seen = []
     monkeypatch.setattr(priors, "SLAB_VOXELS", 1)
-    monkeypatch.setattr(priors, "prepare_labels", lambda found, prepared, recipe: seen.append(prepared.shape) or found)
+    monkeypatch.setattr(
+        priors, "prepare_labels", lambda labels, prepared, recipe: seen.append(prepared.shape) or labels
+    )
     prior_of(classes, scan, replace(prepared, warp=object()), recipe)
     assert seen == [prepared.shape]
 
@@ -110,9 +112,9 @@ def test_a_first_network_that_is_not_there_is_told_of_the_whole_folder(tmp_path)
     run = tmp_path / "ct"
     (run / "first").mkdir(parents=True)
     (run / "first" / "plan.json").touch()
-    told = (
+    message = (
         r"ct: is of a cascade, whose first network is not there whole: model\.keras missing in .*first; copy the folder"
     )
-    with pytest.raises(imaging.InputError, match=told):
+    with pytest.raises(imaging.InputError, match=message):
         priors.first_folder(run, ("plan.json", "model.keras"))
     assert priors.first_folder(run, ("plan.json",)) == run / "first"

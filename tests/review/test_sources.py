@@ -133,10 +133,10 @@ def test_scan_that_was_exchanged_is_read_again(tmp_path, artifact):
         first = calls.get("/api/cases/case_a/volume.nii")
         tag = {"If-None-Match": first.headers["etag"]}
         assert calls.get("/api/cases/case_a/volume.nii", headers=tag).status_code == 304
-        other = graded_scan(SHAPE, 99)
-        nibabel.save(nibabel.Nifti1Image(other, OBLIQUE), tmp_path / "scans" / "case_a.nii.gz")
+        replacement = graded_scan(SHAPE, 99)
+        nibabel.save(nibabel.Nifti1Image(replacement, OBLIQUE), tmp_path / "scans" / "case_a.nii.gz")
         second = calls.get("/api/cases/case_a/volume.nii", headers=tag)
-        assert np.allclose(read_nifti(second.content)[0], other)
+        assert np.allclose(read_nifti(second.content)[0], replacement)
     service.close()
 
 

@@ -65,16 +65,16 @@ def is_external(args, run) -> bool:
     if args.folder is None or args.ensemble:
         return False
     begun = Path(run.dataset)
-    other = begun.is_dir() and begun.resolve() != args.folder.resolve()
+    elsewhere = begun.is_dir() and begun.resolve() != args.folder.resolve()
     if args.fold is not None:
-        if other:  # cases of equal names would be scored in place of those that were held back
+        if elsewhere:  # cases of equal names would be scored in place of those that were held back
             raise UsageError(
                 f"--fold {args.fold}: {args.folder} is another folder than {begun}, which the run was trained on; "
                 "leave --fold out to test the run on it, or leave the folder out"
             )
         return False
     if begun.is_dir():
-        return other
+        return elsewhere
     from train.data.dataset import read_dataset
 
     # What was trained on is gone: a folder that holds all of its cases is the same one, at another place.

@@ -130,7 +130,7 @@ def test_instances(registered):
     manifest, scan, outside, inside = registered
     manifest = dataclasses.replace(manifest, instances=Decoding(), labels=manifest.labels[:2])
     done = Segmenter(manifest, Linear([1, 1], [4, 4])).predict(scan)
-    found = done.labels.voxels[..., 0]
-    assert (found[outside] == 0).all()
-    assert found[inside].any()
-    assert not ndimage.binary_dilation(found > 0)[outside].all()
+    labels = done.labels.voxels[..., 0]
+    assert (labels[outside] == 0).all()
+    assert labels[inside].any()
+    assert not ndimage.binary_dilation(labels > 0)[outside].all()

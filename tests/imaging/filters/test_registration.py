@@ -139,12 +139,12 @@ def test_how_a_scan_is_stored_and_how_many_threads_there_are_do_not_count(tmp_pa
     threads = SimpleITK.ProcessObject.GetGlobalDefaultNumberOfThreads()
     try:
         SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(3)
-        other = imaging.prepare(stored_otherwise(scan, *way), recipe)
+        turned_back = imaging.prepare(stored_otherwise(scan, *way), recipe)
     finally:
         SimpleITK.ProcessObject.SetGlobalDefaultNumberOfThreads(threads)
-    np.testing.assert_allclose(other.voxels, usual.voxels, atol=1e-3)
+    np.testing.assert_allclose(turned_back.voxels, usual.voxels, atol=1e-3)
     np.testing.assert_array_equal(
-        imaging.restore_classes(scores, other, stored_otherwise(scan, *way)),
+        imaging.restore_classes(scores, turned_back, stored_otherwise(scan, *way)),
         stored_otherwise(back, *way).voxels[..., 0],
     )
 
@@ -154,12 +154,12 @@ def test_the_atlas_gives_the_same_labels_again_and_however_it_is_stored():
     scan, _ = scan_of(3, moved_by(3, 6))
     pair = given, Scan(mask[..., None].astype(np.uint8), given.affine)
     turned = tuple(stored_otherwise(part, (2, 0, 1), (True, False, False)) for part in pair)
-    first, again, other = (
+    first, again, turned_back = (
         imaging.classical.segment(scan, "atlas", atlases=[atlas], registration="affine").voxels
         for atlas in (pair, pair, turned)
     )
     np.testing.assert_array_equal(first, again)
-    np.testing.assert_array_equal(first, other)
+    np.testing.assert_array_equal(first, turned_back)
 
 
 def test_a_deformation_is_found_and_carried_back(tmp_path):

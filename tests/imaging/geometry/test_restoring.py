@@ -111,13 +111,13 @@ def test_classes_of_slabs_are_those_of_the_whole(shape, codes, spacing, written,
     cut = rng.integers(0, x + 1)
     slabs = [(start, part) for start, part in ((0, scores[:cut]), (cut, scores[cut:])) if len(part)]
     expected = classes_of(restore(scores, prepared, scan), written)
-    found = np.full(scan.shape, 9, np.uint8)
+    restored = np.full(scan.shape, 9, np.uint8)
     with mock.patch.dict(restoring.BOX, {3: side}):
         for place, classes in restoring.restore_class_slabs(slabs, prepared, scan, written, 3):
-            assert (found[place] == 9).all()
-            found[place] = classes
-    reached = found != 9
-    np.testing.assert_array_equal(found[reached], expected[reached])
+            assert (restored[place] == 9).all()
+            restored[place] = classes
+    reached = restored != 9
+    np.testing.assert_array_equal(restored[reached], expected[reached])
     everywhere = restore(np.ones_like(scores), prepared, Scan(scan.voxels, scan.affine))[..., 0] == 1
     assert reached[everywhere].all()
 

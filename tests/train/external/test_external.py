@@ -238,11 +238,11 @@ def test_scores_of_another_folder_stay(folders, result, tmp_path, capsys):
     assert main(["evaluate", str(folders / "all"), str(folders / "hospital"), "--out", str(out)]) == 1
     assert "metrics.json: holds scores of kind 'trained network', these are of 'mean of " in capsys.readouterr().err
     assert (out / "metrics.json").read_bytes() == before
-    other = shutil.copytree(folders / "every", tmp_path / "every", ignore=shutil.ignore_patterns("external"))
-    network = open_run(other).model()
+    negated = shutil.copytree(folders / "every", tmp_path / "every", ignore=shutil.ignore_patterns("external"))
+    network = open_run(negated).model()
     network.get_layer("logits").set_weights([-weight for weight in network.get_layer("logits").get_weights()])
-    network.save(other / "model.keras")
-    assert main(["evaluate", str(other), str(folders / "hospital"), "--out", str(out)]) == 1
+    network.save(negated / "model.keras")
+    assert main(["evaluate", str(negated), str(folders / "hospital"), "--out", str(out)]) == 1
     assert "metrics.json: holds scores of weights '" in capsys.readouterr().err
     assert (out / "metrics.json").read_bytes() == before
 

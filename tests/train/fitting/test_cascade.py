@@ -60,12 +60,14 @@ def by_hand(run, scan):
         return predict_tiled(voxels, patch, 0.5, lambda patch: np.asarray(model(patch[None])[0]))
 
     coarse = imaging.prepare(scan, plan.first.recipe)
-    found = imaging.restore_classes(scores(low.model(), coarse.voxels, plan.first.patch), coarse, scan)
+    first_classes = imaging.restore_classes(scores(low.model(), coarse.voxels, plan.first.patch), coarse, scan)
     prepared = imaging.prepare(scan, plan.recipe)
-    on_grid = imaging.prepare_labels(imaging.Scan(found[..., None], scan.affine), prepared, plan.recipe).voxels[..., 0]
+    on_grid = imaging.prepare_labels(imaging.Scan(first_classes[..., None], scan.affine), prepared, plan.recipe).voxels[
+        ..., 0
+    ]
     channels = [prepared.voxels[..., 0], on_grid == 1, on_grid == 2]
     both = np.stack(channels, -1).astype(np.float32)
-    return imaging.restore_classes(scores(run.model(), both, plan.patch), prepared, scan), found
+    return imaging.restore_classes(scores(run.model(), both, plan.patch), prepared, scan), first_classes
 
 
 def test_the_first_network_is_a_run_of_its_own(cascade):
@@ -139,12 +141,12 @@ def test_the_second_network_is_given_what_the_first_finds(cascade, dataset, cach
     segment, key = fitting.first_segmenter(cascade, plan), fitting._key(first)
     (known,) = with_priors([case], cached, segment, key, plan, cache)
     scan = imaging.read(case.images[0])
-    _, found = by_hand(cascade, scan)
-    assert np.count_nonzero(found)
+    _, first_classes = by_hand(cascade, scan)
+    assert np.count_nonzero(first_classes)
     assert (known.first_answer(3).classes.shape, known.first_answer(3).channels) == (known.shape, 2)
     image, _ = next(iter(batches([known], plan, training=False, steps=1)))
     turned = imaging.prepare_labels(
-        imaging.Scan(found[..., None], scan.affine), imaging.prepare(scan, plan.recipe), plan.recipe
+        imaging.Scan(first_classes[..., None], scan.affine), imaging.prepare(scan, plan.recipe), plan.recipe
     ).voxels[..., 0]
     np.testing.assert_array_equal(known.first_answer(3).classes, turned)
     inner = tuple(slice((p - n) // 2, (p - n) // 2 + n) for p, n in zip(plan.patch, turned.shape, strict=True))
@@ -175,9 +177,9 @@ def test_in_training_what_was_found_is_made_worse(dataset, cache):
     cached = cache_cases(cases, plan.recipe, plan.labels, cache)
     known = with_priors(cases, cached, lambda scan: next(truth), "truth", plan, cache)
     changed = [
-        np.any(found[..., 1:] != one_hot(truth, 2))
+        np.any(channels[..., 1:] != one_hot(truth, 2))
         for image, label in batches(known, plan, training=True, steps=40)
-        for found, truth in zip(image.numpy(), label.numpy(), strict=True)
+        for channels, truth in zip(image.numpy(), label.numpy(), strict=True)
     ]
     assert 0.3 < np.mean(changed) < 0.75  # 0.4 and 0.2 make 0.52
     again = next(iter(batches(known, plan, training=True, steps=1)))

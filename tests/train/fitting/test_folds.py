@@ -164,12 +164,12 @@ def test_the_ensemble_is_the_mean_of_probabilities_on_cases_that_no_fold_knows(o
 
 def test_scores_of_an_ensemble_are_not_lost_to_those_of_another_folder_or_other_folds(out, tmp_path, capsys):
     (out / "ensemble.json").unlink(missing_ok=True)
-    one, two = (write_dataset(tmp_path / name, cases=1, shape=shape) for name, shape in
+    first, second = (write_dataset(tmp_path / name, cases=1, shape=shape) for name, shape in
                 (("one", (14, 18, 14)), ("two", (14, 18, 15))))  # fmt: skip
-    ensemble = ["evaluate", str(out), str(one.folder), "--ensemble", "--fold", "0,1"]
+    ensemble = ["evaluate", str(out), str(first.folder), "--ensemble", "--fold", "0,1"]
     assert main(ensemble) == 0
     kept = (out / "ensemble.json").read_bytes()
-    for words in ([*ensemble[:2], str(two.folder), *ensemble[3:]], ensemble[:4]):
+    for words in ([*ensemble[:2], str(second.folder), *ensemble[3:]], ensemble[:4]):
         assert main(words) == 1
         message = capsys.readouterr().err
         assert f"{out / 'ensemble.json'}: holds scores of " in message

@@ -34,10 +34,10 @@ if words == ["small"]:
     import resource
     resource.setrlimit(resource.RLIMIT_FSIZE, (4000, 4000))
 try:
-    found = cache_cases(dataset.cases, make_plan(dataset).recipe, dataset.labels, Path(cache))
+    cached = cache_cases(dataset.cases, make_plan(dataset).recipe, dataset.labels, Path(cache))
 except ValueError as error:
     sys.exit(str(error))
-print(len(found), flush=True)
+print(len(cached), flush=True)
 if words == ["wait"]:
     sys.stdin.read()
 """

@@ -138,9 +138,9 @@ def test_of_three_classes_in_a_row_only_the_two_that_were_exchanged_are_told_and
     usual = {"a": (0.2, 0.2), "b": (0.5, 0.5), "c": (0.8, 0.8)}
     looks = [look_of(f"case{n}", usual) for n in range(9)]
     exchanged = look_of("odd", {**usual, "a": usual["c"], "c": usual["a"]})
-    found = findings([*looks, exchanged])
-    assert [(f.kind, f.case, f.of) for f in found] == [("mirrored", "odd", ("a", "c"))]
-    np.testing.assert_array_equal(mended(np.array([3, 2, 1]), found, ["background", "a", "b", "c"]), [1, 2, 3])
+    exchange = findings([*looks, exchanged])
+    assert [(f.kind, f.case, f.of) for f in exchange] == [("mirrored", "odd", ("a", "c"))]
+    np.testing.assert_array_equal(mended(np.array([3, 2, 1]), exchange, ["background", "a", "b", "c"]), [1, 2, 3])
     flipped = look_of("odd", {name: (1 - x, y) for name, (x, y) in usual.items()})  # along one axis: no exchange helps
     assert {(f.kind, f.case) for f in findings([*looks, flipped])} == {("far", "odd")}
 
