@@ -1,6 +1,6 @@
 """What ``arm64.py`` runs under emulation: a model file on stored patches, by NumPy and a runtime alone.
 
-    python arm64_infer.py MODULE MODEL PATCHES ANSWERS
+python arm64_infer.py MODULE MODEL PATCHES ANSWERS
 """
 
 import os
