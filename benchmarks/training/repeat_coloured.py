@@ -5,7 +5,8 @@
 
 Copies the dataset to OUT, and each coloured picture that the fold does not hold back again under other names, such as
 ``nuclei_126b``. Writes ``OUT/plan.json``: the plan with the copies beside their originals in the same folds, so that
-the cases held back stay the same.
+the cases held back stay the same. With ``--fold none`` every coloured picture is repeated, for a network trained
+on all cases.
 """
 
 import argparse
@@ -23,10 +24,12 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("dataset", type=Path, help="dataset folder of images/ and labels/")
     parser.add_argument("--plan", type=Path, required=True, help="plan.json made of it")
-    parser.add_argument("--fold", type=int, default=0, help="whose cases stay as they are")
+    parser.add_argument("--fold", default="0", help="number of the fold whose cases stay as they are, or none")
     parser.add_argument("--times", type=int, default=4, help="how often each coloured picture is in the copy, 2 to 26")
     parser.add_argument("--out", type=Path, required=True, help="folder to write, not there yet")
     args = parser.parse_args()
+    if args.fold != "none" and not args.fold.isdecimal():
+        parser.error(f"--fold {args.fold}: expected the number of a fold or none")
     if not 2 <= args.times <= len(string.ascii_lowercase):
         parser.error(f"--times {args.times}: expected 2 to {len(string.ascii_lowercase)}")
 
@@ -34,7 +37,7 @@ def main():
     from train.data.dataset import open_dataset
 
     plan = json.loads(args.plan.read_text())
-    held = set(plan["folds"][args.fold])
+    held = set() if args.fold == "none" else set(plan["folds"][int(args.fold)])
     endings = string.ascii_lowercase[1 : args.times]
     shutil.copytree(args.dataset, args.out)
     repeated = set()
