@@ -48,6 +48,7 @@ REMEDIES = {
     "match": ("match",),
     "nyul": ("nyul",),
     "n4": ("n4",),
+    "nlm": ("nlm",),
     "n4, match": ("n4", "match"),
     "n4, nyul": ("n4", "nyul"),
 }

@@ -3,9 +3,10 @@
     python benchmarks/training/precisions.py --data DATA --set hippocampus --epochs 8 --out runs/precisions
 
 Trains fold 0 with the plan of ``zoo plan`` once in each precision, one after the other, with the same seed, and scores
-each run by ``zoo evaluate``. The time of a step is the epoch's, patches and validation included, the median over the
-epochs; beside it stands what ``--precision auto`` measures of a step alone. ``zoo compare`` gives paired differences of
-Dice with their intervals. What is there already is not trained again. Nothing else should run meanwhile.
+each run by ``zoo evaluate``. The first is trained with ``--precision auto``, which measures a step in each precision and
+keeps the milliseconds in run.json; the second in the precision that it did not choose. The time of a step is the
+epoch's, patches and validation included, the median over the epochs; beside it stands what was measured of a step
+alone. ``zoo compare`` gives paired differences of Dice with their intervals. What is there already is not trained again.
 """
 
 import argparse
@@ -36,8 +37,10 @@ def main():
     plan = folder / "plan.json"
     if not plan.is_file():
         zoo("plan", args.data / args.set, "--out", plan)
-    alone = steps_alone(args, folder, plan)
-    runs = [trained(args, folder, plan, precision) for precision in PRECISIONS]
+    first = trained(args, folder, plan, "auto")
+    alone = json.loads((first / "run.json").read_text(encoding="utf-8"))["step_ms"]
+    chosen = plan_of(first)["training"]["precision"]
+    runs = [first if name == chosen else trained(args, folder, plan, name) for name in PRECISIONS]
     scores = [json.loads((run / "metrics.json").read_text(encoding="utf-8"))["mean"] for run in runs]
     names = list(scores[0])
     print(f"{args.set}, fold 0, {args.epochs} epochs\n")
@@ -72,18 +75,14 @@ def trained(args, folder: Path, plan: Path, precision: str) -> Path:
     return run
 
 
-def steps_alone(args, folder: Path, plan: Path) -> dict[str, float]:
-    """Milliseconds of a step by precision, as ``--precision auto`` measures them; of one short epoch's run."""
-    run = folder / "auto"
-    if not (run / "run.json").is_file():
-        words = ("--plan", plan, "--fold", 0, "--epochs", 1, "--steps-per-epoch", 1, "--precision", "auto")
-        zoo("train", args.data / args.set, *words, "--cache", folder / "cache", "--out", run)
-    return json.loads((run / "run.json").read_text(encoding="utf-8"))["step_ms"]
+def plan_of(run: Path) -> dict:
+    """The plan that a run was trained with."""
+    return json.loads((run / "plan.json").read_text(encoding="utf-8"))
 
 
 def step_ms(run: Path) -> float:
     """Median milliseconds of a step over the epochs after the first, which builds the graph."""
-    steps = json.loads((run / "plan.json").read_text(encoding="utf-8"))["training"]["steps_per_epoch"]
+    steps = plan_of(run)["training"]["steps_per_epoch"]
     with open(run / "history.csv", newline="", encoding="utf-8") as file:
         ends = [float(row["seconds"]) for row in csv.DictReader(file)]
     return 1000 * statistics.median(later - earlier for earlier, later in itertools.pairwise(ends)) / steps
