@@ -3,10 +3,10 @@
     python benchmarks/training/precisions.py --data DATA --set hippocampus --epochs 8 --out runs/precisions
 
 Trains fold 0 with the plan of ``zoo plan`` once in each precision, one after the other, with the same seed, and scores
-each run by ``zoo evaluate``. The first is trained with ``--precision auto``, which measures a step in each precision and
-keeps the milliseconds in run.json; the second in the precision that it did not choose. The time of a step is the
+each run by ``zoo evaluate``. The first is trained with ``--precision auto``, which measures a step in each precision
+and keeps the milliseconds in run.json; the second in the precision that it did not choose. The time of a step is the
 epoch's, patches and validation included, the median over the epochs; beside it stands what was measured of a step
-alone. ``zoo compare`` gives paired differences of Dice with their intervals. What is there already is not trained again.
+alone. ``zoo compare`` gives paired differences of Dice with their intervals. What is there is not trained again.
 """
 
 import argparse
