@@ -1,7 +1,7 @@
 """Peak memory of the methods without a network on a volume of 512 x 512 x 300, each in a process of its own.
 
-    python benchmarks/accuracy/classical_memory.py
-    python benchmarks/accuracy/classical_memory.py --method otsu random-walker --shape 512 512 300
+    python benchmarks/large/classical_memory.py
+    python benchmarks/large/classical_memory.py --method otsu random-walker --shape 512 512 300
 
 The volume is int16, as CT is stored: a body with three balls of other intensities, and noise. Methods that need seeds
 get points in one ball and around it. The atlas is left out, as its scans and their number are the user's. The mark is

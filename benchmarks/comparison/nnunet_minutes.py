@@ -1,6 +1,6 @@
 """nnU-Net trained for some minutes on a processor, and its segmentations; equal_minutes.py runs it by nnU-Net's Python.
 
-    peers/bin/python benchmarks/accuracy/nnunet_minutes.py --work FOLDER --configuration 2d --minutes 20 --scans SCANS
+    peers/bin/python benchmarks/comparison/nnunet_minutes.py --work FOLDER --configuration 2d --minutes 20 --scans SCANS
 
 FOLDER/raw/Dataset001_set is a dataset in nnU-Net's own layout, FOLDER/splits_final.json its split. The plan is
 nnU-Net's default, and so is its trainer but for what the budget asks for: the learning rate falls with the clock as

@@ -1,8 +1,8 @@
 """Our default command against nnU-Net's default plan: equal minutes, the same split, the same machine.
 
     python3 -m venv peers && peers/bin/pip install nnunetv2
-    python benchmarks/accuracy/equal_minutes.py --data DATA --set cardiac --configuration 2d --python peers/bin/python
-    python benchmarks/accuracy/equal_minutes.py --data DATA --set hippocampus --configuration 3d_fullres \
+    python benchmarks/comparison/equal_minutes.py --data DATA --set cardiac --configuration 2d --python peers/bin/python
+    python benchmarks/comparison/equal_minutes.py --data DATA --set hippocampus --configuration 3d_fullres \
         --python peers/bin/python
 
 Ours is ``zoo train DATA/SET --fold 0 --minutes M`` and ``zoo predict``, without another option. nnU-Net trains on the

@@ -1,7 +1,7 @@
 """From folder to device with CT-sized scans: full resolution, low resolution and the cascade of both.
 
-    python benchmarks/accuracy/large_volume.py --out FOLDER --minutes 3
-    python benchmarks/accuracy/large_volume.py --out FOLDER --minutes 0.1 --steps 5 --shape 128 128 80
+    python benchmarks/large/large_volume.py --out FOLDER --minutes 3
+    python benchmarks/large/large_volume.py --out FOLDER --minutes 0.1 --steps 5 --shape 128 128 80
 
 Makes CT-like phantoms (``ct_phantom.py``; int16 NIfTI, compressed), then runs ``zoo plan``, ``zoo train`` on fold 0,
 ``zoo export`` to int8 and ``zoo-edge predict`` of whole scans that no training saw, each a process of its own whose
@@ -141,8 +141,8 @@ def dice_of(segmentation: Path, reference: Path) -> dict[str, float]:
     import imaging
     from imaging.measure.overlap import dice
 
-    found, expected = imaging.read_labels(segmentation).voxels, imaging.read_labels(reference).voxels
-    return {organ: dice(found == value, expected == value) for value, organ in enumerate(ORGANS, 1)}
+    segmented, expected = imaging.read_labels(segmentation).voxels, imaging.read_labels(reference).voxels
+    return {organ: dice(segmented == value, expected == value) for value, organ in enumerate(ORGANS, 1)}
 
 
 def report(rows: dict[str, dict], size: str) -> None:
