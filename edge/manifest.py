@@ -2,7 +2,7 @@
 
 import hashlib
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ from imaging.cleaning import check as check_postprocessing
 from imaging.instances import CHANNELS, Decoding
 from imaging.instances import check as check_instances
 from imaging.labels import Label, Region
-from imaging.recipe import Recipe, check
+from imaging.recipe import Recipe, check, of_pictures
 from imaging.regions import check_regions
 from medseg import schema as schemas
 from medseg.errors import InputError
@@ -143,6 +143,8 @@ def load_manifest(folder, verify: bool = True, checksum: str | None = None) -> M
     if not path.is_file():
         raise InputError(_no_manifest(folder))
     manifest = schemas.load(path, Manifest, SCHEMA, checksum)
+    if manifest.training is not None and not any(name.startswith("spacing") for name in manifest.training.ranges):
+        manifest = replace(manifest, recipe=of_pictures(manifest.recipe))  # no training scan had a pixel size
     try:
         check(manifest.recipe)
         _check_fields(manifest)

@@ -6,6 +6,7 @@ import numpy as np
 
 from imaging.filters.steps import FilterStep, apply_steps, check_steps
 from imaging.geometry.cropping import crop_nonzero
+from imaging.geometry.flat import FLAT, PICTURE, oriented
 from imaging.geometry.orientation import check_codes, reorient
 from imaging.geometry.resampling import INTERPOLATIONS, check_grid, resample
 from imaging.geometry.restoring import onto_prepared
@@ -62,8 +63,10 @@ class Recipe:
     Attributes:
         rank: spatial axes of the scans, 2 or 3.
         channels: channels that the network takes.
-        orientation: axis codes such as "RAS" for 3D, or None to keep the file's order (2D), with ``slices`` to put each
-            scan's own slices first, whichever way they lie (``imaging.slices.slice_orientation``).
+        orientation: axis codes such as "RAS" for 3D; with ``slices`` None puts each scan's own slices first, whichever
+            way they lie (``imaging.slices.slice_orientation``). For 2D "picture": rows and columns, which a scan that
+            lies in the patient is turned to; or "stored": the order of files that do not say how they lie, and no
+            others (``imaging.geometry.flat``). None keeps the order of any file, as recipes of before do.
         spacing: target spacing in mm per axis, or None to keep it.
         size: fixed spatial size in pixels that a scan is resized to (2D without spacing), or None.
         crop_nonzero: crop to the bounding box of voxels that differ from zero.
@@ -113,6 +116,11 @@ class Recipe:
     def spacing_of(self, scan: Scan) -> tuple[float, ...] | None:
         """The voxel size in mm that an oriented scan is resampled to; None to leave it."""
         return (scan.spacing[0], *self.spacing[1:]) if self.slices and self.spacing is not None else self.spacing
+
+
+def of_pictures(recipe: Recipe) -> Recipe:
+    """What a recipe of before meant whose flat training scans were all pictures: it says so now."""
+    return replace(recipe, orientation=PICTURE) if recipe.rank == 2 and recipe.orientation is None else recipe
 
 
 def prepare(scan: Scan, recipe: Recipe) -> Scan:
@@ -178,7 +186,9 @@ def _turned(scan, recipe):
         )
     if recipe.nan is not None and scan.voxels.dtype.kind == "f" and np.isnan(scan.voxels).any():
         scan = replace(scan, voxels=fill_nan(np.array(scan.voxels, np.float32), recipe.nan), geometry=None)
-    if recipe.orientation is not None or recipe.slices:
+    if recipe.rank == 2 and recipe.orientation is not None:
+        scan = oriented(scan, recipe.orientation)
+    elif recipe.orientation is not None or recipe.slices:
         scan = reorient(scan, recipe.orientation or slice_orientation(scan))
     if recipe.crop_nonzero:
         scan = crop_nonzero(scan)
@@ -233,8 +243,10 @@ def check(recipe: Recipe, learnt: bool = True) -> None:
         raise UsageError(f"recipe rank {recipe.rank}: expected 2 or 3")
     if not 1 <= recipe.channels <= MAX_CHANNELS:
         raise UsageError(f"recipe channels {shown(recipe.channels)}: expected 1 to {MAX_CHANNELS}")
-    if recipe.orientation is not None and recipe.rank != 3:
-        raise UsageError(f"recipe orientation {recipe.orientation!r}: expected for rank 3 only, use None")
+    if recipe.rank == 2 and recipe.orientation not in (None, *FLAT):
+        raise UsageError(
+            f"recipe orientation {shown(recipe.orientation)}: expected {' or '.join(map(repr, FLAT))} for rank 2"
+        )
     check_slices(recipe)
     if not 0 <= recipe.prior < MAX_CLASSES or (recipe.prior and recipe.slices):
         raise UsageError(
@@ -279,7 +291,7 @@ def check_slices(recipe: Recipe) -> None:
 
 
 def _check_parts(recipe, learnt):
-    if recipe.orientation is not None:
+    if recipe.orientation is not None and recipe.rank == 3:
         check_codes(recipe.orientation)
     if recipe.clip is not None:
         check_clip(recipe.clip.kind, recipe.clip.low, recipe.clip.high)

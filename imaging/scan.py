@@ -21,6 +21,8 @@ class Scan:
             voxels on the same grid is ``dataclasses.replace(scan, voxels=...)``.
         has_spacing: False for a picture, whose file does not tell the size of a pixel; it counts as 1 mm.
         warp: of a scan that a deformable registration made, where its voxels lie beyond what the affine says.
+        axes: of a flat scan, what its file says of them (``imaging.geometry.flat``): "picture" for rows and columns,
+            "patient" where the affine tells, "unknown" where the header leaves it open; empty where no file was read.
 
     Raises:
         InputError: if the shapes do not fit together.
@@ -31,6 +33,7 @@ class Scan:
     geometry: NiftiGeometry | None = None
     has_spacing: bool = True
     warp: Warp | None = None
+    axes: str = ""
 
     def __post_init__(self):
         if self.voxels.ndim not in (3, 4):

@@ -170,7 +170,7 @@ def _start(part):
 
 def _cut(scan, part):
     """A scan's voxels in a box, where they lie."""
-    return Scan(scan.voxels[part], moved(scan.affine, [piece.start for piece in part]))
+    return Scan(scan.voxels[part], moved(scan.affine, [piece.start for piece in part]), axes=scan.axes)
 
 
 def _cut_proposal(proposal, part):

@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from imaging.geometry.flat import as_picture
 from imaging.scan import Scan
 
 # Okabe and Ito 2008, "Color Universal Design": told apart by colour-blind people, too. Red, green, blue.
@@ -29,9 +30,10 @@ def picture(scan: Scan, segmentation: Scan, values) -> np.ndarray:
         uint8 (rows, columns, 3), red, green, blue. In 3D slices along the third axis that hold labels,
         with the first axis to the right and the second upwards.
     """
-    labels = segmentation.voxels[..., 0]
     if scan.rank == 2:
-        return draw(to_grey(scan.voxels), labels, values)
+        upright = as_picture(segmentation).voxels[..., 0]
+        return draw(to_grey(as_picture(scan).voxels), upright, values)
+    labels = segmentation.voxels[..., 0]
     used = np.flatnonzero((labels != 0).any(axis=(0, 1)))
     first, last = (int(used[0]), int(used[-1])) if len(used) else (0, labels.shape[2] - 1)
     chosen = np.unique(np.rint(np.linspace(first, last, min(SLICES, last - first + 1))).astype(int))

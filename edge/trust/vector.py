@@ -13,6 +13,7 @@ import numpy as np
 
 from edge.first_pass import ask
 from edge.manifest import Manifest
+from imaging.geometry.flat import PICTURE
 from imaging.geometry.orientation import reorient
 from imaging.prior import prior_of
 from imaging.recipe import prepare
@@ -117,7 +118,11 @@ def draw_scan(manifest: Manifest, seed: int = 0, voxels: int = _VOXELS) -> Scan:
     if recipe.crop_nonzero or recipe.normalise.kind == "zscore_foreground":
         drawn[~inside] = 0
         drawn[[0, -1]] = 0
-    if recipe.orientation is None and not recipe.slices:
+    if recipe.rank == 2 and recipe.orientation == PICTURE:
+        # Columns first, from the bottom up.
+        affine = np.diag([-spacing[1], spacing[0], 1.0, 1.0])
+        return Scan(np.ascontiguousarray(drawn[::-1].transpose(1, 0, 2)), affine)
+    if recipe.rank == 2 or (recipe.orientation is None and not recipe.slices):
         return Scan(drawn, np.diag([*spacing, 1.0]))
     first, second, third = codes = tuple(recipe.orientation or ORIENTATIONS["S"])
     # Drawn along the recipe's axes, whichever order they have, and then turned.

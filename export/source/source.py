@@ -11,7 +11,7 @@ from imaging.instances import Decoding
 from imaging.io.cases import CaseFiles, Cases
 from imaging.labels import Label, Region
 from imaging.prior import first_folder
-from imaging.recipe import Recipe
+from imaging.recipe import Recipe, of_pictures
 from medseg import record, schema
 from medseg.errors import InputError
 from medseg.untrusted import read_json
@@ -97,7 +97,7 @@ def open_source(run) -> Source:
     try:
         return Source(
             name=f"{plan['dataset']}-{plan['network']['name']}",
-            recipe=record.from_dict(Recipe, plan["recipe"], "recipe"),
+            recipe=_recipe(plan),
             patch=tuple(plan["patch"]),
             overlap=float(plan["overlap"]),
             labels=record.from_dict(tuple[Label, ...], plan["labels"], "labels"),
@@ -123,6 +123,11 @@ def open_source(run) -> Source:
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None
+
+
+def _recipe(plan):
+    recipe = record.from_dict(Recipe, plan["recipe"], "recipe")
+    return of_pictures(recipe) if plan.get("fingerprint", {}).get("has_spacing") is False else recipe
 
 
 def _first(run):

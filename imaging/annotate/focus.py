@@ -60,7 +60,7 @@ def _extent(seeds, mask):
 def crop(scan: Scan, seeds: Seeds, box: tuple[slice, ...]) -> tuple[Scan, Seeds]:
     """Scan and seeds within a box."""
     start = [part.start for part in box]
-    cut = Scan(scan.voxels[box], moved(scan.affine, start), has_spacing=scan.has_spacing)
+    cut = Scan(scan.voxels[box], moved(scan.affine, start), has_spacing=scan.has_spacing, axes=scan.axes)
     inner = seeds.box
     if inner is not None:
         inner = tuple(slice(s.start - a, s.stop - a) for s, a in zip(inner, start, strict=True))

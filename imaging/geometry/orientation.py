@@ -58,8 +58,22 @@ def canonical(scan: Scan) -> tuple[Scan, Turn]:
     nearest = io_orientation(np.asarray(scan.affine, float)[:, [*range(rank), 3]])
     order = tuple(int(axis) for axis in np.argsort(nearest[:, 0], kind="stable"))
     turn = Turn(order, tuple(bool(nearest[axis, 1] < 0) for axis in order))
-    if order == tuple(range(rank)) and not any(turn.flipped):
-        return scan, turn
+    return turned(scan, turn), turn
+
+
+def turned(scan: Scan, turn: Turn) -> Scan:
+    """A scan along other axes; its voxels are a view, and each keeps its place.
+
+    Args:
+        scan: 2D or 3D.
+        turn: of its axes.
+
+    Returns:
+        The scan; itself where nothing turns.
+    """
+    rank = scan.rank
+    if turn.order == tuple(range(rank)) and not any(turn.flipped):
+        return scan
     local = np.zeros((4, 4))
     local[3, 3] = 1
     for new, (old, flip) in enumerate(zip(turn.order, turn.flipped, strict=True)):
@@ -67,7 +81,7 @@ def canonical(scan: Scan) -> tuple[Scan, Turn]:
         local[old, 3] = scan.shape[old] - 1 if flip else 0
     for axis in range(rank, 3):
         local[axis, axis] = 1
-    return replace(scan, voxels=turn.of(scan.voxels), affine=scan.affine @ local, geometry=None), turn
+    return replace(scan, voxels=turn.of(scan.voxels), affine=scan.affine @ local, geometry=None)
 
 
 def axis_codes(affine: np.ndarray) -> str:

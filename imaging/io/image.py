@@ -8,6 +8,7 @@ import os
 
 import numpy as np
 
+from imaging.geometry.flat import PICTURE
 from imaging.io.jpeg import START as JPEG_START
 from imaging.io.jpeg import read_jpeg
 from imaging.io.picture import Picture
@@ -79,7 +80,7 @@ def read_image(path) -> Scan:
     voxels = np.ascontiguousarray(samples, np.float32)
     if picture.palette is None and picture.bits < 8 and kind == "u":
         voxels = np.rint(voxels * np.float32(255 / (2**picture.bits - 1)))
-    return Scan(voxels, np.eye(4), has_spacing=False)
+    return Scan(voxels, np.eye(4), has_spacing=False, axes=PICTURE)
 
 
 def open_picture(path) -> Picture:

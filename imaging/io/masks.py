@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 
+from imaging.geometry.flat import PICTURE
 from imaging.io.image import is_stack, open_picture, picture_of, read_content
 from imaging.io.volumes.tiff_volume import read_volume
 from imaging.scan import Scan
@@ -39,7 +40,8 @@ def read_mask_scan(path, instances: bool = False) -> Scan:
     """
     content = read_content(path)
     if not is_stack(path, content):
-        return Scan(_flat_mask(path, picture_of(path, content), instances), np.eye(4), has_spacing=False)
+        mask = _flat_mask(path, picture_of(path, content), instances)
+        return Scan(mask, np.eye(4), has_spacing=False, axes=PICTURE)
     scan = read_volume(path, content, stored=True)
     if scan.channels != 1 and (scan.voxels == scan.voxels[..., :1]).all():
         scan = replace(scan, voxels=scan.voxels[..., :1])

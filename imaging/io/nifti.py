@@ -6,6 +6,7 @@ import os
 
 import numpy as np
 
+from imaging.geometry.flat import axes_in_header
 from imaging.io.nifti_header import LONGEST, NiftiHeader, parse_header, place, world_affine
 from imaging.scan import Scan
 from medseg.errors import InputError
@@ -97,7 +98,8 @@ def read_voxels(path, stored, file, header: NiftiHeader, channels: int | None) -
             f"{path}: holds more than the {header.end} bytes that its header announces, so one of the two is "
             "damaged; copy or convert it again"
         )
-    return Scan(voxels.reshape(shape), header.affine, header.geometry)
+    axes = axes_in_header(header.affine, len(shape) - 1, header.coded)
+    return Scan(voxels.reshape(shape), header.affine, header.geometry, axes=axes)
 
 
 def nifti_bytes(scan: Scan, compressed: bool) -> bytes:

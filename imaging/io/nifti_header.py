@@ -39,6 +39,11 @@ class NiftiHeader:
     geometry: NiftiGeometry | None
 
     @property
+    def coded(self) -> bool:
+        """Whether a code says that the affine means something."""
+        return self.geometry is not None and (self.geometry.qform_code > 0 or self.geometry.sform_code > 0)
+
+    @property
     def end(self) -> int:
         """Byte at which the array, and with it the file, ends."""
         return self.start + math.prod(self.shape) * self.dtype.itemsize

@@ -53,3 +53,13 @@ def test_a_set_has_a_short_name_too(known):
         shipped.locate("toy")
     with pytest.raises(InputError, match="unet3d: no such folder"):
         edge.load("unet3d")
+
+
+def test_flat_ones_take_rows_and_columns_as_the_pictures_that_they_were_trained_on():
+    flat = [
+        manifest.recipe.orientation
+        for name in shipped.names()
+        if (manifest := edge.load_manifest(name)).recipe.rank == 2
+    ]
+    assert flat
+    assert set(flat) == {"picture"}

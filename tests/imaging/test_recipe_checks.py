@@ -43,7 +43,8 @@ def test_not_finite_voxels(bad):
     ("recipe", "match"),
     [
         (Recipe(4), "rank 4"),
-        (Recipe(2, orientation="RAS"), "rank 3 only"),
+        (Recipe(2, orientation="RAS"), "expected .picture. or .stored. for rank 2"),
+        (Recipe(3, orientation="picture"), "one each of"),
         (Recipe(3, spacing=(1, 1, 1), size=(4, 4, 4)), "exclude each other"),
         (Recipe(3, spacing=(1, 1)), "spacing"),
         (Recipe(2, size=(4, 0)), "size"),

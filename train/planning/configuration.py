@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+from imaging.geometry.flat import PICTURE
 from imaging.recipe import Recipe
 from imaging.slices import ORIENTATIONS, across_axis
 from medseg.errors import UsageError
@@ -40,7 +41,7 @@ class Slicing:
     Attributes:
         configuration: one of ``CONFIGURATIONS``.
         slices: of the recipe: how many slices the network takes; 0 for a network of the scan's own axes.
-        order: the axes of the fingerprint (RAS, or those of the files in 2D) in the order of the prepared scan.
+        order: the axes of the fingerprint (RAS, or rows and columns in 2D) in the order of the prepared scan.
         orientation: of the recipe.
     """
 
@@ -65,7 +66,7 @@ class Slicing:
     @classmethod
     def whole(cls, rank: int) -> "Slicing":
         """Scans as they are: flat images, or volumes whole."""
-        return cls("2d", 0, (0, 1), None) if rank == 2 else cls("3d", 0, (0, 1, 2), AXES)
+        return cls("2d", 0, (0, 1), PICTURE) if rank == 2 else cls("3d", 0, (0, 1, 2), AXES)
 
     @property
     def plane(self) -> tuple[int, ...]:
@@ -139,7 +140,7 @@ def plan_configuration(measured: dict, reasons: dict, asked: Asked = Asked(), ow
     _check(asked, measured["rank"])
     if measured["rank"] == 2:
         reasons["configuration"] = "2d: the scans are flat"
-        return Slicing.whole(2)
+        return replace(Slicing.whole(2), orientation=measured.get("orientation", PICTURE))
     across, why = (0, "") if own else _across(measured, asked.plane)
     thick, rule = _is_thick(measured["spacing"]["median"], measured["shape"]["median"], across)
     chosen = asked.configuration or _implied(asked)

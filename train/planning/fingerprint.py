@@ -22,6 +22,7 @@ def fingerprint(dataset, facts: Sequence[CaseFacts]) -> dict:
         Plain JSON types:
 
         - ``cases``, ``rank``, ``channels``, ``has_spacing`` (False for flat image files, whose pixels have no size);
+        - ``orientation`` of flat scans, as their recipe has it, else None;
         - ``shape`` (``median``, ``minimum``, ``maximum``) in voxels, ``extent_mm`` (median of shape times spacing);
         - ``nonzero_share``: median share of a scan that its bounding box of non-zero voxels takes, and
           ``nonzero_extent_mm``, the median size of that box;
@@ -43,6 +44,7 @@ def fingerprint(dataset, facts: Sequence[CaseFacts]) -> dict:
         "rank": shapes.shape[1],
         "channels": list(dataset.channels),
         "has_spacing": any(fact.has_spacing for fact in facts),
+        "orientation": facts[0].orientation,
         "shape": {
             "median": _numbers(np.median(shapes, axis=0)),
             "minimum": _numbers(shapes.min(axis=0)),

@@ -4,11 +4,12 @@ import hashlib
 import os
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 import imaging
+from imaging.geometry.flat import PICTURE, STORED, UNKNOWN, as_picture, axes_of
 from medseg.errors import InputError
 from medseg.progress import track
 from train.evaluation.reference import class_indices, read_reference, with_ignored
@@ -37,7 +38,7 @@ class Problem:
 
 @dataclass(frozen=True)
 class CaseFacts:
-    """What was measured of a case, its axes turned to RAS (3D).
+    """What was measured of a case, its axes turned to RAS (3D), or to rows and columns where it is known how (2D).
 
     Attributes:
         name: of the case.
@@ -54,6 +55,7 @@ class CaseFacts:
         sketch: the scan in few voxels, see ``train.planning.near_duplicates``.
         quality: noise, bias field and histogram, see ``train.planning.proposals``.
         has_spacing: the file tells the size of a voxel, as all but flat pictures do.
+        orientation: that a recipe for flat scans like this one has (``imaging.Recipe``); None in 3D.
     """
 
     name: str
@@ -70,6 +72,7 @@ class CaseFacts:
     sketch: np.ndarray
     quality: dict = field(default_factory=dict)
     has_spacing: bool = True
+    orientation: str | None = None
 
 
 @dataclass(frozen=True)
@@ -167,6 +170,10 @@ def measure_case(name: str, image, reference, classes: int) -> CaseFacts:
         digest.update(np.ascontiguousarray(slab))
     if image.rank == 3:
         image, reference = imaging.reorient(image, "RAS"), imaging.reorient(reference, "RAS")
+        orientation = None
+    else:
+        orientation = STORED if axes_of(image) == UNKNOWN else PICTURE
+        image, reference = as_picture(image), as_picture(replace(reference, axes=image.axes))
     indices = reference.voxels[..., 0]
     counts = sum(np.bincount(slab.ravel(), minlength=classes) for slab in indices)
     centres, spreads = _positions(indices, counts)
@@ -185,6 +192,7 @@ def measure_case(name: str, image, reference, classes: int) -> CaseFacts:
         sketch=sketch(image.voxels),
         quality=measure_quality(image),
         has_spacing=image.has_spacing or image.rank == 3,
+        orientation=orientation,
     )
 
 
@@ -252,13 +260,22 @@ def _across(facts, labels):
     """Problems that only show between cases."""
     problems = []
     ranks = defaultdict(list)
+    ways = defaultdict(list)
     same = defaultdict(list)
     for fact in facts:
         ranks[len(fact.shape)].append(fact.name)
+        ways[fact.orientation].append(fact.name)
         same[fact.digest].append(fact.name)
     if len(ranks) > 1:
         listed = "; ".join(f"{len(names)} have {rank}, such as {names[0]}" for rank, names in sorted(ranks.items()))
         problems.append(Problem(f"cases differ in spatial axes: {listed}; make a dataset of each"))
+    if PICTURE in ways and STORED in ways:
+        problems.append(
+            Problem(
+                f"{len(ways[STORED])} flat cases, such as {ways[STORED][0]}, have headers that do not say which way "
+                f"the axes run, {ways[PICTURE][0]} and others lie as pictures do; save all of one kind, such as .png"
+            )
+        )
     problems.extend(
         Problem(f"{', '.join(names)}: the same image under {len(names)} names; keep one", fatal=False)
         for names in same.values()

@@ -4,7 +4,7 @@ from dataclasses import dataclass, field, fields, replace
 
 from imaging.instances import CHANNELS, Decoding
 from imaging.labels import Label, Region
-from imaging.recipe import Recipe
+from imaging.recipe import Recipe, of_pictures
 from imaging.regions import region_classes, written_classes
 from medseg import schema
 from medseg.schema import PLAN
@@ -287,4 +287,7 @@ def load_plan(path) -> Plan:
         InputError: if it cannot be read, has a schema that this version does not read, or a field is unknown, missing
             or of another type; the message names the file.
     """
-    return schema.load(path, Plan, PLAN)
+    plan = schema.load(path, Plan, PLAN)
+    if plan.fingerprint.get("has_spacing") is False:
+        plan = replace(plan, recipe=of_pictures(plan.recipe))
+    return plan

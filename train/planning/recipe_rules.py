@@ -2,6 +2,7 @@
 
 import math
 
+from imaging.geometry.flat import PICTURE, STORED
 from imaging.recipe import Clip, Normalise, Recipe
 from medseg.errors import UsageError
 from train.input.modality import is_ct
@@ -10,6 +11,11 @@ from train.planning.configuration import Slicing
 ANISOTROPY = 3.0  # nnU-Net: an axis this much coarser than the others, and this much shorter in voxels, is anisotropic
 CROP_SHARE = 0.75  # nnU-Net: cropping that takes away more than a quarter also limits the z-score to what is left
 SMALL_2D = 256  # pixels per axis that a flat image without pixel size may keep
+_ORIENTATIONS = {
+    None: "each scan's own slices first",
+    PICTURE: "rows and columns, as in a picture, whatever way the axes of the files run",
+    STORED: "as stored: the headers do not say which way the axes run, and only such scans can be segmented",
+}
 THIN = 10.0  # pixels that the thinnest class must keep on average for an image to be made smaller
 
 
@@ -24,7 +30,8 @@ def plan_recipe(
 ) -> Recipe:
     """Decide the recipe.
 
-    - Orientation: RAS in 3D, or the axis across the slices first; the file's own axes in 2D.
+    - Orientation: RAS in 3D, or the axis across the slices first; in 2D rows and columns as in a picture, or the file's
+      own axes where headers do not say how they lie.
     - Spacing: the median of each axis. If one axis is more than 3 times coarser than the next and its scans are more
       than 3 times shorter in voxels, the 10th percentile of that axis, as nnU-Net does. Slices that a 2D network takes
       are kept, at whatever distance.
@@ -50,9 +57,9 @@ def plan_recipe(
     """
     rank, flat = measured["rank"], not measured["has_spacing"]
     slicing = slicing or Slicing.whole(rank)
-    reasons["recipe.orientation"] = f"{slicing.orientation}, so that axes mean the same in every scan"
-    if slicing.orientation is None:
-        reasons["recipe.orientation"] = "each scan's own slices first" if slicing.slices else "2D: kept"
+    reasons["recipe.orientation"] = _ORIENTATIONS.get(
+        slicing.orientation, f"{slicing.orientation}, so that axes mean the same in every scan"
+    )
     if slicing.slices and size is not None:
         raise UsageError(f"size {tuple(size)}: expected for flat images only; give a spacing for slices of volumes")
     if slicing.slices and spacing is not None and len(spacing) == 2:

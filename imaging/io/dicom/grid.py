@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from imaging.geometry.flat import PICTURE
 from imaging.io.dicom.geometry import LPS_TO_RAS
 from imaging.io.dicom.read import series_affine
 from imaging.io.dicom.series import Series
@@ -37,7 +38,8 @@ class Grid:
         if not self.flat:
             return Scan(voxels[..., None], LPS_TO_RAS @ self.affine)
         spacing = self.spacing or (1.0, 1.0)
-        return Scan(voxels.transpose(1, 0, 2), np.diag([*spacing, 1.0, 1.0]), has_spacing=self.spacing is not None)
+        affine, known = np.diag([*spacing, 1.0, 1.0]), self.spacing is not None
+        return Scan(voxels.transpose(1, 0, 2), affine, has_spacing=known, axes=PICTURE)
 
     def place(self, voxels: np.ndarray, affine: np.ndarray, name) -> np.ndarray:
         """Voxels of a grid of its own, as voxels of this one.

@@ -2,6 +2,7 @@
 
 import numpy as np
 
+from imaging.geometry.flat import PICTURE
 from imaging.io.dicom.dataset import decoding, open_dataset
 from imaging.io.dicom.geometry import check_orientation, slice_affine
 from imaging.io.dicom.pixels import frame_bytes, read_frames
@@ -53,7 +54,8 @@ def read_series(series: Series, rank: int | None = None) -> Scan:
     if len(series.frames) == 1 and rank != 3:
         ((_, pixels),) = read_frames(series.frames, series.name)
         spacing = first.spacing or (1.0, 1.0)
-        return Scan(np.ascontiguousarray(pixels), np.diag([*spacing, 1.0, 1.0]), has_spacing=first.spacing is not None)
+        affine, known = np.diag([*spacing, 1.0, 1.0]), first.spacing is not None
+        return Scan(np.ascontiguousarray(pixels), affine, has_spacing=known, axes=PICTURE)
     if rank == 2:
         raise InputError(
             f"{series.name}: has {len(series.frames)} slices or frames, expected one image for a 2D network; give the "

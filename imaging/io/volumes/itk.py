@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
+from imaging.geometry.flat import axes_in_header
 from imaging.io.nifti import smallest
 from imaging.io.volumes.itk_headers import read_header
 from imaging.scan import Scan
@@ -92,7 +93,8 @@ def scan_of(image, name, channels: int | None = None) -> Scan:
         )
     with np.errstate(over="ignore"):
         voxels = np.ascontiguousarray(array.transpose(*range(rank - 1, -1, -1), rank), np.float32)
-    return Scan(voxels, _affine(image, rank, name))
+    affine = _affine(image, rank, name)
+    return Scan(voxels, affine, axes=axes_in_header(affine, rank))
 
 
 def image_of(scan: Scan):

@@ -53,7 +53,7 @@ def test_the_rule(spacing, shape, expected):
 
 
 def test_flat_scans_are_2d():
-    assert plan_configuration(measured((1, 1), (100, 100)), {}) == Slicing("2d", 0, (0, 1), None)
+    assert plan_configuration(measured((1, 1), (100, 100)), {}) == Slicing("2d", 0, (0, 1), "picture")
 
 
 @pytest.mark.parametrize(

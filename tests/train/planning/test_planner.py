@@ -170,7 +170,7 @@ def test_flat_images_are_resized_only_if_nothing_thin_is_lost(shape, thickness, 
     reasons = {}
     flat_axes = flat(shape, thickness, background)
     recipe = plan_recipe(flat_axes, reasons)
-    assert recipe == Recipe(rank=2, size=size)
+    assert recipe == Recipe(rank=2, orientation="picture", size=size)
     assert ("256×256" in reasons["recipe.size"]) == (max(shape) > 256)
     assert plan_patch(prepared_shape(flat_axes, recipe), (16, 16), {}) == (256, 256)
 
