@@ -7,9 +7,8 @@ from pathlib import Path
 
 import numpy as np
 
-from edge.cascade import check_joined
 from edge.first_pass import FirstAnswer, look
-from edge.manifest import MANIFEST, Manifest
+from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
 from edge.runtime.options import Options, check_options
@@ -22,16 +21,15 @@ from edge.segmentation import Segmentation
 from edge.shipped import locate
 from edge.trust.fingerprint import estimate, flags_of
 from edge.trust.observation import Answer, AsRead, as_read, scan_features
-from edge.trust.opening import read_artifact
+from edge.trust.opening import read_first, read_own
 from imaging.io.files import read
-from imaging.prior import Prior, first_folder, prior_of
+from imaging.prior import Prior, prior_of
 from imaging.recipe import prepare
 from imaging.scan import Scan, as_scan, grid_of
 from imaging.slices import slice_box
 from imaging.tiling import predict_slabs, predict_tiled
 from medseg.errors import InputError, naming
 from medseg.progress import Cancel, check_cancelled
-from medseg.untrusted import inside
 
 Progress = Callable[[int, int], None] | None
 
@@ -279,16 +277,16 @@ def load(folder, threads: int = 2, runtime: str = "auto", trust=None, checksum: 
         >>> imaging.write("segmentation.nii.gz", segmentation.labels)
     """
     folder = locate(folder)
-    manifest, content = read_artifact(folder, trust, checksum)
-    first = None if manifest.first is None else _load_first(folder, manifest, threads, runtime)
+    manifest, content = read_own(folder, trust, checksum)
+    first = _load_first(folder, manifest, threads, runtime)
     return Segmenter(manifest, open_runner(folder / manifest.model, manifest, threads, runtime, content), first=first)
 
 
-def _load_first(folder, manifest, threads, runtime) -> Segmenter:
-    """The first network of a cascade, of which nothing is opened before its manifest is known to fit."""
-    place = inside(folder, manifest.first.folder)
-    first_folder(folder, (MANIFEST,))
-    first, content = read_artifact(place, checksum=manifest.first.sha256)
-    check_joined(manifest, first, place)
+def _load_first(folder, manifest, threads, runtime) -> Segmenter | None:
+    """The first network of a cascade; None of an artifact that is none."""
+    read = read_first(folder, manifest)
+    if read is None:
+        return None
+    place, first, content = read
     runner = open_runner(place / first.model, first, threads, runtime, content)
     return Segmenter(replace(first, training=None), runner)  # no flag is raised by its answer, which nobody sees

@@ -3,11 +3,12 @@
 import json
 from pathlib import Path
 
-from edge.manifest import MANIFEST, load_manifest
+from edge.manifest import MANIFEST
+from edge.trust.opening import read_artifact, read_first
 from export.formats import FORMATS
 from export.source.model_file import is_model
 from export.source.source import open_source
-from imaging.prior import FOLDER, first_folder
+from imaging.prior import FOLDER
 from medseg.errors import InputError
 from medseg.record import from_dict
 from medseg.untrusted import read_json
@@ -96,7 +97,7 @@ def _artifacts(run, out) -> dict[str, dict]:
         for name in FORMATS:
             if not (place / name / MANIFEST).is_file():
                 continue
-            manifest = load_manifest(place / name, verify=False)
+            manifest, _ = read_artifact(place / name)
             if expected not in (None, manifest.name):
                 raise InputError(f"{place / name}: was made of {manifest.name}, not of {expected}; give its own --out")
             artifacts[name] = _facts(place / name, manifest)
@@ -105,11 +106,11 @@ def _artifacts(run, out) -> dict[str, dict]:
 
 def _facts(folder, manifest) -> dict:
     runs, size = _timed(folder / "report.json"), (folder / manifest.model).stat().st_size
-    if manifest.first is not None:
-        first = first_folder(folder, (MANIFEST,))
+    if (read := read_first(folder, manifest)) is not None:
+        first, _, content = read
         of_first = {threads: ms for ms, threads in _timed(first / "report.json")}
         runs = [(ms + of_first[threads], threads) for ms, threads in runs if threads in of_first]
-        size += (first / load_manifest(first, verify=False).model).stat().st_size
+        size += len(content)
     ms, threads = min(runs, default=(None, None))
     return {
         "size_bytes": size,

@@ -12,6 +12,7 @@ from export_runs import LABELS
 
 import edge
 import imaging
+from edge.cli import main as edge_main
 from edge.trust.signature import check_signature, sign
 from export.artifact.folder import export_run
 from export.cli import main as export_main
@@ -87,6 +88,32 @@ def test_a_first_network_that_was_altered_or_left_out(artifact, tmp_path):
     os.symlink(artifact / "first", folder / "first")
     with pytest.raises(InputError, match="is a link out of its folder"):
         edge.load(folder)
+
+
+@pytest.mark.parametrize(
+    ("damage", "message"),
+    [
+        (lambda first: shutil.rmtree(first), "is of a cascade, whose first network is not there whole: manifest.json"),
+        (lambda first: (first / "model.tflite").unlink(), "first/model.tflite: "),
+        (lambda first: (first / "model.tflite").write_bytes(b"other"), "first/model.tflite: altered since"),
+        (lambda first: changed(first, name="another"), "first/manifest.json: altered since"),
+    ],
+)
+def test_every_command_that_opens_a_cascade_looks_at_its_first_network(artifact, tmp_path, capsys, damage, message):
+    folder = shutil.copytree(artifact, tmp_path / "artifact")
+    assert edge_main(["info", str(folder)]) == 0
+    assert "low resolution in first/" in capsys.readouterr().out
+    damage(folder / "first")
+    for words in (["info"], ["info", "--json"], ["bench"], ["verify"]):
+        assert edge_main([words[0], str(folder), *words[1:]]) == 1
+        out, err = capsys.readouterr()
+        assert out == ""
+        assert message in err
+        assert err.count("\n") == 1
+    place = folder.parent / "listed" / "tflite-float32"
+    shutil.copytree(folder, place)
+    assert export_main(["export", "--list", "--out", str(place.parent)]) == 1
+    assert "first" in capsys.readouterr().err
 
 
 def test_a_cascade_in_a_cascade_is_refused_before_a_network_is_opened(artifact, tmp_path, monkeypatch):
