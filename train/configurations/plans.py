@@ -24,7 +24,7 @@ from train.planning.planner import make_plan
 
 PLANS = "plans"
 LOW, CASCADE = "3d-low", "cascade"
-OF_A_RUN = ("plan.json", "run.json", "cases.json", "model.keras", "history.csv", "progress.png")
+OF_A_RUN = ("plan.json", "run.json", "cases.json", "contents.json", "model.keras", "history.csv", "progress.png")
 
 
 def plan_all(dataset, folds: int, progress: bool = False) -> tuple[dict[str, Plan], dict[str, str]]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -15,11 +16,13 @@ from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
 from medseg.untrusted import read_json
 from train.evaluation.averages import columns_of, means, present_row
+from train.evaluation.contents import exchanged
 from train.evaluation.evaluate import evaluate
 from train.evaluation.postprocess import Decision, choose, decision_text
 from train.evaluation.predictions import predicted_cases, prediction_file
 from train.evaluation.reliability import joined
 from train.fitting.run import Run
+from train.input.pipeline import fold_cases
 
 
 def cross_validate(
@@ -39,7 +42,7 @@ def cross_validate(
         dataset: an open ``Dataset``.
         out: folder that takes ``summary.json``, with ``mirror`` ``summary_mirror.json``; none is written by default.
         mirror: average over all flips along the plan's mirror axes.
-        reuse: take the scores of a run that was scored since it was trained.
+        reuse: take the scores of a run that was scored since it was trained, on cases whose files hold the same.
         progress: show a bar per fold.
         score: that scores a run as ``evaluate`` does and keeps its predictions.
 
@@ -55,7 +58,7 @@ def cross_validate(
     """
     cases, fold_of, mean_of_fold, calibrations = {}, {}, {}, []
     for run in runs:
-        metrics = _kept(run, mirror) if reuse else None
+        metrics = _kept(run, dataset, mirror, progress) if reuse else None
         metrics = metrics or score(run, dataset, mirror=mirror, keep=True, progress=progress)
         twice = sorted(set(cases) & set(metrics["cases"]))
         if twice:
@@ -157,8 +160,8 @@ def _deviation(values):
     return float(np.std(values)) if all(map(math.isfinite, values)) else math.inf
 
 
-def _kept(run, mirror):
-    """The scores in a run folder, if they are of its network, fold and way of predicting."""
+def _kept(run, dataset, mirror, tell):
+    """The scores in a run folder, if they are of its network, fold, way of predicting and cases."""
     path = run.result_file("metrics.json", mirror=mirror)
     if not path.is_file() or not run.model_file.is_file() or path.stat().st_mtime < run.model_file.stat().st_mtime:
         return None
@@ -168,6 +171,14 @@ def _kept(run, mirror):
     held = run.plan.folds[run.fold]
     fitting = metrics.get("fold") == run.fold and metrics.get("mirror", False) == mirror
     if not fitting or set(metrics["cases"]) != set(held) or "calibration" not in metrics:
+        return None
+    scored = metrics.get("content")
+    if not isinstance(scored, dict) or set(scored) != set(held):  # of an older version
+        return None
+    if names := exchanged(scored, fold_cases(dataset, run.plan, run.fold)[1]):
+        if tell:
+            told = f"{len(names)} of {len(held)} held-back cases changed since it was scored, such as {names[0]}"
+            print(f"{run.folder}: {told}; it is scored again", file=sys.stderr, flush=True)
         return None
     # Predictions are written before the scores, so those that are there are of the same evaluation.
     return metrics if all(_is_older(prediction_file(run, name, mirror), path) for name in held) else None

@@ -13,9 +13,9 @@ from imaging.tiling import predict_tiled
 from medseg import record
 from medseg.errors import InputError
 from medseg.progress import in_turn
+from train.evaluation.contents import trained_cases
 from train.evaluation.evaluate import score_cases
 from train.evaluation.segmenting import first_segmenter, patch_predictor, prior_in, segmenter, softmax
-from train.evaluation.trained_cases import trained_cases
 from train.fitting.run import Run
 from train.planning.filter_learning import forgotten
 

@@ -12,6 +12,7 @@ from medseg.errors import InputError, naming
 from medseg.progress import track
 from medseg.record import write_text
 from train.evaluation.averages import means
+from train.evaluation.contents import content_of
 from train.evaluation.predictions import save_prediction
 from train.evaluation.reference import read_case, read_case_objects
 from train.evaluation.reliability import Reliability
@@ -46,7 +47,7 @@ def evaluate(
         What is written as ``metrics.json``, by another name for another fold or with flips (see ``Run.result_file``):
         {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
         {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``train.evaluation.averages.means``,
-        "calibration": see ``train.evaluation.reliability``}.
+        "calibration": see ``train.evaluation.reliability``, "content": {case: digest of its files}}.
 
     Raises:
         InputError: if no case was held back and no fold is given, or a case cannot be read.
@@ -91,7 +92,7 @@ def score_held_back(
         progress: show a bar.
 
     Returns:
-        As ``score_cases``, and "calibration".
+        As ``score_cases``, "calibration" and "content": a digest of each case's files.
     """
 
     def then(case, scan, segmentation):
@@ -101,7 +102,8 @@ def score_held_back(
 
     whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
     scores = score_cases(segment, cases, plan.labels, progress=progress, then=then, **whose)
-    return {**scores, "calibration": reliability.result()}
+    content = {case.name: content_of(case) for case in cases}
+    return {**scores, "calibration": reliability.result(), "content": content}
 
 
 def score_cases(

@@ -14,8 +14,8 @@ from medseg.command import command_line
 from medseg.errors import InputError
 from train.data.dataset import Dataset
 from train.evaluation.averages import columns_of, means
+from train.evaluation.contents import trained_cases
 from train.evaluation.evaluate import score_cases
-from train.evaluation.trained_cases import trained_cases
 from train.external.same_task import as_trained
 from train.external.sites import Sites
 from train.planning.fingerprint import fingerprint

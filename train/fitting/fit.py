@@ -4,6 +4,7 @@ import dataclasses
 import functools
 import hashlib
 import json
+import sys
 from pathlib import Path
 from types import EllipsisType
 
@@ -15,7 +16,7 @@ from train.evaluation.segmenting import first_segmenter
 from train.fitting.checkpoint import has_checkpoint
 from train.fitting.checks import check, check_fold
 from train.fitting.compiling import objective, optimizer
-from train.fitting.resuming import dataset_folder, require_same_fold, require_same_plan
+from train.fitting.resuming import dataset_folder, exchanged_text, require_same_fold, require_same_plan
 from train.fitting.run import Run, create_run, open_run
 from train.fitting.step_time import open_small_step, open_step
 from train.fitting.warm_start import Start, freeze, load_start, source_weights, start_text
@@ -82,6 +83,9 @@ def fit(
     check(plan, dataset)
     check_fold(plan, fold)
     training, validation = fold_cases(dataset, plan, fold)
+    chief = engine is None or engine.chief
+    if run is not None and verbose and chief and (line := exchanged_text(run, training)):
+        print(line, file=sys.stderr, flush=True)
     if run is not None and run.model_file.is_file():
         return run
     engine = engine or open_engine(run.devices if run is not None and devices is None else devices)

@@ -1,11 +1,14 @@
 """Continuing a run: whatever is asked for again must be what the run was begun with."""
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 from medseg import record
 from medseg.errors import InputError, UsageError
-from train.fitting.run import Run
+from medseg.untrusted import read_json
+from train.evaluation.contents import exchanged
+from train.fitting.run import CONTENTS, Run
 from train.planning.filter_learning import forgotten
 from train.planning.plan import Plan
 
@@ -80,6 +83,29 @@ def require_same_folders(run: Run, images: str | None, labels: str | None) -> No
                 f"{run.folder}: was begun with {option} {begun}, not {asked}; resume it without --{option}, or give "
                 "another --out"
             )
+
+
+def exchanged_text(run: Run, training: Sequence) -> str | None:
+    """A line of the training cases whose files hold something else than when the run was begun.
+
+    Args:
+        run: the run; of one that was begun by an older version nothing is known.
+        training: its training cases as they are now.
+
+    Returns:
+        The line, or None where nothing changed.
+    """
+    path = run.folder / CONTENTS
+    before = read_json(path, "digests of the cases") if path.is_file() else {}
+    if not isinstance(before, dict):
+        raise InputError(f"{path}: expected case names and digests; remove it, and the run goes on without")
+    names = exchanged(before, training)
+    if not names:
+        return None
+    return (
+        f"{run.folder}: {len(names)} of {len(training)} training cases changed since it was begun, such as {names[0]}; "
+        "what it learnt of them before stays, give another --out to train anew"
+    )
 
 
 def _flat(values, prefix=""):

@@ -1,5 +1,6 @@
 """The run folder: what a training leaves behind and how to read it."""
 
+import json
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,9 +12,12 @@ from medseg import record
 from medseg.atomic import write_bytes
 from medseg.command import command_line
 from medseg.errors import InputError
+from medseg.record import write_text
+from train.evaluation.contents import content_of
 from train.planning.plan import Plan, load_plan
 from zoo.user_code import FOLDER, files_of
 
+CONTENTS = "contents.json"
 # What a training leaves beside plan.json, without what is written before that: a killed process may have left those.
 WRITTEN = (
     "model.keras", "history.csv", "progress.png", "metrics.json", "summary.json", "report.html", "checkpoints",
@@ -44,9 +48,9 @@ class Origin:
 
 @dataclass(frozen=True)
 class Run:
-    """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``model.keras``, ``history.csv``, ``progress.png``,
-    ``metrics.json`` and its kin (see ``result_file``), ``checkpoints/`` and ``tensorboard/``; of a cascade ``first/``,
-    the run of its first network.
+    """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``contents.json`` (a digest of each case's files),
+    ``model.keras``, ``history.csv``, ``progress.png``, ``metrics.json`` and its kin (see ``result_file``),
+    ``checkpoints/`` and ``tensorboard/``; of a cascade ``first/``, the run of its first network.
 
     Attributes:
         folder: where it lies.
@@ -158,7 +162,7 @@ def create_run(
     devices: int = 1,
     step_ms: dict | None = None,
 ) -> Run:
-    """Write ``plan.json``, ``run.json`` and ``cases.json`` into a new run folder.
+    """Write ``plan.json``, ``run.json``, ``cases.json`` and ``contents.json`` into a new run folder.
 
     Args:
         folder: the run folder.
@@ -177,12 +181,14 @@ def create_run(
     if (folder / "plan.json").exists():
         raise InputError(f"{folder}: holds a run already; continue it with --resume or give another --out")
     check_free(folder)
+    contents = {case.name: content_of(case) for case in (*training, *validation)}
     code = files_of(plan.network.name, plan.training.loss)
     for name, file in code.items():
         write_bytes(folder / FOLDER / name, file.text)
     sums = {name: file.sha256 for name, file in code.items()}
     record.save(folder / "run.json", Origin(fold, dataset, versions(), devices, sums, step_ms or {}))
     record.save(folder / "cases.json", Cases(_files(training), _files(validation)))
+    write_text(folder / CONTENTS, json.dumps(contents, indent=1) + "\n")
     record.save(folder / "plan.json", plan)
     return Run(folder, plan, fold, dataset, devices)
 

@@ -15,8 +15,6 @@ from pathlib import Path
 import numpy as np
 
 from imaging.instances import distance_levels
-from imaging.io.cases import parts_of
-from imaging.io.dicom.reference import split_reference
 from imaging.labels import Label
 from imaging.prior import Prior
 from imaging.recipe import Recipe
@@ -24,6 +22,7 @@ from medseg.atomic import temporary_folder
 from medseg.byte_sizes import spell_size
 from medseg.errors import InputError, naming
 from medseg.progress import track
+from train.evaluation.contents import digests
 from train.input.cache_store import LIMIT_VARIABLE, cache_limit, hold, open_store, tidy
 
 VERSION = 2  # part of every key: raise it when preprocessing or the files below change
@@ -99,10 +98,8 @@ def case_key(case, recipe: Recipe, labels: Sequence[Label], ignore: int | None =
     if case.instances:
         settings["instances"] = True
     digest.update(json.dumps(settings, sort_keys=True).encode())
-    for path in (*case.images, case.label):
-        for part in parts_of(path):
-            digest.update(_content(part))
-        digest.update((split_reference(path)[1] or "").encode())  # which series, which segments
+    for piece in digests(case):
+        digest.update(piece)
     return digest.hexdigest()[:32]
 
 
@@ -278,11 +275,3 @@ def _open(root):
             f"cache clear removes them, {LIMIT_VARIABLE} limits them ({spell_size(cache_limit())})",
             file=sys.stderr,
         )
-
-
-def _content(path) -> bytes:
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").digest()
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read ({error.strerror})") from None

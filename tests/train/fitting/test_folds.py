@@ -1,6 +1,8 @@
 """Several folds: training in turn, cross-validated summary, ensemble."""
 
+import dataclasses
 import json
+import os
 import shutil
 
 import keras
@@ -9,14 +11,17 @@ import numpy as np
 import pytest
 from tiny import STILL, make_plan, write_dataset
 
+import imaging
 from imaging.cleaning import ClassCleaning, Postprocessing
 from medseg import record
 from medseg.errors import InputError, UsageError
 from train.cli import main
+from train.data.dataset import open_dataset
 from train.evaluation.averages import COLUMNS
 from train.evaluation.cross_report import mean_table, postprocessing
 from train.evaluation.cross_validation import cross_validate, deviations, load_decision, summary_table
 from train.evaluation.ensemble import ensemble_segmenter, evaluate_ensemble, unseen_cases
+from train.evaluation.evaluate import evaluate
 from train.evaluation.postprocess import Decision
 from train.evaluation.segmenting import patch_predictor
 from train.fitting.folds import fit_folds, fold_numbers, open_folds
@@ -90,6 +95,37 @@ def test_the_summary_has_means_of_the_cases_that_hold_a_label(out, dataset, tmp_
     line = next(line for line in summary_table(summary).splitlines() if line.startswith("  where present (5)"))
     assert float(line.split()[3]) == pytest.approx(present["dice"], abs=5e-5)
     assert f"<td>far  where present (5)</td><td>{present['dice']:.4f}</td>" in mean_table(summary)
+
+
+def test_scores_are_made_again_where_a_held_back_case_changed(out, dataset, tmp_path, capsys):
+    shutil.copytree(out, tmp_path / "all")
+    runs = open_folds(tmp_path / "all")
+    data = open_dataset(shutil.copytree(dataset.folder, tmp_path / "data"))
+    scored = []
+
+    def score(run, *given, **options):
+        scored.append(run.fold)
+        return evaluate(run, *given, **options)
+
+    before = cross_validate(runs, data, reuse=True, progress=True, score=score)
+    assert scored == []
+    case = data.case(runs[1].plan.folds[1][0])
+    labels, state = imaging.read_labels(case.label), os.stat(case.label)
+    imaging.write(case.label, dataclasses.replace(labels, voxels=np.roll(labels.voxels, 5, axis=1)))
+    os.utime(case.label, ns=(state.st_atime_ns, state.st_mtime_ns))
+    after = cross_validate(runs, data, reuse=True, progress=True, score=score)
+    assert scored == [1]
+    told = capsys.readouterr().err
+    assert f"{runs[1].folder}: 1 of 2 held-back cases changed since it was scored, such as {case.name}; it is" in told
+    assert {name for name in before["cases"] if before["cases"][name] != after["cases"][name]} == {case.name}
+    cross_validate(runs, data, reuse=True, score=score)
+    assert scored == [1]
+    path = runs[0].result_file("metrics.json")
+    metrics = json.loads(path.read_text())
+    del metrics["content"]  # of an older version
+    path.write_text(json.dumps(metrics))
+    cross_validate(runs, data, reuse=True, score=score)
+    assert scored == [1, 0]
 
 
 def test_the_report_shows_folds_classes_cases_and_why(out, dataset):

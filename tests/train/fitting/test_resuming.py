@@ -3,17 +3,21 @@
 import dataclasses
 import importlib
 import json
+import os
 import shutil
 
+import numpy as np
 import pytest
 from tiny import make_plan, write_dataset
 
+import imaging
 from medseg import record
 from medseg.errors import InputError, UsageError
 from train.cli import main
 from train.fitting import resuming
 from train.fitting.fit import fit, network
 from train.fitting.run import create_run, open_run
+from train.input.pipeline import fold_cases
 from train.planning.plan import Network
 
 
@@ -70,6 +74,39 @@ def test_a_dataset_that_was_moved_is_taken_from_where_it_is_now(tmp_path):
     with pytest.raises(InputError, match=r"its dataset folder .*gone is gone; give the folder where it lies now"):
         resuming.dataset_folder(run)
     assert resuming.dataset_folder(run, moved.folder) == moved.folder
+
+
+def test_training_cases_that_changed_since_are_told(tmp_path, capsys):
+    data = write_dataset(tmp_path / "data", cases=3)
+    plan = make_plan(data)
+    training, held_back = fold_cases(data, plan, 1)
+    run = create_run(tmp_path / "run", plan, 1, str(data.folder), training, held_back)
+    run.model_file.touch()
+    resume = ["train", "--resume", "--out", str(run.folder)]
+
+    def told():
+        assert main(resume) == 0
+        return capsys.readouterr().err
+
+    assert told() == ""
+    exchange(held_back[0].label)
+    assert told() == ""
+    exchange(training[1].label)
+    assert told().startswith(
+        f"{run.folder}: 1 of 2 training cases changed since it was begun, such as {training[1].name}; what it learnt"
+    )
+    (run.folder / "contents.json").unlink()  # of a run that an older version began
+    assert told() == ""
+    (run.folder / "contents.json").write_text("[]")
+    assert main(resume) == 1
+    assert "contents.json: expected case names and digests" in capsys.readouterr().err
+
+
+def exchange(path):
+    """Replace a label file by one of the other values, as old as it was."""
+    labels, state = imaging.read_labels(path), os.stat(path)
+    imaging.write(path, dataclasses.replace(labels, voxels=np.where(labels.voxels == 1, 5, labels.voxels)))
+    os.utime(path, ns=(state.st_atime_ns, state.st_mtime_ns))
 
 
 def test_nothing_to_resume_without_a_dataset(tmp_path, capsys):

@@ -5,7 +5,7 @@ import numpy as np
 
 from imaging.io.cases import CaseFiles, Cases
 from medseg import record
-from train.evaluation.trained_cases import trained_cases
+from train.evaluation.contents import trained_cases
 
 
 def test_pairs_of_one_header_are_told_apart_by_their_voxels(tmp_path):
