@@ -5,6 +5,7 @@ import io
 import numpy as np
 
 from export.verify.fidelity import WorstCase
+from imaging.geometry.flat import as_picture, drawn
 from imaging.labels import Label
 from imaging.scan import plane_axes
 
@@ -44,10 +45,16 @@ def draw(case: WorstCase, labels: tuple[Label, ...]) -> bytes:
 
 
 def _slice(case, axis):
-    """Image (a, b, C), three label maps (a, b), voxel sizes and the number of the slice."""
+    """Image (a, b, C), three label maps (a, b), voxel sizes and the number of the slice.
+
+    Of a flat scan a counts columns and b rows.
+    """
     maps = (case.reference, case.network, case.artifact)
     image, size, where = case.scan.voxels, case.scan.spacing, None
-    if axis is not None:
+    if axis is None:
+        image, *maps = (view.swapaxes(0, 1) for view in drawn(case.scan, *maps))
+        size = as_picture(case.scan).spacing[::-1]
+    else:
         others = tuple(a for a in range(3) if a != axis)
         differ = (case.network != case.artifact).sum(others)
         where = int(np.argmax(differ if differ.any() else (case.reference != 0).sum(others)))

@@ -1,5 +1,7 @@
 """How a flat scan lies: as the rows and columns of a picture, by its affine in the patient, or nobody knows."""
 
+from dataclasses import replace
+
 import numpy as np
 
 from imaging.geometry.orientation import Turn, turned
@@ -58,6 +60,19 @@ def as_picture(scan: Scan) -> Scan:
     nearest = io_orientation(np.asarray(scan.affine, float)[:, [0, 1, 3]])
     order = (1, 0) if nearest[0, 0] < nearest[1, 0] else (0, 1)
     return turned(scan, Turn(order, tuple(bool(nearest[axis, 1] > 0) for axis in order)))
+
+
+def drawn(scan: Scan, *maps: np.ndarray) -> list[np.ndarray]:
+    """A flat scan and maps on its grid as rows and columns, to be drawn.
+
+    Args:
+        scan: 2D.
+        maps: (*spatial) each.
+
+    Returns:
+        Voxels (rows, columns, C), and each map (rows, columns); views of the given ones.
+    """
+    return [as_picture(scan).voxels, *(as_picture(replace(scan, voxels=m[..., None])).voxels[..., 0] for m in maps)]
 
 
 def oriented(scan: Scan, orientation: str) -> Scan:

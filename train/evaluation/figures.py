@@ -5,6 +5,7 @@ import io
 
 import numpy as np
 
+from imaging.geometry.flat import as_picture, drawn
 from imaging.scan import plane_axes
 
 COLOURS = ("#e6194b", "#3cb44b", "#4363d8", "#f58231", "#911eb4", "#42d4f4", "#f032e6", "#bfef45")
@@ -126,9 +127,13 @@ def png(figure) -> bytes:
 
 
 def _slice(scan, reference, prediction, axis):
-    """Image (a, b, C), both label slices (a, b) and their voxel sizes, where the reference has most voxels."""
+    """Image (a, b, C), both label slices (a, b) and their voxel sizes, where the reference has most voxels.
+
+    Of a flat scan a counts columns and b rows.
+    """
     if axis is None:
-        return scan.voxels, reference, prediction, scan.spacing
+        maps = (view.swapaxes(0, 1) for view in drawn(scan, reference, prediction))
+        return *maps, as_picture(scan).spacing[::-1]
     others = tuple(a for a in range(3) if a != axis)
     place = int(np.argmax((reference > 0).sum(others)))
     pick = [np.take(array, place, axis) for array in (scan.voxels, reference, prediction)]
