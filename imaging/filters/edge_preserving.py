@@ -1,10 +1,11 @@
-"""Denoising that keeps edges: by scikit-image, which counts in voxels, and SimpleITK, which counts in millimetres."""
+"""Denoising that keeps edges: by steps that count in voxels, as scikit-image's, and SimpleITK, which counts in mm."""
 
 import math
 
 import numpy as np
 
-from imaging.filters.noise import noise_deviation
+from imaging.filters.denoising import total_variation
+from imaging.filters.denoising.noise import noise_deviation
 from imaging.io.volumes.itk import simpleitk
 from medseg.command import load_package
 from medseg.errors import InputError
@@ -39,11 +40,10 @@ def nlm(channel: np.ndarray, spacing, patch_mm: float, distance_mm: float, stren
 
 def tv(channel: np.ndarray, spacing, weight: float, iterations: int) -> np.ndarray:
     """Total variation denoising (Chambolle 2004) of intensities scaled to 0 to 1 and back."""
-    restoration = load_package("skimage.restoration", "filter tv")
     low, high = float(channel.min()), float(channel.max())
 
     def denoise(part, _):
-        return restoration.denoise_tv_chambolle(part, weight, max_num_iter=iterations)
+        return total_variation.denoise(part, weight, iterations)
 
     scaled = (channel - np.float32(low)) * np.float32(1 / (high - low))
     return _by_slices(scaled, spacing, denoise) * np.float32(high - low) + np.float32(low)

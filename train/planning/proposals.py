@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from imaging.filters.noise import noise_deviation
+from imaging.filters.denoising.noise import noise_deviation
 from imaging.filters.standardise import SCALE, landmarks_of
 from train.input.modality import is_ct
 

@@ -14,8 +14,8 @@ from turned_scans import turned, turned_back, turns
 import imaging
 from imaging import InputError, Scan
 from imaging.filters import FILTERS, FilterStep, apply, get, names
+from imaging.filters.denoising.noise import noise_deviation
 from imaging.filters.edge_preserving import diffusion_steps
-from imaging.filters.noise import noise_deviation
 
 GRIDS = [(1.0, 1.0), (0.7, 1.4), (1.0, 1.0, 1.0), (1.0, 0.8, 2.5)]
 PLAIN = [entry for entry in FILTERS if not entry.learns]
