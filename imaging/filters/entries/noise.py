@@ -78,12 +78,11 @@ NOISE = (
         "edge_preserving",
         f"total variation denoising (Chambolle); {SLICES}",
         "noise on regions that are flat, such as CT of bone and air; gives piecewise constant images",
-        "skimage.restoration.denoise_tv_chambolle",
+        "numpy, the steps of skimage.restoration.denoise_tv_chambolle",
         (
             Parameter("weight", 0.05, 1e-6, 100, help="strength, for intensities scaled to 0 to 1"),
             Parameter("iterations", 100, 1, 10000, help="steps at most"),
         ),
-        package="skimage",
         paper="Chambolle, J. Math. Imaging Vis. 2004",
     ),
 )

@@ -1,5 +1,6 @@
 """What ``zoo export --list`` says a format costs: measured where there is an artifact, and never invented."""
 
+import hashlib
 import json
 
 import pytest
@@ -37,7 +38,8 @@ def write_artifact(folder, name, size, ms):
     (folder / "model.bin").write_bytes(bytes(size))
     tensor = {"name": "x", "shape": [1, 8, 8, 8, 1], "dtype": "float32"}
     manifest = {
-        "name": name, "format": folder.name, "model": "model.bin", "sha256": "0", "recipe": {"rank": 3},
+        "name": name, "format": folder.name, "model": "model.bin", "recipe": {"rank": 3},
+        "sha256": hashlib.sha256(bytes(size)).hexdigest(),
         "patch": [8, 8, 8], "overlap": 0.5, "labels": [{"name": "b", "value": 0}, {"name": "c", "value": 1}],
         "channels": ["image"], "folded": False, "input": tensor, "output": tensor | {"shape": [1, 8, 8, 8, 2]},
         "fidelity": {"verdict": "99.9 %", "labels": {"c": {"dice_drop": 0.003}}}, "schema": 1,
