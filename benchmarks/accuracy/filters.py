@@ -38,6 +38,7 @@ LARGE = {
     "nlm": "nlm=distance_mm:1",
     "n4": "n4=iterations:5",
     "register": "register=iterations:10,reference:{scan}",
+    "register, deformable": "register=kind:deformable,iterations:2,reference:{scan}",
 }
 
 
@@ -97,7 +98,7 @@ def main():
     parser.add_argument("--shape", type=int, nargs=3, default=(512, 512, 300), help="of it (default: 512 512 300)")
     parser.add_argument("--scratch", type=Path, help="folder for the volume (1 GB; default: a temporary one)")
     args = parser.parse_args()
-    chosen = args.filter or names()
+    chosen = args.filter or [*names(), *(["register, deformable"] if args.large else [])]
     if not args.large:
         print("| filter | ms | library, ms | ratio |\n|---|---:|---:|---:|")
         for name in [name for name in chosen if name in DIRECT]:
