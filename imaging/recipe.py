@@ -63,10 +63,9 @@ class Recipe:
     Attributes:
         rank: spatial axes of the scans, 2 or 3.
         channels: channels that the network takes.
-        orientation: axis codes such as "RAS" for 3D; with ``slices`` None puts each scan's own slices first, whichever
-            way they lie (``imaging.slices.slice_orientation``). For 2D "picture": rows and columns, which a scan that
-            lies in the patient is turned to; or "stored": the order of files that do not say how they lie, and no
-            others (``imaging.geometry.flat``). None keeps the order of any file, as recipes of before do.
+        orientation: axis codes such as "RAS" for 3D; with ``slices`` None puts each scan's own slices first
+            (``imaging.slices.slice_orientation``). For 2D "picture" (rows and columns) or "stored" (the order of files
+            that do not say how they lie), see ``imaging.geometry.flat``; None, of older recipes, keeps any order.
         spacing: target spacing in mm per axis, or None to keep it.
         size: fixed spatial size in pixels that a scan is resized to (2D without spacing), or None.
         crop_nonzero: crop to the bounding box of voxels that differ from zero.

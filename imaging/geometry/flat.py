@@ -30,8 +30,8 @@ def axes_in_header(affine: np.ndarray, rank: int, coded: bool = True) -> str:
     """
     if rank != 2:
         return ""
-    told = coded and (not _is_diagonal(affine) or bool(affine[:3, 3].any()))
-    return PATIENT if told else UNKNOWN
+    is_placed = coded and (not _is_diagonal(affine) or bool(affine[:3, 3].any()))
+    return PATIENT if is_placed else UNKNOWN
 
 
 def axes_of(scan: Scan) -> str:

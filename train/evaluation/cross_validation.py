@@ -160,7 +160,7 @@ def _deviation(values):
     return float(np.std(values)) if all(map(math.isfinite, values)) else math.inf
 
 
-def _kept(run, dataset, mirror, tell):
+def _kept(run, dataset, mirror, progress):
     """The scores in a run folder, if they are of its network, fold, way of predicting and cases."""
     path = run.result_file("metrics.json", mirror=mirror)
     if not path.is_file() or not run.model_file.is_file() or path.stat().st_mtime < run.model_file.stat().st_mtime:
@@ -176,9 +176,9 @@ def _kept(run, dataset, mirror, tell):
     if not isinstance(scored, dict) or set(scored) != set(held):  # of an older version
         return None
     if names := exchanged(scored, fold_cases(dataset, run.plan, run.fold)[1]):
-        if tell:
-            told = f"{len(names)} of {len(held)} held-back cases changed since it was scored, such as {names[0]}"
-            print(f"{run.folder}: {told}; it is scored again", file=sys.stderr, flush=True)
+        if progress:
+            change = f"{len(names)} of {len(held)} held-back cases changed since it was scored, such as {names[0]}"
+            print(f"{run.folder}: {change}; it is scored again", file=sys.stderr, flush=True)
         return None
     # Predictions are written before the scores, so those that are there are of the same evaluation.
     return metrics if all(_is_older(prediction_file(run, name, mirror), path) for name in held) else None

@@ -115,8 +115,10 @@ def test_scores_are_made_again_where_a_held_back_case_changed(out, dataset, tmp_
     os.utime(case.label, ns=(state.st_atime_ns, state.st_mtime_ns))
     after = cross_validate(runs, data, reuse=True, progress=True, score=score)
     assert scored == [1]
-    told = capsys.readouterr().err
-    assert f"{runs[1].folder}: 1 of 2 held-back cases changed since it was scored, such as {case.name}; it is" in told
+    message = capsys.readouterr().err
+    assert (
+        f"{runs[1].folder}: 1 of 2 held-back cases changed since it was scored, such as {case.name}; it is" in message
+    )
     assert {name for name in before["cases"] if before["cases"][name] != after["cases"][name]} == {case.name}
     cross_validate(runs, data, reuse=True, score=score)
     assert scored == [1]
