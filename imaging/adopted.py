@@ -1,4 +1,4 @@
-"""The postprocessing that a cross-validation adopted, as its summary says, for the runs of its folds."""
+"""The postprocessing that was adopted: by a cross-validation for the runs of its folds, or by a single run."""
 
 from pathlib import Path
 
@@ -7,6 +7,9 @@ from medseg import record
 from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.untrusted import read_json
+
+FILE = "postprocessing.json"
+"""What a single run decided when its training ended, in its folder."""
 
 
 def summary_file(out, mirror: bool = False) -> Path:
@@ -20,26 +23,32 @@ def summary_file(out, mirror: bool = False) -> Path:
 
 
 def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
-    """What the cross-validation that a run is a fold of decided on; nothing of a run that is none.
+    """What the cross-validation that a run is a fold of decided on, else what the run itself did, or nothing.
 
     Prediction and export both ask here, so that a fold's network and its artifact segment alike. A run that was
     fine-tuned for int8 is cleaned up as the run that it was started from.
 
     Args:
         run: run folder, ``fold_0`` and the like in the folder of a cross-validation.
-        mirror: of predictions averaged over flips.
+        mirror: of predictions averaged over flips; a single run decided for both.
 
     Raises:
-        InputError: if the summary cannot be read.
+        InputError: if the decision cannot be read.
     """
     run = _started_from(Path(run).resolve())  # a link to a fold is that fold
     summary = summary_file(run.parent, mirror)
-    if not run.name.startswith("fold_") or not summary.is_file() or not (run / "run.json").is_file():
+    if run.name.startswith("fold_") and summary.is_file() and (run / "run.json").is_file():
+        content = read_json(summary, "cross-validation's summary")
+        if read_json(run / "run.json", "run").get("fold") in content.get("folds", []):
+            return _chosen(content, summary, run.parent)
+    own = run / FILE
+    if not own.is_file():
         return Postprocessing()
-    content = read_json(summary, "cross-validation's summary")
-    if read_json(run / "run.json", "run").get("fold") not in content.get("folds", []):
-        return Postprocessing()
-    return _chosen(content, summary, run.parent)
+    try:
+        return record.from_dict(Postprocessing, read_json(own, "postprocessing")["chosen"], "chosen")
+    except (KeyError, TypeError, InputError) as error:
+        mend = command_line("zoo train --resume --out", run)
+        raise InputError(f"{own}: {error}; expected what {mend} writes") from None
 
 
 def _started_from(run) -> Path:

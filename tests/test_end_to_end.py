@@ -11,6 +11,7 @@ from dataset_folders import scan_of_slices, write_flat, write_msd
 
 import edge
 import imaging
+from medseg.record import to_dict
 from zoo.cli import main
 from zoo.commands.demo import DEVICE
 
@@ -72,8 +73,10 @@ def test_the_manifest_tells_the_truth(made, name):
         assert manifest.source["int8_share"] == 1.0
     else:
         assert manifest.calibration == ()
-    mean = json.loads((made[1] / "metrics.json").read_text(encoding="utf-8"))["mean"]
-    for label, scores in mean.items():
+    metrics = json.loads((made[1] / "metrics.json").read_text(encoding="utf-8"))
+    adopted = json.loads((made[1] / "postprocessing.json").read_text(encoding="utf-8"))["chosen"]
+    assert to_dict(manifest.postprocessing) == {"classes": tuple(adopted["classes"])}
+    for label, scores in (metrics["postprocessed"] or metrics)["mean"].items():
         assert manifest.fidelity["labels"][label]["dice_network"] == pytest.approx(scores["dice"], abs=1e-6)
 
 

@@ -19,6 +19,7 @@ from edge.runtime.segmenter import Progress, Segmenter, load
 from edge.segmentation import Segmentation
 from edge.trust.fingerprint import estimate, flags_of
 from edge.trust.observation import as_read
+from imaging.cleaning import Postprocessing
 from imaging.io.files import read
 from imaging.recipe import prepare
 from imaging.regions import classes_of, written_classes
@@ -26,7 +27,7 @@ from imaging.scan import Scan, as_scan, grid_of
 from medseg.errors import InputError, UsageError, naming
 from medseg.progress import Cancel, check_cancelled, in_turn
 
-SAME = ("labels", "regions", "instances", "channels", "postprocessing")
+SAME = ("labels", "regions", "instances", "channels")
 SAME_PATCHES = ("recipe", "patch", "overlap")
 
 
@@ -213,14 +214,14 @@ def load_ensemble(folders: Sequence, threads: int = 2, runtime: str = "auto", tr
     """Open one artifact, or several whose probabilities are averaged.
 
     Those that prepare and tile a scan alike, such as the folds of a cross-validation, are averaged patch by patch;
-    others, such as a 2D and a 3D network of one dataset, on the scan's own grid.
+    others, such as a 2D and a 3D network of one dataset, on the scan's own grid. What all clean up alike is cleaned up.
 
     Args:
         folders: artifact folders or names of shipped artifacts.
         threads, runtime, trust: as for ``edge.load``.
 
     Returns:
-        A segmenter with the manifest of the first.
+        A segmenter with the manifest of the first, but for its post-processing.
 
     Raises:
         InputError: as ``edge.load``, or if the artifacts differ in what they take or tell apart; the message names the
@@ -230,6 +231,7 @@ def load_ensemble(folders: Sequence, threads: int = 2, runtime: str = "auto", tr
     first = opened[0].manifest
     for folder, segmenter in zip(folders[1:], opened[1:], strict=True):
         _check_same(first, segmenter.manifest, f"{folder}", f"{folders[0]}")
+    opened = _cleaning_alike(opened)
     groups: list[list[Segmenter]] = []
     for segmenter in opened:
         alike = [group for group in groups if _tiles_alike(group[0].manifest, segmenter.manifest)]
@@ -243,6 +245,13 @@ def load_ensemble(folders: Sequence, threads: int = 2, runtime: str = "auto", tr
             f"{folders[0]}: finds objects, whose networks are averaged patch by patch; expected artifacts of one plan"
         )
     return members[0] if len(members) == 1 else Ensemble(tuple(members))
+
+
+def _cleaning_alike(opened: list[Segmenter]) -> list[Segmenter]:
+    """The same segmenters with the post-processing that they share: each rests on the answers of one network."""
+    cleanings = [segmenter.manifest.postprocessing.classes for segmenter in opened]
+    shared = Postprocessing(tuple(each for each in cleanings[0] if all(each in classes for classes in cleanings)))
+    return [replace(each, manifest=replace(each.manifest, postprocessing=shared)) for each in opened]
 
 
 def _check_same(first, manifest, folder, of) -> None:

@@ -37,6 +37,17 @@ def largest_component(mask: np.ndarray) -> np.ndarray:
     return numbered == np.argmax(counts) if counts.any() else np.zeros_like(mask, bool)
 
 
+def share_of_largest(mask: np.ndarray) -> float | None:
+    """The share of a bool mask's voxels that lies in its largest connected part; None for an empty mask."""
+    from scipy import ndimage
+
+    (box,) = ndimage.find_objects(mask.astype(np.uint8), max_label=1)
+    if box is None:
+        return None
+    _, counts = label_components(mask[box])
+    return float(counts.max() / counts.sum())
+
+
 def fill_holes(mask: np.ndarray) -> np.ndarray:
     """A bool mask with the background that it encloses filled in."""
     from scipy import ndimage

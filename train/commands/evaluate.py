@@ -4,6 +4,8 @@ import json
 import os
 from pathlib import Path
 
+from imaging.adopted import adopted_postprocessing
+from imaging.cleaning import cleaning_text
 from imaging.configurations import chosen_folders, scores_folder
 from medseg.command import check_left_out, command_line, emit_json, next_command
 from medseg.errors import UsageError
@@ -102,6 +104,8 @@ def run_evaluate(args) -> int:
         emit_json(metrics)
         return 0
     print(table(metrics))
+    for cleaning in adopted_postprocessing(run.folder, args.mirror).classes:
+        print(f"postprocessing: {cleaning.label}: {cleaning_text(cleaning)}, as zoo predict and artifacts do")
     if not args.no_report:
         print(f"report: {path}")
     formats = ("--format", "tflite-int8", "--format", "onnx-int8")

@@ -159,13 +159,29 @@ def run_train(args) -> int:
         raise
     if not chief:
         return 0
+    history = load_history(run.folder / "history.csv")
     print(f"{run.folder}: {run.model_file.name} is the trained network, history.csv and progress.png show how it went")
-    print(outlook(load_history(run.folder / "history.csv")))
+    print(outlook(history))
+    if engine is None:  # one of several workers would compute alone while the others wait
+        _decide_postprocessing(run, dataset, history)
     if run.fold is None:
         next_command("zoo export", run.folder, "--format", "tflite-int8", "--out", f"artifacts/{run.folder.name}")
     else:
         next_command("zoo evaluate", run.folder, args.folder, "--fold", run.fold)
     return 0
+
+
+def _decide_postprocessing(run, dataset, history):
+    """Have the run decide how its segmentations are cleaned up, in a tenth of the training's time or three cases."""
+    from train.evaluation.postprocess import allowed_text, decide_for_run
+
+    try:
+        decision = decide_for_run(run, dataset, history[-1]["seconds"] / 10 if history else 0)
+    except KeyboardInterrupt:
+        next_command("zoo train --resume --out", run.folder)
+        raise
+    if decision is not None:
+        print(allowed_text(decision))
 
 
 def _begun(args, several):

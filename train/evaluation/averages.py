@@ -7,6 +7,7 @@ import numpy as np
 from imaging.measure.scoring import DISTANCES
 
 COLUMNS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
+CLEANED = "  cleaned"  # the heading of a line in tables
 OBJECT_COLUMNS = ("ap", "ap50", "ap75", "pq", "f1", "lesion_dice")
 
 
@@ -56,11 +57,15 @@ def _reference_size(row) -> float:
 def table(metrics: dict) -> str:
     """``metrics`` as text: a line per label with the means, then how many cases there were.
 
-    A label that some references do not hold has a line more, of the cases whose references do.
+    A label that some references do not hold has a line more, of the cases whose references do, and one that prediction
+    cleans up has the scores of that.
     """
     rows = []
+    cleaned = (metrics.get("postprocessed") or {"mean": {}})["mean"]
     for name, row in metrics["mean"].items():
         rows.append((name, row))
+        if name in cleaned:
+            rows.append((CLEANED, cleaned[name]))
         present = metrics.get("mean_present", {}).get(name)
         if present:
             rows.append((present_row(present), present))

@@ -15,7 +15,7 @@ from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
 from medseg.untrusted import read_json
-from train.evaluation.averages import columns_of, means, present_row
+from train.evaluation.averages import CLEANED, columns_of, means, present_row
 from train.evaluation.contents import exchanged
 from train.evaluation.evaluate import evaluate
 from train.evaluation.postprocess import Decision, choose, decision_text
@@ -124,7 +124,7 @@ def summary_table(summary: dict) -> str:
     A label that some references do not hold has a line more, the means of the cases whose references do.
     """
     mean, std, present = summary["mean"], summary["std"], summary["mean_present"]
-    width, columns = max(map(len, (*mean, "  cleaned", *map(present_row, present.values())))), columns_of(mean)
+    width, columns = max(map(len, (*mean, CLEANED, *map(present_row, present.values())))), columns_of(mean)
     lines = [f"{'label':{width}}" + "".join(f"{column:>17}" for column in columns)]
     for name in mean:
         cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in columns]
@@ -132,7 +132,7 @@ def summary_table(summary: dict) -> str:
         if summary["postprocessed"]:
             cleaned = summary["postprocessed"]
             cells = [f"{cleaned['mean'][name][column]:.4f} ± {cleaned['std'][name][column]:.4f}" for column in columns]
-            lines.append(f"{'  cleaned':{width}}" + "".join(f"{cell:>17}" for cell in cells))
+            lines.append(f"{CLEANED:{width}}" + "".join(f"{cell:>17}" for cell in cells))
         if name in present:
             cells = [f"{present[name][column]:.4f}" for column in columns]
             lines.append(f"{present_row(present[name]):{width}}" + "".join(f"{cell:>17}" for cell in cells))

@@ -7,6 +7,8 @@ from pathlib import Path
 import numpy as np
 
 import imaging
+from imaging.adopted import adopted_postprocessing
+from imaging.cleaning import Postprocessing, apply
 from imaging.labels import Label, Region
 from medseg.errors import InputError, naming
 from medseg.progress import track
@@ -47,7 +49,9 @@ def evaluate(
         What is written as ``metrics.json``, by another name for another fold or with flips (see ``Run.result_file``):
         {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
         {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``train.evaluation.averages.means``,
-        "calibration": see ``train.evaluation.reliability``, "content": {case: digest of its files}}.
+        "calibration": see ``train.evaluation.reliability``, "content": {case: digest of its files}}. All that is of
+        the network alone; "postprocessed" holds cases and means as prediction cleans them up by what the run adopted,
+        None if that is nothing, or with ``keep``, as cross-validation then decides anew.
 
     Raises:
         InputError: if no case was held back and no fold is given, or a case cannot be read.
@@ -70,7 +74,8 @@ def evaluate(
     reliability = Reliability(plan, logits=not axes or bool(plan.regions))
     first = first_segmenter(run, plan)
     segment = segmenter(patch_predictor(model, axes, bool(plan.regions)), plan, reliability.keep, first)
-    scores = score_held_back(segment, reliability, cases, plan, run if keep else None, mirror, progress)
+    cleaning = adopted_postprocessing(run.folder, mirror) if run and not keep else Postprocessing()
+    scores = score_held_back(segment, reliability, cases, plan, run if keep else None, mirror, progress, cleaning)
     metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
     if run:
         write_text(run.result_file("metrics.json", fold, mirror), json.dumps(metrics, indent=1) + "\n")
@@ -78,7 +83,14 @@ def evaluate(
 
 
 def score_held_back(
-    segment: Callable, reliability: Reliability, cases: Sequence, plan: Plan, keep: Run | None, mirror, progress
+    segment: Callable,
+    reliability: Reliability,
+    cases: Sequence,
+    plan: Plan,
+    keep: Run | None,
+    mirror,
+    progress,
+    cleaning: Postprocessing | None = None,
 ) -> dict:
     """Score a segmentation function on the cases of a fold, with the calibration of its probabilities.
 
@@ -90,20 +102,27 @@ def score_held_back(
         keep: whose ``predictions/`` take the segmentations; None keeps none.
         mirror: they were averaged over flips.
         progress: show a bar.
+        cleaning: by which segmentations are cleaned up and scored once more.
 
     Returns:
-        As ``score_cases``, "calibration" and "content": a digest of each case's files.
+        As ``score_cases``, "calibration", "content": a digest of each case's files, and "postprocessed": cases and
+        means with ``cleaning``, or None.
     """
+    cleaned = {}
 
-    def then(case, scan, segmentation):
+    def then(case, scan, segmentation, reference):
         reliability.add(case)
+        if cleaning is not None and cleaning.classes:
+            clean = apply(segmentation, cleaning, plan.labels, scan.spacing)
+            cleaned[case.name] = imaging.score_case(clean, reference, plan.labels, scan.spacing)
         if keep is not None:
             save_prediction(keep, case.name, segmentation, scan, mirror)
 
     whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
     scores = score_cases(segment, cases, plan.labels, progress=progress, then=then, **whose)
     content = {case.name: content_of(case) for case in cases}
-    return {**scores, "calibration": reliability.result(), "content": content}
+    postprocessed = {"cases": cleaned, **means(cleaned)} if cleaned else None
+    return {**scores, "calibration": reliability.result(), "content": content, "postprocessed": postprocessed}
 
 
 def score_cases(
@@ -124,7 +143,7 @@ def score_cases(
         labels: classes by class index, background first.
         recipe: says how many channels a scan must have and what NaN in it stands for; None takes what the files hold.
         progress: show a bar.
-        then: called with each case, its scan and the class indices found.
+        then: called with each case, its scan, the class indices or objects found, and those of its reference.
         ignore: value of voxels in label files that count in no score, or None.
         regions: structures of several classes, which are scored instead of the classes.
 
@@ -140,20 +159,21 @@ def score_cases(
     channels, nan = (recipe.channels, recipe.nan) if recipe is not None else (None, None)
     for case in track(cases, "evaluate", show=progress):
         settings = {"channels": channels, "ignore": ignore, "nan": nan}
-        scan, segmentation, scores[case.name] = _scored(segment, case, labels, regions, settings)
+        scan, segmentation, reference, scores[case.name] = _scored(segment, case, labels, regions, settings)
         if then is not None:
-            then(case, scan, segmentation)
+            then(case, scan, segmentation, reference)
     return {"cases": scores, **means(scores)}
 
 
 def _scored(segment, case, labels, regions, settings):
-    """The scan of a case, what is found in it and its scores."""
+    """The scan of a case, what is found in it, its reference and its scores."""
     if not case.instances:
         scan, reference = read_case(case, labels, **settings)
         with naming(case.images[0]):
             segmentation = segment(scan)
         reference = reference.voxels[..., 0]
-        return scan, segmentation, imaging.score_case(segmentation, reference, labels, scan.spacing, regions=regions)
+        scores = imaging.score_case(segmentation, reference, labels, scan.spacing, regions=regions)
+        return scan, segmentation, reference, scores
     scan, objects = read_case_objects(case, settings["channels"], settings["nan"])
     with naming(case.images[0]):
         segmentation = segment(scan)
@@ -161,4 +181,4 @@ def _scored(segment, case, labels, regions, settings):
     masks = (np.minimum(segmentation, 1), np.minimum(objects, 1))
     of_class = imaging.score_case(*masks, labels, scan.spacing, regions=regions)
     of_objects = imaging.score_objects(segmentation, objects)
-    return scan, segmentation, {name: row | of_objects for name, row in of_class.items()}
+    return scan, segmentation, objects, {name: row | of_objects for name, row in of_class.items()}

@@ -46,6 +46,7 @@ def write_report(run: Run, dataset, metrics: dict, name: str = "report.html") ->
     parts = [
         f"<h1>{html.escape(title)}</h1><p>{html.escape(means_table(metrics).splitlines()[-1])}</p>",
         class_table(metrics["mean"]),
+        *postprocessed(metrics),
         "<h2>Training</h2>" + page.figure(figures.curves(history), outlook(history)) if history else "",
         "<h2>Spread over the cases</h2>"
         + page.figure(figures.boxes(metrics["cases"]), "Boxes: quartiles; dots: cases"),
@@ -75,6 +76,15 @@ def calibration(metrics: dict) -> list[str]:
         + page.figure(figures.calibration(table, wrong), caption)
         + page.table(("label", "expected calibration error"), rows)
     ]
+
+
+def postprocessed(metrics: dict) -> list[str]:
+    """The section of the scores as prediction cleans up segmentations; none where it does not."""
+    cleaned = metrics.get("postprocessed")
+    if not cleaned:
+        return []
+    words = "With the postprocessing that the run adopted, as zoo predict and artifacts do it."
+    return [f"<h2>Postprocessing</h2><p>{words}</p>" + class_table(cleaned["mean"])]
 
 
 def provenance(run: Run) -> str:

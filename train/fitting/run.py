@@ -20,8 +20,8 @@ from zoo.user_code import FOLDER, files_of
 CONTENTS = "contents.json"
 # What a training leaves beside plan.json, without what is written before that: a killed process may have left those.
 WRITTEN = (
-    "model.keras", "history.csv", "progress.png", "metrics.json", "summary.json", "report.html", "checkpoints",
-    "tensorboard", "predictions",
+    "model.keras", "history.csv", "progress.png", "postprocessing.json", "metrics.json", "summary.json", "report.html",
+    "checkpoints", "tensorboard", "predictions",
 )  # fmt: skip
 
 
@@ -49,8 +49,8 @@ class Origin:
 @dataclass(frozen=True)
 class Run:
     """A run folder: ``plan.json``, ``run.json``, ``cases.json``, ``contents.json`` (a digest of each case's files),
-    ``model.keras``, ``history.csv``, ``progress.png``, ``metrics.json`` and its kin (see ``result_file``),
-    ``checkpoints/`` and ``tensorboard/``; of a cascade ``first/``, the run of its first network.
+    ``model.keras``, ``history.csv``, ``progress.png``, ``postprocessing.json``, ``metrics.json`` and its kin (see
+    ``result_file``), ``checkpoints/`` and ``tensorboard/``; of a cascade ``first/``, the run of its first network.
 
     Attributes:
         folder: where it lies.

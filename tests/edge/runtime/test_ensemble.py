@@ -214,11 +214,25 @@ def test_artifacts_of_the_same_patch_are_averaged_patch_by_patch_still(artifacts
     assert len(together.others) == 2
 
 
-def test_artifacts_that_cannot_be_averaged_are_named(artifacts, pair, tmp_path):
+def test_artifacts_that_cannot_be_averaged_are_named(artifacts, pair):
     with pytest.raises(InputError, match=r"flat-int8: recipe.rank differs from that of .*native-float"):
         load_ensemble([artifacts["native-float"], artifacts["flat-int8"]])
     manifest = edge.load_manifest(pair[1])
-    chosen = Postprocessing((ClassCleaning("core", largest=True),))
-    record.save(pair[1] / "manifest.json", dataclasses.replace(manifest, postprocessing=chosen))
-    with pytest.raises(InputError, match="slices: postprocessing differs"):
+    labels = (*manifest.labels[:-1], dataclasses.replace(manifest.labels[-1], name="rind"))
+    record.save(pair[1] / "manifest.json", dataclasses.replace(manifest, labels=labels))
+    with pytest.raises(InputError, match="slices: labels differs"):
         load_ensemble(pair)
+
+
+def test_what_all_networks_clean_up_alike_is_cleaned_up(pair):
+    core, rim = ClassCleaning("core", largest=True), ClassCleaning("rim", min_volume_mm3=3.0)
+    for chosen, shared in (
+        (((core, rim), (rim, core)), (core, rim)),
+        (((core, rim), (core,)), (core,)),
+        (((core,), ()), ()),
+        (((rim,), (dataclasses.replace(rim, min_volume_mm3=4.0),)), ()),
+    ):
+        for folder, classes in zip(pair, chosen, strict=True):
+            manifest = edge.load_manifest(folder)
+            record.save(folder / "manifest.json", dataclasses.replace(manifest, postprocessing=Postprocessing(classes)))
+        assert load_ensemble(pair).manifest.postprocessing == Postprocessing(shared)

@@ -7,7 +7,7 @@ import pytest
 from scipy import ndimage
 
 from imaging import InputError
-from imaging.measure.components import fill_holes, label_components, largest_component, remove_small
+from imaging.measure.components import fill_holes, label_components, largest_component, remove_small, share_of_largest
 
 
 def flood(mask):
@@ -46,6 +46,7 @@ def test_parts(shape, density, seed):
     spacing = (0.5, 2.0, 1.5)[: len(shape)]
     kept = remove_small(mask, 3 * np.prod(spacing), spacing)
     assert set(map(tuple, np.argwhere(kept).tolist())) == set().union(*(p for p in parts if len(p) >= 3))
+    assert share_of_largest(mask) == max(map(len, parts)) / mask.sum()
 
 
 def test_empty_and_full():
@@ -77,3 +78,7 @@ def test_fill_holes():
 def test_spacing_must_fit():
     with pytest.raises(InputError, match="expected 2 numbers"):
         remove_small(np.ones((2, 2), bool), 1, (1, 1, 1))
+
+
+def test_an_empty_mask_has_no_largest_part():
+    assert share_of_largest(np.zeros((3, 4), bool)) is None

@@ -3,14 +3,34 @@
 import dataclasses
 import json
 
+import keras
 import numpy as np
 import pytest
+from scipy import ndimage
+from tiny import make_plan
 
+import imaging
+from export.source.source import open_source
+from imaging.adopted import adopted_postprocessing
 from imaging.cleaning import ClassCleaning, Postprocessing, apply
 from imaging.labels import Label
 from imaging.measure import overlap
 from medseg import record
-from train.evaluation.postprocess import Decision, choose, decision_text
+from medseg.errors import InputError
+from train.evaluation.averages import table
+from train.evaluation.evaluate import evaluate
+from train.evaluation.postprocess import (
+    Decision,
+    allow_largest,
+    allowed_text,
+    choose,
+    classes_in_one_part,
+    decide_for_run,
+    decision_text,
+)
+from train.fitting.run import create_run
+from train.input.pipeline import fold_cases
+from zoo.cli import main as zoo_main
 
 LABELS = (Label("background", 0), Label("ball", 1), Label("box", 7))
 SPACING = (1.0, 1.0, 2.0)
@@ -93,3 +113,81 @@ def test_an_absent_class_and_json():
     assert decision.chosen == Postprocessing()
     decision = dataclasses.replace(decision, chosen=Postprocessing((ClassCleaning("box", min_volume_mm3=3.0),)))
     assert record.from_dict(Decision, json.loads(json.dumps(record.to_dict(decision)))) == decision
+
+
+def with_second_ball(truth):
+    truth[13:16, 0:3, 8:11] = 1
+    return truth
+
+
+def with_speck(truth):
+    truth[18, 1, 10] = 1  # of about 257 voxels: 0.4 %
+    return truth
+
+
+def test_classes_of_one_part_by_their_labels():
+    whole = [reference(seed) for seed in range(9)]
+    assert classes_in_one_part(whole, LABELS) == ("ball", "box")
+    assert classes_in_one_part([*map(with_speck, map(reference, range(9)))], LABELS) == ("ball", "box")
+    assert classes_in_one_part([*whole, with_second_ball(reference(9))], LABELS) == ("ball", "box")  # 9 of 10
+    assert classes_in_one_part([*whole[1:], with_second_ball(reference(9))], LABELS) == ("box",)  # 8 of 9
+    assert classes_in_one_part(whole[:4], LABELS) == ()  # too few to tell
+    without_box = [np.where(truth == 2, 0, truth) for truth in whole]
+    assert classes_in_one_part([*without_box[:5], *whole[:4]], LABELS) == ("ball",)  # only four show a box
+
+
+def test_the_largest_part_stays_where_the_network_agrees():
+    decision = allow_largest(cases(specks)(), ("ball", "box"), LABELS)
+    assert decision.chosen.classes == (ClassCleaning("ball", largest=True), ClassCleaning("box", largest=True))
+    assert decision.dice_after["ball"] == 1.0 > decision.dice_before["ball"]
+    assert decision.dice_after["box"] == decision.dice_before["box"] < 1.0  # its hole stays
+    assert "ball: largest part only, as in the labels (mean Dice of 3 held-back cases 0.9" in allowed_text(decision)
+
+
+def test_a_structure_that_the_network_finds_in_pieces_keeps_them():
+    def broken(truth, seed):
+        predicted = specks(truth, seed)
+        predicted[:, :, 5:7][predicted[:, :, 5:7] == 1] = 0  # through the middle of the ball
+        return predicted
+
+    decision = allow_largest(cases(broken)(), ("ball", "box"), LABELS)
+    assert [cleaning.label for cleaning in decision.chosen.classes] == ["box"]
+    assert decision.dice_before["ball"] == decision.dice_after["ball"]
+    assert "ball: all parts stay" in allowed_text(decision)
+    assert "none; no class is one part" in allowed_text(allow_largest(cases(broken)(), (), LABELS))
+
+
+def test_a_run_decides_by_its_labels_and_what_it_held_back(dataset, tmp_path):
+    """A network of two thresholds finds the boxes, and single voxels of noise that are as bright."""
+    inputs = keras.Input((16, 16, 8, 1))
+    model = keras.Model(inputs, keras.layers.Conv3D(3, 1)(inputs))
+    steps = np.array([0, 4, 10], np.float32).reshape(1, 1, 1, 1, 3)
+    model.set_weights([steps, np.array([0, -6.4, -32.2], np.float32)])  # near above 1.6 deviations, far above 4.3
+    plan = make_plan(dataset)
+    run = create_run(tmp_path / "run", plan, 0, str(dataset.folder), *fold_cases(dataset, plan, 0))
+    model.save(run.model_file)
+    decision = decide_for_run(run, dataset)
+    assert decision.cases == len(plan.folds[0])
+    assert [cleaning.label for cleaning in decision.chosen.classes] == ["near", "far"]
+    assert decision.dice_after["near"] > decision.dice_before["near"] > 0.5
+    assert adopted_postprocessing(run.folder) == decision.chosen == open_source(run.folder).postprocessing
+    metrics = evaluate(run, dataset)
+    for name in ("near", "far"):
+        assert metrics["mean"][name]["dice"] == pytest.approx(decision.dice_before[name])
+        assert metrics["postprocessed"]["mean"][name]["dice"] == pytest.approx(decision.dice_after[name])
+    assert table(metrics).count("cleaned") == 2
+    case = fold_cases(dataset, plan, 0)[1][0]
+    assert zoo_main(["predict", str(run.folder), str(case.images[0]), "-o", str(tmp_path / "out.nii.gz")]) == 0
+    values = imaging.read_labels(tmp_path / "out.nii.gz").voxels[..., 0]
+    assert [ndimage.label(values == value, np.ones((3, 3, 3)))[1] for value in (1, 5)] == [1, 1]
+    assert decide_for_run(dataclasses.replace(run, fold=None), dataset) is None
+
+
+def test_a_decision_that_is_none_is_named(dataset, tmp_path):
+    plan = make_plan(dataset)
+    run = create_run(tmp_path / "run", plan, 0, str(dataset.folder), (), ())
+    assert adopted_postprocessing(run.folder) == Postprocessing()
+    for text in ("{}", "[]", '{"chosen": 3}', "{"):
+        (run.folder / "postprocessing.json").write_text(text)
+        with pytest.raises(InputError, match=r"postprocessing.json: .*"):
+            adopted_postprocessing(run.folder)
