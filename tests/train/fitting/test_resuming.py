@@ -62,10 +62,14 @@ def test_another_wish_is_refused(run, dataset, tmp_path, monkeypatch, capsys, wo
 )
 def test_the_same_wish_or_none_continues(run, tmp_path, monkeypatch, capsys, words):
     monkeypatch.chdir(tmp_path)
+    network(run.plan).save(run.model_file)
     settings = dataclasses.replace(run.plan.training, precision="auto")
     record.save("plan.json", dataclasses.replace(run.plan, training=settings, reasons={"patch": "another"}))
     assert main(["train", *words, "--resume", "--out", str(run.folder)]) == 0
-    assert "model.keras is the trained network" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "model.keras is the trained network" in said
+    assert "postprocessing: " in said  # it is decided again
+    assert (run.folder / "postprocessing.json").is_file()
 
 
 def test_a_dataset_that_was_moved_is_taken_from_where_it_is_now(tmp_path):
