@@ -1,14 +1,15 @@
 """The grid that the page, drafts and corrections share: always a volume of three axes, in RAS+ millimetres.
 
-A volume is its own, and so is a flat scan whose file says where it lies (NIfTI, NRRD, MetaImage). A picture of rows
-and columns becomes one slice (columns, rows, 1), whose first axis runs to the patient's left and whose second to the
-back, as in an axial DICOM slice.
+A volume is its own, and so is a flat scan of a format that places voxels in the patient (NIfTI, NRRD, MetaImage). A
+picture of rows and columns becomes one slice (columns, rows, 1), whose first axis runs to the patient's left and whose
+second to the back, as in an axial DICOM slice.
 """
 
 from dataclasses import replace
 
 import numpy as np
 
+from imaging.geometry.flat import PICTURE, axes_of
 from imaging.geometry.grid import align
 from imaging.io.nifti import nifti_bytes
 from imaging.scan import Scan
@@ -16,10 +17,7 @@ from imaging.scan import Scan
 
 def is_picture(scan: Scan) -> bool:
     """Whether a scan is flat and lies nowhere, as pictures and single DICOM images do: rows and columns."""
-    if scan.rank != 2 or scan.geometry is not None:
-        return False
-    sizes = np.diag(scan.affine)[:2]
-    return bool((sizes > 0).all()) and np.array_equal(scan.affine, np.diag([*sizes, 1.0, 1.0]))
+    return scan.rank == 2 and axes_of(scan) == PICTURE
 
 
 def on_page(scan: Scan) -> Scan:

@@ -236,3 +236,23 @@ def test_a_modality_of_a_stranger_names_a_case(tmp_path, modality):
     (source,) = find_sources(tmp_path, 1, 3)
     check_case_name(source.name)
     assert source.name.replace("-", "").isalnum()
+
+
+@pytest.mark.parametrize("suffix", [".nii.gz", ".nrrd", ".png"])
+def test_a_flat_scan_lies_on_the_page_as_its_format_says(tmp_path, suffix):
+    """The page shows the array of a format of volumes as it is stored, whatever the format, and a picture as rows."""
+    stored = np.arange(12, dtype=np.uint8).reshape(3, 4)  # no axis is turned or flipped
+    path = tmp_path / f"flat{suffix}"
+    if suffix == ".png":
+        cv2.imwrite(str(path), stored)
+    elif suffix == ".nrrd":
+        image = SimpleITK.GetImageFromArray(stored.T)
+        image.SetDirection((-1, 0, 0, -1))  # to the right and to the front, as an identity in NIfTI
+        SimpleITK.WriteImage(image, str(path))
+    else:
+        nibabel.save(nibabel.Nifti1Image(stored, np.eye(4)), path)
+    scan = read(path)
+    page = on_page(scan)
+    np.testing.assert_array_equal(page.voxels[:, :, 0, 0], stored.T if suffix == ".png" else stored)
+    np.testing.assert_array_equal(np.diag(page.affine), [-1, -1, 1, 1] if suffix == ".png" else [1, 1, 1, 1])
+    np.testing.assert_array_equal(off_page(page, scan).voxels, scan.voxels)
