@@ -8,6 +8,7 @@ import numpy as np
 
 from edge.trust.opening import read_artifact
 from export.source.source import Source, open_source
+from imaging.adopted import summary_file
 from imaging.regions import structures
 from medseg.command import command_line
 from medseg.errors import InputError
@@ -66,7 +67,9 @@ def cross_validated(source: Source, folders: Sequence, settings: dict) -> dict:
     }
 
 
-def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict, trust=None) -> dict:
+def cross_validated_artifacts(
+    source: Source, folders: Sequence, scores: dict, trust=None, *, runs: Sequence = ()
+) -> dict:
     """Mean Dice of int8 artifacts of those runs on the cases that they held back, from their manifests.
 
     Args:
@@ -74,6 +77,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict, t
         folders: artifact folders, one a fold.
         scores: what ``cross_validated`` returned.
         trust: as for ``edge.load``.
+        runs: that it was given; an artifact cleans up as its run adopted, and is held against their scores with that.
 
     Returns:
         {"folds", "cases", "dice": {label: value}}; of instances also "objects": {"ap", "ap50", "pq", "f1": value}.
@@ -81,6 +85,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict, t
     Raises:
         InputError: for an artifact of another network, of a fold that was not scored, or not verified.
     """
+    cleaned = _cleaned_of_folds(runs)
     folds, weights, objects, dice = [], [], [], {name: [] for name in structures(source.labels, source.regions)}
     for folder in folders:
         manifest, _ = read_artifact(folder, trust)
@@ -90,8 +95,10 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict, t
                 f"{folder}: an artifact of fold {fold}{'' if labels else ', not verified'}; expected a verified one "
                 f"for each of the folds scored: {', '.join(map(str, scores['folds']))}"
             )
+        cleaning = {each.label for each in manifest.postprocessing.classes}
         for label, values in labels.items():
-            scored = scores["mean_of_fold"][str(fold)].get(label, {}).get("dice")
+            known = cleaned.get(fold, {}) if label in cleaning else scores["mean_of_fold"][str(fold)]
+            scored = known.get(label, {}).get("dice")
             if scored is None or abs(scored - values["dice_network"]) > 1e-3:
                 raise InputError(
                     f"{folder}: its network has Dice {values['dice_network']:.4f} on {label}, the run of fold {fold} "
@@ -112,6 +119,20 @@ def cross_validated_artifacts(source: Source, folders: Sequence, scores: dict, t
             for name in names
         }
     }
+
+
+def _cleaned_of_folds(runs):
+    """{fold: {label: means}} of segmentations cleaned up, of the runs that did it or whose cross-validation did."""
+    means = {}
+    for folder in _runs(runs) if runs else ():
+        metrics, summary = _metrics(folder), summary_file(folder.parent)
+        content = metrics
+        if folder.name.startswith("fold_") and summary.is_file():
+            content = read_json(summary, "cross-validation's summary")
+        cases = (content.get("postprocessed") or {}).get("cases", {})
+        if set(metrics["cases"]) <= set(cases):
+            means[metrics["fold"]] = _over_cases({name: cases[name] for name in metrics["cases"]}, np.mean)
+    return means
 
 
 def training_settings(folder) -> dict:

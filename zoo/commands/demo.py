@@ -116,8 +116,9 @@ def table_rows(data, run, artifacts) -> list[Row]:
     held = dataclasses.replace(dataset, cases=tuple(case for case in dataset.cases if case.name in verified))
     timings = {Path(t.name).name: t for t in edge.compare([artifacts / name for name in FORMATS])}
     rows = [Row("best single threshold", best_threshold_dice(held))]
-    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))["mean"]
-    rows.append(Row("network, Keras float32", {name: scores["dice"] for name, scores in metrics.items()}))
+    metrics = json.loads((run / "metrics.json").read_text(encoding="utf-8"))
+    mean = (metrics["postprocessed"] or metrics)["mean"]  # artifacts clean up as well
+    rows.append(Row("network, Keras float32", {name: scores["dice"] for name, scores in mean.items()}))
     for name, manifest in manifests.items():
         dice = {label: f["dice_artifact"] for label, f in manifest.fidelity["labels"].items()}
         rows.append(Row(name, dice, timings[name].size_bytes / 1e6, timings[name].median_ms))

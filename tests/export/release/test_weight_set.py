@@ -1,5 +1,6 @@
 """A run to a set of pretrained weights: what is in it, and that parts that do not belong together are refused."""
 
+import dataclasses
 import json
 import shutil
 from pathlib import Path
@@ -12,6 +13,7 @@ import edge
 import zoo
 from export.artifact.folder import export_run
 from export.release.weight_set import About, pack
+from imaging.cleaning import ClassCleaning, Postprocessing
 from medseg import record
 from medseg.errors import InputError
 from zoo import weights
@@ -121,6 +123,33 @@ def test_scores_of_the_artifacts_of_the_folds(made, tmp_path):
         pack(run, "toys", ABOUT, artifact, folds, tmp_path, device_scores=[on_device], tell=quietly)
     with pytest.raises(InputError, match="an artifact of fold None"):
         pack(run, "toys", ABOUT, artifact, folds, tmp_path, device_scores=[artifact], tell=quietly)
+
+
+@pytest.mark.parametrize("whose", ["run", "cross-validation"])
+def test_artifacts_that_clean_up_are_held_against_cleaned_scores(made, tmp_path, whose):
+    """The network alone scored 0.3 here, which tells nothing of an artifact that cleans up."""
+    _, run, artifact, folds = made
+    on_device = tmp_path / "device"
+    shutil.copytree(export_run(folds[0], ["tflite-int8"], tmp_path / "plain", tell=quietly)[0], on_device)
+    manifest = edge.load_manifest(on_device)
+    chosen = Postprocessing((ClassCleaning("ball", largest=True),))
+    record.save(on_device / "manifest.json", dataclasses.replace(manifest, postprocessing=chosen))
+    names = ("validation_0", "validation_1")
+    scored = tmp_path / "runs" / "fold_0"
+    shutil.copytree(folds[0], scored)
+    finish(scored, 0, dict.fromkeys(names, 0.3))
+    words = {"device_scores": [on_device], "tell": quietly}
+    with pytest.raises(InputError, match="the run of fold 0 has None; give the artifact of that run"):
+        pack(run, "toys", ABOUT, artifact, [scored], tmp_path, **words)
+    dice = manifest.fidelity["labels"]["ball"]["dice_network"]
+    cleaned = {"cases": {case: {"ball": dict.fromkeys(NAMES, dice)} for case in names}}
+    place = scored / "metrics.json" if whose == "run" else scored.parent / "summary.json"
+    content = json.loads(place.read_text()) if place.is_file() else {"folds": [], "postprocessing": {"chosen": {}}}
+    place.write_text(json.dumps(content | {"postprocessed": cleaned}))
+    pack(run, "toys", ABOUT, artifact, [scored], tmp_path, **words)
+    card = weights.list_weights(folder=tmp_path)[0]
+    assert card.scores["mean"]["ball"]["dice"] == 0.3
+    assert card.int8_scores["dice"]["ball"] == round(manifest.fidelity["labels"]["ball"]["dice_artifact"], 6)
 
 
 def test_a_folder_of_folds_is_its_runs(made, tmp_path):
