@@ -176,7 +176,7 @@ def _decide_postprocessing(run, dataset, history):
     from train.evaluation.postprocess import allowed_text, decide_for_run
 
     try:
-        decision = decide_for_run(run, dataset, history[-1]["seconds"] / 10 if history else 0)
+        decision = decide_for_run(run, dataset, history[-1]["seconds"] / 10 if history else 0, True)
     except KeyboardInterrupt:
         next_command("zoo train --resume --out", run.folder)
         raise

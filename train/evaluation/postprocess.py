@@ -18,6 +18,7 @@ from imaging.labels import Label, Region
 from imaging.measure import overlap
 from imaging.measure.components import share_of_largest
 from medseg import record
+from medseg.progress import track
 from train.evaluation.reference import read_case, read_reference
 from train.evaluation.segmenting import first_segmenter, patch_predictor, segmenter
 from train.input.pipeline import fold_cases
@@ -130,7 +131,7 @@ def allow_largest(cases: Iterable, names: Sequence[str], labels: Sequence[Label]
     return Decision(Postprocessing(tuple(chosen)), count, before, after, len(names) and 1)
 
 
-def decide_for_run(run, dataset, seconds: float = math.inf) -> Decision | None:
+def decide_for_run(run, dataset, seconds: float = math.inf, progress: bool = False) -> Decision | None:
     """The postprocessing of a single run: only the largest part of each class that is one part in the labels.
 
     Some held-back cases are segmented, and a class whose mean Dice that would lower keeps all its parts. The decision
@@ -140,6 +141,7 @@ def decide_for_run(run, dataset, seconds: float = math.inf) -> Decision | None:
         run: a finished ``Run``.
         dataset: the open ``Dataset`` that it was trained on.
         seconds: after which no more cases are segmented, once there are three.
+        progress: show a bar.
 
     Returns:
         The decision; None for a run that held back no case, and for regions, objects and partly labelled scans.
@@ -156,7 +158,8 @@ def decide_for_run(run, dataset, seconds: float = math.inf) -> Decision | None:
 
     def segmented():
         begin = time.monotonic()
-        for number, case in enumerate(_spread(held_back, CASES[1]) if names else ()):
+        tried = _spread(held_back, CASES[1]) if names else ()
+        for number, case in enumerate(track(tried, "postprocessing", show=progress and bool(names))):
             if number >= CASES[0] and time.monotonic() - begin > seconds:
                 break
             scan, reference = read_case(case, plan.labels, plan.recipe.channels, None, plan.recipe.nan)
