@@ -4,7 +4,9 @@ import importlib
 import json
 import os
 import shlex
+import signal
 import sys
+import threading
 import traceback
 from collections.abc import Iterable, Mapping
 
@@ -31,21 +33,28 @@ EXTRAS = {
 }
 
 
+class TerminatedError(KeyboardInterrupt):
+    """SIGTERM, by which service managers and containers stop a program: it ends as by Ctrl-C, nothing half-written."""
+
+
 def run(parser, argv=None) -> int:
     """Parse ``argv``, run the chosen sub-command and return the exit status.
 
     Every sub-parser sets ``handler`` (a function of the parsed arguments that returns None or an exit status).
     A user's mistake (``ValueError`` raised as ``InputError``, or any error that carries ``exit_status``) is printed as
     one line, and so is a package that an extra would bring. ``MEDSEG_TRACEBACK=1`` shows the traceback as well.
+    Ctrl-C and SIGTERM end a command with "stopped" and, as shells have it, the status 130 or 143.
     """
     if argv is None:  # the process is the command's own
         hide_native_logs()
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _terminate)
     args = parser.parse_args(argv)
     try:
         return args.handler(args) or 0
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         print("stopped", file=sys.stderr)
-        return 130
+        return 143 if isinstance(stop, TerminatedError) else 130
     except Exception as error:
         message = missing_package(error) or str(error)
         status = getattr(error, "exit_status", None)
@@ -55,6 +64,11 @@ def run(parser, argv=None) -> int:
             traceback.print_exc()
         print(f"{parser.prog}: error: {printable(message)}", file=sys.stderr)
         return status or 1
+
+
+def _terminate(number, frame):
+    signal.signal(number, signal.SIG_IGN)  # a second one would interrupt what cleans up
+    raise TerminatedError
 
 
 def printable(message: str) -> str:

@@ -58,6 +58,7 @@ class _Failed:
 
 
 _END = object()
+_LAST_FRAME_S = 1.0  # how long a stopped stream waits for the frame that is being read
 
 
 def stream(segmenter, frames: Iterable[np.ndarray], options: StreamOptions, cancel: Cancel = None) -> Iterator[Frame]:
@@ -88,7 +89,9 @@ def stream(segmenter, frames: Iterable[np.ndarray], options: StreamOptions, canc
 def _stream(segmenter, frames, options, cancel):
     waiting: queue.Queue = queue.Queue(1 if options.live else options.queue)
     stop = threading.Event()
-    threading.Thread(target=_read, args=(frames, waiting, stop, options.live), daemon=True, name="frames").start()
+    arguments = (frames, waiting, stop, options.live)
+    reader = threading.Thread(target=_read, args=arguments, daemon=True, name="frames")
+    reader.start()
     size, last = None, -1
     try:
         while True:
@@ -111,6 +114,8 @@ def _stream(segmenter, frames, options, cancel):
             last = number
     finally:
         stop.set()
+        # A source must not be closed, nor Python end, while a frame is read; but a stalled one may never give another.
+        reader.join(_LAST_FRAME_S)
 
 
 def _next(waiting, patience, last, cancel):

@@ -1,7 +1,11 @@
 """What the command lines share: one line for a user's mistake, the exit status, a traceback only when asked for."""
 
 import argparse
+import os
 import shlex
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -95,3 +99,37 @@ def test_options_that_must_be_left_out_and_what_they_are_then():
         check_left_out(args, ("flag", "zero", "text"), "of nothing")
     complete(args, {"margin_mm": 10.0, "zero": 3})
     assert (args.margin_mm, args.zero) == (10.0, 0)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_command_that_is_stopped_cleans_up(tmp_path, number, status):
+    """The part of a file that was written goes, and one line is all that is said; a second signal changes nothing."""
+    program = """
+import argparse, os, signal, sys, time
+from medseg.atomic import moved_into_place
+from medseg.command import run
+
+def work(args):
+    with moved_into_place("out.bin") as place:
+        try:
+            place.write_bytes(b"half")
+            print("begun", flush=True)
+            time.sleep(60)
+        finally:
+            if SECOND:
+                os.kill(os.getpid(), signal.SIGTERM)
+
+parser = argparse.ArgumentParser(prog="zoo")
+parser.set_defaults(handler=work)
+sys.argv[1:] = []
+sys.exit(run(parser))
+""".replace("SECOND", str(number == signal.SIGTERM))
+    process = subprocess.Popen(
+        [sys.executable, "-c", program], cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    assert process.stdout.readline() == "begun\n"
+    process.send_signal(number)
+    out, err = process.communicate(timeout=30)
+    assert (process.returncode, out, err) == (status, "", "stopped\n")
+    assert list(tmp_path.iterdir()) == []

@@ -1,5 +1,10 @@
 """Cameras that end, stall or fail: what they gave until then is a whole file, and one line says where it lies."""
 
+import json
+import os
+import signal
+import subprocess
+import sys
 import time
 
 import cv2
@@ -105,3 +110,36 @@ def test_a_camera_that_fails_before_its_first_frame(artifacts, here, capfd, monk
     assert main(["stream", str(artifacts["flat-int8"]), "camera:0", "-o", "seg.mp4", "--stall", "0.4"]) == 1
     assert "no frame for 0.4 s after 0 frames" in capfd.readouterr().err
     assert not list(here.iterdir())
+
+
+def test_a_recording_that_is_terminated_is_kept(artifacts, here):
+    """As by systemctl stop, which sends SIGTERM."""
+    program = """
+import sys, time
+import numpy as np
+import imaging.io.video as video
+
+class Camera:
+    def read(self):
+        time.sleep(0.05)
+        return True, np.full((32, 48, 3), 80, np.uint8)
+    def release(self):
+        pass
+
+video.open_video = lambda *arguments: video.Video("camera:0", Camera(), True, 10.0, 0, 1)
+from edge.cli import main
+sys.exit(main())
+"""
+    words = ["stream", str(artifacts["flat-int8"]), "camera:0", "-o", "seg.mp4", "--json"]
+    process = subprocess.Popen(
+        [sys.executable, "-c", program, *words], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
+    )  # fmt: skip
+    frames = [json.loads(process.stdout.readline()) for _ in range(3)]
+    assert [frame["frame"] for frame in frames] == sorted(frame["frame"] for frame in frames)
+    process.send_signal(signal.SIGTERM)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, err) == (0, "stopped\n"), err
+    told = json.loads(out.splitlines()[-1])["frames"]
+    assert len(list(recorded("seg.mp4"))) == told >= 3
+    assert [path.name for path in here.iterdir()] == ["seg.mp4"]
