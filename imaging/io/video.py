@@ -1,6 +1,7 @@
 """Frames from video files and cameras, and frames into video files, by OpenCV."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,9 @@ WRITABLE = {".mp4": "mp4v", ".avi": "MJPG", ".mkv": "mp4v"}
 DEFAULT_RATE = 25.0
 # Decoders count the frames of some containers by their length, so that this share of those announced may lack.
 MISSING = 0.02
+# Encoders write what makes a file readable at its end, and say nothing of a full disk: so much stays free for it.
+RESERVE_BYTES = 16 * 2**20
+LOOK_EVERY = 8  # frames
 
 
 @dataclass(frozen=True)
@@ -134,7 +138,8 @@ class VideoWriter:
         """Add a frame uint8 (rows, columns, 3), red, green, blue.
 
         Raises:
-            InputError: if the file cannot be written, or the frame is of another size than the first.
+            InputError: if the file cannot be written, the disk is nearly full, or the frame is of another size than the
+                first; the frames before are kept where the caller ends the writing without an error.
         """
         import cv2
 
@@ -155,6 +160,10 @@ class VideoWriter:
         with silenced():
             self._writer.write(cv2.cvtColor(image, cv2.COLOR_RGB2BGR))
         self.frames += 1
+        if self.frames % LOOK_EVERY == 0 and (left := shutil.disk_usage(self._temporary.parent).free) < RESERVE_BYTES:
+            raise InputError(
+                f"{self._path}: its disk has only {left / 2**20:.0f} MB left, so no more frames are written; make room"
+            )
 
     def close(self) -> None:
         """Finish the file."""

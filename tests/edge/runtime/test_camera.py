@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -143,3 +144,21 @@ sys.exit(main())
     told = json.loads(out.splitlines()[-1])["frames"]
     assert len(list(recorded("seg.mp4"))) == told >= 3
     assert [path.name for path in here.iterdir()] == ["seg.mp4"]
+
+
+@pytest.mark.parametrize("suffix", [".mp4", ".avi", ".mkv"])
+def test_a_recording_ends_before_its_disk_is_full(artifacts, here, capfd, monkeypatch, suffix):
+    """Encoders would go on without a word, and leave a file that nothing can read."""
+    usage = shutil.disk_usage(here)
+    left = iter([100, 50, 12])
+    monkeypatch.setattr(shutil, "disk_usage", lambda place: usage._replace(free=next(left) * 2**20))
+    source = Camera(None)
+    source.read = lambda: (time.sleep(0.02), (True, np.full((32, 48, 3), 80, np.uint8)))[1]
+    camera = Video("camera:0", source, True, 10.0, 0, 1)
+    monkeypatch.setattr("imaging.io.video.open_video", lambda *arguments: camera)
+    assert main(["stream", str(artifacts["flat-int8"]), "camera:0", "-o", f"seg{suffix}"]) == 1
+    assert capfd.readouterr().err == (
+        f"zoo-edge: error: seg{suffix}: its disk has only 12 MB left, so no more frames are written; make room "
+        f"(seg{suffix} holds the 24 frames before)\n"
+    )
+    assert len(list(recorded(f"seg{suffix}"))) == 24
