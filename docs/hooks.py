@@ -47,7 +47,8 @@ def command_line() -> str:
     """The page of the command line: every command with every option."""
     parts = [
         "# Command line\n",
-        "Exit status: 0, 1 (it failed) or 2 (asked wrongly). `--json` prints what a script reads.\n",
+        "Exit status: 0, 1 (it failed), 2 (asked wrongly), 130 or 143 (stopped by Ctrl-C or SIGTERM). "
+        "`--json` prints what a script reads.\n",
     ]
     for words, parser in commands():
         parts.append(f"## {' '.join(words)}\n")
