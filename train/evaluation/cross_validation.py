@@ -125,17 +125,17 @@ def summary_table(summary: dict) -> str:
     """
     mean, std, present = summary["mean"], summary["std"], summary["mean_present"]
     width, columns = max(map(len, (*mean, CLEANED, *map(present_row, present.values())))), columns_of(mean)
-    lines = [f"{'label':{width}}" + "".join(f"{column:>17}" for column in columns)]
+    lines = [f"{'label':{width}}" + "".join(f"{column:>19}" for column in columns)]
     for name in mean:
         cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in columns]
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>17}" for cell in cells))
+        lines.append(f"{name:{width}}" + "".join(f"{cell:>19}" for cell in cells))
         if summary["postprocessed"]:
             cleaned = summary["postprocessed"]
             cells = [f"{cleaned['mean'][name][column]:.4f} ± {cleaned['std'][name][column]:.4f}" for column in columns]
-            lines.append(f"{CLEANED:{width}}" + "".join(f"{cell:>17}" for cell in cells))
+            lines.append(f"{CLEANED:{width}}" + "".join(f"{cell:>19}" for cell in cells))
         if name in present:
             cells = [f"{present[name][column]:.4f}" for column in columns]
-            lines.append(f"{present_row(present[name]):{width}}" + "".join(f"{cell:>17}" for cell in cells))
+            lines.append(f"{present_row(present[name]):{width}}" + "".join(f"{cell:>19}" for cell in cells))
     lines.append(
         f"mean ± standard deviation over {len(summary['cases'])} cases of folds "
         f"{', '.join(map(str, summary['folds']))}; {DISTANCES}"

@@ -106,8 +106,8 @@ def along_own_slices(facts: Sequence[CaseFacts], asked: Asked) -> tuple[CaseFact
     if len(facts[0].shape) != 3:
         return None
     across = [across_axis(fact.shape, fact.spacing) for fact in facts]
-    thick = (_is_thick(fact.spacing, fact.shape, axis)[0] for fact, axis in zip(facts, across, strict=True))
-    if len(set(across)) == 1 or not all(thick):
+    best = (_by_slices(fact.spacing, fact.shape, axis)[0] for fact, axis in zip(facts, across, strict=True))
+    if len(set(across)) == 1 or "3d" in best:
         return None
     return tuple(_turned(fact, ORIENTATIONS[AXES[axis]]) for fact, axis in zip(facts, across, strict=True))
 
@@ -119,11 +119,11 @@ def _turned(fact, orientation) -> CaseFacts:
 
 
 def plan_configuration(measured: dict, reasons: dict, asked: Asked = Asked(), own: bool = False) -> Slicing:
-    """Decide between 2D and 3D.
+    """Decide between 2D, 2.5D and 3D.
 
-    Volumes go slice by slice through a 2D network where their slices are thick: one axis is more than 3 times coarser
-    than the others and more than 3 times shorter in voxels (nnU-Net's rule for anisotropic data), or has fewer than 4
-    slices, and more in its plane. All others go through a 3D network.
+    Volumes go through a 2D network, each slice with its neighbours, where their slices are thick: one axis is more than
+    3 times coarser than the others and more than 3 times shorter in voxels (nnU-Net's rule for anisotropic data). Those
+    of fewer than 4 slices, and more in their plane, go slice by slice. All others go through a 3D network.
 
     Args:
         measured: the fingerprint.
@@ -142,10 +142,10 @@ def plan_configuration(measured: dict, reasons: dict, asked: Asked = Asked(), ow
         reasons["configuration"] = "2d: the scans are flat"
         return replace(Slicing.whole(2), orientation=measured.get("orientation", PICTURE))
     across, why = (0, "") if own else _across(measured, asked.plane)
-    thick, rule = _is_thick(measured["spacing"]["median"], measured["shape"]["median"], across)
+    best, rule = _by_slices(measured["spacing"]["median"], measured["shape"]["median"], across)
     chosen = asked.configuration or _implied(asked)
     reasons["configuration"] = f"given by the user; {rule}" if chosen else rule
-    chosen = chosen or ("2d" if thick or own else "3d")
+    chosen = chosen or ("2.5d" if own and best == "3d" else best)
     if _RANKS[chosen] == 3:
         return replace(Slicing.whole(3), configuration=chosen)
     slices = asked.slices or (NEIGHBOURS if chosen == "2.5d" else 1)
@@ -224,14 +224,14 @@ def _across(measured, plane) -> tuple[int, str]:
     return across, "the shortest, as the voxels are even" if even else "the coarsest: the plane has the finest voxels"
 
 
-def _is_thick(spacing, shape, across) -> tuple[bool, str]:
-    """Whether scans are rather slices than volumes, and the rule in words."""
+def _by_slices(spacing, shape, across) -> tuple[str, str]:
+    """The configuration for scans of such slices, and the rule in words."""
     others = [axis for axis in range(3) if axis != across]
     ratio = spacing[across] / max(spacing[axis] for axis in others)
     count, side = shape[across], min(shape[axis] for axis in others)
     facts = f"{count:g} slices of {spacing[across]:g} mm, with voxels {spacing[across] / ratio:g} mm wide"
     if count < FEWEST < side:
-        return True, f"2d: {count:g} slice{'s' * (count != 1)}, fewer than {FEWEST}"
+        return "2d", f"2d: {count:g} slice{'s' * (count != 1)}, fewer than {FEWEST}"
     if ratio > THICK and THICK * count < side:
-        return True, f"2d: thick slices ({facts}): more than {THICK:g} times coarser and shorter than their plane"
-    return False, f"3d: no thick slices ({facts}); 2d where they are more than {THICK:g} times coarser and shorter"
+        return "2.5d", f"2.5d: thick slices ({facts}): more than {THICK:g} times coarser and shorter than their plane"
+    return "3d", f"3d: no thick slices ({facts}); 2.5d where they are more than {THICK:g} times coarser and shorter"
