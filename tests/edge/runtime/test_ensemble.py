@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import shutil
 
 import nibabel
 import numpy as np
@@ -224,7 +225,8 @@ def test_artifacts_that_cannot_be_averaged_are_named(artifacts, pair):
         load_ensemble(pair)
 
 
-def test_what_all_networks_clean_up_alike_is_cleaned_up(pair):
+def test_what_all_networks_clean_up_alike_is_cleaned_up(pair, tmp_path):
+    pair = [shutil.copytree(folder, tmp_path / f"own{number}") for number, folder in enumerate(pair)]
     core, rim = ClassCleaning("core", largest=True), ClassCleaning("rim", min_volume_mm3=3.0)
     for chosen, shared in (
         (((core, rim), (rim, core)), (core, rim)),
