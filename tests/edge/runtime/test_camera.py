@@ -141,8 +141,8 @@ sys.exit(main())
     process.send_signal(signal.SIGTERM)
     out, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (0, "stopped\n"), err
-    told = json.loads(out.splitlines()[-1])["frames"]
-    assert len(list(recorded("seg.mp4"))) == told >= 3
+    frames_counted = json.loads(out.splitlines()[-1])["frames"]
+    assert len(list(recorded("seg.mp4"))) == frames_counted >= 3
     assert [path.name for path in here.iterdir()] == ["seg.mp4"]
 
 

@@ -189,5 +189,5 @@ def test_a_decision_that_is_none_is_named(dataset, tmp_path):
     assert adopted_postprocessing(run.folder) == Postprocessing()
     for text in ("{}", "[]", '{"chosen": 3}', "{"):
         (run.folder / "postprocessing.json").write_text(text)
-        with pytest.raises(InputError, match=r"postprocessing.json: .*"):
+        with pytest.raises(InputError, match=r"postprocessing.json: .*; expected what zoo train --resume"):
             adopted_postprocessing(run.folder)
