@@ -21,6 +21,7 @@ from imaging.regions import structures
 from medseg import command
 from medseg.atomic import check_writable
 from medseg.claims import claimed
+from medseg.columns import aligned
 from medseg.errors import InputError, UsageError
 from medseg.progress import Bar
 
@@ -199,18 +200,17 @@ def print_reports(reports, manifest) -> None:
     done = [report for report in reports if "error" not in report]
     named = len(reports) > 1
     names = list(structures(manifest.labels) | structures(manifest.labels, manifest.regions))
-    scan_width = 2 + max([4, *(len(report["scan"]) for report in done)]) if named else 0
-    width = 2 + max(5, *(len(name) for name in names))
     counted = "voxels" if manifest.recipe.rank == 3 else "pixels"
     unit, key = ("ml", "volumes_ml") if manifest.recipe.rank == 3 else ("mm²", "areas_mm2")
     sized = any(report[key] for report in done)  # pictures do not tell the size of a pixel
-    if done:
-        print(f"{'scan':{scan_width}}" * named + f"{'label':{width}}{counted:>10}" + f"{unit:>12}" * sized)
+    rows = [(*("scan",) * named, "label", counted, *(unit,) * sized)] if done else []
     for report in done:
         for name in names:
-            line = f"{command.printable(report['scan']):{scan_width}}" * named
-            line += f"{name:{width}}{report['voxels'][name]:10d}"
-            print(line + (f"{report[key][name]:12.3f}" if report[key] else ""))
+            scan = (command.printable(report["scan"]),) * named
+            size = (f"{report[key][name]:.3f}" if report[key] else "",) * sized
+            rows.append((*scan, name, str(report["voxels"][name]), *size))
+    for line in aligned(rows, 1 + named):
+        print(line)
     for report in done:
         beside = len(report.get("outputs", "x")) - 1
         more = f" with {beside} more beside it" if beside else ""

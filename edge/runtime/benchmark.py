@@ -9,6 +9,7 @@ import numpy as np
 from edge.runtime.runner import open_runner
 from edge.shipped import locate
 from edge.trust.opening import read_artifact
+from medseg.columns import aligned
 from medseg.errors import InputError, UsageError
 
 
@@ -127,14 +128,12 @@ def compare(
 
 def table(timings: Sequence[Timing]) -> str:
     """Timings as text; "speed" is how many times as fast as the first by the median."""
-    width = max(8, *(len(t.name) for t in timings))
-    lines = [f"{'artifact':{width}}{'MB':>8}{'median ms':>11}{'min ms':>9}{'cold ms':>9}{'speed':>8}"]
-    lines += [
-        f"{t.name:{width}}{t.size_bytes / 1e6:8.2f}{t.median_ms:11.2f}{t.min_ms:9.2f}{t.cold_start_ms:9.1f}"
-        f"{timings[0].median_ms / t.median_ms:7.2f}x"
-        for t in timings
-    ]
-    return "\n".join(lines)
+    rows = [("artifact", "MB", "median ms", "min ms", "cold ms", "speed")]
+    for timing in timings:
+        times = (f"{timing.median_ms:.2f}", f"{timing.min_ms:.2f}", f"{timing.cold_start_ms:.1f}")
+        speed = f"{timings[0].median_ms / timing.median_ms:.2f}x"
+        rows.append((timing.name, f"{timing.size_bytes / 1e6:.2f}", *times, speed))
+    return "\n".join(aligned(rows))
 
 
 def _opener(model, manifest, threads, content):

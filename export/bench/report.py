@@ -6,6 +6,7 @@ from pathlib import Path
 
 from export.bench.contest import Contest, Result
 from medseg.atomic import moved_into_place
+from medseg.columns import aligned
 from medseg.errors import InputError, UsageError
 
 PICTURES = (".png", ".svg", ".pdf")
@@ -41,13 +42,7 @@ def table(contest: Contest) -> str:
     for threads in dict.fromkeys(r.threads for r in contest.results):
         body = rows([r for r in contest.results if r.threads == threads])
         title = f"{threads} thread" + "s" * (threads > 1)
-        cells = [(title, *COLUMNS), *body]
-        widths = [max(len(row[i]) for row in cells) + 2 * (i > 0) for i in range(len(cells[0]))]
-        for row in cells:
-            lines.append(
-                row[0].ljust(widths[0]) + "".join(c.rjust(w) for c, w in zip(row[1:], widths[1:], strict=True))
-            )
-        lines.append("")
+        lines += [*aligned([(title, *COLUMNS), *body]), ""]
     lines += notes(contest)
     return "\n".join(lines)
 

@@ -67,17 +67,16 @@ def cross_validated(source: Source, folders: Sequence, settings: dict) -> dict:
     }
 
 
-def cross_validated_artifacts(
-    source: Source, folders: Sequence, scores: dict, trust=None, *, runs: Sequence = ()
-) -> dict:
+def cross_validated_artifacts(source: Source, folders: Sequence, runs: Sequence, trust=None) -> dict:
     """Mean Dice of int8 artifacts of those runs on the cases that they held back, from their manifests.
+
+    An artifact cleans up as its run adopted, and is held against the run's scores with that.
 
     Args:
         source: the run that is shipped.
         folders: artifact folders, one a fold.
-        scores: what ``cross_validated`` returned.
+        runs: run folders with ``metrics.json``, as ``cross_validated`` takes them.
         trust: as for ``edge.load``.
-        runs: that it was given; an artifact cleans up as its run adopted, and is held against their scores with that.
 
     Returns:
         {"folds", "cases", "dice": {label: value}}; of instances also "objects": {"ap", "ap50", "pq", "f1": value}.
@@ -85,19 +84,19 @@ def cross_validated_artifacts(
     Raises:
         InputError: for an artifact of another network, of a fold that was not scored, or not verified.
     """
-    cleaned = _cleaned_of_folds(runs)
+    manifests = [read_artifact(folder, trust)[0] for folder in folders]
+    plain, cleaned = _plain_of_folds(runs), _cleaned_of_folds(runs)
     folds, weights, objects, dice = [], [], [], {name: [] for name in structures(source.labels, source.regions)}
-    for folder in folders:
-        manifest, _ = read_artifact(folder, trust)
+    for folder, manifest in zip(folders, manifests, strict=True):
         fold, labels = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
-        if fold in folds or fold is None or str(fold) not in scores["mean_of_fold"] or not labels:
+        if fold in folds or fold is None or fold not in plain or not labels:
             raise InputError(
                 f"{folder}: an artifact of fold {fold}{'' if labels else ', not verified'}; expected a verified one "
-                f"for each of the folds scored: {', '.join(map(str, scores['folds']))}"
+                f"for each of the folds scored: {', '.join(map(str, sorted(plain)))}"
             )
         cleaning = {each.label for each in manifest.postprocessing.classes}
         for label, values in labels.items():
-            known = cleaned.get(fold, {}) if label in cleaning else scores["mean_of_fold"][str(fold)]
+            known = cleaned.get(fold, {}) if label in cleaning else plain[fold]
             scored = known.get(label, {}).get("dice")
             if scored is None or abs(scored - values["dice_network"]) > 1e-3:
                 raise InputError(
@@ -121,10 +120,16 @@ def cross_validated_artifacts(
     }
 
 
+def _plain_of_folds(runs):
+    """{fold: {label: means}} of what the networks of the runs found, nothing cleaned up."""
+    metrics = map(_metrics, _runs(runs))
+    return {scored["fold"]: _numbers(scored["mean"]) for scored in metrics}
+
+
 def _cleaned_of_folds(runs):
     """{fold: {label: means}} of segmentations cleaned up, of the runs that did it or whose cross-validation did."""
     means = {}
-    for folder in _runs(runs) if runs else ():
+    for folder in _runs(runs):
         metrics, summary = _metrics(folder), summary_file(folder.parent)
         content = metrics
         if folder.name.startswith("fold_") and summary.is_file():

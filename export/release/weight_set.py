@@ -115,7 +115,7 @@ def pack(
     scored = cross_validated(source, scores, training_settings(run))
     on_device = {}
     if options.device_scores:
-        on_device = cross_validated_artifacts(source, options.device_scores, scored, options.trust, runs=scores)
+        on_device = cross_validated_artifacts(source, options.device_scores, scores, options.trust)
     seen = source.provenance["fold"] is None
     own = _pack_command(run, name, artifact, scores, options.device_scores, options.kind)
     card = weights.Card(

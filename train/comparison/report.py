@@ -7,6 +7,7 @@ import numpy as np
 
 from medseg import page
 from medseg.atomic import moved_into_place
+from medseg.columns import aligned
 from medseg.errors import UsageError
 from medseg.record import write_text
 from train.comparison.compare import HIGHER, Comparison
@@ -29,15 +30,8 @@ def check_name(path) -> None:
 def table(comparison: Comparison) -> str:
     """The comparison as text: a line for each label and run."""
     rows = [(f"{row.label}  {row.run}", *_cells(comparison, row)) for row in comparison.rows]
-    widths = [max(len(row[i]) for row in (*rows, ("label and run", *HEADS))) for i in range(len(HEADS) + 1)]
-    lines = [
-        "  ".join(
-            cell.ljust(width) if i == 0 else cell.rjust(width)
-            for i, (cell, width) in enumerate(zip(row, widths, strict=True))
-        )
-        for row in (("label and run", *HEADS), *rows)
-    ]
-    return "\n".join([*(line.rstrip() for line in lines), comparison.method, *_left_out(comparison)])
+    lines = aligned((("label and run", *HEADS), *rows))
+    return "\n".join([*lines, comparison.method, *_left_out(comparison)])
 
 
 def write(path, comparison: Comparison) -> Path:

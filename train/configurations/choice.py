@@ -8,6 +8,7 @@ import numpy as np
 
 from imaging.configurations import FILE, Configurations, Scored, joined
 from medseg import record
+from medseg.columns import aligned
 from train.configurations.pairs import cross_validate_pair, score_pairs
 from train.configurations.report import write_choice_report
 from train.evaluation.averages import OBJECT_COLUMNS
@@ -119,22 +120,17 @@ def choose(scored: Sequence[Scored], metric: str, cases: int) -> tuple[tuple[str
 def table(state: Configurations) -> str:
     """The scores and the choice as text."""
     labels = list(state.scored[0].by_label)
-    width = max(len(joined(each.names)) for each in state.scored) + 4
-    head = "average precision" if state.metric == "ap" else "mean Dice"
-    lines = [f"{'':{width}}{head:>{_wide(head)}}" + "".join(f"{label:>{_wide(label)}}" for label in labels)]
+    rows = [("", "average precision" if state.metric == "ap" else "mean Dice", *labels)]
     for each in state.scored:
         mark = "* " if each.names == state.chosen else "  "
-        values = "".join(f"{each.by_label[label]:>{_wide(label)}.4f}" for label in labels)
-        lines.append(f"{mark + joined(each.names):{width}}{each.score:>{_wide(head)}.4f}{values}")
+        values = (each.score, *(each.by_label[label] for label in labels))
+        rows.append((mark + joined(each.names), *(f"{value:.4f}" for value in values)))
+    lines = aligned(rows)
     lines += [f"{name} does not apply: {why}" for name, why in state.left_out.items()]
     lines += [f"note: {note}" for note in state.notes]
     verb = "are averaged" if len(state.chosen) == 2 else "is chosen"
     lines.append(f"{' and '.join(state.chosen)} {verb}: {state.reason}")
     return "\n".join(lines)
-
-
-def _wide(label) -> int:
-    return max(10, len(label) + 2)
 
 
 def _short(name, runs) -> list[str]:

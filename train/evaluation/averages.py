@@ -5,6 +5,7 @@ import math
 import numpy as np
 
 from imaging.measure.scoring import DISTANCES
+from medseg.columns import aligned
 
 COLUMNS = ("dice", "iou", "precision", "recall", "hd95", "assd", "nsd")
 CLEANED = "  cleaned"  # the heading of a line in tables
@@ -69,19 +70,13 @@ def table(metrics: dict) -> str:
         present = metrics.get("mean_present", {}).get(name)
         if present:
             rows.append((present_row(present), present))
-    width = max(len(name) for name, _ in (*rows, ("label", {})))
     columns = columns_of(metrics["mean"])
-    lines = [f"{'label':{width}}" + "".join(f"{c:>{_wide(c)}}" for c in columns)]
-    lines += [f"{name:{width}}" + "".join(f"{row[c]:{_wide(c)}.4f}" for c in columns) for name, row in rows]
+    lines = aligned([("label", *columns), *((name, *(f"{row[c]:.4f}" for c in columns)) for name, row in rows)])
     if "folds" in metrics:
         whose = f"by the ensemble of folds {', '.join(map(str, metrics['folds']))}"
     else:
         whose = f"of fold {metrics['fold']}" + (", which the network was trained on" if metrics.get("seen") else "")
     return "\n".join([*lines, f"mean over {len(metrics['cases'])} cases {whose}; {DISTANCES}"])
-
-
-def _wide(column) -> int:
-    return max(11, len(column) + 2)
 
 
 def columns_of(mean: dict) -> tuple[str, ...]:

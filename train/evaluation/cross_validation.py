@@ -11,6 +11,7 @@ import imaging
 from imaging.adopted import summary_file
 from imaging.cleaning import apply
 from imaging.measure.scoring import DISTANCES
+from medseg.columns import aligned
 from medseg.command import command_line
 from medseg.errors import InputError
 from medseg.record import from_dict, to_dict, write_text
@@ -124,18 +125,15 @@ def summary_table(summary: dict) -> str:
     A label that some references do not hold has a line more, the means of the cases whose references do.
     """
     mean, std, present = summary["mean"], summary["std"], summary["mean_present"]
-    width, columns = max(map(len, (*mean, CLEANED, *map(present_row, present.values())))), columns_of(mean)
-    lines = [f"{'label':{width}}" + "".join(f"{column:>19}" for column in columns)]
+    cleaned, columns = summary["postprocessed"], columns_of(mean)
+    rows = [("label", *columns)]
     for name in mean:
-        cells = [f"{mean[name][column]:.4f} ± {std[name][column]:.4f}" for column in columns]
-        lines.append(f"{name:{width}}" + "".join(f"{cell:>19}" for cell in cells))
-        if summary["postprocessed"]:
-            cleaned = summary["postprocessed"]
-            cells = [f"{cleaned['mean'][name][column]:.4f} ± {cleaned['std'][name][column]:.4f}" for column in columns]
-            lines.append(f"{CLEANED:{width}}" + "".join(f"{cell:>19}" for cell in cells))
+        rows.append((name, *_spread(mean[name], std[name], columns)))
+        if cleaned:
+            rows.append((CLEANED, *_spread(cleaned["mean"][name], cleaned["std"][name], columns)))
         if name in present:
-            cells = [f"{present[name][column]:.4f}" for column in columns]
-            lines.append(f"{present_row(present[name]):{width}}" + "".join(f"{cell:>19}" for cell in cells))
+            rows.append((present_row(present[name]), *(f"{present[name][column]:.4f}" for column in columns)))
+    lines = aligned(rows)
     lines.append(
         f"mean ± standard deviation over {len(summary['cases'])} cases of folds "
         f"{', '.join(map(str, summary['folds']))}; {DISTANCES}"
@@ -145,6 +143,10 @@ def summary_table(summary: dict) -> str:
         lines.append(f"mean Dice of fold {fold}: {dice}")
     lines.append(decision_text(from_dict(Decision, summary["postprocessing"])))
     return "\n".join(lines)
+
+
+def _spread(mean, std, columns):
+    return [f"{mean[column]:.4f} ± {std[column]:.4f}" for column in columns]
 
 
 def _rescored(runs, dataset, chosen, mirror):

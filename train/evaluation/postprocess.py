@@ -107,7 +107,8 @@ def allow_largest(cases: Iterable, names: Sequence[str], labels: Sequence[Label]
     """Decide for each of the named classes that only its largest part stays, unless that lowers its mean Dice.
 
     Args:
-        cases: (prediction, reference, spacing) of held-back cases, arrays of class indices.
+        cases: (prediction, reference, spacing) of held-back cases, arrays of class indices; at least one where there
+            are names.
         names: of classes that are one part, see ``classes_in_one_part``.
         labels: classes by class index, background first.
     """
@@ -121,10 +122,9 @@ def allow_largest(cases: Iterable, names: Sequence[str], labels: Sequence[Label]
             mask, truth = prediction == indices[cleaning.label], reference == indices[cleaning.label]
             cleaned = clean(mask, prediction == 0, cleaning, spacing)
             scores[cleaning.label].append((overlap.dice(mask, truth), overlap.dice(cleaned, truth)))
-    means = {name: np.mean(values, axis=0) for name, values in scores.items()} if count else {}
     before, after, chosen = {}, {}, []
-    for cleaning in cleanings if count else ():
-        plain, cleaned = map(float, means[cleaning.label])
+    for cleaning in cleanings:
+        plain, cleaned = map(float, np.mean(scores[cleaning.label], axis=0))
         allowed = cleaned >= plain
         before[cleaning.label], after[cleaning.label] = plain, cleaned if allowed else plain
         chosen += [cleaning] * allowed

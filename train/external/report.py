@@ -5,6 +5,7 @@ from pathlib import Path
 
 from imaging.measure.scoring import DISTANCES
 from medseg import page
+from medseg.columns import aligned
 from medseg.record import write_text
 from train.evaluation import figures
 from train.evaluation.averages import columns_of, present_row
@@ -21,10 +22,8 @@ def table(result: dict) -> str:
         for value, site in values.items():
             rows.append((f"{column} {value} ({site['cases']})", [""] * len(columns)))
             rows += [(f"  {label}", [str(interval_of(site, label, m)) for m in columns]) for label in site["mean"]]
-    width = max(len(name) for name, _ in (*rows, ("label", [])))
-    lines = [f"{'label':{width}}" + "".join(f"{column:>30}" for column in columns)]
-    lines += [f"{name:{width}}" + "".join(f"{cell:>30}" for cell in cells) for name, cells in rows]
-    return "\n".join([*(line.rstrip() for line in lines), ending(result)])
+    lines = aligned([("label", *columns), *((name, *cells) for name, cells in rows)])
+    return "\n".join([*lines, ending(result)])
 
 
 def ending(result: dict) -> str:

@@ -143,9 +143,11 @@ def plan_configuration(measured: dict, reasons: dict, asked: Asked = Asked(), ow
         return replace(Slicing.whole(2), orientation=measured.get("orientation", PICTURE))
     across, why = (0, "") if own else _across(measured, asked.plane)
     best, rule = _by_slices(measured["spacing"]["median"], measured["shape"]["median"], across)
+    if own and best == "3d":  # of the medians alone, which no scan need have
+        best, rule = "2.5d", "2.5d: thick slices in every scan, though not by the medians of all"
     chosen = asked.configuration or _implied(asked)
     reasons["configuration"] = f"given by the user; {rule}" if chosen else rule
-    chosen = chosen or ("2.5d" if own and best == "3d" else best)
+    chosen = chosen or best
     if _RANKS[chosen] == 3:
         return replace(Slicing.whole(3), configuration=chosen)
     slices = asked.slices or (NEIGHBOURS if chosen == "2.5d" else 1)

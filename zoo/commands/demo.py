@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from medseg import command, process
+from medseg.columns import aligned
 from medseg.errors import InputError, UsageError
 from medseg.quiet import visible_stderr
 from zoo.commands.demo_folder import make_room, mark
@@ -128,14 +129,13 @@ def table_rows(data, run, artifacts) -> list[Row]:
 def format_table(rows: list[Row]) -> str:
     """The rows as text."""
     labels = list(rows[0].dice)
-    head = f"{'':24}" + "".join(f"{'Dice ' + name:>12}" for name in labels) + f"{'MB':>8}{'ms':>8}"
-    lines = [head]
+    lines = [("", *(f"Dice {name}" for name in labels), "MB", "ms")]
     for row in rows:
-        dice = "".join(f"{row.dice[name]:12.4f}" for name in labels)
-        size = f"{row.megabytes:8.2f}" if row.megabytes is not None else f"{'':8}"
-        spent = f"{row.milliseconds:8.1f}" if row.milliseconds is not None else f"{'':8}"
-        lines.append(f"{row.label:24}{dice}{size}{spent}")
-    return "\n".join(lines)
+        dice = (f"{row.dice[name]:.4f}" for name in labels)
+        size = "" if row.megabytes is None else f"{row.megabytes:.2f}"
+        spent = "" if row.milliseconds is None else f"{row.milliseconds:.1f}"
+        lines.append((row.label, *dice, size, spent))
+    return "\n".join(aligned(lines))
 
 
 def _zoo(*words):

@@ -97,6 +97,13 @@ def test_slices_that_lie_another_way_in_every_scan(tmp_path):
     assert make_plan(dataset, folds=2, configuration="3d").recipe.orientation == "RAS"
 
 
+def test_thick_slices_of_every_scan_count_where_the_medians_are_of_none():
+    reasons = {}
+    configuration = plan_configuration(measured((1, 1, 1.5), (100, 100, 90)), reasons, own=True)
+    assert (configuration.configuration, configuration.slices, configuration.orientation) == ("2.5d", 3, None)
+    assert reasons["configuration"] == "2.5d: thick slices in every scan, though not by the medians of all"
+
+
 def test_a_3d_network_keeps_thick_slices_whole():
     reasons = {}
     configuration = plan_configuration(measured((1, 1, 9), (100, 100, 9)), reasons, Asked(rank=3))
