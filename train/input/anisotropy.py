@@ -18,15 +18,22 @@ class Grid:
     Attributes:
         patch: voxels along each axis.
         spacing: size of a voxel along each axis, in mm or any unit.
+        slices: how many slices of a scan a patch holds as channels.
     """
 
     patch: tuple[int, ...]
     spacing: tuple[float, ...]
+    slices: int = 1
 
     @property
     def relative(self) -> tuple[float, ...]:
         """Size of a voxel along each axis, in that of the finest axis."""
         return tuple(size / min(self.spacing) for size in self.spacing)
+
+    @property
+    def stacked(self) -> tuple[float | None, ...]:
+        """``relative`` of a patch whose slices are a first axis, None as nothing is blurred across them."""
+        return self.relative if self.slices == 1 else (None, *self.relative)
 
     @property
     def planes(self) -> tuple[tuple[int, int], ...]:
@@ -54,7 +61,7 @@ def grid_of(plan: Plan) -> Grid:
     spacing = recipe.patch_spacing()
     if spacing is None and recipe.size is None and recipe.patch_rank == recipe.rank:
         spacing = plan.fingerprint.get("spacing", {}).get("median")
-    return Grid(tuple(plan.patch), tuple(spacing or (1.0,) * len(plan.patch)))
+    return Grid(tuple(plan.patch), tuple(spacing or (1.0,) * len(plan.patch)), max(recipe.slices, 1))
 
 
 def margins(settings: Augmentation, grid: Grid) -> tuple[float, ...]:

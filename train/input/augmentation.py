@@ -35,19 +35,18 @@ def augment(image, label, seed, grid: Grid, classes: int | None, settings: Augme
     """
     seeds = tf.random.split(seed, 7)
     image, label = spatial(image, label, seeds[0], grid, classes, settings)
-    channels = image.shape[-1]
+    channels, rank = image.shape[-1], len(grid.patch)
+    image = intensity.as_stack(image, grid.patch, grid.slices)
     image = maybe(
         settings.bias_field_chance,
         seeds[5],
         image,
-        lambda x, s: intensity.bias_field(x, s, settings.bias_field, settings.bias_field_order),
+        lambda x, s: intensity.bias_field(x, s, settings.bias_field, settings.bias_field_order, rank),
     )
     image = _scanner(image, tf.random.fold_in(seed, 7), settings, grid)
     image = maybe(settings.noise_chance, seeds[1], image, lambda x, s: intensity.noise(x, s, settings.noise))
-    image = maybe(
-        settings.blur_chance, seeds[2], image, lambda x, s: intensity.blur(x, s, settings.blur, grid.relative)
-    )
-    image = _tones(image, seeds[3], settings, grid)
+    image = maybe(settings.blur_chance, seeds[2], image, lambda x, s: intensity.blur(x, s, settings.blur, grid.stacked))
+    image = intensity.as_channels(_tones(image, seeds[3], settings, grid), grid.patch, grid.slices)
     image = maybe(
         settings.cutout_chance,
         seeds[6],
@@ -267,7 +266,7 @@ def _scanner(image, seed, settings, grid):
     image = maybe(s.speckle_chance, seeds[1], image, lambda x, k: scanner.speckle(x, k, s.speckle))
     image = maybe(s.attenuation_chance, seeds[2], image, lambda x, k: scanner.attenuation(x, k, s.attenuation))
     image = maybe(s.gain_chance, seeds[3], image, lambda x, k: scanner.gain(x, k, s.gain))
-    image = maybe(s.sharpen_chance, seeds[4], image, lambda x, k: scanner.sharpen(x, k, s.sharpen, grid.relative))
+    image = maybe(s.sharpen_chance, seeds[4], image, lambda x, k: scanner.sharpen(x, k, s.sharpen, grid.stacked))
     image = maybe(s.window_chance, seeds[5], image, lambda x, k: scanner.window(x, k, s.window))
     return maybe(s.offset_chance, tf.random.fold_in(seed, 8), image, lambda x, k: intensity.offset(x, k, s.offset))
 
@@ -282,7 +281,7 @@ def _tones(image, seed, settings, grid):
         s.low_resolution_chance,
         seeds[2],
         image,
-        lambda x, k: intensity.low_resolution(x, k, s.low_resolution, grid.relative),
+        lambda x, k: intensity.low_resolution(x, k, s.low_resolution, grid.stacked),
     )
     image = maybe(s.gamma_inverted_chance, seeds[3], image, lambda x, k: -intensity.gamma(-x, k, s.gamma))
     return maybe(s.gamma_chance, seeds[4], image, lambda x, k: intensity.gamma(x, k, s.gamma))

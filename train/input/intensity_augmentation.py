@@ -24,6 +24,22 @@ def _spatial_axes(image):
     return list(range(image.shape.rank - 1))
 
 
+def as_stack(image, patch, slices: int):
+    """Slices that are channels (*patch, slices * C) as an axis (slices, *patch, C): a scanner does the same to each."""
+    if slices == 1:
+        return image
+    rank, channels = len(patch), image.shape[-1] // slices
+    return tf.transpose(tf.reshape(image, (*patch, slices, channels)), [rank, *range(rank), rank + 1])
+
+
+def as_channels(image, patch, slices: int):
+    """What ``as_stack`` made, put back."""
+    if slices == 1:
+        return image
+    rank, channels = len(patch), image.shape[-1]
+    return tf.reshape(tf.transpose(image, [*range(1, rank + 1), 0, rank + 1]), (*patch, slices * channels))
+
+
 def noise(image, seed, largest: float):
     """Gaussian noise; its standard deviation is uniform from 0 to ``largest``."""
     size, values = tf.unstack(tf.random.split(seed, 2))
@@ -107,10 +123,12 @@ def blur(image, seed, limits, relative):
 def gaussian(image, sigma, relative):
     """Gaussian blur with the edge voxel repeated outside; ``sigma`` (C,) in voxels of the finest axis.
 
-    ``relative`` is the size of a voxel along each axis in that of the finest.
+    ``relative`` is the size of a voxel along each axis in that of the finest, None for an axis that is left alone.
     """
     taps = tf.range(-RADIUS, RADIUS + 1, dtype=tf.float32)
     for axis, length in zip(_spatial_axes(image), relative, strict=True):
+        if length is None:
+            continue
         kernel = tf.exp(-0.5 * (taps[:, None] / (sigma[None, :] / length)) ** 2)
         kernel /= tf.reduce_sum(kernel, 0)
         size = image.shape[axis]
@@ -142,9 +160,12 @@ def low_resolution(image, seed, limits, relative):
 def lower(image, zoom, relative):
     """``image`` as if acquired with ``zoom`` times the resolution of its finest axis (nearest), shown linearly.
 
-    An axis that is as coarse already stays; ``relative`` is the size of a voxel along each axis in that of the finest.
+    An axis that is as coarse already stays; ``relative`` is the size of a voxel along each axis in that of the finest,
+    None for an axis that is left alone.
     """
     for axis, length in zip(_spatial_axes(image), relative, strict=True):
+        if length is None:
+            continue
         size = image.shape[axis]
         count = tf.maximum(tf.round(size * tf.minimum(zoom * length, 1.0)), 1.0)
         position = tf.clip_by_value((tf.range(size, dtype=tf.float32) + 0.5) * count / size - 0.5, 0.0, count - 1.0)
@@ -156,7 +177,7 @@ def lower(image, zoom, relative):
     return image
 
 
-def bias_field(image, seed, largest: float, order: int):
+def bias_field(image, seed, largest: float, order: int, rank: int | None = None):
     """A smooth field of the receive coils over each channel: the exponential of a random polynomial, times the signal.
 
     Van Leemput et al., IEEE TMI 1999; the field is TorchIO's ``RandomBiasField`` (Pérez-García et al. 2021,
@@ -168,12 +189,14 @@ def bias_field(image, seed, largest: float, order: int):
         seed: (2,) int32.
         largest: coefficients are uniform from minus to plus this.
         order: of the polynomial.
+        rank: how many of the last spatial axes the field differs along; all by default.
     """
-    terms = len(polynomial_exponents(image.shape.rank - 1, order))
+    rank = rank or image.shape.rank - 1
+    terms = len(polynomial_exponents(rank, order))
     coefficients = _draw(seed, (-largest, largest), (terms, image.shape[-1]))
     axes = _spatial_axes(image)
     minimum, mean, deviation = tf.reduce_min(image, axes), tf.reduce_mean(image, axes), tf.math.reduce_std(image, axes)
-    biased = (image - minimum) * tf.exp(polynomial(coefficients, image.shape[:-1], order))
+    biased = (image - minimum) * tf.exp(polynomial(coefficients, image.shape[-1 - rank : -1], order))
     biased -= tf.reduce_mean(biased, axes)
     return biased / tf.maximum(tf.math.reduce_std(biased, axes), 1e-7) * deviation + mean
 
