@@ -81,7 +81,7 @@ def add_options(parser: argparse.ArgumentParser) -> None:
         "--configuration",
         choices=CONFIGURATIONS,
         help="2d takes volumes slice by slice, 2.5d each slice with its neighbours, 3d whole, 3d-low at a coarser "
-        "spacing, cascade both in turn (default: 2.5d where slices are thick, 2d of fewer than 4, else 3d)",
+        "spacing, cascade both in turn (default: 2d where slices are thick, else 3d)",
     )
     parser.add_argument(
         "--context-slices", type=int, metavar="N", help="slices that a 2D network takes at once: 1, 3 (2.5d), 5, ..."

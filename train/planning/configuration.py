@@ -119,11 +119,11 @@ def _turned(fact, orientation) -> CaseFacts:
 
 
 def plan_configuration(measured: dict, reasons: dict, asked: Asked = Asked(), own: bool = False) -> Slicing:
-    """Decide between 2D, 2.5D and 3D.
+    """Decide between 2D and 3D; 2.5D is by the user's choice.
 
-    Volumes go through a 2D network, each slice with its neighbours, where their slices are thick: one axis is more than
-    3 times coarser than the others and more than 3 times shorter in voxels (nnU-Net's rule for anisotropic data). Those
-    of fewer than 4 slices, and more in their plane, go slice by slice. All others go through a 3D network.
+    Volumes go slice by slice through a 2D network where their slices are thick: one axis is more than 3 times coarser
+    than the others and more than 3 times shorter in voxels (nnU-Net's rule for anisotropic data), or has fewer than 4
+    slices, and more in its plane. All others go through a 3D network.
 
     Args:
         measured: the fingerprint.
@@ -144,7 +144,7 @@ def plan_configuration(measured: dict, reasons: dict, asked: Asked = Asked(), ow
     across, why = (0, "") if own else _across(measured, asked.plane)
     best, rule = _by_slices(measured["spacing"]["median"], measured["shape"]["median"], across)
     if own and best == "3d":  # of the medians alone, which no scan need have
-        best, rule = "2.5d", "2.5d: thick slices in every scan, though not by the medians of all"
+        best, rule = "2d", "2d: thick slices in every scan, though not by the medians of all"
     chosen = asked.configuration or _implied(asked)
     reasons["configuration"] = f"given by the user; {rule}" if chosen else rule
     chosen = chosen or best
@@ -235,5 +235,5 @@ def _by_slices(spacing, shape, across) -> tuple[str, str]:
     if count < FEWEST < side:
         return "2d", f"2d: {count:g} slice{'s' * (count != 1)}, fewer than {FEWEST}"
     if ratio > THICK and THICK * count < side:
-        return "2.5d", f"2.5d: thick slices ({facts}): more than {THICK:g} times coarser and shorter than their plane"
-    return "3d", f"3d: no thick slices ({facts}); 2.5d where they are more than {THICK:g} times coarser and shorter"
+        return "2d", f"2d: thick slices ({facts}): more than {THICK:g} times coarser and shorter than their plane"
+    return "3d", f"3d: no thick slices ({facts}); 2d where they are more than {THICK:g} times coarser and shorter"
