@@ -38,7 +38,7 @@ def serve(args) -> None:
                 open_segmenters(config)
         except InputError as error:
             raise InputError(f"{args.config}: {error}") from None
-        print(f"{args.config}: {len(config.rule)} rules, {len(config.destination)} destinations, no mistakes")
+        print(f"{args.config}: no mistakes; rules: {len(config.rule)}, destinations: {len(config.destination)}")
         return
     _log(args.verbose)
     _hide_values()

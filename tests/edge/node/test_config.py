@@ -122,7 +122,7 @@ def test_check_of_a_good_one(tmp_path, capsys):
     path = tmp_path / "node.toml"
     path.write_text(config_text(tmp_path / "state", quick_artifact(tmp_path), (free_port(), free_port())))
     assert main(["serve", str(path), "--check"]) == 0
-    assert "1 rules, 1 destinations, no mistakes" in capsys.readouterr().out
+    assert "no mistakes; rules: 1, destinations: 1" in capsys.readouterr().out
     assert not (tmp_path / "state").exists()
 
 
