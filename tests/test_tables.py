@@ -39,8 +39,8 @@ def cross_validation():
 def external_test():
     interval = {name: dict.fromkeys(COLUMNS, (FAR, FAR)) for name in MEANS}
     means = {"mean": MEANS, "interval": interval, "mean_present": {}}
-    told = {"cases": CASES, "dataset": "d", "patients": {"a": "a", "b": "b"}, "grouping": "by name"}
-    return external(means | told | {"by": {"scanner": {"one of a long name": means | {"cases": 2}}}})
+    details = {"cases": CASES, "dataset": "d", "patients": {"a": "a", "b": "b"}, "grouping": "by name"}
+    return external(means | details | {"by": {"scanner": {"one of a long name": means | {"cases": 2}}}})
 
 
 def chosen():

@@ -85,7 +85,7 @@ def cross_validated_artifacts(source: Source, folders: Sequence, runs: Sequence,
         InputError: for an artifact of another network, of a fold that was not scored, or not verified.
     """
     manifests = [read_artifact(folder, trust)[0] for folder in folders]
-    plain, cleaned = _plain_of_folds(runs), _cleaned_of_folds(runs)
+    plain, cleaned = _means_of_folds(runs)
     folds, weights, objects, dice = [], [], [], {name: [] for name in structures(source.labels, source.regions)}
     for folder, manifest in zip(folders, manifests, strict=True):
         fold, labels = manifest.source.get("fold"), manifest.fidelity.get("labels", {})
@@ -120,24 +120,19 @@ def cross_validated_artifacts(source: Source, folders: Sequence, runs: Sequence,
     }
 
 
-def _plain_of_folds(runs):
-    """{fold: {label: means}} of what the networks of the runs found, nothing cleaned up."""
-    metrics = map(_metrics, _runs(runs))
-    return {scored["fold"]: _numbers(scored["mean"]) for scored in metrics}
-
-
-def _cleaned_of_folds(runs):
-    """{fold: {label: means}} of segmentations cleaned up, of the runs that did it or whose cross-validation did."""
-    means = {}
+def _means_of_folds(runs):
+    """{fold: {label: means}} of what the networks found, and of it cleaned up by a run or its cross-validation."""
+    plain, cleaned = {}, {}
     for folder in _runs(runs):
         metrics, summary = _metrics(folder), summary_file(folder.parent)
+        plain[metrics["fold"]] = _numbers(metrics["mean"])
         content = metrics
         if folder.name.startswith("fold_") and summary.is_file():
             content = read_json(summary, "cross-validation's summary")
         cases = (content.get("postprocessed") or {}).get("cases", {})
         if set(metrics["cases"]) <= set(cases):
-            means[metrics["fold"]] = _over_cases({name: cases[name] for name in metrics["cases"]}, np.mean)
-    return means
+            cleaned[metrics["fold"]] = _over_cases({name: cases[name] for name in metrics["cases"]}, np.mean)
+    return plain, cleaned
 
 
 def training_settings(folder) -> dict:

@@ -122,3 +122,6 @@ def test_the_grid_of_a_plan(dataset):
     assert grid_of(measured).spacing == measured.recipe.spacing
     kept = dataclasses.replace(measured, recipe=dataclasses.replace(measured.recipe, spacing=None))
     assert grid_of(kept).spacing == (1.5, 1.0, 2.0)
+    assert grid_of(measured).slices == 1
+    neighbours = plan_by_rules(dataset, configuration="2.5d")
+    assert (grid_of(neighbours).patch, grid_of(neighbours).slices) == (neighbours.patch, 3)

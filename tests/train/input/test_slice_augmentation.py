@@ -49,12 +49,12 @@ def test_a_stack_is_the_slices_of_the_scan():
 
 @pytest.mark.parametrize("name", CHANGES)
 def test_equal_slices_stay_equal(name):
-    one = np.random.default_rng(2).normal(size=(*SIZE, CHANNELS)).astype(np.float32)
-    image = np.concatenate([one] * SLICES, -1)
+    voxels = np.random.default_rng(2).normal(size=(*SIZE, CHANNELS)).astype(np.float32)
+    image = np.concatenate([voxels] * SLICES, -1)
     results = [changed(image, seed, name) for seed in SEEDS]
     for result in results:
         np.testing.assert_allclose(result, np.stack([result[0]] * SLICES), atol=1e-6)
-    assert any(np.abs(result[0] - one).max() > 1e-3 for result in results)
+    assert any(np.abs(result[0] - voxels).max() > 1e-3 for result in results)
 
 
 @pytest.mark.parametrize("name", POINTWISE)
