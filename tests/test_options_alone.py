@@ -32,6 +32,7 @@ ZOO_ROWS = [
     ("evaluate data --method otsu --clicks 5", "--clicks: of methods that take seeds; otsu takes none"),
     ("plan plan.json --model unet --folds 5", "--model, --folds: of a dataset folder; plan.json is a file"),
     ("plan data --check --epochs 3 -o other.json", "--out, --epochs: of making a plan; leave it out with --check"),
+    ("plan data --check --minutes 3", "--minutes: of making a plan; leave it out with --check"),
     ("plan data --check --plan plan.json --seed 0", "--seed: plan.json says that already"),
     ("plan data --threads 2", "--threads: of --target-ms and --max-ram; give one of them too"),
     ("segment otsu --list -o labels.nii.gz", "--out: of a segmentation; leave it out with --list"),

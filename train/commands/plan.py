@@ -66,6 +66,7 @@ def run_plan(args) -> int:
         overlap=args.overlap,
         batch=args.batch,
         epochs=args.epochs,
+        minutes=args.minutes,
         max_params=args.max_params,
         max_macs=args.max_macs,
         max_arena=args.max_arena,
@@ -110,7 +111,8 @@ def check_request(args, out) -> tuple[FilterStep, ...]:
     from train.planning.plan_check import check_plan
 
     plan = stand_in(args.model, folds=args.folds)
-    training = {name: getattr(args, name) for name in ("seed", "batch", "epochs") if getattr(args, name) is not None}
+    names = ("seed", "batch", "epochs", "minutes")
+    training = {name: getattr(args, name) for name in names if getattr(args, name) is not None}
     overlap = plan.overlap if args.overlap is None else args.overlap
     check_plan(dataclasses.replace(plan, overlap=overlap, training=dataclasses.replace(plan.training, **training)))
     if args.size is not None and len(args.size) != 2:
@@ -158,13 +160,19 @@ def summary(plan: Plan) -> str:
         ("patch", f"{_x(plan.patch)}, batch {training.batch}, overlap {plan.overlap:g}"),
         (
             "training",
-            f"{training.epochs} epochs of {training.steps_per_epoch} steps, {training.optimizer}, {training.loss}",
+            f"{_length(training)} of {training.steps_per_epoch} steps, {training.optimizer}, {training.loss}",
         ),
         *([("bounds", plan.reasons["bounds"])] if "bounds" in plan.reasons else []),
         ("mirror", f"axes {', '.join(map(str, training.mirror))}" if training.mirror else "no axis"),
         ("folds", ", ".join(str(len(names)) for names in plan.folds) + " cases"),
     )
     return "\n".join(f"{name:9} {text}" for name, text in lines)
+
+
+def _length(training):
+    if training.minutes is None:
+        return f"{training.epochs} epochs"
+    return f"{training.minutes:g} minutes, in epochs"
 
 
 def _first(first):

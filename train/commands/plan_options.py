@@ -17,8 +17,8 @@ SPLIT = ("folds", "seed", "nan", "instances")
 
 PLANNING = (
     *("out", "explain", "model", "patch", "spacing", "size", "interpolation", "filter", "configuration"),
-    *("context_slices", "slice_axis", "overlap", "batch", "epochs", "max_params", "max_macs", "max_arena", "max_ram"),
-    *("target_ms", "threads", "no_mirror"),
+    *("context_slices", "slice_axis", "overlap", "batch", "epochs", "minutes", "max_params", "max_macs", "max_arena"),
+    *("max_ram", "target_ms", "threads", "no_mirror"),
 )
 """Options of making a plan, which are idle where a dataset is only checked."""
 
@@ -39,6 +39,8 @@ def check_together(args) -> None:
         check_left_out(args, PLANNING, "of making a plan; leave it out with --check, which makes none")
     if args.plan is not None:
         check_left_out(args, SPLIT, f"{args.plan} says that already; leave it out, or leave --plan out")
+    if args.minutes is not None and args.epochs is not None:
+        raise UsageError("--minutes and --epochs exclude each other; give one")
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads {args.threads}: expected at least 1")
     if args.target_ms is None and args.max_ram is None:
@@ -92,6 +94,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--overlap", type=float, help="of neighbouring tiles, 0 to 0.9 (default: 0.5)")
     parser.add_argument("--batch", type=int, help="patches per step")
     parser.add_argument("--epochs", type=int, help="of training")
+    parser.add_argument(
+        "--minutes", type=float, help="of training, instead of epochs; the learning rate falls with the clock"
+    )
     parser.add_argument("--max-params", type=_count, help="weights that the network may have, such as 500k or 1.5M")
     parser.add_argument("--max-macs", type=_count, help="operations that a patch may cost, such as 800M or 2G")
     parser.add_argument(

@@ -1,7 +1,5 @@
 """What of a plan cannot be trained, told before any work is done."""
 
-import math
-
 from medseg.errors import UsageError
 from train.hardware.precision import PRECISIONS
 from train.planning.plan import Plan
@@ -36,8 +34,6 @@ def check(plan: Plan, dataset=None) -> None:
         if getattr(settings, name) not in accepted:
             raise UsageError(f"training.{name} {getattr(settings, name)!r}: expected one of {', '.join(accepted)}")
     check_loss(plan)
-    if settings.minutes is not None and not 0 < settings.minutes < math.inf:
-        raise UsageError(f"training.minutes {settings.minutes!r}: expected more than 0")
     check_plan(plan, dataset)
     first = plan.first_plan()
     if first is not None:

@@ -51,6 +51,12 @@ def _fields(plan):
         ("channels", len(plan.channels), f"recipe.channels = {plan.recipe.channels}", None),
         ("overlap", plan.overlap, "from 0 to 0.9", 0 <= plan.overlap <= 0.9),
         ("training.epochs", training.epochs, "at least 1", training.epochs >= 1),
+        (
+            "training.minutes",
+            training.minutes,
+            "more than 0",
+            training.minutes is None or 0 < training.minutes < math.inf,
+        ),
         ("training.steps_per_epoch", training.steps_per_epoch, "at least 1", training.steps_per_epoch >= 1),
         ("training.batch", training.batch, "at least 1", training.batch >= 1),
         ("training.learning_rate", training.learning_rate, "more than 0", 0 < training.learning_rate < math.inf),

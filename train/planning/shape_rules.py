@@ -155,11 +155,16 @@ def plan_batch(cases: int, shape, patch, reasons: dict) -> int:
     rank = len(patch)
     by_budget = BATCH_VOXELS[rank] // math.prod(patch)
     by_share = int(BATCH_SHARE * cases * math.prod(shape) / math.prod(patch))
-    batch = max(BATCH_LIMITS[0], min(BATCH_LIMITS[1], by_budget, by_share))
+    fewest, most = BATCH_LIMITS
+    allowed = min(by_budget, by_share)
+    batch = max(fewest, min(most, allowed))
     limit = "the budget of voxels per step" if by_budget <= by_share else "5 % of the dataset's voxels"
-    reasons["batch"] = (
-        f"{batch}: {limit} allows {min(by_budget, by_share)}; from {BATCH_LIMITS[0]} to {BATCH_LIMITS[1]}"
-    )
+    if allowed < fewest:
+        reasons["batch"] = f"{batch}, the fewest that a step takes: {limit} would be less"
+    else:
+        reasons["batch"] = f"{batch}: {limit} allows {allowed}" + (
+            f", a step takes at most {most}" if allowed > most else ""
+        )
     return batch
 
 

@@ -1,4 +1,5 @@
 import dataclasses
+import re
 
 import numpy as np
 import pytest
@@ -9,8 +10,9 @@ from imaging.recipe import Clip, Normalise, Recipe
 from imaging.scan import Scan
 from medseg import record
 from medseg.errors import InputError, UsageError
+from train.cli import main
 from train.data.dataset import open_dataset
-from train.planning.plan import Network, Plan
+from train.planning.plan import Network, Plan, load_plan
 from train.planning.plan_check import check_plan
 from train.planning.planner import make_plan
 from train.planning.recipe_rules import plan_recipe, prepared_shape
@@ -229,9 +231,21 @@ def test_patch_by_the_user_must_divide():
 
 
 def test_batch_limits():
-    assert plan_batch(208, (35, 50, 35), (40, 56, 40), {}) == 4  # voxel budget
-    assert plan_batch(5, (35, 50, 35), (40, 56, 40), {}) == 2  # 5 % of few scans, but at least 2
-    assert plan_batch(10_000, (16, 16, 16), (16, 16, 16), {}) == 16  # at most 16
+    reasons = {}
+    assert plan_batch(208, (35, 50, 35), (40, 56, 40), reasons) == 4
+    assert reasons["batch"] == "4: the budget of voxels per step allows 4"
+    assert plan_batch(5, (35, 50, 35), (40, 56, 40), reasons) == 2
+    assert reasons["batch"] == "2, the fewest that a step takes: 5 % of the dataset's voxels would be less"
+    assert plan_batch(10_000, (16, 16, 16), (16, 16, 16), reasons) == 16
+    assert re.fullmatch(r"16: the budget of voxels per step allows \d+, a step takes at most 16", reasons["batch"])
+
+
+def test_a_plan_for_minutes(balls, tmp_path, capsys):
+    out = tmp_path / "plan.json"
+    assert main(["plan", str(balls.folder), "--folds", "2", "--minutes", "20", "-o", str(out)]) == 0
+    assert "20 minutes, in epochs of 50 steps" in capsys.readouterr().out
+    plan = load_plan(out)
+    assert (plan.training.minutes, plan.reasons["minutes"]) == (20.0, "given by the user")
 
 
 @pytest.mark.parametrize(
