@@ -186,7 +186,7 @@ def test_rate_rises_falls_and_ends_at_zero(dataset):
         ({"precision": "float8"}, "training.precision 'float8': expected one of auto, float32"),
         ({"optimizer": "lamb"}, "training.optimizer 'lamb': expected one of adamw, sgd"),
         ({"loss": "dise"}, "training.loss 'dise': expected one of .*dice_ce"),
-        ({"minutes": -1.0}, "training.minutes -1.0"),
+        ({"minutes": -1.0}, "training.minutes is -1.0"),
         ({"batch": 0}, "training.batch is 0"),
         ({"mirror": (3,)}, "training.mirror holds axis 3"),
     ],
