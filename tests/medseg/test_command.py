@@ -109,6 +109,8 @@ import argparse, os, signal, sys, time
 from medseg.atomic import moved_into_place
 from medseg.command import run
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests that were started in the background ignore it
+
 def work(args):
     with moved_into_place("out.bin") as place:
         try:
