@@ -39,13 +39,22 @@ def check_together(args) -> None:
         check_left_out(args, PLANNING, "of making a plan; leave it out with --check, which makes none")
     if args.plan is not None:
         check_left_out(args, SPLIT, f"{args.plan} says that already; leave it out, or leave --plan out")
-    if args.minutes is not None and args.epochs is not None:
-        raise UsageError("--minutes and --epochs exclude each other; give one")
+    check_one_length(args)
     if args.threads is not None and args.threads < 1:
         raise UsageError(f"--threads {args.threads}: expected at least 1")
     if args.target_ms is None and args.max_ram is None:
         check_left_out(args, ["threads"], "of --target-ms and --max-ram; give one of them too, or leave it out")
     complete(args, DEFAULTS)
+
+
+def check_one_length(args) -> None:
+    """Require that a training's length is given in minutes or in epochs, not in both.
+
+    Raises:
+        UsageError: naming both options.
+    """
+    if args.minutes is not None and args.epochs is not None:
+        raise UsageError("--minutes and --epochs exclude each other; give one")
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:

@@ -11,6 +11,7 @@ from imaging.recipe import Recipe
 from medseg.atomic import check_writable
 from medseg.errors import InputError, UsageError
 from medseg.untrusted import read_json
+from train.commands.plan_options import check_one_length
 from train.input.augmentation_chances import augmented
 from train.planning.configuration import Asked, check_asked, possible_configurations
 from train.planning.plan import Network, Plan, Training
@@ -234,8 +235,7 @@ def _check_configuration(args, known):
 def overridden(plan: Plan, args) -> Plan:
     """``plan`` with what the command line said."""
     changes = {name: getattr(args, name) for name in OVERRIDES if getattr(args, name) is not None}
-    if "minutes" in changes and "epochs" in changes:
-        raise UsageError("--minutes and --epochs exclude each other; give one")
+    check_one_length(args)
     if "epochs" in changes:
         changes["minutes"] = None
     if "freeze" in changes:
