@@ -23,12 +23,14 @@ class Stack:
         pages: each a function that decodes it to a ``Picture``.
         imagej: ImageJ's metadata; empty where there are none.
         ome: OME's XML; empty where there is none.
+        shaped: what tifffile writes of an array, ``shape`` and sometimes ``axes``; empty where it did not.
         across, down: size of a pixel by the resolution tags, in a unit that the metadata name; None where not told.
     """
 
     pages: tuple[Callable[[], Picture], ...]
     imagej: dict
     ome: str
+    shaped: dict
     across: float | None
     down: float | None
 
@@ -78,7 +80,7 @@ def read_stack(path, content: bytes) -> Stack:
             for page in pages:
                 tiff_tags.check_page(path, page)
             parsed = [tiff_tags.parse_page(page) for page in pages]
-            imagej, ome = dict(file.imagej_metadata or {}), file.ome_metadata
+            imagej, ome, shaped = dict(file.imagej_metadata or {}), file.ome_metadata, tiff_tags.shaped(file)
             resolution = tiff_tags.resolution(pages[0])
     except InputError:
         raise
@@ -95,7 +97,7 @@ def read_stack(path, content: bytes) -> Stack:
     rows, columns, samples = parsed[0].grid.shape
     check_size(path, rows, columns, samples * len(parsed))
     return Stack(
-        tuple(functools.partial(_read, path, content, page) for page in parsed), imagej, ome or "", *resolution
+        tuple(functools.partial(_read, path, content, page) for page in parsed), imagej, ome or "", shaped, *resolution
     )
 
 

@@ -84,6 +84,15 @@ def full_pages(path, file) -> list:
     raise many_pages(path)
 
 
+def shaped(file) -> dict:
+    """The JSON with which tifffile describes the only array in an open ``tifffile.TiffFile``; else empty."""
+    try:
+        described = file.shaped_metadata or ()
+    except Exception:  # another program's description that begins like tifffile's
+        return {}
+    return dict(described[0]) if len(described) == 1 else {}
+
+
 def many_pages(path) -> InputError:
     """The error for a file of more than ``MOST_PAGES``."""
     return InputError(f"{path}: holds more than {MOST_PAGES} pages; convert it to NIfTI, or save parts of it")

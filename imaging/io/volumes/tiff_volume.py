@@ -1,4 +1,4 @@
-"""Volumes in TIFF files: a page a slice, as ImageJ, OME and tifffile write them.
+"""Volumes in TIFF files: a page a slice, as ImageJ, OME and tifffile write them; or the channels of a flat image.
 
 A TIFF knows no patient. As ITK has it, columns run to the left (first axis), rows to the back (second) and pages to the
 head (third), the first voxel at the world's origin. The size of a voxel is that of ImageJ's metadata (``spacing`` and
@@ -6,11 +6,13 @@ the resolution tags, in ``unit``) or of OME's (``PhysicalSizeX``, ``Y``, ``Z``);
 """
 
 import io
+import math
 import xml.etree.ElementTree as ElementTree
 from dataclasses import dataclass
 
 import numpy as np
 
+from imaging.geometry.flat import PICTURE
 from imaging.io.tiff import Stack, read_stack
 from imaging.scan import Scan
 from medseg.errors import InputError
@@ -45,7 +47,7 @@ class Layout:
 
 
 def read_volume(path, content: bytes, stored: bool = False) -> Scan:
-    """Read a TIFF file of several pages.
+    """Read a TIFF file of several pages: a volume, or by its metadata one slice of several channels, a flat image.
 
     Args:
         path: for messages.
@@ -53,7 +55,8 @@ def read_volume(path, content: bytes, stored: bool = False) -> Scan:
         stored: give the stored values of a label map: palettes are not looked up, white is not turned to black.
 
     Returns:
-        A scan (columns, rows, pages, C), float32, or in the file's own type where ``stored``.
+        A scan (columns, rows, pages, C), or of one slice (rows, columns, C) as of other pictures; float32, or in the
+        file's own type where ``stored``.
 
     Raises:
         InputError: if the file is damaged, its pages are no slices of one volume, or it is a series in time.
@@ -64,8 +67,11 @@ def read_volume(path, content: bytes, stored: bool = False) -> Scan:
     voxels = np.stack(pages) if stored else np.stack(pages).astype(np.float32, copy=False)
     if layout.channels > 1:
         order = (layout.slices, layout.channels) if layout.channels_first else (layout.channels, layout.slices)
-        voxels = voxels.reshape(*order, *voxels.shape[1:-1])
-        voxels = np.moveaxis(voxels, 1 if layout.channels_first else 0, -1)
+        grid, samples = voxels.shape[1:-1], voxels.shape[-1]
+        voxels = np.moveaxis(voxels.reshape(*order, *grid, samples), 1 if layout.channels_first else 0, -2)
+        voxels = voxels.reshape(layout.slices, *grid, layout.channels * samples)
+    if layout.slices == 1:
+        return Scan(np.ascontiguousarray(voxels[0]), np.eye(4), has_spacing=False, axes=PICTURE)
     voxels = np.ascontiguousarray(voxels.transpose(2, 1, 0, 3))
     affine = np.diag([*np.multiply(LPS_AXES, layout.spacing or (1.0, 1.0, 1.0)), 1.0])
     return Scan(voxels, affine, has_spacing=layout.spacing is not None)
@@ -108,13 +114,15 @@ def volume_bytes(scan: Scan) -> bytes:
 
 
 def layout_of(path, stack: Stack) -> Layout:
-    """How the pages lie, by ImageJ's or OME's metadata; a page a slice where there are none.
+    """How the pages lie, by the metadata of ImageJ, OME or tifffile; a page a slice where there are none.
 
     Raises:
         InputError: if the metadata tell of another number of pages, or of several times.
     """
     if stack.ome:
         layout, times = _ome(path, stack)
+    elif isinstance(stack.shaped.get("axes"), str):
+        layout, times = _shaped(path, stack)
     else:
         numbers = {name: max(1, int(stack.imagej.get(name, 1))) for name in ("slices", "channels", "frames")}
         times, channels = numbers["frames"], numbers["channels"]
@@ -170,6 +178,20 @@ def _ome(path, stack):
         _sizes(*(given[axis] * units[axis] for axis in "XYZ")),
     )
     return layout, sizes["T"]
+
+
+def _shaped(path, stack):
+    axes, shape = stack.shaped["axes"], stack.shaped.get("shape")
+    named = isinstance(shape, list) and len(shape) == len(axes) and all(isinstance(size, int) for size in shape)
+    sizes = {axis: size for axis, size in zip(axes, shape, strict=True) if axis not in "YXS"} if named else {}
+    if math.prod(sizes.values()) != len(stack.pages):
+        return Layout(len(stack.pages), 1, True, None), 1
+    through = [axis for axis in sizes if axis != "C"]
+    if len(through) > 1 and set(through) != {"Z", "T"}:
+        raise InputError(f"{path}: its axes are {shown(axes)}, expected slices (Z) and channels (C); save one volume")
+    slices = "Z" if "Z" in sizes else "".join(through)  # a single axis of another name counts as slices
+    channels_first = "C" not in sizes or not slices or list(sizes).index("C") > list(sizes).index(slices)
+    return Layout(sizes.get(slices, 1), sizes.get("C", 1), channels_first, None), sizes["T"] if len(through) > 1 else 1
 
 
 def _sizes(*sizes):

@@ -254,7 +254,7 @@ def test_pages(tmp_path):
     tifffile.imwrite(path, np.stack([pixels] * 3), photometric="minisblack")
     assert read(path).shape == (30, 40, 3)
     tifffile.imwrite(path, np.stack([pixels] * 5), imagej=True)
-    assert (read(path).shape, read(path).channels) == ((30, 40, 1), 5)  # as ImageJ shows it
+    assert (read(path).shape, read(path).channels) == ((40, 30), 5)  # as ImageJ shows it
 
 
 def test_remarks_of_tifffile_are_neither_printed_nor_dearer_with_every_file(tmp_path, capfd):

@@ -217,7 +217,73 @@ def test_tiff_channels_and_times(tmp_path):
         imaging.read(tmp_path / "c.tif")
 
 
-@pytest.mark.parametrize("description", ["ImageJ=1.5\nimages=999999999\nslices=999999999\n", "<OME><Image", "slices=2"])
+@pytest.mark.parametrize("axes", ["ZCYX", "CZYX"])
+@pytest.mark.parametrize("program", [{"ome": True}, {"photometric": "minisblack"}], ids=["ome", "tifffile"])
+def test_tiff_channels_by_the_order_of_the_axes(tmp_path, axes, program):
+    stack = RNG.integers(0, 255, (4, 2, 5, 6) if axes == "ZCYX" else (2, 4, 5, 6)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, metadata={"axes": axes}, **program)
+    expected = stack.transpose(3, 2, 0, 1) if axes == "ZCYX" else stack.transpose(3, 2, 1, 0)
+    np.testing.assert_array_equal(imaging.read(tmp_path / "a.tif").voxels, expected)
+
+
+@pytest.mark.parametrize("axes", ["CYX", "ZCYX", "CZYX"])
+@pytest.mark.parametrize(
+    "program", [{"imagej": True}, {"ome": True}, {"photometric": "minisblack"}], ids=["imagej", "ome", "tifffile"]
+)
+@pytest.mark.parametrize("kind", [np.uint8, np.uint16, np.float32])
+def test_channels_of_one_slice_are_a_flat_image(tmp_path, axes, program, kind):
+    """As a fluorescence microscope gives them: the mask beside it is flat too."""
+    stains = RNG.integers(0, 255, (4, 5, 6)).astype(kind)
+    if "imagej" in program and axes == "CZYX":
+        axes = "ZCYX"  # the only order that ImageJ has
+    pages = {"CYX": stains, "ZCYX": stains[None], "CZYX": stains[:, None]}[axes]
+    tifffile.imwrite(tmp_path / "a.tif", pages, metadata={"axes": axes}, **program)
+    scan = imaging.read(tmp_path / "a.tif")
+    np.testing.assert_array_equal(scan.voxels, np.moveaxis(stains, 0, -1))
+    tifffile.imwrite(tmp_path / "flat.tif", stains[0])
+    flat = imaging.read(tmp_path / "flat.tif")
+    assert (scan.axes, scan.has_spacing, scan.rank) == (flat.axes, flat.has_spacing, flat.rank)
+    np.testing.assert_array_equal(scan.affine, flat.affine)
+
+
+def test_tiff_channels_in_colour(tmp_path):
+    stack = RNG.integers(0, 255, (2, 5, 6, 3)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="rgb", metadata={"axes": "CYXS"})
+    expected = np.concatenate([stack[0], stack[1]], axis=-1)
+    np.testing.assert_array_equal(imaging.read(tmp_path / "a.tif").voxels, expected)
+
+
+@pytest.mark.parametrize("axes", ["IYX", "QYX", "TYX"])
+def test_a_single_axis_of_another_name_counts_as_slices(tmp_path, axes):
+    tifffile.imwrite(tmp_path / "a.tif", SLICES, photometric="minisblack", metadata={"axes": axes})
+    np.testing.assert_array_equal(imaging.read(tmp_path / "a.tif").voxels[..., 0], SLICES.T)
+
+
+def test_tiff_axes_that_are_no_volume(tmp_path):
+    stack = RNG.integers(0, 255, (4, 2, 5, 6)).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "a.tif", stack, photometric="minisblack", metadata={"axes": "TZYX"})
+    with pytest.raises(InputError, match=r"a\.tif: holds 8 pages, 2 slices of 1 channels at 4 times"):
+        imaging.read(tmp_path / "a.tif")
+    tifffile.imwrite(tmp_path / "b.tif", stack, photometric="minisblack", metadata={"axes": "PHYX"})
+    with pytest.raises(InputError, match=r"b\.tif: its axes are 'PHYX', expected slices \(Z\) and channels \(C\)"):
+        imaging.read(tmp_path / "b.tif")
+    with tifffile.TiffWriter(tmp_path / "c.tif") as file:  # page by page, each an array of its own
+        for page in SLICES:
+            file.write(page, metadata={"axes": "YX"}, contiguous=False)
+    np.testing.assert_array_equal(imaging.read(tmp_path / "c.tif").voxels[..., 0], SLICES.T)
+
+
+@pytest.mark.parametrize(
+    "description",
+    [
+        "ImageJ=1.5\nimages=999999999\nslices=999999999\n",
+        "<OME><Image",
+        "slices=2",
+        '{"shape": [2',
+        '{"shape": 3, "axes": "CYX"}',
+        '{"shape": [9, 7, 6], "axes": "CYX"}',
+    ],
+)
 def test_pages_count_more_than_what_is_said_of_them(tmp_path, description):
     tifffile.imwrite(tmp_path / "a.tif", SLICES, photometric="minisblack", description=description, metadata=None)
     scan = imaging.read(tmp_path / "a.tif")
