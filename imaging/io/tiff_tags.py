@@ -87,7 +87,7 @@ def full_pages(path, file) -> list:
 def shaped(file) -> dict:
     """The JSON with which tifffile describes the only array in an open ``tifffile.TiffFile``; else empty."""
     try:
-        described = file.shaped_metadata or ()
+        described = list(file.shaped_metadata or [])
     except Exception:  # another program's description that begins like tifffile's
         return {}
     return dict(described[0]) if len(described) == 1 else {}
