@@ -24,8 +24,9 @@ from medseg.limits import check_bytes, max_bytes
 from medseg.untrusted import check_content, inside, open_regular, read_limited, shown
 
 # 1: the first. 2: "form", "files" and "needs". 3: "training". 4: the recipe's "filters" and "nan". 5: "instances".
-# 6: the recipe's "slices". 7: the training's "layout", the "peak" of instances. 8: "first" and the recipe's "prior".
-SCHEMA = schemas.Schema("manifest", ("0.1.0", *["0.2.0"] * 7), "export it again")
+# 6: the recipe's "slices". 7: the training's "layout", the "peak" of instances. 8: "first", the recipe's "prior".
+# 9: "mirror".
+SCHEMA = schemas.Schema("manifest", ("0.1.0", *["0.2.0"] * 8), "export it again")
 MANIFEST = "manifest.json"
 FORMATS = (
     "tflite-float32", "tflite-float16", "tflite-dynamic", "tflite-int16", "tflite-int8",
@@ -81,8 +82,7 @@ class Manifest:
         form: of a 3D network with batch 1, how the input and the output hold the values of (depth, height, width,
             channels), in that order: "height" as (1, depth × height, width, channels), "channels" as (1, depth, height,
             width × channels); empty for all others.
-        files: names of the files that the export wrote beside the manifest, which a later export replaces; empty in
-            artifacts of schema 1.
+        files: names of those that the export wrote beside the manifest, which a later one replaces; none in schema 1.
         regions: structures that may overlap, in the order in which a segmentation writes them: the output then has a
             logit for each, and a region is where its is above 0 (``imaging.regions``). None of disjoint classes.
         postprocessing: how each segmentation is cleaned up; what cross-validation adopted.
@@ -91,7 +91,8 @@ class Manifest:
         instances: how the output, the channels of ``imaging.instances``, is cut into objects, of which the
             segmentation holds the numbers; the one region is where an object is. None for classes and regions.
         first: of a cascade, the network of low resolution whose segmentation the network of this manifest takes beside
-            the scan (``edge.cascade``); its channels are ``recipe.prior``. None where the scan alone is taken.
+            the scan (``edge.cascade``), as ``recipe.prior`` channels. None where the scan alone is taken.
+        mirror: axes of the patch over whose flips predictions are averaged; none for one pass of the network.
         schema: number of the format, see ``medseg.schema``.
         needs: the oldest version of medseg-zoo that reads the file.
     """
@@ -119,6 +120,7 @@ class Manifest:
     training: Fingerprint | None = None
     instances: Decoding | None = None
     first: First | None = None
+    mirror: tuple[int, ...] = ()
     schema: int = SCHEMA.newest
     needs: str = SCHEMA.needs
 
@@ -199,6 +201,8 @@ def _check_fields(manifest):
         raise InputError(f"patch {shown(manifest.patch)}: expected {rank} positive numbers, as the recipe has {of}")
     if not 0 <= manifest.overlap <= 0.9:
         raise InputError(f"overlap {manifest.overlap}: expected 0 to 0.9")
+    if not set(manifest.mirror) <= set(range(rank)) or len(set(manifest.mirror)) < len(manifest.mirror):
+        raise InputError(f"mirror {shown(manifest.mirror)}: expected different axes from 0 to {rank - 1}")
     if manifest.folded and rank != 3:
         raise InputError(f"folded: expected networks of rank 3 only, this one has rank {rank}")
     if manifest.form not in FORMS:
@@ -217,7 +221,6 @@ def _check_fields(manifest):
     for label in manifest.labels:
         if abs(label.value) >= 2**31:
             raise InputError(f"label {label.name} has value {label.value}: expected 32-bit integers")
-    # As real numbers, whatever the file stores.
     if len(manifest.regions) > MAX_LABELS:
         raise InputError(f"{len(manifest.regions)} regions: expected at most {MAX_LABELS}")
     check_regions(manifest.labels, manifest.regions)

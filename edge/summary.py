@@ -22,6 +22,7 @@ def summary(manifest: Manifest, size: int) -> str:
         **({"objects": _decoding(manifest.instances)} if manifest.instances else {}),
         "scan": _scan(manifest.recipe),
         "patch": f"{_by(manifest.patch)}, overlap {manifest.overlap:g}",
+        "flips": f"averaged along axes {', '.join(map(str, manifest.mirror))} of the patch" if manifest.mirror else "",
         **({"cascade": _cascade(manifest)} if manifest.first else {}),
         "source network": str(manifest.source.get("network", "")),
         "dataset": str(manifest.source.get("dataset", "")),

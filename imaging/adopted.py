@@ -12,17 +12,22 @@ FILE = "postprocessing.json"
 """What a single run decided when its training ended, in its folder."""
 
 
-def summary_file(out, mirror: bool = False) -> Path:
+def flips_suffix(mirror: bool | None) -> str:
+    """What file names say of predictions: averaged over flips, not averaged, or as the plan says (None)."""
+    return "" if mirror is None else "_mirror" if mirror else "_plain"
+
+
+def summary_file(out, mirror: bool | None = None) -> Path:
     """Where the summary of a cross-validation lies.
 
     Args:
         out: the folder that holds ``fold_0``, ``fold_1``, ...
-        mirror: of predictions averaged over flips.
+        mirror: of predictions averaged over flips, or not; None for those as the plan says.
     """
-    return Path(out) / ("summary_mirror.json" if mirror else "summary.json")
+    return Path(out) / f"summary{flips_suffix(mirror)}.json"
 
 
-def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
+def adopted_postprocessing(run, mirror: bool | None = None) -> Postprocessing:
     """What the cross-validation that a run is a fold of decided on, else what the run itself did, or nothing.
 
     Prediction and export both ask here, so that a fold's network and its artifact segment alike. A run that was
@@ -30,7 +35,7 @@ def adopted_postprocessing(run, mirror: bool = False) -> Postprocessing:
 
     Args:
         run: run folder, ``fold_0`` and the like in the folder of a cross-validation.
-        mirror: of predictions averaged over flips; a single run decided for both.
+        mirror: as for ``summary_file``; a single run decided for all.
 
     Raises:
         InputError: if the decision cannot be read.
@@ -65,12 +70,12 @@ def _started_from(run) -> Path:
     return run
 
 
-def adopted_by(out, mirror: bool = False) -> Postprocessing:
+def adopted_by(out, mirror: bool | None = None) -> Postprocessing:
     """What a cross-validation decided on; nothing where there is no summary.
 
     Args:
         out: the folder of its summary.
-        mirror: of predictions averaged over flips.
+        mirror: as for ``summary_file``.
 
     Raises:
         InputError: if the summary cannot be read.

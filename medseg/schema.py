@@ -43,7 +43,8 @@ class Schema:
 # 4: "instances". 5: augmentation that mimics scanners, and "step_ms" of run.json.
 # 6: "configuration" and the recipe's "slices". 7: augmentation by negatives and tints. 8: "quantize_format" and
 # "quantize_bits" of a fine-tuning. 9: augmentation by offsets. 10: "first" and the recipe's "prior".
-PLAN = Schema("plan", ("0.1.0", *("0.2.0",) * 9), "plan again")
+# 11: "average_flips".
+PLAN = Schema("plan", ("0.1.0", *("0.2.0",) * 10), "plan again")
 
 
 def load(path, kind, schema: Schema, checksum: str | None = None):

@@ -3,8 +3,8 @@
     python benchmarks/accuracy/default_run.py --data DATA --set cardiac --minutes 60
 
 Trains by ``zoo train DATA/SET --fold F --minutes M``, no other option; a run that is there already is not trained
-again. Each label is scored as the network gives it, with the postprocessing that the run decided, and with that and
-the mean over flips (``--mirror``). HD95 in mm.
+again. Each label is scored as the network gives it (``--no-mirror``), with the postprocessing that the run decided, and
+with that and the mean over flips (``--mirror``). Which of these a prediction is by default the plan says. HD95 in mm.
 """
 
 import argparse
@@ -31,9 +31,10 @@ def main():
         resume = ("--resume",) if (run / "plan.json").is_file() else ()
         zoo("train", args.data / args.set, "--fold", args.fold, "--minutes", args.minutes, "--out", run, *resume)
     scores = []
-    for words, name in (((), "metrics.json"), (("--mirror",), "metrics_mirror.json")):
-        zoo("evaluate", run, *words)
-        scores.append(json.loads((run / name).read_text(encoding="utf-8")))
+    averages = json.loads((run / "plan.json").read_text(encoding="utf-8")).get("average_flips", False)
+    for word, suffix in (("--no-mirror", "_plain" * averages), ("--mirror", "_mirror" * (not averages))):
+        zoo("evaluate", run, word)
+        scores.append(json.loads((run / f"metrics{suffix}.json").read_text(encoding="utf-8")))
     with open(run / "history.csv", newline="", encoding="utf-8") as file:
         epochs = list(csv.DictReader(file))
     minutes, held_back = float(epochs[-1]["seconds"]) / 60, len(scores[0]["cases"])
@@ -50,8 +51,8 @@ def table(plain: dict, mirrored: dict) -> list[str]:
     """Lines of Markdown, a label each and their mean; where the run decided no postprocessing, "-".
 
     Args:
-        plain: the content of ``metrics.json``.
-        mirrored: that of ``metrics_mirror.json``.
+        plain: the scores without flips.
+        mirrored: those of the mean over flips.
     """
     means = [plain["mean"], *((scores["postprocessed"] or {}).get("mean") for scores in (plain, mirrored))]
     rows = [

@@ -36,7 +36,7 @@ def segment_cohort(args) -> None:
         check_scheduler(args.scheduler)
     segmenter, options = open_network(args)  # so that a mistake is told here, not by every worker
     manifest, out = segmenter.manifest, Path(args.out)
-    check_options(options, 1 + len(segmenter.others), manifest.recipe.patch_rank)
+    check_options(options, 1 + len(segmenter.others), manifest)
     cohort = list_cohort(args.scans[0], args.out, manifest.recipe.channels, manifest.recipe.rank)
     places = places_of(cohort.cases, options, manifest, args) if cohort.cases else []
     shared = options_of(args)

@@ -26,11 +26,13 @@ def open_network(args) -> tuple[Segmenter | Ensemble, Options]:
     with native_logs_hidden():
         segmenter = load_ensemble(artifacts(args.artifact), args.threads, args.runtime, args.trust)
         region = None if args.roi is None else _region(args, segmenter)
-    if isinstance(segmenter, Ensemble) and args.mirror not in (None, "all"):
-        raise UsageError(f"--mirror {args.mirror}: the artifacts have different axes; give --mirror alone, for all")
+    if isinstance(segmenter, Ensemble) and args.mirror not in (None, "all", "none"):
+        raise UsageError(
+            f"--mirror {args.mirror}: the artifacts have different axes; give --mirror alone, for all, or --no-mirror"
+        )
     if isinstance(region, Coarse):
         check_same_scans(region.segmenter.manifest, segmenter.manifest, f"--roi {args.roi}")
-    mirror = () if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.patch_rank)
+    mirror = None if args.mirror is None else parse_mirror(args.mirror, segmenter.manifest.recipe.patch_rank)
     return segmenter, Options(mirror, region, outputs)
 
 

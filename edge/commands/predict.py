@@ -48,8 +48,9 @@ def add_predict(
         nargs="?",
         const="all",
         metavar="AXES",
-        help="average over flips along these axes, as 0,2 (default without AXES: all)",
+        help="average over flips along these axes, as 0,2 (without AXES: all; default: as the artifact or run says)",
     )
+    parser.add_argument("--no-mirror", dest="mirror", action="store_const", const="none", help="over no flips")
     parser.add_argument(
         "--roi",
         metavar="WHERE",

@@ -43,7 +43,7 @@ def segment_scans(segmenter, args, options: Options | None = None) -> None:
 
     options = options or Options()
     manifest = segmenter.manifest
-    check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest.recipe.patch_rank)
+    check_options(options, 1 + len(getattr(segmenter, "others", ())), manifest)
     if args.report is not None:
         check_writable(args.report.parent, f"--report {args.report}")
     cases = find_cases(args.scans, args.out, manifest.recipe.channels, manifest.recipe.rank, args.series)

@@ -11,7 +11,7 @@ from edge.first_pass import ask
 from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
-from edge.runtime.options import Options, Outputs, check_options
+from edge.runtime.options import Options, Outputs, axes_of, check_options
 from edge.runtime.patches import entropy
 from edge.runtime.restored import labels_of
 from edge.runtime.runner import Runner
@@ -28,7 +28,7 @@ from medseg.errors import InputError, UsageError, naming
 from medseg.progress import Cancel, check_cancelled, in_turn
 
 SAME = ("labels", "regions", "instances", "channels")
-SAME_PATCHES = ("recipe", "patch", "overlap")
+SAME_PATCHES = ("recipe", "patch", "overlap", "mirror")
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Ensemble:
 
         Args:
             scan, progress, spacing, cancel: as there.
-            options: as there; flips are along all axes of each network, or none.
+            options: as there; flips are along all axes of each network, or none, or by default its own.
 
         Returns:
             The segmentation: the variance is over networks and flips, the flags are those of every network's answer,
@@ -109,13 +109,16 @@ class Ensemble:
     def _flipped(self, options) -> list[Options]:
         """The options of each member, whose axes differ."""
         rank = self.manifest.recipe.patch_rank
-        check_options(options, 1 + len(self.others), rank)
+        check_options(options, 1 + len(self.others), self.manifest)
         if options.mirror and options.mirror != tuple(range(rank)):
             raise UsageError(
                 f"mirror {options.mirror}: the networks have different axes; expected all of them, or none"
             )
+        alone = replace(options, region=None)
+        if not options.mirror:
+            return [replace(alone, mirror=axes_of(alone, member.manifest)) for member in self.members]
         ranks = [member.manifest.recipe.patch_rank for member in self.members]
-        return [replace(options, mirror=tuple(range(rank)) if options.mirror else (), region=None) for rank in ranks]
+        return [replace(alone, mirror=tuple(range(rank))) for rank in ranks]
 
     def _segment(self, scan, flipped, options, progress, cancel, began):
         """The segmentation of a scan; ``flipped`` are the options of each member."""

@@ -49,12 +49,13 @@ class Options:
     """How a scan is segmented.
 
     Attributes:
-        mirror: spatial axes of the patch; the scores are averaged over all flips along them.
+        mirror: spatial axes of the patch; the scores are averaged over all flips along them. None for those of the
+            artifact.
         region: finds the part of the scan that is looked at; None looks everywhere.
         outputs: what is kept beside the labels.
     """
 
-    mirror: tuple[int, ...] = ()
+    mirror: tuple[int, ...] | None = None
     region: Locator | None = None
     outputs: Outputs = field(default_factory=Outputs)
 
@@ -76,7 +77,7 @@ def parse_outputs(text: str) -> Outputs:
 
 
 def parse_mirror(text: str, rank: int) -> tuple[int, ...]:
-    """Axes to flip along, of "all" or numbers joined by commas.
+    """Axes to flip along, of "all", "none" or numbers joined by commas.
 
     Args:
         text: as given.
@@ -85,26 +86,32 @@ def parse_mirror(text: str, rank: int) -> tuple[int, ...]:
     Raises:
         UsageError: for anything else.
     """
-    if text == "all":
-        return tuple(range(rank))
+    if text in ("all", "none"):
+        return tuple(range(rank)) if text == "all" else ()
     axes = tuple(int(part) for part in text.split(",") if part.strip().isdecimal())
     if len(axes) != len(text.split(",")) or len(set(axes)) != len(axes) or not all(axis < rank for axis in axes):
-        raise UsageError(f"--mirror {text}: expected all, or axes from 0 to {rank - 1} joined by commas")
+        raise UsageError(f"--mirror {text}: expected all, none, or axes from 0 to {rank - 1} joined by commas")
     return tuple(sorted(axes))
 
 
-def check_options(options: Options, networks: int, rank: int) -> None:
+def check_options(options: Options, networks: int, manifest) -> None:
     """Require options to fit together and the network.
 
     Args:
         options: what is asked for.
         networks: how many there are.
-        rank: spatial axes of the network.
+        manifest: of the artifact, or what is known of a run.
 
     Raises:
         UsageError: naming the option.
     """
-    if not all(isinstance(axis, int) and 0 <= axis < rank for axis in options.mirror):
-        raise UsageError(f"mirror {options.mirror}: expected axes from 0 to {rank - 1}")
-    if options.outputs.variance and not options.mirror and networks == 1:
+    mirror, rank = axes_of(options, manifest), manifest.recipe.patch_rank
+    if not all(isinstance(axis, int) and 0 <= axis < rank for axis in mirror):
+        raise UsageError(f"mirror {mirror}: expected axes from 0 to {rank - 1}")
+    if options.outputs.variance and not mirror and networks == 1:
         raise UsageError("variance: is over flips or networks; give --mirror, or several artifacts joined by commas")
+
+
+def axes_of(options: Options, manifest) -> tuple[int, ...]:
+    """The axes over whose flips scores are averaged: those asked for, else the artifact's own."""
+    return manifest.mirror if options.mirror is None else options.mirror

@@ -11,7 +11,7 @@ from edge.first_pass import FirstAnswer, look
 from edge.manifest import Manifest
 from edge.measure import sizes
 from edge.runtime.many import Outcome, predict_in_order
-from edge.runtime.options import Options, check_options
+from edge.runtime.options import Options, axes_of, check_options
 from edge.runtime.patches import patch_scores, reuse_constant
 from edge.runtime.region import cut
 from edge.runtime.restored import Answered, labels_of, restore
@@ -89,7 +89,7 @@ class Segmenter:
                 columns; for one that lies otherwise give ``imaging.Scan(voxels, affine)``.
             progress: called after each tile with the number of tiles done and of all.
             spacing: of an array, voxel size in mm per spatial axis; may be left out in 2D, where it is then 1.
-            options: flips, region and outputs; by default none.
+            options: flips, region and outputs; by default the artifact's own flips, and no other.
             cancel: a ``threading.Event``, or a function that returns whether to stop; looked at before each tile.
 
         Returns:
@@ -201,12 +201,10 @@ class Segmenter:
             options, progress, cancel: as for ``predict``.
             first_answer: of a cascade, what its first network found (``edge.first_pass``).
         """
-        manifest, grid = self.manifest, source.grid
+        manifest, grid, mirror = self.manifest, source.grid, axes_of(options, self.manifest)
         slices = manifest.recipe.slices
         looked_at = prepared if box is None else cut(prepared, grid, box, slice_box(manifest.patch, slices))
-        predict = patch_scores(
-            (self.runner, *self.others), options.mirror, bool(manifest.regions), options.outputs.variance
-        )
+        predict = patch_scores((self.runner, *self.others), mirror, bool(manifest.regions), options.outputs.variance)
         prior = None if first_answer is None else prior_of(first_answer.classes, grid, looked_at, manifest.recipe)
         spent = {"network": 0.0 if first_answer is None else first_answer.seconds}
 
@@ -219,7 +217,7 @@ class Segmenter:
 
         patch_run = reuse_constant(timed)
         slabs = predict_slabs(looked_at.voxels, manifest.patch, manifest.overlap, patch_run, progress, slices, prior)
-        averaged = bool(options.mirror or self.others)
+        averaged = bool(mirror or self.others)
         watching = None if manifest.training is None else Answer(manifest, averaged)
         if watching is not None:
             slabs = watching.watch(slabs)
@@ -232,7 +230,7 @@ class Segmenter:
 
     def _checked(self, options):
         options = options or Options()
-        check_options(options, 1 + len(self.others), self.manifest.recipe.patch_rank)
+        check_options(options, 1 + len(self.others), self.manifest)
         return options
 
     def _segment(self, prepared, source, known, options, progress, cancel, began):

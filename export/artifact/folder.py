@@ -277,6 +277,7 @@ def _manifest(converted, source, calibration, sha256, facts) -> Manifest:
         regions=source.regions,
         instances=source.instances,
         postprocessing=source.postprocessing,
+        mirror=source.mirror,
         source=provenance,
         calibration=tuple(calibration),
         operators=count(converted.operators),

@@ -41,6 +41,7 @@ class Source:
         adapts: the network was not trained here, and is first brought into the form that is exported
             (``export.rewrite.heads``).
         first: of a cascade, the network of low resolution that is asked first (``edge.cascade``), or None.
+        mirror: axes of the patch over whose flips predictions are averaged.
     """
 
     name: str
@@ -60,6 +61,7 @@ class Source:
     postprocessing: Postprocessing = field(default_factory=Postprocessing)
     adapts: bool = False
     first: "Source | None" = None
+    mirror: tuple[int, ...] = ()
 
 
 def run_folder(run) -> Path | None:
@@ -120,6 +122,7 @@ def open_source(run) -> Source:
             postprocessing=adopted_postprocessing(run),
             reference=run / "reference.keras" if (run / "reference.keras").is_file() else None,
             first=_first(run) if plan.get("first") else None,
+            mirror=tuple(plan["training"].get("mirror", ())) if plan.get("average_flips") else (),
         )
     except KeyError as error:
         raise InputError(f"{run / 'plan.json'}: field {error} is missing; it was not written by zoo train") from None

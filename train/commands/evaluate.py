@@ -1,10 +1,11 @@
 """``zoo evaluate``: the scores of a run on the cases of a fold, of all folds, or of their ensemble."""
 
+import argparse
 import json
 import os
 from pathlib import Path
 
-from imaging.adopted import adopted_postprocessing
+from imaging.adopted import adopted_postprocessing, flips_suffix
 from imaging.cleaning import cleaning_text
 from imaging.configurations import chosen_folders, scores_folder
 from medseg.command import check_left_out, command_line, emit_json, next_command
@@ -28,10 +29,10 @@ def add_evaluate(subparsers) -> None:
         "evaluate",
         help="score a run on held-back cases",
         description="Run a trained network over the validation cases of a fold and score them in their own geometry; "
-        "writes metrics.json and report.html into the run folder, for another fold than the run's and with --mirror "
-        "metrics_fold2.json, metrics_mirror.json and so on. With several folds: the scores of each case by the network "
-        "that was not trained on it, summed up in summary.json, or of the networks together (--ensemble). With a "
-        "folder of other scans: an external test of the run, the runs together, or an artifact, with intervals.",
+        "writes metrics.json and report.html into the run folder, for another fold than the run's or other flips than "
+        "planned metrics_fold2.json, metrics_mirror.json and so on. With several folds: the scores of each case by the "
+        "network that was not trained on it, summed up in summary.json, or of the networks together (--ensemble). With "
+        "a folder of other scans: an external test of the run, the runs together, or an artifact, with intervals.",
     )
     parser.add_argument(
         "run", type=Path, help="the --out of a zoo train, or an artifact folder; with --method a dataset folder"
@@ -39,7 +40,11 @@ def add_evaluate(subparsers) -> None:
     parser.add_argument("folder", type=Path, nargs="?", help="the dataset folder (default: the one trained on)")
     parser.add_argument("--fold", help="fold to score (default: the run's), or of several runs all, or some as 0,1,2")
     add_folder_options(parser, planned=True)
-    parser.add_argument("--mirror", action="store_true", help="average over flips along the plan's mirror axes")
+    parser.add_argument(
+        "--mirror",
+        action=argparse.BooleanOptionalAction,
+        help="average over flips along the plan's mirror axes, or not (default: as the plan says)",
+    )
     parser.add_argument(
         "--ensemble",
         action="store_true",
@@ -61,7 +66,8 @@ def run_evaluate(args) -> int:
         check_no_external_options(args)
         return run_method(args)
     check_no_method_options(args)
-    artifact = args.open_artifact(args.run, args.threads or THREADS, args.trust) if args.open_artifact else None
+    how = (args.threads or THREADS, args.trust, args.mirror)
+    artifact = args.open_artifact(args.run, *how) if args.open_artifact else None
     if artifact is not None:
         return score_artifact(args, artifact)
     check_left_out(args, ["threads"], f"of an artifact; {args.run} is a run, leave it out")
@@ -72,7 +78,7 @@ def run_evaluate(args) -> int:
     from train.evaluation.averages import table
     from train.evaluation.evaluate import evaluate
     from train.fitting.folds import fold_numbers, is_several
-    from train.fitting.run import open_run
+    from train.fitting.run import open_run, unless_planned
 
     use_run(args, args.run)
     chosen = chosen_folders(args.run)
@@ -104,7 +110,7 @@ def run_evaluate(args) -> int:
         emit_json(metrics)
         return 0
     print(table(metrics))
-    for cleaning in adopted_postprocessing(run.folder, args.mirror).classes:
+    for cleaning in adopted_postprocessing(run.folder, unless_planned([run], args.mirror)).classes:
         print(f"postprocessing: {cleaning.label}: {cleaning_text(cleaning)}, as zoo predict and artifacts do")
     if not args.no_report:
         print(f"report: {path}")
@@ -212,10 +218,12 @@ def _ensemble(args, runs, dataset):
     from train.evaluation.cross_validation import load_decision
     from train.evaluation.ensemble import evaluate_ensemble, folds_of
     from train.evaluation.kept_scores import check_kept
+    from train.fitting.run import unless_planned
 
-    path = (args.out or args.run) / ("ensemble_mirror.json" if args.mirror else "ensemble.json")
+    mirror = unless_planned(runs, args.mirror)
+    path = (args.out or args.run) / f"ensemble{flips_suffix(mirror)}.json"
     check_kept(path, dataset.folder, {"folds": folds_of(runs)})
-    decision = load_decision(args.run, args.mirror)
+    decision = load_decision(args.run, mirror)
     metrics = evaluate_ensemble(
         runs,
         dataset,

@@ -84,16 +84,18 @@ def is_external(args, run) -> bool:
 
 def score_runs(args, runs) -> int:
     """Test a run, or those of a cross-validation together, on another folder."""
-    from imaging.adopted import adopted_postprocessing
+    from imaging.adopted import adopted_postprocessing, flips_suffix
     from imaging.cleaning import Postprocessing
     from train.evaluation.cross_validation import load_decision
     from train.external.score import Candidate
+    from train.fitting.run import unless_planned
 
     plan = runs[0].plan
+    mirror = unless_planned(runs, args.mirror)
     if len(runs) == 1:
-        chosen = adopted_postprocessing(runs[0].folder, args.mirror)
+        chosen = adopted_postprocessing(runs[0].folder, mirror)
     else:
-        decision = load_decision(args.run, args.mirror)
+        decision = load_decision(args.run, mirror)
         chosen = decision.chosen if decision else Postprocessing()
     kind = "trained network" if len(runs) == 1 else f"mean of {len(runs)} networks"
     opened = []
@@ -107,7 +109,7 @@ def score_runs(args, runs) -> int:
 
     candidate = Candidate(
         name=f"{plan.dataset}-{'+'.join(dict.fromkeys(run.plan.network.name for run in runs))}",
-        kind=kind + ", averaged over flips" * args.mirror,
+        kind=kind + ", averaged over flips" * any(run.plan.averages(args.mirror) for run in runs),
         segment=segment,
         labels=plan.labels,
         channels=plan.channels,
@@ -119,7 +121,7 @@ def score_runs(args, runs) -> int:
         instances=plan.instances is not None,
         weights=_weights(runs),
     )
-    name = args.folder.resolve().name + "_mirror" * args.mirror
+    name = args.folder.resolve().name + flips_suffix(mirror)
     return _score(args, candidate, choices_of(args, plan), args.out or args.run / FOLDER / name)
 
 
@@ -129,7 +131,7 @@ def score_artifact(args, candidate) -> int:
     Raises:
         UsageError: for options that are of a run.
     """
-    check_left_out(args, ("fold", "mirror", "ensemble", "code"), f"of a run; {args.run} is an artifact")
+    check_left_out(args, ("fold", "ensemble", "code"), f"of a run; {args.run} is an artifact")
     if args.folder is None:
         mend = command_line("zoo evaluate", args.run, "FOLDER")
         raise UsageError(f"{args.run}: is an artifact; give the folder of labelled scans, {mend}")

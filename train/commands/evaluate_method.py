@@ -36,6 +36,8 @@ def run_method(args) -> int:
     entry = get(args.method)
     parameters = entry.read(args.param)
     check_left_out(args, ("mirror", "ensemble", "code"), "of a run; --method takes one dataset folder and no run")
+    if args.mirror is False:
+        raise UsageError("--no-mirror: of a run; --method takes one dataset folder and no run")
     if args.folder is not None:
         raise UsageError(f"{args.folder}: of a run; --method takes one dataset folder and no run")
     check_left_out(args, ["threads"], "of an artifact; leave it out with --method")

@@ -163,7 +163,7 @@ def summary(plan: Plan) -> str:
             f"{_length(training)} of {training.steps_per_epoch} steps, {training.optimizer}, {training.loss}",
         ),
         *([("bounds", plan.reasons["bounds"])] if "bounds" in plan.reasons else []),
-        ("mirror", f"axes {', '.join(map(str, training.mirror))}" if training.mirror else "no axis"),
+        ("mirror", _mirror(plan)),
         ("folds", ", ".join(str(len(names)) for names in plan.folds) + " cases"),
     )
     return "\n".join(f"{name:9} {text}" for name, text in lines)
@@ -173,6 +173,11 @@ def _length(training):
     if training.minutes is None:
         return f"{training.epochs} epochs"
     return f"{training.minutes:g} minutes, in epochs"
+
+
+def _mirror(plan):
+    axes = f"axes {', '.join(map(str, plan.training.mirror))}" if plan.training.mirror else "no axis"
+    return axes + "; predictions are averaged over flips" * plan.average_flips
 
 
 def _first(first):

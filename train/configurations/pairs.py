@@ -4,6 +4,7 @@ import itertools
 import json
 import shutil
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +27,7 @@ SCRATCH = ".probabilities"
 
 
 def score_pairs(
-    members: Mapping[str, Sequence[Run]], dataset, out, mirror: bool = False, progress: bool = False
+    members: Mapping[str, Sequence[Run]], dataset, out, mirror: bool | None = None, progress: bool = False
 ) -> list[Scored]:
     """The mean Dice of every two configurations whose probabilities are averaged on the grid of the scan.
 
@@ -37,7 +38,7 @@ def score_pairs(
         members: configuration to its finished runs, the same folds of each.
         dataset: an open ``Dataset``.
         out: folder that takes the probabilities meanwhile.
-        mirror: average over all flips along the plans' mirror axes.
+        mirror: average over all flips along the plans' mirror axes, or not; None as each plan says.
         progress: show a bar per fold.
     """
     pairs = list(itertools.combinations(members, 2))
@@ -83,7 +84,7 @@ def _dice(classes, reference, plan) -> dict[str, float]:
 
 
 def cross_validate_pair(
-    members: Mapping[str, Sequence[Run]], dataset, out, *, mirror=False, write=True, progress=False
+    members: Mapping[str, Sequence[Run]], dataset, out, *, mirror=None, write=True, progress=False
 ) -> dict:
     """Score two configurations together on the cases that each fold held back, as ``cross_validate`` does one.
 
@@ -91,23 +92,29 @@ def cross_validate_pair(
         members: configuration to its finished runs, the same folds of each.
         dataset: an open ``Dataset``.
         out: folder of the pair, which takes for each fold ``metrics.json`` and ``predictions/``.
-        mirror: average over all flips along the plans' mirror axes.
-        write: write ``summary.json`` there, with ``mirror`` ``summary_mirror.json``.
+        mirror: average over all flips along the plans' mirror axes, or not; None as each plan says.
+        write: write ``summary.json`` there, or what ``cross_validate`` calls it.
         progress: show a bar per fold.
 
     Returns:
         As ``cross_validate``.
     """
     by_fold = {runs[0].fold: runs for runs in zip(*members.values(), strict=True)}
-    kept = [Run(fold_folder(out, fold), runs[0].plan, fold, runs[0].dataset) for fold, runs in by_fold.items()]
+    kept = [Run(fold_folder(out, fold), _plan(runs), fold, runs[0].dataset) for fold, runs in by_fold.items()]
 
     def score(run, dataset, *, mirror, keep, progress):
         reliability = Reliability(run.plan, logits=False)
         segment = ensemble_segmenter(by_fold[run.fold], mirror, reliability.keep)
         cases = fold_cases(dataset, run.plan, run.fold)[1]
         scores = score_held_back(segment, reliability, cases, run.plan, run if keep else None, mirror, progress)
-        metrics = {"fold": run.fold, "mirror": mirror, "seen": False, **scores}
+        metrics = {"fold": run.fold, "mirror": run.plan.averages(mirror), "seen": False, **scores}
         write_text(run.result_file("metrics.json", mirror=mirror), json.dumps(metrics, indent=1) + "\n")
         return metrics
 
     return cross_validate(kept, dataset, out if write else None, mirror=mirror, progress=progress, score=score)
+
+
+def _plan(runs):
+    """The plan of the first run; where the plans differ in flips, one of neither, so that both ways have own files."""
+    averages = {run.plan.average_flips for run in runs}
+    return runs[0].plan if len(averages) == 1 else replace(runs[0].plan, average_flips=None)

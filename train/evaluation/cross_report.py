@@ -4,6 +4,7 @@ import html
 from collections.abc import Sequence
 from pathlib import Path
 
+from imaging.adopted import flips_suffix
 from imaging.cleaning import cleaning_text
 from imaging.measure.scoring import DISTANCES
 from medseg import page
@@ -14,14 +15,15 @@ from train.evaluation.postprocess import GAIN, Decision
 from train.evaluation.predictions import load_prediction
 from train.evaluation.reference import read_case
 from train.evaluation.report import calibration, mean_dice, provenance, ranked
-from train.fitting.run import Run
+from train.fitting.run import Run, unless_planned
 
 
 def write_cross_report(out, summary: dict, runs: Sequence[Run], dataset, following: str) -> Path:
     """Write the report of a cross-validation.
 
     Args:
-        out: the folder that takes ``report.html``, or of predictions averaged over flips ``report_mirror.html``.
+        out: the folder that takes ``report.html``, or ``report_mirror.html`` and ``report_plain.html`` of predictions
+            with and without flips other than planned.
         summary: what ``cross_validate`` returned.
         runs: the runs that it scored, which have kept their predictions.
         dataset: the open ``Dataset``.
@@ -49,7 +51,7 @@ def write_cross_report(out, summary: dict, runs: Sequence[Run], dataset, followi
         f"<h2>Seed and versions</h2>{provenance(runs[0])}",
         f"<h2>Next</h2>{page.text(following)}",
     ]
-    path = Path(out) / ("report_mirror.html" if summary["mirror"] else "report.html")
+    path = Path(out) / f"report{flips_suffix(unless_planned(runs, summary['mirror']))}.html"
     write_text(path, page.page(title, parts))
     return path
 

@@ -22,7 +22,7 @@ from train.evaluation.evaluate import evaluate
 from train.evaluation.postprocess import Decision, choose, decision_text
 from train.evaluation.predictions import predicted_cases, prediction_file
 from train.evaluation.reliability import joined
-from train.fitting.run import Run
+from train.fitting.run import Run, unless_planned
 from train.input.pipeline import fold_cases
 
 
@@ -31,7 +31,7 @@ def cross_validate(
     dataset,
     out=None,
     *,
-    mirror: bool = False,
+    mirror: bool | None = None,
     reuse: bool = False,
     progress: bool = False,
     score: Callable = evaluate,
@@ -41,8 +41,9 @@ def cross_validate(
     Args:
         runs: finished runs of one plan, a fold each.
         dataset: an open ``Dataset``.
-        out: folder that takes ``summary.json``, with ``mirror`` ``summary_mirror.json``; none is written by default.
-        mirror: average over all flips along the plan's mirror axes.
+        out: folder that takes ``summary.json``; with flips other than planned ``summary_mirror.json`` or
+            ``summary_plain.json``; none is written by default.
+        mirror: average over all flips along the plan's mirror axes, or not; None as the plan says.
         reuse: take the scores of a run that was scored since it was trained, on cases whose files hold the same.
         progress: show a bar per fold.
         score: that scores a run as ``evaluate`` does and keeps its predictions.
@@ -74,7 +75,7 @@ def cross_validate(
     )
     summary = {
         "folds": [run.fold for run in runs],
-        "mirror": mirror,
+        "mirror": plan.averages(mirror),
         "fold_of": fold_of,
         "cases": cases,
         **means(cases),
@@ -85,16 +86,16 @@ def cross_validate(
         "calibration": joined(calibrations),
     }
     if out is not None:
-        write_text(summary_file(out, mirror), json.dumps(summary, indent=1) + "\n")
+        write_text(summary_file(out, unless_planned(runs, mirror)), json.dumps(summary, indent=1) + "\n")
     return summary
 
 
-def load_decision(out, mirror: bool = False) -> Decision | None:
+def load_decision(out, mirror: bool | None = None) -> Decision | None:
     """The postprocessing that ``cross_validate`` decided on in the folder ``out``; None if it was not run there.
 
     Args:
         out: the folder.
-        mirror: of predictions averaged over flips.
+        mirror: as for ``summary_file``.
 
     Raises:
         InputError: if the summary is damaged.
@@ -171,7 +172,7 @@ def _kept(run, dataset, mirror, progress):
     if not isinstance(metrics, dict) or not isinstance(metrics.get("cases"), dict):
         raise InputError(f"{path}: holds no scores; remove it, and the run is scored again")
     held = run.plan.folds[run.fold]
-    fitting = metrics.get("fold") == run.fold and metrics.get("mirror", False) == mirror
+    fitting = metrics.get("fold") == run.fold and metrics.get("mirror", False) == run.plan.averages(mirror)
     if not fitting or set(metrics["cases"]) != set(held) or "calibration" not in metrics:
         return None
     scored = metrics.get("content")

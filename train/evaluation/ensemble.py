@@ -20,7 +20,7 @@ from train.fitting.run import Run
 from train.planning.filter_learning import forgotten
 
 
-def ensemble_segmenter(runs: Sequence[Run], mirror: bool = False, then: Callable | None = None):
+def ensemble_segmenter(runs: Sequence[Run], mirror: bool | None = None, then: Callable | None = None):
     """A function from a scan as read to class indices (*scan.shape), by the mean of the probabilities of all runs.
 
     Runs that prepare and tile a scan alike are averaged patch by patch, as the folds of one plan are; others, such as
@@ -28,7 +28,7 @@ def ensemble_segmenter(runs: Sequence[Run], mirror: bool = False, then: Callable
 
     Args:
         runs: finished runs that find the same classes.
-        mirror: average over all flips along each plan's mirror axes as well.
+        mirror: average over all flips along each plan's mirror axes as well, or not; None as each plan says.
         then: called with each scan and its mean probabilities (*scan.shape, K), which are then on its own grid also
             of runs of one plan.
     """
@@ -49,7 +49,7 @@ def ensemble_segmenter(runs: Sequence[Run], mirror: bool = False, then: Callable
     return segment
 
 
-def probability_maps(runs: Sequence[Run], mirror: bool = False) -> Callable:
+def probability_maps(runs: Sequence[Run], mirror: bool | None = None) -> Callable:
     """A function from a scan as read to the probabilities of every class or region there, float32 (*scan.shape, K).
 
     What the recipe crops away is background for certain. Scores are interpolated before they become probabilities, as
@@ -57,11 +57,11 @@ def probability_maps(runs: Sequence[Run], mirror: bool = False) -> Callable:
 
     Args:
         runs: finished runs that prepare and tile a scan alike, which are averaged patch by patch.
-        mirror: average over all flips along the plan's mirror axes as well.
+        mirror: average over all flips along the plan's mirror axes as well, or not; None as the plan says.
     """
     plan, predict = runs[0].plan, _predictor(runs, mirror)
     first = first_segmenter(runs[0], plan)
-    logits = bool(plan.regions) or (len(runs) == 1 and not (mirror and plan.training.mirror))
+    logits = bool(plan.regions) or (len(runs) == 1 and not plan.flips(mirror))
 
     def maps(scan, progress=None):
         prepared = imaging.prepare(scan, plan.recipe)
@@ -81,7 +81,7 @@ def evaluate_ensemble(
     runs: Sequence[Run],
     dataset,
     *,
-    mirror: bool = False,
+    mirror: bool | None = None,
     postprocessing: Postprocessing | None = None,
     progress: bool = False,
 ) -> dict:
@@ -90,7 +90,7 @@ def evaluate_ensemble(
     Args:
         runs: finished runs of one plan, or of several configurations of one dataset.
         dataset: an open ``Dataset``; its labelled cases whose files trained a run are left out.
-        mirror: average over all flips along the plan's mirror axes as well.
+        mirror: average over all flips along the plan's mirror axes as well, or not; None as the plan says.
         postprocessing: how each segmentation is cleaned up.
         progress: show a bar.
 
@@ -119,7 +119,13 @@ def evaluate_ensemble(
     whose = {"recipe": plan.recipe, "ignore": plan.ignore, "regions": plan.regions}
     scores = score_cases(segment, cases, plan.labels, progress=progress, **whose)
     cleaning = list(record.to_dict(chosen)["classes"])
-    return {"dataset": str(dataset.folder), "folds": folds, "mirror": mirror, "postprocessing": cleaning, **scores}
+    return {
+        "dataset": str(dataset.folder),
+        "folds": folds,
+        "mirror": plan.averages(mirror),
+        "postprocessing": cleaning,
+        **scores,
+    }
 
 
 def folds_of(runs: Sequence[Run]) -> list:
@@ -135,7 +141,7 @@ def unseen_cases(runs: Sequence[Run], dataset) -> tuple:
 
 
 def _tiled_alike(runs) -> list[list[Run]]:
-    """The runs in groups of the same recipe, patch and overlap; a cascade alone, whose first network is its own."""
+    """The runs in groups that tile and flip a scan alike; a cascade alone, whose first network is its own."""
     groups: list[list[Run]] = []
     for run in runs:
         alike = [group for group in groups if run.plan.first is None and _tiling(group[0].plan) == _tiling(run.plan)]
@@ -148,9 +154,9 @@ def _tiled_alike(runs) -> list[list[Run]]:
 
 def _tiling(plan):
     # Objects are cut from the scores of patches: of folds whose filters learnt other values the first's are taken.
-    return forgotten(plan.recipe) if plan.instances else plan.recipe, plan.patch, plan.overlap
+    return forgotten(plan.recipe) if plan.instances else plan.recipe, plan.patch, plan.overlap, plan.flips()
 
 
 def _predictor(runs, mirror):
     plan = runs[0].plan
-    return patch_predictor([run.model() for run in runs], plan.training.mirror if mirror else (), bool(plan.regions))
+    return patch_predictor([run.model() for run in runs], plan.flips(mirror), bool(plan.regions))

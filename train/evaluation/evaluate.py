@@ -19,7 +19,7 @@ from train.evaluation.predictions import save_prediction
 from train.evaluation.reference import read_case, read_case_objects
 from train.evaluation.reliability import Reliability
 from train.evaluation.segmenting import first_segmenter, patch_predictor, segmenter
-from train.fitting.run import Run
+from train.fitting.run import Run, unless_planned
 from train.input.pipeline import fold_cases
 from train.planning.plan import Plan
 
@@ -30,7 +30,7 @@ def evaluate(
     fold: int | None = None,
     *,
     plan: Plan | None = None,
-    mirror: bool = False,
+    mirror: bool | None = None,
     keep: bool = False,
     progress: bool = False,
 ) -> dict:
@@ -41,12 +41,14 @@ def evaluate(
         dataset: an open ``Dataset``, or the path of its folder.
         fold: whose validation cases are scored; the run's own by default.
         plan: needed for a bare model.
-        mirror: average over all flips along ``plan.training.mirror`` (test-time augmentation).
-        keep: write a run's segmentations into its ``predictions/``, or ``predictions_mirror/``.
+        mirror: average over all flips along ``plan.training.mirror`` (test-time augmentation), or not; None as the plan
+            says.
+        keep: write a run's segmentations into its ``predictions/``; ``predictions_mirror/`` and ``predictions_plain/``
+            are of those that the plan does not make.
         progress: show a bar.
 
     Returns:
-        What is written as ``metrics.json``, by another name for another fold or with flips (see ``Run.result_file``):
+        What is written as ``metrics.json``, by another name for another fold or other flips (see ``Run.result_file``):
         {"fold": number, "mirror": bool, "seen": whether the run was trained on these cases, "cases": {case: {label:
         {metric: value}}}, "mean": {label: {metric: value}}, "mean_present": see ``train.evaluation.averages.means``,
         "calibration": see ``train.evaluation.reliability``, "content": {case: digest of its files}}. All that is of
@@ -70,13 +72,15 @@ def evaluate(
         )
     model = run.model() if run else run_or_model
     cases = fold_cases(dataset, plan, fold)[1]
-    axes = plan.training.mirror if mirror else ()
+    axes = plan.flips(mirror)
     reliability = Reliability(plan, logits=not axes or bool(plan.regions))
     first = first_segmenter(run, plan)
     segment = segmenter(patch_predictor(model, axes, bool(plan.regions)), plan, reliability.keep, first)
-    cleaning = adopted_postprocessing(run.folder, mirror) if run and not keep else Postprocessing()
+    cleaning = (
+        adopted_postprocessing(run.folder, unless_planned([run], mirror)) if run and not keep else Postprocessing()
+    )
     scores = score_held_back(segment, reliability, cases, plan, run if keep else None, mirror, progress, cleaning)
-    metrics = {"fold": fold, "mirror": mirror, "seen": bool(run) and fold != run.fold, **scores}
+    metrics = {"fold": fold, "mirror": plan.averages(mirror), "seen": bool(run) and fold != run.fold, **scores}
     if run:
         write_text(run.result_file("metrics.json", fold, mirror), json.dumps(metrics, indent=1) + "\n")
     return metrics
@@ -100,7 +104,7 @@ def score_held_back(
         cases: labelled.
         plan: what was trained.
         keep: whose ``predictions/`` take the segmentations; None keeps none.
-        mirror: they were averaged over flips.
+        mirror: they were averaged over flips, or not; None for as the plan says.
         progress: show a bar.
         cleaning: by which segmentations are cleaned up and scored once more.
 

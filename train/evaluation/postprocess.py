@@ -154,7 +154,8 @@ def decide_for_run(run, dataset, seconds: float = math.inf, progress: bool = Fal
         return None
     shown = _spread([*held_back, *training], LABELS[1])
     names = classes_in_one_part((read_reference(case, plan.labels).voxels[..., 0] for case in shown), plan.labels)
-    segment = segmenter(patch_predictor(run.model()), plan, first=first_segmenter(run, plan)) if names else None
+    predict = patch_predictor(run.model(), plan.flips()) if names else None
+    segment = segmenter(predict, plan, first=first_segmenter(run, plan)) if names else None
 
     def segmented():
         begin = time.monotonic()

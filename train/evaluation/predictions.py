@@ -13,8 +13,8 @@ from train.evaluation.reference import class_indices, read_case
 FOLDER = "predictions"
 
 
-def prediction_file(run, name: str, mirror: bool = False) -> Path:
-    """Where a run keeps its segmentation of a case; apart where it was averaged over flips.
+def prediction_file(run, name: str, mirror: bool | None = None) -> Path:
+    """Where a run keeps its segmentation of a case; apart where flips were averaged, or not, other than the plan says.
 
     Raises:
         InputError: for a name that would lead elsewhere.
@@ -24,7 +24,7 @@ def prediction_file(run, name: str, mirror: bool = False) -> Path:
     return run.result_file(FOLDER, mirror=mirror) / (name + (".png" if flat else ".nii.gz"))
 
 
-def save_prediction(run, name: str, indices: np.ndarray, scan: imaging.Scan, mirror: bool = False) -> None:
+def save_prediction(run, name: str, indices: np.ndarray, scan: imaging.Scan, mirror: bool | None = None) -> None:
     """Write a segmentation as label values in the geometry of its scan.
 
     Args:
@@ -32,7 +32,7 @@ def save_prediction(run, name: str, indices: np.ndarray, scan: imaging.Scan, mir
         name: of the case.
         indices: class indices (*spatial), or of a plan of instances numbers of objects.
         scan: that it was made of; the segmentation is written in its geometry.
-        mirror: it was averaged over flips.
+        mirror: it was averaged over flips, or not; None for as the plan says.
     """
     if run.plan.instances is not None:
         path = prediction_file(run, name, mirror)
@@ -42,7 +42,7 @@ def save_prediction(run, name: str, indices: np.ndarray, scan: imaging.Scan, mir
     imaging.write(prediction_file(run, name, mirror), replace(scan, voxels=values[indices][..., None]))
 
 
-def load_prediction(run, name: str, mirror: bool = False) -> np.ndarray:
+def load_prediction(run, name: str, mirror: bool | None = None) -> np.ndarray:
     """What ``save_prediction`` wrote, as class indices (*spatial); objects as their one class."""
     path = prediction_file(run, name, mirror)
     if run.plan.instances is not None:
@@ -50,7 +50,7 @@ def load_prediction(run, name: str, mirror: bool = False) -> np.ndarray:
     return class_indices(imaging.read_labels(path).voxels, run.plan.labels, path)[..., 0]
 
 
-def predicted_cases(runs: Sequence, dataset, mirror: bool = False) -> Iterator[tuple]:
+def predicted_cases(runs: Sequence, dataset, mirror: bool | None = None) -> Iterator[tuple]:
     """(name, prediction, reference, spacing) of each held-back case of each run; arrays of class indices.
 
     Where nobody has labelled, the reference is ``len(labels)``.
@@ -58,7 +58,7 @@ def predicted_cases(runs: Sequence, dataset, mirror: bool = False) -> Iterator[t
     Args:
         runs: scored runs that kept their predictions.
         dataset: the open ``Dataset`` that they were scored on.
-        mirror: take those that were averaged over flips.
+        mirror: take those that were averaged over flips, or not; None for as the plan says.
     """
     for run in runs:
         for name in run.plan.folds[run.fold]:

@@ -34,7 +34,8 @@ def write_report(run: Run, dataset, metrics: dict, name: str = "report.html") ->
     plan = run.plan
     title = f"{plan.dataset}: {plan.network.name}, fold {metrics['fold']}"
     best, median, worst = ranked(metrics["cases"])
-    segment = segmenter(patch_predictor(run.model()), plan, first=first_segmenter(run, plan))
+    predict = patch_predictor(run.model(), plan.flips(metrics["mirror"]), bool(plan.regions))
+    segment = segmenter(predict, plan, first=first_segmenter(run, plan))
     overlays = {case: _overlay(plan, segment, dataset.case(case)) for case in dict.fromkeys((best, median, worst))}
     pictures = [
         (f"{which} case by mean Dice: {case} ({mean_dice(metrics['cases'][case]):.3f})", overlays[case])

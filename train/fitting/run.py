@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imaging.adopted import flips_suffix
 from imaging.configurations import load_configurations
 from imaging.io.cases import CaseFiles, Cases
 from medseg import record
@@ -71,20 +72,20 @@ class Run:
         """The trained network."""
         return self.folder / "model.keras"
 
-    def result_file(self, name: str, fold: int | None = None, mirror: bool = False) -> Path:
+    def result_file(self, name: str, fold: int | None = None, mirror: bool | None = None) -> Path:
         """Where a result of a scoring goes, so that none takes another's place.
 
         Args:
-            name: of the file for the run's own fold, predicted without mirroring: "metrics.json".
+            name: of the file for the run's own fold, predicted as the plan says: "metrics.json".
             fold: that was scored, the run's own by default.
-            mirror: predictions were averaged over flips.
+            mirror: predictions were averaged over flips, or not; None for as the plan says.
 
         Returns:
-            ``metrics.json``, ``metrics_fold2.json``, ``metrics_mirror.json`` or ``metrics_fold2_mirror.json``.
+            ``metrics.json``, ``metrics_fold2.json``, ``metrics_mirror.json``, ``metrics_fold2_plain.json`` and so on.
         """
         place = self.folder / name
         foreign = "" if fold is None or fold == self.fold else f"_fold{fold}"
-        return place.with_name(f"{place.stem}{foreign}{'_mirror' if mirror else ''}{place.suffix}")
+        return place.with_name(f"{place.stem}{foreign}{flips_suffix(unless_planned([self], mirror))}{place.suffix}")
 
     def check_finished(self) -> None:
         """Require that there is a trained network.
@@ -131,6 +132,11 @@ def open_run(folder) -> Run:
     plan = load_plan(folder / "plan.json")  # first: it has the schema, and one that is newer says so
     origin = record.load(folder / "run.json", Origin)
     return Run(folder, plan, origin.fold, origin.dataset, origin.devices)
+
+
+def unless_planned(runs: Sequence[Run], mirror: bool | None) -> bool | None:
+    """Whether predictions are averaged over flips; None where the plan of every run says the same."""
+    return None if {run.plan.average_flips for run in runs} == {mirror} else mirror
 
 
 def check_free(folder) -> None:

@@ -136,13 +136,11 @@ class Training:
         deep_supervision: train the coarser decoder levels as well; the trained network has one output all the same.
         start: run folder, weights file or shipped set whose layers of equal name and shape the network starts from.
         freeze: wildcards on the names of layers that are not trained, such as "encoder".
-        quantize: train with fake quantization for int8, its weights with "per-channel" or "per-tensor" scales; none
-            for a float training.
+        quantize: train with fake quantization for int8, with "per-channel" or "per-tensor" scales; empty for none.
         quantize_format: the int8 format of ``zoo export`` that ``quantize`` trains for: "tflite-int8", "onnx-int8" or
             "openvino-int8". Empty where nothing is quantized, and in runs of before, which trained for tflite-int8.
         quantize_bits: of the weights in it; 0 for the format's own, 8 in TFLite and 7 in ONNX and OpenVINO files.
-        patience: epochs without a lower validation loss (with ``validate_every``: a higher Dice) after which the
-            training ends; 0 for never.
+        patience: epochs without a lower validation loss (``validate_every``: a higher Dice) that end it; 0 for never.
         validate_every: epochs after which held-back cases are segmented whole and scored; 0 for never.
         validate_cases: how many of them, the first of the fold; 0 for all.
     """
@@ -182,10 +180,7 @@ class First:
     """The first network of a cascade, of low resolution; for all else the plan holds for both.
 
     Attributes:
-        recipe: preprocessing of every scan.
-        network: the registry entry and its overrides.
-        patch: spatial size of what the network sees, voxels.
-        training: how it is fitted.
+        recipe, network, patch, training: as of a ``Plan``.
     """
 
     recipe: Recipe
@@ -211,21 +206,21 @@ class Plan:
         fingerprint: what was measured of the dataset.
         reasons: field name to the rule that decided it, for ``zoo plan --explain``.
         schema: number of the format, see ``medseg.schema``.
-        images_folder: the folder of images that was planned for (plain dataset layout).
-        labels_folder: the folder of labels that was planned for (plain dataset layout).
-        ignore: value of voxels in label files that count in no loss, no draw of patches and no score; None for none.
+        images_folder, labels_folder: those that were planned for (plain dataset layout).
+        ignore: value of voxels in label files that count in no loss, draw of patches or score; None for none.
         bounds: what network and patch were chosen to keep to, by the names of ``zoo plan``'s options.
         regions: structures that may overlap, in the order in which a segmentation writes them (``imaging.regions``).
             The network then has a sigmoid channel for each, and ``labels`` are the values that they are made of. None
             where classes are disjoint.
         needs: the oldest version of medseg-zoo that reads the file.
-        instances: how the network's answer is cut into objects, where label files hold a number for every object of
-            the one class; the network then has the channels of ``imaging.instances``. None for classes.
-        configuration: "2d" (flat images, or volumes slice by slice), "2.5d" (slices with their neighbours as channels),
-            "3d", "3d-low" (at a coarser spacing) or "cascade" (the two in turn), see ``train.planning.configuration``;
-            empty in plans of before.
+        instances: how the network's answer, the channels of ``imaging.instances``, is cut into objects, where label
+            files hold a number for every object of the one class. None for classes.
+        configuration: "2d" (flat images, or volumes slice by slice), "2.5d" (with neighbouring slices as channels),
+            "3d", "3d-low" (coarser) or "cascade" (the two in turn), see ``train.planning.configuration``; empty in
+            plans of before.
         first: of a cascade, the network of low resolution whose segmentation this plan's network takes beside the
             scan; its channels are ``recipe.prior``. None where the scan alone is taken.
+        average_flips: predictions are the mean over all flips along ``training.mirror``.
     """
 
     dataset: str
@@ -249,13 +244,22 @@ class Plan:
     instances: Decoding | None = None
     configuration: str = ""
     first: First | None = None
+    average_flips: bool = False
 
     def first_plan(self) -> "Plan | None":
         """The plan of the first network of a cascade, that of configuration "3d-low"; None of other plans."""
         if self.first is None:
             return None
         first = {field.name: getattr(self.first, field.name) for field in fields(First)}
-        return replace(self, **first, configuration="3d-low", first=None, reasons={})
+        return replace(self, **first, configuration="3d-low", first=None, average_flips=False, reasons={})
+
+    def flips(self, mirror: bool | None = None) -> tuple[int, ...]:
+        """The axes over whose flips predictions are averaged: as planned, or with ``mirror`` all or none."""
+        return self.training.mirror if self.averages(mirror) else ()
+
+    def averages(self, mirror: bool | None) -> bool:
+        """``mirror``, or where that is None what the plan says."""
+        return self.average_flips if mirror is None else mirror
 
     @property
     def outputs(self) -> int:

@@ -8,6 +8,7 @@ from dataclasses import replace
 
 from imaging.filters.steps import parse_step
 from imaging.instances import CHANNELS, Decoding
+from imaging.recipe import Recipe
 from imaging.recipe import check as check_recipe
 from medseg.errors import InputError, UsageError
 from train.data.dataset import problems_text
@@ -150,6 +151,7 @@ def make_plan(
     reasons |= dict.fromkeys(decided, "given by the user")
     if first is not None:
         reasons |= {f"first.{name}": why for name, why in first.reasons.items() if why != reasons.get(name)}
+    training = Training(**(values | decided))
     plan = Plan(
         dataset=dataset.name,
         labels=dataset.labels,
@@ -158,7 +160,7 @@ def make_plan(
         network=network,
         patch=patch,
         overlap=overlap,
-        training=Training(**(values | decided)),
+        training=training,
         folds=given_parts or split(dataset.cases, folds, seed),
         fingerprint=measured,
         reasons=reasons,
@@ -169,6 +171,7 @@ def make_plan(
         regions=dataset.regions,
         instances=Decoding() if dataset.instances else None,
         configuration=slicing.configuration,
+        average_flips=average_flips(recipe, training.mirror, reasons),
         first=first and First(first.recipe, first.network, first.patch, first.training),
     )
     check_plan(plan)
@@ -241,3 +244,23 @@ def mirror_axes(axes: Sequence[int], ordered: dict[str, Sequence], reasons: dict
         else "every axis: no two classes that touch the same tissue keep an order along any"
     )
     return tuple(place for place in range(len(axes)) if place not in kept)
+
+
+def average_flips(recipe: Recipe, mirror: Sequence[int], reasons: dict) -> bool:
+    """Whether predictions are the mean over flips: of volumes slice by slice, whose networks are quick.
+
+    Args:
+        recipe: of the plan.
+        mirror: axes along which the network learns flipped patches.
+        reasons: takes the reason.
+    """
+    averaged = bool(recipe.slices and mirror)
+    passes = f"{2 ** len(mirror)} passes of the network"
+    reasons["average_flips"] = (
+        f"{passes} a slice, which cost little and raise the Dice; --no-mirror predicts without"
+        if averaged
+        else f"{passes} cost more than they bring; --mirror predicts with them"
+        if mirror
+        else "there are no flips"
+    )
+    return averaged

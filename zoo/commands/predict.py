@@ -29,6 +29,7 @@ class RunFacts:
         recipe: preprocessing of a scan.
         labels: classes by class index, background first.
         regions: structures that may overlap, or none.
+        mirror: axes over whose flips predictions are averaged.
         instances: how the network's answer is cut into objects, or None.
     """
 
@@ -38,6 +39,7 @@ class RunFacts:
     labels: tuple[Label, ...]
     regions: tuple[Region, ...] = ()
     instances: Decoding | None = None
+    mirror: tuple[int, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -120,14 +122,16 @@ def run_predict(args) -> None:
 
         for run in (folder, *folder.glob("fold_*"), *folder.glob("*/fold_*")):
             run_code(run)
-    if args.mirror not in (None, "all"):
-        raise UsageError(f"--mirror {args.mirror}: axes are of an artifact; a run has its own, give --mirror alone")
+    if args.mirror not in (None, "all", "none"):
+        raise UsageError(
+            f"--mirror {args.mirror}: axes are of an artifact; a run has its own, give --mirror alone, or --no-mirror"
+        )
     if args.roi is not None:
         raise UsageError(f"--roi {args.roi}: of an artifact; {args.artifact} is a run, export it first")
     outputs = parse_outputs(args.save)
     if outputs.scores or outputs.variance:
         raise UsageError(f"--save {args.save}: a run gives no probabilities; export it first, or leave them out")
-    segmenter = open_segmenter(folder, args.fold, args.mirror is not None, args.threads)
+    segmenter = open_segmenter(folder, args.fold, None if args.mirror is None else args.mirror == "all", args.threads)
     return segment_scans(segmenter, args, Options(outputs=outputs))
 
 
@@ -136,13 +140,13 @@ def _holds_runs(folder) -> bool:
     return any((folder / name).is_file() for name in places) or any(folder.glob("fold_*/plan.json"))
 
 
-def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, threads: int = 2) -> RunSegmenter:
+def open_segmenter(folder: Path, fold: str | None = None, mirror: bool | None = None, threads: int = 2) -> RunSegmenter:
     """Open a run folder, or a folder of runs that were trained as the folds of one plan.
 
     Args:
         folder: of the run or runs.
         fold: of a folder of runs "all" or numbers joined by commas; None for all.
-        mirror: average over all flips along the plan's mirror axes.
+        mirror: average over all flips along the plan's mirror axes, or not; None as the plan says.
         threads: processor threads that each operation of the network may use.
 
     Raises:
@@ -154,20 +158,21 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
     from train.evaluation.cross_validation import load_decision
     from train.evaluation.ensemble import ensemble_segmenter
     from train.fitting.folds import fold_numbers, open_folds
-    from train.fitting.run import open_run
+    from train.fitting.run import open_run, unless_planned
 
     chosen = chosen_folders(folder)
     if (folder / "plan.json").is_file():
         if fold is not None:
             raise UsageError(f"--fold {fold}: of a cross-validated run; {folder} is a single one")
-        runs, cleaning = (open_run(folder),), adopted_postprocessing(folder, mirror)
+        runs = (open_run(folder),)
+        cleaning = adopted_postprocessing(folder, unless_planned(runs, mirror))
     else:
         places = chosen or (folder,)
-        decision = load_decision(scores_folder(folder) if chosen else folder, mirror)
-        cleaning = decision.chosen if decision else Postprocessing()
         plan = open_folds(places[0])[0].plan
         folds = None if fold in (None, "all") else fold_numbers(fold, plan)
         runs = tuple(run for place in places for run in open_folds(place, folds))
+        decision = load_decision(scores_folder(folder) if chosen else folder, unless_planned(runs, mirror))
+        cleaning = decision.chosen if decision else Postprocessing()
     for run in runs:
         run.check_finished()
     _limit_threads(threads)
@@ -179,7 +184,8 @@ def open_segmenter(folder: Path, fold: str | None = None, mirror: bool = False, 
 
     name = f"{plan.dataset}-{'+'.join(dict.fromkeys(run.plan.network.name for run in runs))}"
     kind = "Keras" if len(runs) == 1 else f"Keras, mean of {len(runs)} networks"
-    return RunSegmenter(RunFacts(name, kind, plan.recipe, plan.labels, plan.regions, plan.instances), cleaned)
+    facts = RunFacts(name, kind, plan.recipe, plan.labels, plan.regions, plan.instances, tuple(plan.flips(mirror)))
+    return RunSegmenter(facts, cleaned)
 
 
 def _limit_threads(threads):

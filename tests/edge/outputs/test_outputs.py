@@ -151,7 +151,7 @@ def test_flat_outputs(artifacts, here, capfd):
     [
         (["--save", "heat"], 2, "--save heat: expected some of probabilities"),
         (["--save", "variance"], 2, "variance: is over flips or networks; give --mirror"),
-        (["--mirror", "5"], 2, "--mirror 5: expected all, or axes from 0 to 2"),
+        (["--mirror", "5"], 2, "--mirror 5: expected all, none, or axes from 0 to 2"),
         (["--roi", "threshold:x"], 2, "--roi threshold:x: expected a number"),
         (["--roi", "threshold:99"], 1, "no voxel is above it"),
         (["--roi", "absent"], 1, "absent: no such folder"),

@@ -179,6 +179,7 @@ def test_names_of_options():
     assert parse_outputs("") == Outputs()
     assert parse_mirror("all", 3) == (0, 1, 2)
     assert parse_mirror("2,0", 3) == (0, 2)
+    assert parse_mirror("none", 3) == ()
     assert parse_threshold("threshold:-300", 5) == Threshold(-300.0, 5)
     assert parse_threshold("artifacts/coarse") is None
 
@@ -187,7 +188,7 @@ def test_names_of_options():
     ("ask", "message"),
     [
         (lambda: parse_outputs("heat"), "--save heat: expected some of probabilities, entropy"),
-        (lambda: parse_mirror("3", 3), "expected all, or axes from 0 to 2"),
+        (lambda: parse_mirror("3", 3), "expected all, none, or axes from 0 to 2"),
         (lambda: parse_mirror("x", 3), "expected all"),
         (lambda: parse_mirror("0,0", 3), "expected all"),
         (lambda: parse_threshold("threshold:high"), "expected a number after threshold:"),

@@ -11,6 +11,7 @@ from edge_artifacts import LABELS, PLAIN, graded_scan, values_of
 import edge
 import imaging
 from edge.cli import main
+from edge.runtime.ensemble import Ensemble
 from edge.runtime.options import Options, Outputs
 from edge.runtime.region import Threshold
 from edge.runtime.segmenter import Segmenter
@@ -93,6 +94,60 @@ def test_flips_are_of_the_plane(sliced):
     assert segmentation.probabilities.voxels.shape == (20, 41, 5, 3)
     with pytest.raises(UsageError, match="expected axes from 0 to 1"):
         segmenter.predict(Scan(intensity[..., None], OBLIQUE), options=Options(mirror=(2,)))
+
+
+class Leaning:
+    """A network that finds a class more likely the further along the first axis a pixel lies."""
+
+    def run(self, patch):
+        """Logits (H, W, 3) of a patch (H, W, 1)."""
+        along = np.arange(len(patch), dtype=np.float32)[:, None]
+        return np.stack([0 * patch[..., 0], patch[..., 0] + 0.2 * along - 2, 0 * patch[..., 0] - 9], axis=-1)
+
+
+def test_an_artifact_averages_over_its_own_flips(sliced):
+    scan = Scan(graded_scan((20, 41, 5))[..., None], OBLIQUE)
+    plain = Segmenter(edge.load_manifest(sliced), Leaning())
+    averaging = Segmenter(dataclasses.replace(plain.manifest, mirror=(0,)), Leaning())
+    outputs = Outputs(probabilities=True)
+
+    def chances(segmenter, mirror):
+        options = Options(mirror=mirror, outputs=outputs)
+        return segmenter.predict(scan, options=options).probabilities.voxels
+
+    asked, own, none = chances(plain, (0,)), chances(averaging, None), chances(averaging, ())
+    np.testing.assert_array_equal(own, asked)
+    np.testing.assert_array_equal(none, chances(plain, None))
+    assert np.abs(own - none).max() > 0.1
+    both = Ensemble((averaging, plain)).predict(scan, options=Options(outputs=outputs)).probabilities.voxels
+    np.testing.assert_allclose(both, (own + none) / 2, atol=1e-6)  # each its own
+    neither = Ensemble((averaging, plain)).predict(scan, options=Options((), outputs=outputs)).probabilities.voxels
+    np.testing.assert_allclose(neither, none, atol=1e-6)
+    averaging.predict(scan, options=Options(outputs=Outputs(variance=True)))  # there are flips to vary over
+    with pytest.raises(UsageError, match="variance: is over flips"):
+        averaging.predict(scan, options=Options((), outputs=Outputs(variance=True)))
+
+
+def test_flips_on_the_command_line(sliced, tmp_path, capsys):
+    manifest = edge.load_manifest(sliced)
+    record.save(sliced / "manifest.json", dataclasses.replace(manifest, mirror=(0, 1)))
+    intensity = graded_scan((20, 31, 4))
+    nibabel.save(nibabel.Nifti1Image(intensity, OBLIQUE), tmp_path / "scan.nii.gz")
+    words = ["predict", str(sliced), str(tmp_path / "scan.nii.gz"), "-o", str(tmp_path / "out.nii.gz")]
+    assert main([*words, "--save", "variance"]) == 0
+    assert main([*words, "--save", "variance", "--no-mirror"]) == 2
+    assert "variance: is over flips or networks" in capsys.readouterr().err
+    assert main(["info", str(sliced)]) == 0
+    assert "averaged along axes 0, 1 of the patch" in capsys.readouterr().out
+
+
+def test_a_manifest_of_strange_flips(sliced):
+    for mirror in ((2,), (0, 0), (-1,)):
+        manifest = dataclasses.replace(edge.load_manifest(sliced, verify=False), mirror=())
+        record.save(sliced / "manifest.json", dataclasses.replace(manifest, mirror=mirror))
+        with pytest.raises(InputError, match=r"manifest.json: mirror .*: expected different axes from 0 to 1"):
+            edge.load_manifest(sliced)
+        record.save(sliced / "manifest.json", manifest)
 
 
 def test_a_region_of_some_slices(sliced):

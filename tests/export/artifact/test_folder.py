@@ -172,6 +172,16 @@ def test_what_cross_validation_adopted_is_in_the_manifest(tmp_path):
     assert not open_source(folder).postprocessing.classes
 
 
+def test_flips_that_the_plan_averages_over_are_in_the_manifest(tmp_path):
+    run = write_run(tmp_path, training=1, validation=1)
+    plan = json.loads((run / "plan.json").read_text())
+    for averages, expected in ((False, ()), (True, (0, 2))):
+        changed = plan | {"training": {"seed": 0, "mirror": [0, 2]}, "average_flips": averages}
+        (run / "plan.json").write_text(json.dumps(changed))
+        (folder,) = export_run(run, ["tflite-float32"], tmp_path / str(averages), tell=quietly)
+        assert edge.load_manifest(folder).mirror == expected
+
+
 def test_a_link_to_a_fold_and_a_run_fine_tuned_from_it_are_cleaned_up_as_the_fold_is(tmp_path):
     folder = write_run(tmp_path / "balls").rename(tmp_path / "fold_0")
     chosen = {"classes": [{"label": LABELS[1].name, "largest": True, "min_volume_mm3": 8.0, "fill_holes": False}]}

@@ -106,6 +106,7 @@ def test_command(pictures, capsys):
     for words, message in (
         (["--method", "otzu", str(pictures)], "did you mean otsu"),
         (["--method", "otsu", str(pictures), "--mirror"], "--mirror: of a run"),
+        (["--method", "otsu", str(pictures), "--no-mirror"], "--no-mirror: of a run"),
         (["--method", "otsu", str(pictures), "--fold", "all"], "expected the number of a fold"),
         ([str(pictures), "--tune"], "--tune: of a classical method"),
     ):

@@ -154,6 +154,11 @@ def test_a_plan_of_thick_slices(thick, tmp_path):
     assert plan.recipe.spacing == (8.0, 1.0, 1.0)
     assert plan.patch == (40, 40)
     assert plan.training.mirror == (0,)  # along axis A one rod always lies before the other
+    assert plan.average_flips
+    assert "2 passes of the network a slice" in plan.reasons["average_flips"]
+    still = make_plan(thick, folds=3, mirror=())
+    assert not still.average_flips
+    assert still.reasons["average_flips"] == "there are no flips"
     record.save(tmp_path / "plan.json", plan)
     assert load_plan(tmp_path / "plan.json") == plan
     more = make_plan(thick, folds=3, context_slices=3, spacing=(2.0, 1.5))

@@ -62,6 +62,8 @@ def test_plan_of_small_volumes(balls):
     assert plan.recipe.spacing == (1, 1, 2)
     assert plan.labels == balls.labels
     assert plan.training.mirror == (0, 2)
+    assert not plan.average_flips
+    assert "4 passes of the network cost more than they bring" in plan.reasons["average_flips"]
     assert sorted(name for fold in plan.folds for name in fold) == [case.name for case in balls.cases]
     assert {"recipe.spacing", "patch", "mirror", "batch", "folds"} <= set(plan.reasons)
 
