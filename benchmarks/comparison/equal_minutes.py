@@ -6,9 +6,10 @@
         --python peers/bin/python
 
 Ours is ``zoo train DATA/SET --fold 0 --minutes M`` and ``zoo predict``, without another option. nnU-Net trains on the
-same cases by nnunet_minutes.py, which tells what it had to change, and segments with mirrored copies, which ours does
-not. Both write the held-back cases as label files, and one function scores both. ``--configuration`` is nnU-Net's.
-What is there already in ``--out`` is not made again. Nothing else should run meanwhile.
+same cases by nnunet_minutes.py, which tells what it had to change, and segments with mirrored copies, as ours does
+where it goes slice by slice. Both write the held-back cases as label files, and one function scores both.
+``--configuration`` is nnU-Net's. What is there already in ``--out`` is not made again. Nothing else should run
+meanwhile.
 """
 
 import argparse
