@@ -239,9 +239,7 @@ def mirror_axes(axes: Sequence[int], ordered: dict[str, Sequence], reasons: dict
         for place, (first, second) in kept.items()
     ]
     reasons["mirror"] = (
-        "; ".join(reasons_told)
-        if reasons_told
-        else "every axis: no two classes that touch the same tissue keep an order along any"
+        "; ".join(reasons_told) if reasons_told else "every axis: no two classes keep an order along any"
     )
     return tuple(place for place in range(len(axes)) if place not in kept)
 
