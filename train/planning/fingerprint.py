@@ -9,7 +9,6 @@ from train.planning.inspection import CaseFacts
 from train.planning.proposals import summarise
 
 SAME_ORDER = 0.9  # share of the cases in which two classes must lie in the same order to count as ordered
-OTHER_NEIGHBOURS = 1 / 3  # share of their surfaces with which two classes touch differently, to be told apart by that
 
 
 def fingerprint(dataset, facts: Sequence[CaseFacts]) -> dict:
@@ -34,7 +33,8 @@ def fingerprint(dataset, facts: Sequence[CaseFacts]) -> dict:
           present) and ``thickness`` (median of the mean thickness in pixels, 2D only, else None);
         - ``quality``: ``noise``, ``bias``, ``bias_share`` and ``histogram_shift`` of the first channel, see
           ``train.planning.proposals``;
-        - ``ordered``: axis number to the pairs of classes that only their order along it tells apart.
+        - ``ordered``: axis number to the pairs of classes that lie apart and in the same order along it in at least
+          90 % of the cases.
     """
     shapes = np.array([fact.shape for fact in facts], float)
     cropped = np.array([fact.cropped for fact in facts], float)
@@ -71,9 +71,7 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
 
     Two classes are ordered along an axis if, in at least 90 % of the cases that hold both, their centres lie in the
     same order and further apart than the mean of their standard deviations along that axis. A flipped patch then shows
-    an arrangement that no scan has: left and right kidney, head and tail of the hippocampus. Classes that lie against
-    different tissue keep their names when flipped, as do both ventricles of the heart, one of which the muscle
-    surrounds; they do not count.
+    an arrangement that no scan has: left and right kidney, head and tail of the hippocampus.
 
     Args:
         facts: of the cases.
@@ -84,12 +82,10 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
     """
     centres = np.array([fact.centres for fact in facts])
     spreads = np.array([fact.spreads for fact in facts])
-    touching = sum(fact.contacts for fact in facts)
-    alike = [pair for pair in combinations(range(1, len(names)), 2) if _touch_alike(touching, *pair)]
     order = {}
     for axis in range(centres.shape[2]):
         pairs = []
-        for a, b in alike:
+        for a, b in combinations(range(1, len(names)), 2):
             both = ~np.isnan(centres[:, a, axis]) & ~np.isnan(centres[:, b, axis])
             if not both.any():
                 continue
@@ -102,16 +98,6 @@ def ordered_classes(facts: Sequence[CaseFacts], names: Sequence[str]) -> dict[st
         if pairs:
             order[str(axis)] = pairs
     return order
-
-
-def _touch_alike(touching, a, b):
-    """Whether two classes have the same neighbours: the shares of their surfaces, each other's part exchanged."""
-    surfaces = touching[[a, b]].sum(axis=1)
-    if not surfaces.all():
-        return True
-    first, second = touching[a] / surfaces[0], touching[b] / surfaces[1]
-    second[[a, b]] = second[[b, a]]
-    return np.abs(first - second).sum() / 2 < OTHER_NEIGHBOURS
 
 
 def _intensity(facts):

@@ -10,7 +10,6 @@ import numpy as np
 
 import imaging
 from imaging.geometry.flat import PICTURE, STORED, UNKNOWN, as_picture, axes_of
-from imaging.measure.contacts import contacts
 from medseg.errors import InputError
 from medseg.progress import track
 from train.evaluation.reference import class_indices, read_reference, with_ignored
@@ -51,7 +50,6 @@ class CaseFacts:
         counts: (K,) voxels per class.
         centres: (K, rank) mean position of each class in voxels, NaN where the class is absent.
         spreads: (K, rank) standard deviation of the positions of each class, NaN where absent.
-        contacts: (K, K) mm² over which classes touch, see ``imaging.measure.contacts``.
         thickness: (K,) mean thickness of each class in pixels (2D), NaN where absent or 3D.
         digest: of the image's content.
         sketch: the scan in few voxels, see ``train.planning.near_duplicates``.
@@ -69,7 +67,6 @@ class CaseFacts:
     counts: np.ndarray
     centres: np.ndarray
     spreads: np.ndarray
-    contacts: np.ndarray
     thickness: np.ndarray
     digest: str
     sketch: np.ndarray
@@ -190,7 +187,6 @@ def measure_case(name: str, image, reference, classes: int) -> CaseFacts:
         counts=counts,
         centres=centres,
         spreads=spreads,
-        contacts=contacts(indices, classes, image.spacing),
         thickness=np.array([_thickness(indices == k) if indices.ndim == 2 else np.nan for k in range(classes)]),
         digest=digest.hexdigest(),
         sketch=sketch(image.voxels),

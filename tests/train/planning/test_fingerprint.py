@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import numpy as np
 import pytest
 from dataset_folders import ball, scan_3d, write_flat, write_msd
@@ -111,20 +109,3 @@ def test_an_order_that_changes_sides_does_not_count():
         indices[ball(shape, (second, 15, 15), 4)] = 2
         facts.append(facts_of(indices))
     assert ordered_classes(facts, ["background", "a", "b"]) == {}
-
-
-def test_classes_that_touch_other_tissue_are_told_apart_when_flipped():
-    """Two balls side by side, one of them in a shell, as the ventricles of the heart lie."""
-    shape = (40, 30, 30)
-    facts = []
-    for seed in range(10):
-        shift = np.random.default_rng(seed).integers(-2, 3, 3)
-        indices = np.zeros(shape, np.uint8)
-        indices[ball(shape, np.add((12, 15, 15), shift), 8)] = 3
-        indices[ball(shape, np.add((12, 15, 15), shift), 6.5)] = 1
-        indices[ball(shape, np.add((28, 15, 15), shift), 6)] = 2
-        facts.append(facts_of(indices, classes=4))
-    names = ["background", "left", "right", "muscle"]
-    assert ordered_classes(facts, names) == {}
-    as_if_alike = [replace(fact, contacts=np.ones((4, 4))) for fact in facts]
-    assert ordered_classes(as_if_alike, names) == {"0": [["left", "right"], ["muscle", "right"]]}
