@@ -27,7 +27,7 @@ def network(clip, reach, beside, images):
     image = keras.Input(SHAPE)
     wide = layers.Conv2D(4, 3, padding="same", name="wide")
     rest = layers.Conv2D(4, 3, padding="same", name="rest")
-    joined = layers.Concatenate()([clip(wide(image)), layers.ReLU()(rest(image))])
+    joined = layers.Concatenate()([clip(wide(image)), layers.ReLU(name="rectified")(rest(image))])
     head = layers.Conv2D(3, 1, name="head")
     model = keras.Model(image, head(joined))
     for layer, goal in ((wide, reach), (rest, beside)):
