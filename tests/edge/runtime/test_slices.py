@@ -12,6 +12,7 @@ import edge
 import imaging
 from edge.cli import main
 from edge.runtime.ensemble import Ensemble
+from edge.runtime.litert import LiteRTRunner
 from edge.runtime.options import Options, Outputs
 from edge.runtime.region import Threshold
 from edge.runtime.segmenter import Segmenter
@@ -19,6 +20,7 @@ from edge.trust import vector
 from imaging import InputError, Scan, UsageError
 from imaging.recipe import Recipe
 from medseg import record
+from zoo.commands.evaluate import open_artifact
 
 SLICES = Recipe(3, orientation="SRA", normalise=PLAIN, slices=1)
 OBLIQUE = nibabel.affines.from_matvec(
@@ -139,6 +141,31 @@ def test_flips_on_the_command_line(sliced, tmp_path, capsys):
     assert "variance: is over flips or networks" in capsys.readouterr().err
     assert main(["info", str(sliced)]) == 0
     assert "averaged along axes 0, 1 of the patch" in capsys.readouterr().out
+
+
+def test_an_external_test_averages_as_the_artifact_does(sliced):
+    scan = Scan(graded_scan((20, 31, 4))[..., None], OBLIQUE)
+    with pytest.raises(UsageError, match=r"--mirror: .* was exported without flips"):
+        open_artifact(sliced, mirror=True)
+    one_pass = open_artifact(sliced)
+    record.save(sliced / "manifest.json", dataclasses.replace(edge.load_manifest(sliced), mirror=(0,)))
+    averaged = [open_artifact(sliced, mirror=mirror) for mirror in (None, True)]
+    assert {candidate.kind for candidate in averaged} == {"artifact, tflite-int8, averaged over flips"}
+    assert open_artifact(sliced, mirror=False).kind == one_pass.kind == "artifact, tflite-int8"
+    passes = []
+
+    def counted(segmenter, patch, run=LiteRTRunner.run):
+        passes.append(patch.shape)
+        return run(segmenter, patch)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(LiteRTRunner, "run", counted)
+        counts = []
+        for candidate in (*averaged, open_artifact(sliced, mirror=False)):
+            passes.clear()
+            candidate.segment(scan)
+            counts.append(len(passes))
+    assert counts[0] == counts[1] == 2 * counts[2] > 0
 
 
 def test_a_manifest_of_strange_flips(sliced):

@@ -16,6 +16,7 @@ from imaging.tiling import predict_tiled
 from train.evaluation.cross_validation import cross_validate
 from train.evaluation.ensemble import ensemble_segmenter
 from train.evaluation.evaluate import evaluate
+from train.evaluation.postprocess import decide_for_run
 from train.fitting.fit import network
 from train.fitting.run import Run, create_run, unless_planned
 from train.planning.plan import Network
@@ -98,22 +99,30 @@ def test_a_cross_validation_takes_up_its_own_scores_alone(run, dataset):
     }
 
 
+def test_what_is_cleaned_up_is_decided_on_averaged_predictions(run, dataset):
+    decision, scores = decide_for_run(run, dataset), evaluate(run, dataset, keep=True)
+    averaged = {label: scores["mean"][label]["dice"] for label in decision.dice_before}
+    one_pass = {label: row["dice"] for label, row in evaluate(run, dataset, mirror=False)["mean"].items()}
+    assert decision.dice_before == pytest.approx(averaged, abs=1e-9)
+    assert any(abs(dice - one_pass[label]) > 1e-6 for label, dice in decision.dice_before.items())
+
+
 def test_names(averaged, tmp_path):
     as_planned = Run(tmp_path, averaged, 0)
-    other = Run(tmp_path, dataclasses.replace(averaged, average_flips=False), 0)
+    one_pass = Run(tmp_path, dataclasses.replace(averaged, average_flips=False), 0)
     ways = (None, True, False)
     assert [as_planned.result_file("metrics.json", 2, mirror).name for mirror in ways] == [
         "metrics_fold2.json",
         "metrics_fold2.json",
         "metrics_fold2_plain.json",
     ]
-    assert [other.result_file("metrics.json", 2, mirror).name for mirror in ways] == [
+    assert [one_pass.result_file("metrics.json", 2, mirror).name for mirror in ways] == [
         "metrics_fold2.json",
         "metrics_fold2_mirror.json",
         "metrics_fold2.json",
     ]
     # Two networks that are planned differently: neither way is what both plans say.
-    assert [unless_planned([as_planned, other], mirror) for mirror in ways] == [None, True, False]
+    assert [unless_planned([as_planned, one_pass], mirror) for mirror in ways] == [None, True, False]
     assert [flips_suffix(mirror) for mirror in ways] == ["", "_mirror", "_plain"]
     assert summary_file(tmp_path).name == "summary.json"
 
